@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// The byte buffer with a sticky error.
+#include "core/base/buf.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "core/base/mem.h"
+
+enum { KR_BUF_FIRST = 256 };
+
+void buf_init(struct buf *buf, size_t limit_bytes)
+{
+    *buf = (struct buf){.limit = limit_bytes};
+}
+
+void buf_init_fixed(struct buf *buf, void *memory, size_t size_bytes)
+{
+    *buf =
+        (struct buf){.data = memory, .capacity = size_bytes, .limit = size_bytes, .is_fixed = true};
+}
+
+void buf_fini(struct buf *buf)
+{
+    if (!buf->is_fixed && buf->data != NULL) {
+        mem_zero(buf->data, buf->size);
+        mem_free(buf->data);
+    }
+    *buf = (struct buf){0};
+}
+
+void buf_clear(struct buf *buf)
+{
+    buf->size = 0;
+    buf->has_failed = false;
+}
+
+// A plain realloc would leave the old bytes, possibly a key, behind in the heap.
+static void move_to(struct buf *buf, size_t capacity)
+{
+    uint8_t *data = mem_alloc(capacity);
+    if (buf->size > 0) {
+        memcpy(data, buf->data, buf->size);
+        mem_zero(buf->data, buf->size);
+    }
+    mem_free(buf->data);
+    buf->data = data;
+    buf->capacity = capacity;
+}
+
+static bool make_room(struct buf *buf, size_t size_bytes)
+{
+    if (buf->has_failed)
+        return false;
+    if (size_bytes <= buf->capacity - buf->size)
+        return true;
+    if (size_bytes > buf->limit - buf->size) {
+        buf->has_failed = true;
+        return false;
+    }
+    size_t capacity = buf->capacity < KR_BUF_FIRST ? KR_BUF_FIRST : buf->capacity * 2;
+    if (capacity < buf->size + size_bytes)
+        capacity = buf->size + size_bytes;
+    move_to(buf, capacity < buf->limit ? capacity : buf->limit);
+    return true;
+}
+
+uint8_t *buf_extend(struct buf *buf, size_t size_bytes)
+{
+    if (!make_room(buf, size_bytes))
+        return NULL;
+    uint8_t *place = buf->data + buf->size;
+    buf->size += size_bytes;
+    return place;
+}
+
+void buf_add(struct buf *buf, const void *data, size_t size_bytes)
+{
+    if (size_bytes == 0)
+        return;
+    uint8_t *place = buf_extend(buf, size_bytes);
+    if (place != NULL)
+        memcpy(place, data, size_bytes);
+}
+
+void buf_add_bytes(struct buf *buf, struct bytes bytes)
+{
+    buf_add(buf, bytes.data, bytes.size);
+}
+
+void buf_add_text(struct buf *buf, const char *text)
+{
+    buf_add(buf, text, strlen(text));
+}
+
+void buf_add_u8(struct buf *buf, uint8_t value)
+{
+    buf_add(buf, &value, 1);
+}
+
+void buf_add_u32(struct buf *buf, uint32_t value)
+{
+    uint32_t wire = __builtin_bswap32(value);
+    buf_add(buf, &wire, sizeof(wire));
+}
+
+void buf_add_u64(struct buf *buf, uint64_t value)
+{
+    uint64_t wire = __builtin_bswap64(value);
+    buf_add(buf, &wire, sizeof(wire));
+}
+
+void buf_add_decimal(struct buf *buf, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    buf_add(buf, digits + at, sizeof(digits) - at);
+}
+
+void buf_printf(struct buf *buf, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int size = vsnprintf(NULL, 0, format, args);
+    // vsnprintf ends with a NUL, for which there must be room but which is not part of the bytes.
+    uint8_t *place = buf_extend(buf, (size_t)size + 1);
+    if (place != NULL) {
+        vsnprintf((char *)place, (size_t)size + 1, format, again);
+        buf->size--;
+    }
+    va_end(again);
+    va_end(args);
+}
+
+void buf_consume(struct buf *buf, size_t size_bytes)
+{
+    assert(size_bytes <= buf->size);
+    buf->size -= size_bytes;
+    if (size_bytes > 0 && buf->size > 0)
+        memmove(buf->data, buf->data + size_bytes, buf->size);
+}
+
+enum kr_err buf_result(const struct buf *buf)
+{
+    return buf->has_failed ? KR_ERR_TOO_LARGE : KR_ERR_OK;
+}

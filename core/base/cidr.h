@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// IP addresses and CIDR blocks (RFC 4632, RFC 4291 §2.3), IPv4 held as IPv4-mapped IPv6.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/bytes.h"
+
+struct cidr_address {
+    uint8_t bytes[16]; // network order; IPv4 as ::ffff:a.b.c.d
+};
+
+struct cidr {
+    struct cidr_address network; // host bits zero
+    uint8_t prefix_bits;         // 0..128, counted on the 16 bytes
+};
+
+#define KR_CIDR_TEXT_SIZE 50
+
+// An address: IPv4 or IPv6, the latter also in brackets; an optional port and zone are not
+// accepted.
+bool cidr_parse_address(struct bytes text, struct cidr_address *out);
+// "10.0.0.0/8", "2001:db8::/32", or a bare address (one host). Host bits must be zero.
+bool cidr_parse(struct bytes text, struct cidr *out);
+bool cidr_contains(const struct cidr *cidr, const struct cidr_address *address);
+bool cidr_any_contains(const struct cidr *list, size_t count, const struct cidr_address *address);
+void cidr_text(const struct cidr *cidr, char out[KR_CIDR_TEXT_SIZE]);

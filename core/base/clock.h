@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// The clocks: wall time for records, boot time for freshness, monotonic time for durations.
+//
+// Freshness uses CLOCK_BOOTTIME, which goes on while the machine is suspended, so that a paused
+// process cannot take old knowledge for new.
+#pragma once
+
+#include <stdint.h>
+
+#include "core/base/mem.h"
+
+int64_t clock_unix_ms(void);
+int64_t clock_unix_us(void);
+uint64_t clock_boot_ms(void);
+uint64_t clock_mono_ns(void);
+
+// ISO 8601, UTC, milliseconds: "2026-01-31T23:59:59.123Z" and a NUL.
+#define KR_STAMP_SIZE 25
+void clock_stamp(int64_t unix_ms, char out[KR_STAMP_SIZE]);
+
+// Parses RFC 3339 (any offset, any number of fraction digits; a bare date is midnight UTC).
+// Returns 0 and the milliseconds, or -1 when it is not a date-time between the years 1970 and 9999.
+int clock_parse(struct bytes text, int64_t *unix_ms);

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Small files: secrets that only their owner may read, atomic replacement, the lock of a directory.
+#pragma once
+
+#include <sys/types.h>
+
+#include "core/base/buf.h"
+#include "core/base/fault.h"
+
+// Appends a whole file of at most out's limit.
+must_use enum kr_err file_read(const char *path, struct buf *out, struct fault *fault);
+// The same, but refuses a file that group or others can read ("chmod 600 PATH" is the mend).
+must_use enum kr_err file_read_secret(const char *path, struct buf *out, struct fault *fault);
+// Writes a temporary file beside it, fsyncs, renames, fsyncs the directory.
+must_use enum kr_err file_replace(const char *path, struct bytes content, mode_t mode,
+                                  struct fault *fault);
+// mkdir -p with this mode for the last part; an existing directory keeps its own.
+must_use enum kr_err file_make_directory(const char *path, mode_t mode, struct fault *fault);
+// Takes an exclusive flock on path (created 0600, holds the pid). LOCKED names the holder's pid.
+must_use enum kr_err file_lock(const char *path, int *fd, struct fault *fault);
+void file_unlock(int *fd);

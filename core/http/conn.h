@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// One HTTP connection, bytes in and requests out: buffers input, parses, orders, bounds. No socket.
+//
+// Input memory comes from the loop's pool in blocks of 16 KiB and goes back as soon as the
+// connection has nothing unparsed and nothing lent, so that an idle connection holds none. A body
+// larger than a block moves to the heap. One thread.
+#pragma once
+
+#include "core/base/buf.h"
+#include "core/http/http1.h"
+
+#define KR_HTTP_BLOCK_BYTES 16384
+
+// A free list of input blocks, one a loop.
+struct http_pool;
+struct http_pool *http_pool_new(size_t keep_blocks); // gives; frees what exceeds keep_blocks
+void http_pool_free(struct http_pool **pool);
+
+// How many bytes of body this head may bring (0: none); called once a request, when its head is
+// whole.
+typedef uint64_t http_body_limit_fn(void *ctx, const struct http_request *head);
+
+struct http_conn_options {
+    struct http1_limits limits;
+    struct http_pool *pool; // keeps
+    http_body_limit_fn *body_limit;
+    void *ctx;
+};
+
+enum http_next {
+    KR_HTTP_NEED_MORE, // nothing whole yet
+    KR_HTTP_REQUEST,   // *request is whole and lent
+    KR_HTTP_CONTINUE,  // send http_conn_continue_text, then call again
+    KR_HTTP_REFUSED    // answer with the error, then close; no further request comes
+};
+
+struct http_conn; // opaque
+
+struct http_conn *http_conn_new(const struct http_conn_options *options); // keeps options
+void http_conn_free(struct http_conn **conn);
+
+// Memory to read the next bytes into: lends *size ≥ 1 bytes until http_conn_received.
+uint8_t *http_conn_space(struct http_conn *conn, size_t *size);
+void http_conn_received(struct http_conn *conn, size_t size);
+
+// The next request of what has been received. Several may be lent at once (pipelining): all stay
+// valid until http_conn_release or the next http_conn_space. After REFUSED, *err and *reason say
+// why.
+enum http_next http_conn_next(struct http_conn *conn, struct http_request *request,
+                              enum kr_err *err, const char **reason);
+// All lent requests are answered: their bytes (zeroed, they held keys) and memory go back.
+void http_conn_release(struct http_conn *conn);
+
+// True when input of an unfinished request is held: the node's read deadline runs (slow loris).
+bool http_conn_is_mid_request(const struct http_conn *conn);
+// Bytes received and not yet yielded as a request; the node stops reading above its own bound.
+size_t http_conn_pending(const struct http_conn *conn);
+
+extern const char http_conn_continue_text[]; // "HTTP/1.1 100 Continue\r\n\r\n"
