@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// SHA-256 (FIPS 180-4): of a presented key, which is all that the index and followers know of it.
+//
+// Each thread reuses one context; the algorithm is fetched once a process. The only file that
+// includes OpenSSL's digests.
+#pragma once
+
+#include "core/base/bytes.h"
+
+#define KR_DIGEST_SIZE 32
+
+void digest_sha256(struct bytes data, uint8_t out[KR_DIGEST_SIZE]);
+// Of several parts in order, each preceded by its length as 8 big-endian bytes (unambiguous).
+void digest_parts(const struct bytes *parts, size_t count, uint8_t out[KR_DIGEST_SIZE]);

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// The domain's records: bucket, consumer, key, manager, and what is kept beside them.
+//
+// Plain values: texts are NUL-terminated UTF-8 in some arena (NULL: unset), times are Unix
+// milliseconds (0: unset). version counts a record's writes from 1 (its ETag); revision is the log
+// index of its last write. Both are set by apply.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/keys/digest.h"
+#include "core/keys/format.h"
+
+#define KR_SYSTEM_BUCKET "keyreeve-system" // holds the management tokens; hidden from lists
+#define KR_UNBOUNDED (-1)                  // max_staleness_ms: always answer
+
+enum environment { KR_ENV_PRODUCTION, KR_ENV_PREVIEW, KR_ENV_DEVELOPMENT };
+const char *environment_text(enum environment environment); // "production", …
+bool environment_parse(const char *text, enum environment *environment);
+const char *environment_prefix(enum environment environment); // default key prefix: "kr_live", …
+
+// RFC 5280 §5.3.1's names, where they fit an API key.
+enum revoke_reason {
+    KR_REASON_UNSPECIFIED,
+    KR_REASON_KEY_COMPROMISE,
+    KR_REASON_SUPERSEDED,
+    KR_REASON_CESSATION_OF_OPERATION,
+    KR_REASON_AFFILIATION_CHANGED,
+    KR_REASON_PRIVILEGE_WITHDRAWN
+};
+const char *revoke_reason_text(enum revoke_reason reason); // "keyCompromise", …
+bool revoke_reason_parse(const char *text, enum revoke_reason *reason);
+
+struct tag {
+    const char *name, *value;
+};
+
+struct tags {
+    const struct tag *items;
+    size_t count;
+};
+
+struct texts {
+    const char *const *items;
+    size_t count;
+};
+
+struct bucket {
+    const char *id, *name, *description;
+    struct tags tags;
+    enum environment environment;
+    const char *key_prefix;
+    bool is_retrievable;
+    bool is_system;
+    bool is_delete_protected;
+    bool is_deleted;              // hidden, its keys revoked; waits to be purged
+    uint32_t default_expiry_days; // 0: none
+    int64_t max_staleness_ms;     // KR_UNBOUNDED: always answer
+    uint32_t metadata_limit_bytes;
+    int64_t created_ms, updated_ms;
+    uint64_t version, revision;
+    uint64_t revoked_before; // every key whose revision is ≤ this is revoked; 0: none
+    int64_t revoked_ms;
+    enum revoke_reason revoke_reason;
+};
+
+struct consumer {
+    const char *id, *bucket_id, *name, *description;
+    struct tags tags;
+    const char *metadata; // a JSON object in compact form; "{}" when unset
+    bool is_deleted;
+    int64_t created_ms, updated_ms;
+    uint64_t version, revision;
+    uint64_t revoked_before;
+    int64_t revoked_ms;
+    enum revoke_reason revoke_reason;
+};
+
+struct key {
+    uint8_t digest[KR_DIGEST_SIZE];
+    const char *id, *bucket_id, *consumer_id, *description;
+    struct tags tags;
+    const char *metadata; // as a consumer's
+    struct texts scopes;
+    struct texts ip_allow; // CIDR blocks in canonical text
+    const char *masked;
+    const char *created_by;   // the token's id
+    const char *rotated_from; // a key's id
+    bool is_enabled;
+    bool is_custom;  // value or digest supplied by the caller: may lack the form of format.h
+    bool is_sealed;  // the vault holds its value
+    bool is_revoked; // by itself; a bucket's or consumer's revoked_before revokes it too
+    int64_t created_ms, updated_ms, expires_ms, not_before_ms, revoked_ms;
+    enum revoke_reason revoke_reason;
+    uint64_t version, revision;
+};
+
+struct manager {
+    const char *id, *consumer_id, *email, *sub; // sub NULL: an invite
+    int64_t created_ms;
+    uint64_t revision;
+};
+
+// A key's value under the vault key; opened only by core/keys/vault.
+struct sealed {
+    const char *key_id;
+    uint32_t vault_version;
+    struct bytes box; // nonce ‖ ciphertext ‖ tag
+};
+
+struct audit {
+    const char *action;   // "key.create", "consumer.delete", "access.denied", …
+    const char *actor_id; // token's key id, or "system"
+    const char *actor_label;
+    const char *target; // the resource's id
+    const char *target_name;
+    const char *detail; // a JSON object; never holds a value of a key
+    const char *client_address;
+    const char *request_id;
+    bool is_success;
+    int64_t at_ms;  // set by apply
+    uint64_t index; // set by apply
+};
+
+// The stored answer to a POST that carried an Idempotency-Key. The answer is sealed under a key
+// that is derived from the caller's token and Idempotency-Key, which no node keeps.
+struct idempotency {
+    uint8_t scope[KR_DIGEST_SIZE]; // of token id and Idempotency-Key
+    uint8_t body[KR_DIGEST_SIZE];  // of method, path and body
+    struct bytes answer;           // sealed
+    int64_t expires_ms;
+};
+
+struct receipt {
+    uint64_t index;
+    const char *target; // key, consumer or bucket id
+    int64_t requested_ms, committed_ms;
+    uint64_t keys; // revoked by this record
+};
+
+enum key_status { KR_KEY_ACTIVE, KR_KEY_EXPIRING, KR_KEY_EXPIRED, KR_KEY_REVOKED, KR_KEY_DISABLED };
+const char *key_status_text(enum key_status status);
+bool key_status_parse(const char *text, enum key_status *status);
+// "expiring" is an active key with an expiry (a rolled one, say). bucket and consumer may revoke
+// it.
+enum key_status key_status_of(const struct key *key, const struct consumer *consumer,
+                              const struct bucket *bucket, int64_t now_ms);
+
+// Names: bucket ^[a-z0-9_-]{3,128}$, consumer ^[a-z0-9_-]{1,128}$.
+bool model_is_bucket_name(const char *name);
+bool model_is_consumer_name(const char *name);
