@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// The hot table: every key of the node in memory, read without a lock, written by one thread.
+//
+// Open addressing over 64-byte buckets of four 16-byte slots (XXH3-64 of the digest under a secret
+// per-process seed, and a record's address), ≤ 0.85 full, grown a few buckets at a time: readers
+// look in the old table, then in the new one; the writer publishes in the new before it clears the
+// old. Records are 64 bytes, immutable but for last_used, and retired through RCU (liburcu QSBR).
+// An older revision never replaces a newer one.
+//
+// Threading: hot_find* by registered reader threads, results valid until that thread's next
+// hot_quiescent or hot_offline. Everything under "writer" by one thread at a time (the caller's
+// lock).
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/bytes.h"
+#include "core/base/cidr.h"
+#include "core/keys/model.h"
+
+#define KR_HOT_DIGEST_BYTES 24 // of SHA-256's 32: 192 bits tell keys apart; see docs/decisions.md
+
+enum hot_flag {
+    KR_HOT_REVOKED = 1,
+    KR_HOT_DISABLED = 2,
+    KR_HOT_EXTRA = 4, // number names a hot_extra, which names the subject
+    KR_HOT_CUSTOM = 8,
+    KR_HOT_REMOVED = 16 // a deletion remembered while the table is being loaded
+};
+
+struct hot_record {
+    uint8_t digest[KR_HOT_DIGEST_BYTES];
+    uint8_t id[18];         // text_pack24 of what stands behind "key_"
+    uint16_t flags;         // enum hot_flag
+    uint32_t number;        // of the subject, or of the extra
+    uint32_t last_used_min; // Unix minutes, 0 never; relaxed atomic, the one mutable field
+    uint8_t expires[6];     // little-endian Unix ms, 0 never
+    uint8_t revision[6];    // little-endian log index
+} __attribute__((aligned(64)));
+
+_Static_assert(sizeof(struct hot_record) == 64, "a record is one cache line");
+
+static inline uint64_t hot_record_u48(const uint8_t in[6])
+{
+    uint64_t value = 0;
+    memcpy(&value, in, 6);
+    return value;
+}
+
+// A bucket as validations need it. Immutable; replaced as a whole.
+struct hot_bucket {
+    uint32_t number;
+    char id[KR_ID_SIZE];
+    const char *name;
+    enum environment environment;
+    int64_t max_staleness_ms;
+    uint64_t revoked_before;
+    uint64_t revision;
+};
+
+// A consumer as validations need it, pre-rendered. Immutable; replaced as a whole. texts is one
+// allocation that holds all the slices.
+struct hot_subject {
+    uint64_t revoked_before;
+    uint64_t revision;
+    uint32_t bucket; // number
+    uint32_t json_size;
+    uint16_t id_at, id_size, name_at, name_size; // inside json
+    uint32_t data_at, data_size;                 // the metadata object inside json
+    uint32_t header_size;                        // base64url of the metadata, behind json
+    // `"sub":"NAME","data":{…},"consumer":{"id":"…","name":"…"},"bucket":"…","environment":"…"`
+    char texts[];
+};
+
+// What only some keys have. Immutable.
+struct hot_extra {
+    uint32_t subject; // number
+    int64_t not_before_ms;
+    struct texts scopes;
+    struct cidr *ip_allow;
+    size_t ip_allow_count;
+};
+
+struct hot;
+
+// --- life ----------------------------------------------------------------------------------------
+struct hot *hot_new(size_t expected_keys); // gives; sized so that no growth happens up to there
+void hot_free(struct hot **hot);           // no reader may be registered any more
+
+// --- readers -------------------------------------------------------------------------------------
+void hot_thread_register(void);
+void hot_thread_unregister(void);
+void hot_quiescent(void); // nothing lent is held any more
+void hot_offline(void);   // before sleeping …
+void hot_online(void);    // … and after
+
+const struct hot_record *hot_find(const struct hot *hot, const uint8_t digest[KR_DIGEST_SIZE]);
+// Hashes, prefetches and resolves count digests in stages; out[i] NULL where absent. Any count.
+void hot_find_many(const struct hot *hot, const uint8_t (*digests)[KR_DIGEST_SIZE], size_t count,
+                   const struct hot_record *out[]);
+
+const struct hot_extra *hot_record_extra(const struct hot *hot, const struct hot_record *record);
+const struct hot_subject *hot_record_subject(const struct hot *hot,
+                                             const struct hot_record *record);
+const struct hot_bucket *hot_bucket_at(const struct hot *hot, uint32_t number); // NULL: unknown
+const struct hot_bucket *hot_bucket_named(const struct hot *hot, struct bytes name_or_id);
+// Notes a use, at most one store a key and minute.
+void hot_note_used(const struct hot_record *record, uint32_t now_min);
+
+struct hot_figures {
+    uint64_t keys, custom_keys, subjects, buckets, slots, tombstones;
+    uint64_t record_bytes, slot_bytes, subject_bytes; // resident
+    bool is_growing;
+};
+void hot_figures(const struct hot *hot, struct hot_figures *out); // any thread, relaxed
+bool hot_has_custom(const struct hot *hot);                       // any thread, relaxed
+
+// --- writer --------------------------------------------------------------------------------------
+struct hot_put {
+    uint8_t digest[KR_DIGEST_SIZE];
+    uint8_t id[18];
+    uint16_t flags; // without KR_HOT_EXTRA
+    uint32_t subject;
+    int64_t expires_ms;
+    uint64_t revision;
+    const struct hot_extra *extra; // NULL, or copied; its subject is ignored
+};
+
+void hot_put(struct hot *hot, const struct hot_put *put);
+void hot_put_many(struct hot *hot, const struct hot_put *puts, size_t count); // prefetches; loading
+void hot_remove(struct hot *hot, const uint8_t digest[KR_DIGEST_SIZE], uint64_t revision);
+// While loading, removals leave a KR_HOT_REMOVED record, so that a late put cannot resurrect a key.
+void hot_loading_begin(struct hot *hot);
+void hot_loading_end(struct hot *hot);
+
+// Returns the number; the record is copied. Numbers are never reused while the process lives.
+uint32_t hot_put_bucket(struct hot *hot, const struct bucket *record);
+void hot_remove_bucket(struct hot *hot, const char *id, uint64_t revision);
+uint32_t hot_put_subject(struct hot *hot, const struct consumer *record,
+                         const struct bucket *bucket);
+void hot_remove_subject(struct hot *hot, const char *id, uint64_t revision);
+bool hot_subject_number(const struct hot *hot, struct bytes consumer_id, uint32_t *number);
+
+// A bounded step of growth and reclamation; the owner calls it each turn. True: more to do.
+bool hot_maintain(struct hot *hot);
+// Visits records from *position (0 at first) for at most budget slots; false at the end.
+typedef void hot_visit_fn(void *ctx, const struct hot_record *record);
+bool hot_visit(const struct hot *hot, uint64_t *position, size_t budget, hot_visit_fn *visit,
+               void *ctx);
+
+// A subject or an extra outside the table, for answers from the index: in the arena.
+struct arena;
+struct hot_subject *hot_render_subject(const struct consumer *record, const struct bucket *bucket,
+                                       struct arena *arena);

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The replica: turns commands into committed, applied entries, in order, many to one fsync.
+//
+// A submit only queues; replica_turn, called once at the end of each turn of the control loop,
+// gives everything queued (≤ 1 MiB, ≤ 1000 entries a batch) to the log engine at once. The callback
+// comes after the entry is durable and applied. Control loop only, but for what says "any thread".
+#pragma once
+
+#include "replication/engine.h"
+
+#define KR_REPLICA_BATCH_BYTES (1u << 20)
+#define KR_REPLICA_BATCH_ENTRIES 1000
+#define KR_REPLICA_QUEUE_BYTES (64u << 20) // more queued than this: BUSY
+#define KR_REPLICA_WINDOW_MS 2000          // L of the freshness lease
+
+struct replica_outcome {
+    enum kr_err err;            // OK: committed and applied, see result. Else nothing was changed:
+                                // NO_LEADER, DISK_FULL, TIMEOUT (unknown fate), BUSY
+    struct apply_result result; // of the entry
+    uint64_t index, epoch;
+    int64_t committed_ms; // wall clock, after durability
+};
+
+// Called exactly once, never before the submit has returned.
+typedef void replica_done_fn(void *ctx, const struct replica_outcome *outcome);
+
+struct replica_options {
+    struct store *store;   // keeps
+    struct engine *engine; // keeps
+    // Something that the process cannot survive (an fsync failed, a divergence): stop, loudly.
+    void (*fatal)(void *ctx, enum kr_err err, const struct fault *fault);
+    void *ctx;
+};
+
+struct replica;
+
+struct replica *replica_new(const struct replica_options *options); // gives; campaigns
+// Fails what is queued with NO_LEADER; closed is called when nothing is in flight any more.
+void replica_close(struct replica *replica, void (*closed)(void *ctx), void *ctx);
+
+// Encodes the command at once (borrows it) and queues it. TOO_LARGE: over KR_REPLICA_BATCH_BYTES
+// encoded — unless it is the only entry of its batch, up to 32 MiB ($bulk). NO_LEADER, BUSY: the
+// callback is not called.
+must_use enum kr_err replica_submit(struct replica *replica, const struct command *command,
+                                    replica_done_fn *done, void *ctx);
+// The end of a turn: starts the append of what is queued. True: call again next turn.
+bool replica_turn(struct replica *replica);
+
+bool replica_is_leader(const struct replica *replica); // any thread
+uint64_t replica_epoch(const struct replica *replica); // any thread
+const char *replica_engine_name(const struct replica *replica);
+// Age of this node's knowledge in ms at boot-clock time now: 0 on a leader whose validity lasts,
+// UINT64_MAX when nothing is known. Any thread.
+uint64_t replica_age_ms(const struct replica *replica, uint64_t now_boot_ms);
