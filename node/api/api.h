@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every management handler uses: problems, look-ups that answer 404 themselves, ETags, paging,
+// body fields, audit rows, and the JSON models.
+//
+// Functions that return enum kr_err have, on an error, already written the problem+json answer: the
+// handler just returns it.
+#pragma once
+
+#include "node/api/call.h"
+
+// --- answers -------------------------------------------------------------------------------------
+// Replaces the answer by application/problem+json (RFC 9457) with this detail; returns err.
+enum kr_err api_problem(struct call *call, enum kr_err err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+// A problem with a status of its own where the error's is not meant (204-less cases, 202, 428 …).
+void api_answer_status(struct call *call, unsigned status);
+void api_field(struct call *call, const char *name, const char *value);
+// Starts a 200 application/json answer; end checks the sticky error.
+void api_json_begin(struct call *call, struct json_writer *writer);
+enum kr_err api_json_end(struct call *call, struct json_writer *writer);
+// The damage that a view met turns an absence into 500; handlers call it before a 404. OK: none.
+enum kr_err api_check_view(struct call *call);
+
+// --- the resources of the path
+// ---------------------------------------------------------------------
+enum kr_err api_account(struct call *call); // 404 unless the path's account is ours (name or id)
+enum kr_err api_bucket(struct call *call, struct bucket *bucket); // and the token's bucket limits
+enum kr_err api_consumer(struct call *call, struct bucket *bucket, struct consumer *consumer);
+enum kr_err api_key(struct call *call, struct bucket *bucket, struct consumer *consumer,
+                    struct key *key);
+// tag.NAME=VALUE preconditions of the query on these tags: mismatch is 404.
+enum kr_err api_check_tags(struct call *call, const struct tags *tags);
+bool api_tags_match(const struct call *call, const struct tags *tags);
+
+// --- query
+// -----------------------------------------------------------------------------------------
+const char *api_parameter(const struct call *call, const char *name);           // NULL: absent
+enum kr_err api_parameter_bool(struct call *call, const char *name, bool *out); // absent: unchanged
+enum kr_err api_parameter_number(struct call *call, const char *name, uint64_t max, uint64_t *out);
+enum kr_err api_parameter_time(struct call *call, const char *name, int64_t *unix_ms);
+
+struct api_page {
+    uint64_t limit, offset;
+    const char *after; // decoded cursor, or NULL
+};
+// limit 1..max (larger is clamped), offset ≥ 0, cursor.
+enum kr_err api_page(struct call *call, uint64_t default_limit, uint64_t max,
+                     struct api_page *page);
+
+enum api_key_format { KR_KEY_NONE, KR_KEY_MASKED, KR_KEY_VISIBLE };
+// visible: needs KR_RIGHT_REVEAL, and the bucket must be retrievable (409); marks the call as
+// audited.
+enum kr_err api_key_format(struct call *call, const struct bucket *bucket,
+                           enum api_key_format *format);
+
+// --- concurrency
+// ----------------------------------------------------------------------------------- ETag of a
+// record; If-Match against it: mismatch is 412.
+void api_etag(struct call *call, const char *id, uint64_t version);
+enum kr_err api_check_match(struct call *call, const char *id, uint64_t version);
+
+// --- body
+// ------------------------------------------------------------------------------------------ A
+// member that a body may have: its JSON type and what to do with it.
+struct api_member {
+    const char *name;
+    enum api_member_kind {
+        KR_MEMBER_TEXT,     // const char **: UTF-8 ≤ max characters; null → NULL
+        KR_MEMBER_BOOL,     // bool *
+        KR_MEMBER_NUMBER,   // int64_t *: ≤ max; null → KR_UNBOUNDED
+        KR_MEMBER_TIME,     // int64_t *: ISO 8601; null → 0
+        KR_MEMBER_TAGS,     // struct tags *: ≤ max pairs
+        KR_MEMBER_METADATA, // const char **: object, ≤ max bytes compact
+        KR_MEMBER_TEXTS,    // struct texts *: ≤ max items
+        KR_MEMBER_JSON      // const struct json **: any, the handler looks at it
+    } kind;
+    void *out;
+    int64_t max;
+    bool is_required;
+    bool *was_given; // NULL: not asked
+};
+
+// Parses call->body as one JSON object (absent body: {}) and takes its members; unknown ones, wrong
+// types and sizes are 400 with a detail that names the field.
+enum kr_err api_body(struct call *call, const struct api_member *members, size_t count);
+// The same over an object inside; where names it in details ("apiKeys[2]").
+enum kr_err api_members(struct call *call, const struct json *object, const char *where,
+                        const struct api_member *members, size_t count);
+
+// --- the change
+// ------------------------------------------------------------------------------------
+struct command_op *api_op(struct call *call, enum command_kind kind); // marks has_command
+// The audit row of this call; detail is a JSON object text, or NULL.
+void api_audit(struct call *call, const char *action, const char *target, const char *target_name,
+               const char *detail);
+char *api_new_id(struct call *call, const char *type); // "key_" + 24 base62
+
+// Puts one key into the command: minted or given (plain or hashed), sealed where the bucket is
+// retrievable, and says its value (NULL for a hash), which lives in the call's arena.
+struct api_new_key {
+    struct key record;             // filled but for digest, masked, id when NULL
+    const char *given;             // caller-supplied value, or NULL
+    const struct json *given_hash; // keyHash object, or NULL
+    const char *where;             // "apiKeys[2].", "" at the top, for details
+    const char *value;             // out
+};
+enum kr_err api_put_new_key(struct call *call, const struct bucket *bucket,
+                            struct api_new_key *new_key);
+
+// --- models
+// ----------------------------------------------------------------------------------------
+void api_write_bucket(struct json_writer *writer, const char *name, const struct bucket *bucket);
+void api_write_consumer_open(struct json_writer *writer, const struct consumer *consumer);
+// value: NULL and format decide what `key` shows.
+void api_write_key(struct call *call, struct json_writer *writer, const struct key *key,
+                   const struct bucket *bucket, const struct consumer *consumer,
+                   enum api_key_format format, const char *value);
+void api_write_manager(struct json_writer *writer, const struct manager *manager);

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// The control loop: owns everything that changes, and runs management calls.
+//
+// It takes calls from the serving loops, limits each token's rate, runs handlers on pool threads
+// (executor.c), submits their commands to the replica, ends each of its turns with replica_turn,
+// and runs the housekeeping (purge, growth, log trimming, last-used times).
+#pragma once
+
+#include "node/api/call.h"
+
+struct node;
+struct control;
+
+// Builds on the loop that the caller runs (uv_default_loop's thread); keeps node.
+struct control *control_new(struct node *node);
+// Runs until control_stop has taken effect: calls under way are answered first, within the stop
+// timeout; then the replica is closed.
+void control_run(struct control *control);
+void control_stop(struct control *control); // any thread, and signal watchers
+void control_free(struct control **control);
+
+// Hands a call over; any thread. answered comes on the control loop's thread, exactly once; the
+// call belongs to the caller again then.
+typedef void control_answered_fn(void *ctx, struct call *call);
+void control_submit(struct control *control, struct call *call, control_answered_fn *answered,
+                    void *ctx);
+uint64_t control_queued(const struct control *control); // calls under way; any thread

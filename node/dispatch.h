@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// The route table: method and path → what serves it, who may, and how much body it may bring.
+//
+// One row a route, in dispatch_table.h; the served OpenAPI description is compared with it by a
+// test. Immutable; any thread.
+#pragma once
+
+#include "core/http/request.h"
+#include "node/access.h"
+#include "node/api/call.h"
+
+enum route_kind {
+    KR_ROUTE_PROBE,          // /healthz, /readyz: answered on the serving loop
+    KR_ROUTE_VALIDATE,       // POST /v1/validate
+    KR_ROUTE_VALIDATE_BATCH, // POST /v1/validate/$batch
+    KR_ROUTE_FORWARD,        // /authz/forward, any method
+    KR_ROUTE_NGINX,          // /authz/nginx
+    KR_ROUTE_CALL            // a management call: its handler on a pool thread
+};
+
+struct route {
+    const char *name;   // for metrics and audit: "key.create"
+    const char *method; // "GET"; "*": any
+    const char *path;   // "/v1/accounts/{account}/key-buckets/{bucket}", as in OpenAPI
+    enum route_kind kind;
+    enum access_right right;
+    uint32_t body_limit_bytes;
+    call_handler_fn *handler; // of KR_ROUTE_CALL
+};
+
+extern const struct route dispatch_routes[];
+extern const size_t dispatch_route_count;
+
+#define KR_DISPATCH_PARAMETERS_MAX 4
+
+// What a path means. Parameters are the raw segments that stood at {…}, still percent-encoded.
+struct dispatch_match {
+    const struct route *route; // NULL: see allow
+    struct bytes parameters[KR_DISPATCH_PARAMETERS_MAX];
+    char allow[64]; // the path exists with other methods: "GET, POST"; "": 404
+};
+
+// HEAD is answered as GET. Without allocation.
+void dispatch_find(const struct http_request *request, struct dispatch_match *match);

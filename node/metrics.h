@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counters and latency histograms, one block a serving loop, summed when Prometheus asks.
+//
+// A block has one writer, its loop; readers load relaxed. Text format 0.0.4.
+#pragma once
+
+#include <stdatomic.h>
+
+#include "core/base/buf.h"
+#include "core/keys/verdict.h"
+#include "core/store/store.h"
+
+#define KR_METRICS_ROUTES_MAX 96
+#define KR_METRICS_STATUSES 6 // 1xx … 5xx by their first digit
+#define KR_METRICS_BOUNDS 16  // latency buckets; bounds in metrics.c
+
+struct metrics_route {
+    atomic_uint_fast64_t by_class[KR_METRICS_STATUSES];
+    atomic_uint_fast64_t latency[KR_METRICS_BOUNDS + 1];
+    atomic_uint_fast64_t latency_sum_ns;
+};
+
+struct metrics {
+    struct metrics_route routes[KR_METRICS_ROUTES_MAX]; // by number in dispatch_routes; the last
+                                                        // one counts what matches no route
+    atomic_uint_fast64_t verdicts[KR_VERDICT_COUNT];
+    atomic_uint_fast64_t connections_accepted, connections_open, connections_refused;
+    atomic_uint_fast64_t requests_refused; // not HTTP, too large, too slow
+    atomic_uint_fast64_t bytes_in, bytes_out;
+};
+
+struct metrics *metrics_new(void); // gives
+void metrics_free(struct metrics **metrics);
+
+static inline void metrics_bump(atomic_uint_fast64_t *counter, uint64_t by)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
+                          memory_order_relaxed);
+}
+
+void metrics_request(struct metrics *metrics, size_t route, unsigned status, uint64_t latency_ns);
+
+// What the node adds to the sum of the loops' blocks.
+struct metrics_node {
+    const char *node_id, *region;
+    struct store_figures store;
+    uint64_t epoch, calls_queued, uptime_s;
+    bool is_leader;
+};
+
+// Appends everything in Prometheus text form.
+void metrics_render(struct buf *out, struct metrics *const *blocks, size_t count,
+                    const struct metrics_node *node);

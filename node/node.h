@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The node's parts in one place: what start-up wires together and shutdown takes apart.
+//
+// Built by main before any loop runs; afterwards the pointers never change.
+#pragma once
+
+#include <stdatomic.h>
+
+#include "core/keys/vault.h"
+#include "core/store/store.h"
+#include "node/config.h"
+#include "node/control.h"
+#include "node/metrics.h"
+#include "replication/replica.h"
+
+#define KR_NODE_LOOPS_MAX 256
+
+struct serve;
+
+struct node {
+    const struct config *config;
+    struct store *store;
+    struct engine *engine;
+    struct replica *replica;
+    struct vault *vault;
+    struct control *control;
+    struct serve *serves[KR_NODE_LOOPS_MAX];
+    struct metrics *metrics[KR_NODE_LOOPS_MAX]; // one a serving loop
+    size_t serve_count;
+    const char *cluster_id, *account_id, *account_name; // after the bootstrap
+    uint64_t started_boot_ms;
+    atomic_bool is_ready;    // table loaded and serving
+    atomic_bool is_stopping; // no new requests
+};
