@@ -15,6 +15,7 @@
     X(CONFLICT, "conflict with the current state", 409)                                            \
     X(PRECONDITION, "precondition failed", 412)                                                    \
     X(TOO_LARGE, "too large", 413)                                                                 \
+    X(URI_TOO_LONG, "request target too long", 414)                                                \
     X(MEDIA_TYPE, "unsupported media type", 415)                                                   \
     X(LIMITED, "too many requests", 429)                                                           \
     X(HEADERS_TOO_LARGE, "header fields too large", 431)                                           \

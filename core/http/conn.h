@@ -6,15 +6,8 @@
 // larger than a block moves to the heap. One thread.
 #pragma once
 
-#include "core/base/buf.h"
 #include "core/http/http1.h"
-
-#define KR_HTTP_BLOCK_BYTES 16384
-
-// A free list of input blocks, one a loop.
-struct http_pool;
-struct http_pool *http_pool_new(size_t keep_blocks); // gives; frees what exceeds keep_blocks
-void http_pool_free(struct http_pool **pool);
+#include "core/http/pool.h"
 
 // How many bytes of body this head may bring (0: none); called once a request, when its head is
 // whole.
@@ -30,8 +23,8 @@ struct http_conn_options {
 enum http_next {
     KR_HTTP_NEED_MORE, // nothing whole yet
     KR_HTTP_REQUEST,   // *request is whole and lent
-    KR_HTTP_CONTINUE,  // send http_conn_continue_text, then call again
-    KR_HTTP_REFUSED    // answer with the error, then close; no further request comes
+    KR_HTTP_CONTINUE, // send http_conn_continue_text behind the answers still owed, then call again
+    KR_HTTP_REFUSED   // answer with the error, then close; no further request comes
 };
 
 struct http_conn; // opaque
@@ -39,13 +32,15 @@ struct http_conn; // opaque
 struct http_conn *http_conn_new(const struct http_conn_options *options); // keeps options
 void http_conn_free(struct http_conn **conn);
 
-// Memory to read the next bytes into: lends *size ≥ 1 bytes until http_conn_received.
+// Memory to read the next bytes into: lends *size ≥ 1 bytes until http_conn_received. Only after
+// http_conn_next has said that it needs more, or that it refuses: what comes behind a refusal or
+// behind a request that is not kept alive is thrown away.
 uint8_t *http_conn_space(struct http_conn *conn, size_t *size);
-void http_conn_received(struct http_conn *conn, size_t size);
+void http_conn_received(struct http_conn *conn, size_t size); // 0: the read brought nothing
 
 // The next request of what has been received. Several may be lent at once (pipelining): all stay
 // valid until http_conn_release or the next http_conn_space. After REFUSED, *err and *reason say
-// why.
+// why; what was lent before stays lent.
 enum http_next http_conn_next(struct http_conn *conn, struct http_request *request,
                               enum kr_err *err, const char **reason);
 // All lent requests are answered: their bytes (zeroed, they held keys) and memory go back.

@@ -17,9 +17,9 @@ void http_reply_field(struct buf *out, const char *name, struct bytes value);
 void http_reply_field_text(struct buf *out, const char *name, const char *value);
 void http_reply_field_number(struct buf *out, const char *name, uint64_t value);
 // Content-Type (when type is not NULL), Content-Length (always, but for 204), the empty line, and
-// the body unless the request was HEAD or the status is 204 or 304.
-void http_reply_end(struct buf *out, const struct http_request *request, const char *type,
-                    struct bytes body);
+// the body unless the request was HEAD or the status, the same as at begin, is 204 or 304.
+void http_reply_end(struct buf *out, const struct http_request *request, unsigned status,
+                    const char *type, struct bytes body);
 
 const char *http_status_text(unsigned status); // "Not Found"; "" when unknown
 #define KR_HTTP_DATE_SIZE 30

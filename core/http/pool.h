@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// A free list of input blocks, one a loop: what a connection reads into while it has something to
+// read.
+//
+// Blocks come back zeroed by their connection. One thread.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define KR_HTTP_BLOCK_BYTES 16384
+
+struct http_pool; // opaque
+
+struct http_pool *http_pool_new(size_t keep_blocks); // gives; frees what exceeds keep_blocks
+// Every block must be back.
+void http_pool_free(struct http_pool **pool);
+
+uint8_t *http_pool_take(struct http_pool *pool);               // lends until http_pool_return
+void http_pool_return(struct http_pool *pool, uint8_t *block); // takes
+
+// Blocks that are lent at the moment.
+size_t http_pool_lent(const struct http_pool *pool);
