@@ -124,10 +124,12 @@ void buf_add_decimal(struct buf *buf, uint64_t value)
 
 void buf_printf(struct buf *buf, const char *format, ...)
 {
+    assert(format != NULL);
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
     int size = vsnprintf(NULL, 0, format, args);
+    assert(size >= 0);
     // vsnprintf ends with a NUL, for which there must be room but which is not part of the bytes.
     uint8_t *place = buf_extend(buf, (size_t)size + 1);
     if (place != NULL) {

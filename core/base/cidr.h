@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // IP addresses and CIDR blocks (RFC 4632, RFC 4291 §2.3), IPv4 held as IPv4-mapped IPv6.
+//
+// So 192.0.2.1 and ::ffff:192.0.2.1 are the same address, and ::/0 contains every address of both
+// families.
 #pragma once
 
 #include <stdbool.h>
@@ -26,4 +29,5 @@ bool cidr_parse_address(struct bytes text, struct cidr_address *out);
 bool cidr_parse(struct bytes text, struct cidr *out);
 bool cidr_contains(const struct cidr *cidr, const struct cidr_address *address);
 bool cidr_any_contains(const struct cidr *list, size_t count, const struct cidr_address *address);
+// The canonical text (RFC 5952), always with its prefix length, and a NUL.
 void cidr_text(const struct cidr *cidr, char out[KR_CIDR_TEXT_SIZE]);

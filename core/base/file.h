@@ -9,7 +9,8 @@
 
 // Appends a whole file of at most out's limit.
 must_use enum kr_err file_read(const char *path, struct buf *out, struct fault *fault);
-// The same, but refuses a file that group or others can read ("chmod 600 PATH" is the mend).
+// The same, but FORBIDDEN for a file to which group or others have access ("chmod 600 PATH" mends
+// it).
 must_use enum kr_err file_read_secret(const char *path, struct buf *out, struct fault *fault);
 // Writes a temporary file beside it, fsyncs, renames, fsyncs the directory.
 must_use enum kr_err file_replace(const char *path, struct bytes content, mode_t mode,

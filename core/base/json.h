@@ -3,7 +3,9 @@
 // buf.
 //
 // A document owns all its values; a `const struct json *` is lent until json_free. Duplicate member
-// names, invalid UTF-8, "\u0000", bytes behind the value and nesting above the limit are refused.
+// names, invalid UTF-8, "\u0000", bytes behind the value, nesting above the limit and numbers
+// beyond int64_t or double are refused. No function here bears a name that jansson exports: the
+// linker would put ours in the place of its own. Documents are used by one thread at a time.
 #pragma once
 
 #include <stdbool.h>
@@ -26,17 +28,20 @@ enum json_type {
 
 #define KR_JSON_DEPTH_MAX 32
 
-// Gives a document; INVALID with line, column and reason otherwise.
+// Gives a document; INVALID with "line L, column C: reason" otherwise, which quotes nothing of the
+// text, because the text may hold a key.
 must_use enum kr_err json_parse(struct bytes text, struct json **out, struct fault *fault);
-// Takes the root; strings are zeroed first, because bodies hold keys. Clears the caller's pointer.
+// Takes the root; its memory is zeroed first, because bodies hold keys. Clears the caller's
+// pointer.
 void json_free(struct json **root);
 
-enum json_type json_type(const struct json *value);
-const char *json_type_name(enum json_type type);   // "a string", "an object", …
-bool json_bool(const struct json *value);          // of a BOOL
-int64_t json_integer(const struct json *value);    // of an INTEGER
-const char *json_string(const struct json *value); // of a STRING: NUL-terminated UTF-8
-size_t json_size(const struct json *value);        // members or elements
+enum json_type json_type_of(const struct json *value);
+const char *json_type_name(enum json_type type); // "a string", "an object", …
+bool json_bool(const struct json *value);        // of a BOOL
+int64_t json_int64(const struct json *value);    // of an INTEGER
+double json_double(const struct json *value);    // of a REAL or an INTEGER
+const char *json_text(const struct json *value); // of a STRING: NUL-terminated UTF-8
+size_t json_size(const struct json *value);      // members or elements
 const struct json *json_at(const struct json *array, size_t position);
 const struct json *json_member(const struct json *object, const char *name); // NULL when absent
 
@@ -47,7 +52,8 @@ bool json_next(const struct json *object, void **cursor, const char **name,
 void json_add(struct buf *out, const struct json *value);
 
 // --- writing -------------------------------------------------------------------------------------
-// A writer puts commas where they belong. Names and strings are escaped (RFC 8259 §7).
+// A writer puts commas where they belong. Names and strings are escaped (RFC 8259 §7); of a text
+// that is not UTF-8, every byte above 0x7f becomes U+FFFD.
 struct json_writer {
     struct buf *out; // keeps
     bool needs_comma;

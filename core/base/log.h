@@ -24,7 +24,8 @@ struct log_field {
 void log_configure(enum log_level least, enum log_format format);
 bool log_parse_level(const char *text, enum log_level *level); // "debug" … "error"
 
-// Writes one line: event is a short constant phrase, fields its particulars.
+// Writes one line of at most 4 KiB: event is a short constant phrase, fields its particulars (may
+// be NULL). Texts are escaped; what does not fit is cut, and the line says so. Keeps errno.
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
 
 #define LOG_WITH(level, event, ...)                                                                \

@@ -2,6 +2,7 @@
 // Heap memory that aborts on exhaustion, and arenas.
 #include "core/base/mem.h"
 
+#include <assert.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -131,6 +132,7 @@ char *arena_text_of(struct arena *arena, struct bytes text)
 
 char *arena_printf(struct arena *arena, const char *format, ...)
 {
+    assert(format != NULL);
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);

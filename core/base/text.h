@@ -17,11 +17,13 @@ bool text_from_hex(struct bytes hex, uint8_t *out,
 
 void text_add_base64(struct buf *out, struct bytes data);    // §4, padded
 void text_add_base64url(struct buf *out, struct bytes data); // §5, unpadded
-// Decodes §4 or §5, padded or not, to at most limit bytes at out; false when malformed or longer.
+// Decodes §4 or §5 (not mixed), padded or not, to at most limit bytes at out; false when malformed
+// or longer.
 bool text_from_base64(struct bytes text, uint8_t *out, size_t limit, size_t *size);
 
 // 24 base62 characters ↔ 18 bytes, order-preserving (big-endian integer); how ids are kept in
 // memory.
+// False when a character is not base62; unpacking writes no NUL.
 bool text_pack24(const char text[24], uint8_t out[18]);
 void text_unpack24(const uint8_t in[18], char text[24]);
 

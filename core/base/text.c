@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bytes as text and back.
+#include "core/base/text.h"
+
+#include <string.h>
+
+enum { KR_TEXT_BASE62 = 62, KR_TEXT_LIMBS = 5, KR_TEXT_GROUP = 4 };
+
+#define KR_TEXT_BASE62_POW4 UINT64_C(14776336) // 62⁴
+
+void text_hex(const uint8_t *data, size_t size_bytes, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < size_bytes; i++) {
+        *out++ = digits[data[i] >> 4];
+        *out++ = digits[data[i] & 15];
+    }
+    *out = '\0';
+}
+
+static int hex_value(uint8_t digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    if (digit >= 'a' && digit <= 'f')
+        return digit - 'a' + 10;
+    if (digit >= 'A' && digit <= 'F')
+        return digit - 'A' + 10;
+    return -1;
+}
+
+bool text_from_hex(struct bytes hex, uint8_t *out, size_t size_bytes)
+{
+    if (hex.size / 2 != size_bytes || hex.size % 2 != 0)
+        return false;
+    for (size_t i = 0; i < size_bytes; i++) {
+        int high = hex_value(hex.data[2 * i]), low = hex_value(hex.data[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+static void add_base64(struct buf *out, struct bytes data, const char *digits, bool is_padded)
+{
+    for (size_t at = 0; at < data.size; at += 3) {
+        size_t left = data.size - at;
+        uint32_t group = (uint32_t)data.data[at] << 16;
+        if (left > 1)
+            group |= (uint32_t)data.data[at + 1] << 8;
+        if (left > 2)
+            group |= data.data[at + 2];
+        char text[4] = {digits[group >> 18], digits[group >> 12 & 63],
+                        left > 1 ? digits[group >> 6 & 63] : '=',
+                        left > 2 ? digits[group & 63] : '='};
+        buf_add(out, text, is_padded || left > 2 ? 4 : left + 1);
+    }
+}
+
+void text_add_base64(struct buf *out, struct bytes data)
+{
+    add_base64(out, data, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", true);
+}
+
+void text_add_base64url(struct buf *out, struct bytes data)
+{
+    add_base64(out, data, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+               false);
+}
+
+static int base64_value(uint8_t digit)
+{
+    if (digit >= 'A' && digit <= 'Z')
+        return digit - 'A';
+    if (digit >= 'a' && digit <= 'z')
+        return digit - 'a' + 26;
+    if (digit >= '0' && digit <= '9')
+        return digit - '0' + 52;
+    if (digit == '+' || digit == '-')
+        return 62;
+    if (digit == '/' || digit == '_')
+        return 63;
+    return -1;
+}
+
+static bool has_any(struct bytes text, char one, char other)
+{
+    return text.size > 0 && (memchr(text.data, one, text.size) != NULL ||
+                             memchr(text.data, other, text.size) != NULL);
+}
+
+bool text_from_base64(struct bytes text, uint8_t *out, size_t limit, size_t *size)
+{
+    struct bytes digits = text;
+    for (int pad = 0; pad < 2 && digits.size > 0 && digits.data[digits.size - 1] == '='; pad++)
+        digits.size--;
+    bool is_padded = digits.size < text.size;
+    size_t decoded = digits.size / 4 * 3 + digits.size % 4 * 3 / 4;
+    if ((is_padded && text.size % 4 != 0) || digits.size % 4 == 1 || decoded > limit)
+        return false;
+    if (has_any(digits, '+', '/') && has_any(digits, '-', '_'))
+        return false;
+    uint32_t bits = 0;
+    unsigned held = 0;
+    for (size_t i = 0, at = 0; i < digits.size; i++) {
+        int value = base64_value(digits.data[i]);
+        if (value < 0)
+            return false;
+        bits = (bits << 6 | (uint32_t)value) & 0xffff;
+        held += 6;
+        if (held >= 8) {
+            held -= 8;
+            out[at++] = (uint8_t)(bits >> held);
+        }
+    }
+    // Bits that no byte takes must be zero, or two texts would mean the same bytes (§3.5).
+    if ((bits & ((1u << held) - 1)) != 0)
+        return false;
+    *size = decoded;
+    return true;
+}
+
+static int base62_value(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    if (digit >= 'A' && digit <= 'Z')
+        return digit - 'A' + 10;
+    if (digit >= 'a' && digit <= 'z')
+        return digit - 'a' + 36;
+    return -1;
+}
+
+// The digits are in ASCII order, so that the number, most significant limb first, sorts as the
+// text. 62²⁴ < 2¹⁴³: the top limb stays below 2¹⁶, and its upper half is what 18 bytes leave out.
+bool text_pack24(const char text[24], uint8_t out[18])
+{
+    uint32_t limbs[KR_TEXT_LIMBS] = {0};
+    for (unsigned at = 0; at < 24; at += KR_TEXT_GROUP) {
+        uint64_t carry = 0;
+        for (unsigned i = 0; i < KR_TEXT_GROUP; i++) {
+            int value = base62_value(text[at + i]);
+            if (value < 0)
+                return false;
+            carry = carry * KR_TEXT_BASE62 + (uint64_t)value;
+        }
+        for (unsigned i = KR_TEXT_LIMBS; i-- > 0;) {
+            carry += limbs[i] * KR_TEXT_BASE62_POW4;
+            limbs[i] = (uint32_t)carry;
+            carry >>= 32;
+        }
+    }
+    for (unsigned i = 0; i < 18; i++)
+        out[i] = (uint8_t)(limbs[(i + 2) / 4] >> (24 - 8 * ((i + 2) % 4)));
+    return true;
+}
+
+void text_unpack24(const uint8_t in[18], char text[24])
+{
+    static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    uint32_t limbs[KR_TEXT_LIMBS] = {0};
+    for (unsigned i = 0; i < 18; i++)
+        limbs[(i + 2) / 4] |= (uint32_t)in[i] << (24 - 8 * ((i + 2) % 4));
+    for (unsigned at = 24; at > 0; at -= KR_TEXT_GROUP) {
+        uint64_t rest = 0;
+        for (unsigned i = 0; i < KR_TEXT_LIMBS; i++) {
+            rest = rest << 32 | limbs[i];
+            limbs[i] = (uint32_t)(rest / KR_TEXT_BASE62_POW4);
+            rest %= KR_TEXT_BASE62_POW4;
+        }
+        for (unsigned i = 1; i <= KR_TEXT_GROUP; i++) {
+            text[at - i] = digits[rest % KR_TEXT_BASE62];
+            rest /= KR_TEXT_BASE62;
+        }
+    }
+}
+
+bool text_decimal(struct bytes text, uint64_t max, uint64_t *value)
+{
+    uint64_t number = 0;
+    if (text.size == 0 || (text.size > 1 && text.data[0] == '0'))
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned digit = (unsigned)text.data[i] - '0';
+        if (digit > 9 || digit > max || number > (max - digit) / 10)
+            return false;
+        number = number * 10 + digit;
+    }
+    *value = number;
+    return true;
+}
+
+// The size of the UTF-8 sequence at the front, 0 when it is malformed. The second byte's range
+// depends on the first (RFC 3629 §4), which keeps out overlong forms and surrogates.
+static size_t utf8_size(const uint8_t *at, size_t left)
+{
+    uint8_t lead = at[0], low = 0x80, high = 0xbf;
+    if (lead < 0x80)
+        return 1;
+    size_t size = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    if (lead < 0xc2 || lead > 0xf4 || left < size)
+        return 0;
+    if (lead == 0xe0)
+        low = 0xa0;
+    else if (lead == 0xed)
+        high = 0x9f;
+    else if (lead == 0xf0)
+        low = 0x90;
+    else if (lead == 0xf4)
+        high = 0x8f;
+    if (at[1] < low || at[1] > high)
+        return 0;
+    for (size_t i = 2; i < size; i++)
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    return size;
+}
+
+bool text_is_utf8(struct bytes text)
+{
+    size_t at = 0;
+    while (at < text.size) {
+        uint64_t word;
+        if (text.size - at >= sizeof(word)) {
+            memcpy(&word, text.data + at, sizeof(word));
+            if ((word & UINT64_C(0x8080808080808080)) == 0) {
+                at += sizeof(word);
+                continue;
+            }
+        }
+        size_t size = utf8_size(text.data + at, text.size - at);
+        if (size == 0)
+            return false;
+        at += size;
+    }
+    return true;
+}
