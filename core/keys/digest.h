@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SHA-256 (FIPS 180-4): of a presented key, which is all that the index and followers know of it.
 //
-// Each thread reuses one context; the algorithm is fetched once a process. The only file that
-// includes OpenSSL's digests.
+// Keeps nothing between calls; any thread. The only file that includes OpenSSL's digests.
 #pragma once
 
 #include "core/base/bytes.h"
