@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Records, log entries and validation messages ↔ protobuf bytes. The generated types stay inside.
 //
-// Encoders append to a buf; decoders put texts into an arena and refuse (CORRUPT) bytes that are no
-// message, lack a required field, or hold an enum value or operation unknown to this version
-// (VERSION for the latter). Encoding is canonical: the same record gives the same bytes everywhere,
-// which the chain hash and the state digest rely on (protobuf-c writes fields in number order).
+// Encoders append to a buf; what no caller may leave out (ids, digests) is asserted. Decoders put
+// texts into an arena and refuse bytes that are no message or lack such a field (CORRUPT), and an
+// enum value or operation unknown to this version (VERSION). Unknown fields are tolerated. Nothing
+// lent by a decoder points into its input, except where it says so. Encoding is canonical: the same
+// record gives the same bytes everywhere, which the chain hash and the state digest rely on (fields
+// in number order, unset numbers and texts left out, shortest varints). Any thread.
 #pragma once
 
 #include "core/base/buf.h"
@@ -28,12 +30,35 @@ must_use enum kr_err codec_idempotency(struct bytes in, struct arena *arena,
 void codec_add_receipt(struct buf *out, const struct receipt *record);
 must_use enum kr_err codec_receipt(struct bytes in, struct arena *arena, struct receipt *out);
 
+// What a validation needs of a key, read in one pass over the bytes without allocating. Lends in.
+struct codec_key_hot {
+    uint8_t digest[KR_DIGEST_SIZE];
+    struct bytes id; // the 24 characters behind "key_"
+    struct bytes bucket_id, consumer_id;
+    int64_t expires_ms, not_before_ms; // 0: unset
+    uint64_t revision;
+    bool is_enabled, is_revoked, is_custom;
+    bool has_extra; // scopes or ip_allow: the whole record must be decoded for them
+};
+
+// For start-up, which reads millions. Accepts whatever codec_key accepts, with the same values, but
+// does not look inside the fields that it does not give.
+must_use enum kr_err codec_key_hot(struct bytes in, struct codec_key_hot *out);
+
 // A log entry as it lies in the log and crosses the peer link.
 void codec_add_entry(struct buf *out, const struct entry *entry);
 must_use enum kr_err codec_entry(struct bytes in, struct arena *arena, struct entry *out);
 
-// --- validation messages (keyreeve.v1, application/x-protobuf on /v1/validate)
-// ---------------------
+// The place of an entry, apart from its body: place ‖ body is the entry that codec_add_entry makes.
+#define KR_CODEC_PLACE_MAX 33 // bytes
+void codec_add_entry_place(struct buf *out, uint64_t index, uint64_t epoch, int64_t at_unix_us);
+// An encoded entry without its place. Lends entry.
+struct bytes codec_entry_body(struct bytes entry);
+
+// --- validation messages -------------------------------------------------------------------------
+// keyreeve.v1.ValidateRequest …, application/x-protobuf on /v1/validate. They come from outside, so
+// that decoders answer INVALID (no message, no UTF-8, more than KR_VALIDATION_SCOPES_MAX scopes) or
+// TOO_LARGE (more than KR_VALIDATION_BATCH_MAX questions), never CORRUPT.
 #define KR_VALIDATION_BATCH_MAX 1000
 #define KR_VALIDATION_SCOPES_MAX 32
 

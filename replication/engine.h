@@ -35,15 +35,19 @@ struct engine_verbs {
     // Tries to become leader; the outcome comes as a role event.
     void (*campaign)(struct engine *engine);
     // Makes the batch durable and fixed in the log. Owner applies it in the callback (`local`
-    // commits by applying: see is_store_backed).
+    // commits by applying: see is_store_backed). Several may be in flight; they complete in order,
+    // and when one fails, those behind it fail too: the log never has a hole. NO_LEADER, DISK_FULL
+    // and BUSY mean that nothing was written, TIMEOUT that nobody knows, anything else that the
+    // process must stop.
     must_use enum kr_err (*append)(struct engine *engine, const struct engine_batch *batch,
                                    engine_done_fn *done, void *ctx);
-    // One committed entry; lends until the arena is reset.
+    // One committed entry; lends until the arena is reset. NOT_FOUND behind the end of the log.
     must_use enum kr_err (*read)(struct engine *engine, uint64_t index, struct arena *arena,
                                  struct bytes *entry, struct fault *fault);
     void (*trim)(struct engine *engine, uint64_t below_index);
     // Until when (CLOCK_BOOTTIME, ms) no other node can lead; UINT64_MAX: always a full window.
     uint64_t (*valid_until_ms)(const struct engine *engine);
+    // Completes what is in flight, then calls closed and frees itself.
     void (*close)(struct engine *engine, void (*closed)(void *ctx), void *ctx);
 };
 
@@ -54,6 +58,7 @@ struct engine {
     // The log is the node's own store: what is applied with a sync is thereby committed, so append
     // applies, and the owner must not apply again.
     bool is_store_backed;
-    // With is_store_backed: append reports what apply said of each row here (the owner's array).
+    // With is_store_backed: append reports what apply said of each row here (the owner's array, set
+    // before each append, kept until its callback).
     struct apply_result *results;
 };

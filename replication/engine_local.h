@@ -8,6 +8,7 @@
 
 #include "replication/engine.h"
 
-struct engine *engine_local_new(struct store *store, const struct engine_events *events); // gives
-// Delivers the callbacks that are due. True: there were any.
+// Gives; keeps store. events may be NULL: replica_new sets its own.
+struct engine *engine_local_new(struct store *store, const struct engine_events *events);
+// Delivers the callbacks that are due, the closed of close among them. True: there were any.
 bool engine_local_turn(struct engine *engine);

@@ -10,12 +10,14 @@
 
 #define KR_REPLICA_BATCH_BYTES (1u << 20)
 #define KR_REPLICA_BATCH_ENTRIES 1000
-#define KR_REPLICA_QUEUE_BYTES (64u << 20) // more queued than this: BUSY
+#define KR_REPLICA_ENTRY_BYTES (32u << 20) // one entry, alone in its batch
+#define KR_REPLICA_APPENDS 16              // in flight at most
+#define KR_REPLICA_QUEUE_BYTES (64u << 20) // more queued or in flight than this: BUSY
 #define KR_REPLICA_WINDOW_MS 2000          // L of the freshness lease
 
 struct replica_outcome {
     enum kr_err err;            // OK: committed and applied, see result. Else nothing was changed:
-                                // NO_LEADER, DISK_FULL, TIMEOUT (unknown fate), BUSY
+                                // NO_LEADER, DISK_FULL, BUSY, or TIMEOUT: unknown fate
     struct apply_result result; // of the entry
     uint64_t index, epoch;
     int64_t committed_ms; // wall clock, after durability
@@ -34,16 +36,20 @@ struct replica_options {
 
 struct replica;
 
-struct replica *replica_new(const struct replica_options *options); // gives; campaigns
-// Fails what is queued with NO_LEADER; closed is called when nothing is in flight any more.
+// Gives; sets the engine's events to its own and campaigns. Leads after the engine's role event,
+// with `local` after the next engine_local_turn.
+struct replica *replica_new(const struct replica_options *options);
+// Fails what is queued with NO_LEADER; closed is called when nothing is in flight any more, by a
+// later replica_turn, which frees the replica. The engine stays the caller's to close.
 void replica_close(struct replica *replica, void (*closed)(void *ctx), void *ctx);
 
-// Encodes the command at once (borrows it) and queues it. TOO_LARGE: over KR_REPLICA_BATCH_BYTES
-// encoded — unless it is the only entry of its batch, up to 32 MiB ($bulk). NO_LEADER, BUSY: the
-// callback is not called.
+// Encodes the command at once (borrows it) and queues it; an entry over KR_REPLICA_BATCH_BYTES gets
+// a batch of its own. On an error the callback is not called: TOO_LARGE over KR_REPLICA_ENTRY_BYTES
+// encoded, NO_LEADER, BUSY.
 must_use enum kr_err replica_submit(struct replica *replica, const struct command *command,
                                     replica_done_fn *done, void *ctx);
-// The end of a turn: starts the append of what is queued. True: call again next turn.
+// The end of a turn: starts one append of what is queued. True: call again next turn, without
+// sleeping, since more is queued or a store-backed engine has callbacks due.
 bool replica_turn(struct replica *replica);
 
 bool replica_is_leader(const struct replica *replica); // any thread

@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: Apache-2.0
+// The replica: a queue of encoded entries, a list of appends in flight, and the step between them.
+//
+// Happy path: submit encodes and queues → turn makes a batch (indexes, epoch and time are written
+// in front of each body), appends it → the engine says done → it is applied, unless the engine has
+// applied it → every submitter is told, in order.
+// Ways it can fail: the engine refuses at once, or later and with it all that is behind it in
+// flight (each submitter is told; no new append starts before the last of them is told, since
+// their indexes are given anew); leadership is lost (the queue fails, what is in flight waits for
+// its answer); an error that no process survives (fatal is told, then every submitter).
+//
+//              LEADER event            caught up
+//   STANDBY ──────────────▶ CATCHING_UP ────────▶ LEADING
+//      ▲                        ▲    an append failed  │
+//      │ another role           └──────────────────────┤
+//      └───────────────────────────────────────────────┤
+//                                FAILED, CLOSING ◀─────┘ (from any state; CLOSING is the last)
+#include "replication/replica.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+
+#include "core/base/clock.h"
+#include "replication/batch.h"
+
+enum replica_state { STANDBY, CATCHING_UP, LEADING, FAILED, CLOSING };
+
+struct append {
+    struct append *next;
+    struct replica *owner;
+    struct batch batch;
+    int64_t committed_ms;
+    bool is_done;
+    enum kr_err err;
+};
+
+struct replica {
+    struct replica_options options;
+    enum replica_state state;
+    struct batch_queue queue;
+    size_t held_bytes; // queued and in flight
+    struct append *first, **last;
+    size_t append_count;
+    uint64_t next_index; // of the next batch, while something is in flight
+    uint64_t engine_epoch;
+    int64_t last_at_us;
+    bool is_in_turn;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+    atomic_bool is_leader;
+    atomic_uint_fast64_t epoch;
+    atomic_uint_fast64_t valid_until_ms; // 0: nothing is known
+};
+
+// --- states --------------------------------------------------------------------------------------
+
+// A leader that stops being one keeps what it knew, and grows older from now on.
+static void note_validity(struct replica *replica, bool is_leader)
+{
+    const struct engine *engine = replica->options.engine;
+    uint64_t until_ms = engine->verbs->valid_until_ms(engine);
+    bool was_leader = atomic_load_explicit(&replica->is_leader, memory_order_relaxed);
+    if (is_leader) {
+        atomic_store_explicit(&replica->valid_until_ms, until_ms, memory_order_release);
+    } else if (was_leader &&
+               atomic_load_explicit(&replica->valid_until_ms, memory_order_relaxed) == UINT64_MAX) {
+        atomic_store_explicit(&replica->valid_until_ms, clock_boot_ms() + KR_REPLICA_WINDOW_MS,
+                              memory_order_release);
+    }
+    atomic_store_explicit(&replica->is_leader, is_leader, memory_order_release);
+}
+
+static void enter(struct replica *replica, enum replica_state state)
+{
+    // Rows: from. Nothing leaves CLOSING, and FAILED only closes.
+    static const bool is_allowed[5][5] = {
+        [STANDBY] = {[STANDBY] = true, [CATCHING_UP] = true, [FAILED] = true, [CLOSING] = true},
+        [CATCHING_UP] = {[STANDBY] = true,
+                         [CATCHING_UP] = true,
+                         [LEADING] = true,
+                         [FAILED] = true,
+                         [CLOSING] = true},
+        [LEADING] = {[STANDBY] = true, [CATCHING_UP] = true, [FAILED] = true, [CLOSING] = true},
+        [FAILED] = {[CLOSING] = true},
+        [CLOSING] = {false},
+    };
+    assert(is_allowed[replica->state][state]);
+    replica->state = state;
+    if (state == LEADING)
+        note_validity(replica, true);
+    else if (state != CATCHING_UP)
+        note_validity(replica, false);
+}
+
+static void fail_for_good(struct replica *replica, enum kr_err err, const struct fault *fault)
+{
+    struct fault unsaid;
+    if (replica->state == FAILED || replica->state == CLOSING)
+        return;
+    enter(replica, FAILED);
+    if (fault == NULL || fault->err == KR_ERR_OK) {
+        fault_set(&unsaid, err, "log engine %s: %s", replica->options.engine->verbs->name,
+                  err_text(err));
+        fault = &unsaid;
+    }
+    replica->options.fatal(replica->options.ctx, err, fault);
+}
+
+static void on_role(void *ctx, enum engine_role role, uint64_t epoch)
+{
+    struct replica *replica = ctx;
+    if (replica->state == FAILED || replica->state == CLOSING)
+        return;
+    if (role != KR_ENGINE_LEADER) {
+        enter(replica, STANDBY);
+        return;
+    }
+    replica->engine_epoch = epoch;
+    atomic_store_explicit(&replica->epoch, epoch, memory_order_release);
+    // A store-backed log holds nothing that the store does not.
+    enter(replica, CATCHING_UP);
+    if (replica->options.engine->is_store_backed && replica->append_count == 0)
+        enter(replica, LEADING);
+}
+
+// --- telling submitters --------------------------------------------------------------------------
+
+// What an engine's error means to a submitter. Behind an error of the disk nobody can say whether
+// the bytes will be there after a restart.
+static enum kr_err outcome_of(enum kr_err err)
+{
+    if (err == KR_ERR_OK || err == KR_ERR_DISK_FULL || err == KR_ERR_BUSY)
+        return err;
+    if (err == KR_ERR_NO_LEADER || err == KR_ERR_CORRUPT || err == KR_ERR_VERSION)
+        return KR_ERR_NO_LEADER;
+    return KR_ERR_TIMEOUT;
+}
+
+static bool is_survivable(enum kr_err err)
+{
+    return err == KR_ERR_NO_LEADER || err == KR_ERR_DISK_FULL || err == KR_ERR_BUSY ||
+           err == KR_ERR_TIMEOUT;
+}
+
+// Takes the item.
+static void tell(struct replica *replica, struct batch_item *item,
+                 const struct replica_outcome *outcome)
+{
+    replica->held_bytes -= batch_item_size(item);
+    item->done(item->ctx, outcome);
+    batch_item_free(item);
+}
+
+static void fail_queue(struct replica *replica)
+{
+    const struct replica_outcome outcome = {.err = KR_ERR_NO_LEADER};
+    struct batch_item *item;
+    while ((item = batch_queue_pop(&replica->queue)) != NULL)
+        tell(replica, item, &outcome);
+}
+
+// Takes the append.
+static void tell_append(struct replica *replica, struct append *append)
+{
+    struct batch_item *item;
+    for (size_t i = 0; (item = batch_queue_pop(&append->batch.items)) != NULL; i++) {
+        struct replica_outcome outcome = {.err = outcome_of(append->err)};
+        if (append->err == KR_ERR_OK) {
+            outcome.result = append->batch.results[i];
+            outcome.index = item->index;
+            outcome.epoch = append->batch.epoch;
+            outcome.committed_ms = append->committed_ms;
+        }
+        tell(replica, item, &outcome);
+    }
+    batch_fini(&append->batch);
+    mem_free(append);
+}
+
+// --- appends -------------------------------------------------------------------------------------
+
+// Tells the submitters of every append that is done and has nothing unanswered before it.
+static void settle(struct replica *replica)
+{
+    while (replica->first != NULL && replica->first->is_done) {
+        struct append *append = replica->first;
+        replica->first = append->next;
+        if (replica->first == NULL)
+            replica->last = &replica->first;
+        replica->append_count--;
+        tell_append(replica, append);
+    }
+}
+
+// A committed batch that cannot be applied leaves a node whose state is not what the log says.
+static enum kr_err apply_append(struct append *append, struct fault *fault)
+{
+    struct store *store = append->owner->options.store;
+    const struct batch *batch = &append->batch;
+    if (append->owner->options.engine->is_store_backed)
+        return KR_ERR_OK;
+    if (batch->rows[0].index != store_applied_index(store) + 1)
+        return fault_set(fault, KR_ERR_INTERNAL,
+                         "log engine %s committed index %llu out of order, applied is %llu",
+                         append->owner->options.engine->verbs->name,
+                         (unsigned long long)batch->rows[0].index,
+                         (unsigned long long)store_applied_index(store));
+    return store_apply(store, batch->rows, batch->count, batch->results, fault);
+}
+
+// What is committed and cannot be applied is in the log all the same: its fate is not known here.
+static void on_appended(void *ctx, enum kr_err err, const struct fault *fault)
+{
+    struct append *append = ctx;
+    struct replica *replica = append->owner;
+    struct fault own = {0};
+    assert(!append->is_done);
+    enum kr_err applied = err == KR_ERR_OK ? apply_append(append, &own) : KR_ERR_OK;
+    append->is_done = true;
+    append->err = applied == KR_ERR_OK ? err : KR_ERR_TIMEOUT;
+    append->committed_ms = clock_unix_ms();
+    if (applied != KR_ERR_OK)
+        fail_for_good(replica, applied, &own);
+    else if (err != KR_ERR_OK && !is_survivable(err))
+        fail_for_good(replica, err, fault);
+    else if (err != KR_ERR_OK && replica->state == LEADING)
+        enter(replica, CATCHING_UP);
+    settle(replica);
+}
+
+// Log time never goes back within a leadership, whatever the wall clock does.
+static int64_t log_time_us(struct replica *replica)
+{
+    int64_t now_us = clock_unix_us();
+    if (now_us > replica->last_at_us)
+        replica->last_at_us = now_us;
+    return replica->last_at_us;
+}
+
+static void start_append(struct replica *replica)
+{
+    struct engine *engine = replica->options.engine;
+    struct append *append = mem_zalloc(sizeof(*append));
+    struct batch *batch = &append->batch;
+    append->owner = replica;
+    batch_take(batch, &replica->queue);
+    if (replica->append_count == 0)
+        replica->next_index = store_applied_index(replica->options.store) + 1;
+    batch_place(batch, replica->next_index, replica->engine_epoch, log_time_us(replica));
+    replica->next_index += batch->count;
+    *replica->last = append;
+    replica->last = &append->next;
+    replica->append_count++;
+    engine->results = batch->results;
+    const struct engine_batch wanted = {batch->rows, batch->count, batch->epoch};
+    enum kr_err err = engine->verbs->append(engine, &wanted, on_appended, append);
+    if (err != KR_ERR_OK)
+        on_appended(append, err, NULL);
+}
+
+// --- catching up ---------------------------------------------------------------------------------
+
+// Reads what the log holds behind the applied index, at most a batch. NOT_FOUND: nothing more.
+static enum kr_err read_batch(struct replica *replica, struct arena *arena, struct store_row *rows,
+                              size_t *count, struct fault *fault)
+{
+    struct engine *engine = replica->options.engine;
+    uint64_t index = store_applied_index(replica->options.store) + 1;
+    enum kr_err err = KR_ERR_OK;
+    for (size_t size_bytes = 0; err == KR_ERR_OK && *count < KR_REPLICA_BATCH_ENTRIES &&
+                                size_bytes < KR_REPLICA_BATCH_BYTES;) {
+        struct store_row *row = &rows[*count];
+        row->index = index + *count;
+        err = engine->verbs->read(engine, row->index, arena, &row->entry, fault);
+        if (err == KR_ERR_OK) {
+            size_bytes += row->entry.size;
+            (*count)++;
+        }
+    }
+    return err;
+}
+
+static void catch_up(struct replica *replica)
+{
+    struct store_row *rows = NULL;
+    struct apply_result *results = NULL;
+    struct fault fault = {0};
+    struct arena arena;
+    size_t count = 0;
+    if (replica->options.engine->is_store_backed) {
+        enter(replica, LEADING);
+        return;
+    }
+    arena_init(&arena);
+    rows = mem_alloc(KR_REPLICA_BATCH_ENTRIES * sizeof(*rows));
+    enum kr_err read = read_batch(replica, &arena, rows, &count, &fault);
+    enum kr_err err = read == KR_ERR_NOT_FOUND ? KR_ERR_OK : read;
+    if (err == KR_ERR_OK && count > 0) {
+        results = mem_alloc(count * sizeof(*results));
+        err = store_apply(replica->options.store, rows, count, results, &fault);
+    }
+    if (err != KR_ERR_OK)
+        fail_for_good(replica, err, &fault);
+    else if (read == KR_ERR_NOT_FOUND)
+        enter(replica, LEADING);
+    mem_free(results);
+    mem_free(rows);
+    arena_fini(&arena);
+}
+
+// --- the public face -----------------------------------------------------------------------------
+
+struct replica *replica_new(const struct replica_options *options)
+{
+    struct replica *replica = mem_zalloc(sizeof(*replica));
+    assert(options->fatal != NULL);
+    replica->options = *options;
+    replica->state = STANDBY;
+    replica->last = &replica->first;
+    batch_queue_init(&replica->queue);
+    options->engine->events = (struct engine_events){.ctx = replica, .role = on_role};
+    options->engine->verbs->campaign(options->engine);
+    return replica;
+}
+
+void replica_close(struct replica *replica, void (*closed)(void *ctx), void *ctx)
+{
+    assert(replica->closed == NULL && closed != NULL);
+    replica->closed = closed;
+    replica->closed_ctx = ctx;
+    enter(replica, CLOSING);
+}
+
+enum kr_err replica_submit(struct replica *replica, const struct command *command,
+                           replica_done_fn *done, void *ctx)
+{
+    if (replica->state != LEADING && replica->state != CATCHING_UP)
+        return KR_ERR_NO_LEADER;
+    if (replica->held_bytes >= KR_REPLICA_QUEUE_BYTES)
+        return KR_ERR_BUSY;
+    struct batch_item *item = batch_item_new(command, done, ctx);
+    enum kr_err err = buf_result(&item->bytes);
+    if (err == KR_ERR_OK && replica->held_bytes + batch_item_size(item) > KR_REPLICA_QUEUE_BYTES)
+        err = KR_ERR_BUSY;
+    if (err != KR_ERR_OK)
+        goto fail;
+    replica->held_bytes += batch_item_size(item);
+    batch_queue_push(&replica->queue, item);
+    return KR_ERR_OK;
+fail:
+    batch_item_free(item);
+    return err;
+}
+
+static bool finish_closing(struct replica *replica)
+{
+    void (*closed)(void *ctx) = replica->closed;
+    void *ctx = replica->closed_ctx;
+    if (replica->append_count > 0)
+        return replica->options.engine->is_store_backed;
+    replica->options.engine->events = (struct engine_events){0};
+    mem_free(replica);
+    closed(ctx);
+    return false;
+}
+
+static bool step(struct replica *replica)
+{
+    if (replica->state == CATCHING_UP && replica->append_count == 0)
+        catch_up(replica);
+    if (replica->state == LEADING) {
+        note_validity(replica, true);
+        if (replica->queue.first != NULL && replica->append_count < KR_REPLICA_APPENDS)
+            start_append(replica);
+    }
+    if (replica->state != LEADING && replica->state != CATCHING_UP)
+        fail_queue(replica);
+    bool has_work = replica->queue.first != NULL && replica->append_count < KR_REPLICA_APPENDS;
+    bool is_busy = replica->append_count > 0 && replica->options.engine->is_store_backed;
+    switch (replica->state) {
+    case CATCHING_UP:
+        return replica->append_count == 0 || is_busy;
+    case LEADING:
+    case CLOSING:
+        return has_work || is_busy;
+    case STANDBY:
+    case FAILED:
+        return is_busy;
+    }
+    return false;
+}
+
+bool replica_turn(struct replica *replica)
+{
+    assert(!replica->is_in_turn);
+    replica->is_in_turn = true;
+    bool is_more = step(replica);
+    replica->is_in_turn = false;
+    return replica->state == CLOSING ? finish_closing(replica) : is_more;
+}
+
+bool replica_is_leader(const struct replica *replica)
+{
+    return atomic_load_explicit(&replica->is_leader, memory_order_acquire);
+}
+
+uint64_t replica_epoch(const struct replica *replica)
+{
+    return atomic_load_explicit(&replica->epoch, memory_order_acquire);
+}
+
+const char *replica_engine_name(const struct replica *replica)
+{
+    return replica->options.engine->verbs->name;
+}
+
+uint64_t replica_age_ms(const struct replica *replica, uint64_t now_boot_ms)
+{
+    uint64_t until_ms = atomic_load_explicit(&replica->valid_until_ms, memory_order_acquire);
+    if (until_ms == 0)
+        return UINT64_MAX;
+    if (replica_is_leader(replica) && now_boot_ms < until_ms)
+        return 0;
+    uint64_t known_ms = until_ms > KR_REPLICA_WINDOW_MS ? until_ms - KR_REPLICA_WINDOW_MS : 0;
+    return now_boot_ms > known_ms ? now_boot_ms - known_ms : 0;
+}
