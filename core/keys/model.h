@@ -15,6 +15,7 @@
 
 #define KR_SYSTEM_BUCKET "keyreeve-system" // holds the management tokens; hidden from lists
 #define KR_UNBOUNDED (-1)                  // max_staleness_ms: always answer
+#define KR_MAX_STALENESS_DEFAULT_MS 60000
 
 enum environment { KR_ENV_PRODUCTION, KR_ENV_PREVIEW, KR_ENV_DEVELOPMENT };
 const char *environment_text(enum environment environment); // "production", …

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operations on buckets.
+#include "core/keys/apply_internal.h"
+
+static enum apply_code create(struct apply *apply, const struct command_bucket_put *put)
+{
+    const struct apply_state *state = apply->state;
+    struct bucket stored;
+    const char *id;
+    if (state->get_bucket(state->ctx, put->record.id, &stored) ||
+        state->get_bucket_id(state->ctx, put->record.name, &id))
+        return KR_APPLY_EXISTS;
+    struct bucket record = put->record;
+    record.is_deleted = false;
+    record.version = 1;
+    record.revision = apply->entry->index;
+    record.revoked_before = 0;
+    record.revoked_ms = 0;
+    record.revoke_reason = KR_REASON_UNSPECIFIED;
+    state->put_bucket(state->ctx, &record);
+    return KR_APPLY_OK;
+}
+
+static enum apply_code update(struct apply *apply, const struct command_bucket_put *put)
+{
+    struct bucket stored;
+    if (!apply_get_live_bucket(apply, put->record.id, &stored))
+        return KR_APPLY_MISSING;
+    if (stored.version != put->expected_version)
+        return KR_APPLY_STALE;
+    if (apply_differs(put->record.name, stored.name))
+        return KR_APPLY_REFUSED;
+    struct bucket record = put->record;
+    record.id = stored.id;
+    record.name = stored.name;
+    record.is_retrievable = stored.is_retrievable;
+    record.is_system = stored.is_system;
+    record.is_deleted = false;
+    record.created_ms = stored.created_ms;
+    record.version = stored.version + 1;
+    record.revision = apply->entry->index;
+    record.revoked_before = stored.revoked_before;
+    record.revoked_ms = stored.revoked_ms;
+    record.revoke_reason = stored.revoke_reason;
+    apply->state->put_bucket(apply->state->ctx, &record);
+    return KR_APPLY_OK;
+}
+
+enum apply_code apply_bucket_put(struct apply *apply, const struct command_bucket_put *put)
+{
+    return put->expected_version == 0 ? create(apply, put) : update(apply, put);
+}
+
+static enum apply_code get_target(const struct apply *apply, const struct command_target *target,
+                                  struct bucket *record)
+{
+    if (!apply_get_live_bucket(apply, target->id, record))
+        return KR_APPLY_MISSING;
+    if (target->expected_version != 0 && record->version != target->expected_version)
+        return KR_APPLY_STALE;
+    return KR_APPLY_OK;
+}
+
+static void revoke_all(struct apply *apply, const struct command_target *target,
+                       struct bucket *record)
+{
+    record->version++;
+    record->revision = apply->entry->index;
+    record->updated_ms = apply->at_ms;
+    record->revoked_before = apply->entry->index;
+    record->revoked_ms = apply->at_ms;
+    record->revoke_reason = target->reason;
+    apply->state->put_bucket(apply->state->ctx, record);
+    apply_note_revoked(apply, record->id,
+                       apply->state->get_count(apply->state->ctx, 'b', record->id));
+}
+
+enum apply_code apply_bucket_revoke(struct apply *apply, const struct command_target *target)
+{
+    struct bucket record;
+    enum apply_code code = get_target(apply, target, &record);
+    if (code == KR_APPLY_OK)
+        revoke_all(apply, target, &record);
+    return code;
+}
+
+// The bucket stays, hidden, so that its keys are answered REVOKED until the purge.
+enum apply_code apply_bucket_delete(struct apply *apply, const struct command_target *target)
+{
+    struct bucket record;
+    enum apply_code code = get_target(apply, target, &record);
+    if (code != KR_APPLY_OK)
+        return code;
+    // Without the system bucket nobody could manage anything any more.
+    if (record.is_delete_protected || record.is_system)
+        return KR_APPLY_REFUSED;
+    apply->state->free_bucket_name(apply->state->ctx, &record);
+    record.is_deleted = true;
+    revoke_all(apply, target, &record);
+    apply_put_due(apply, target->purge_ms, KR_DUE_BUCKET, bytes_text(record.id));
+    return KR_APPLY_OK;
+}

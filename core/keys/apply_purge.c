@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// The purge: removes what due rows name, a bounded number of rows an entry, in the due rows' order.
+//
+// A due row is a reminder, not an order: what it names is looked at again, and what is not (any
+// longer) to be removed stays. When the limit is met inside a consumer or bucket its due row stays,
+// and the next purge goes on there.
+#include <endian.h>
+
+#include "core/keys/apply_internal.h"
+
+// One operation; end is the value of apply->purged at which it stops.
+struct purge {
+    struct apply *apply;
+    const struct apply_state *state;
+    int64_t now_ms;
+    uint64_t end;
+};
+
+static bool has_room(const struct purge *purge)
+{
+    return purge->apply->purged < purge->end;
+}
+
+static void remove_key(struct purge *purge, const struct key *key)
+{
+    const struct apply_state *state = purge->state;
+    state->delete_key(state->ctx, key);
+    state->add_count(state->ctx, 'b', key->bucket_id, -1);
+    state->add_count(state->ctx, 'k', key->consumer_id, -1);
+    purge->apply->purged++;
+}
+
+// With its keys and managers; false when the limit came first.
+static bool remove_consumer(struct purge *purge, const struct consumer *consumer)
+{
+    const struct apply_state *state = purge->state;
+    struct key key;
+    struct manager manager;
+    while (has_room(purge) && state->first_key(state->ctx, consumer->id, &key))
+        remove_key(purge, &key);
+    while (has_room(purge) && state->first_manager(state->ctx, consumer->id, &manager)) {
+        state->delete_manager(state->ctx, &manager);
+        purge->apply->purged++;
+    }
+    if (!has_room(purge))
+        return false;
+    if (!consumer->is_deleted) // one that goes with its bucket is still counted
+        state->add_count(state->ctx, 'c', consumer->bucket_id, -1);
+    state->delete_consumer(state->ctx, consumer);
+    purge->apply->purged++;
+    return true;
+}
+
+static void purge_key(struct purge *purge, struct bytes digest)
+{
+    struct key key;
+    if (digest.size == KR_DIGEST_SIZE &&
+        purge->state->get_key(purge->state->ctx, digest.data, &key) &&
+        apply_key_is_revoked(purge->apply, &key))
+        remove_key(purge, &key);
+}
+
+static bool purge_consumer(struct purge *purge, const char *id)
+{
+    struct consumer consumer;
+    if (!purge->state->get_consumer(purge->state->ctx, id, &consumer) || !consumer.is_deleted)
+        return true;
+    return remove_consumer(purge, &consumer);
+}
+
+static bool purge_bucket(struct purge *purge, const char *id)
+{
+    const struct apply_state *state = purge->state;
+    struct bucket bucket;
+    struct consumer consumer;
+    if (!state->get_bucket(state->ctx, id, &bucket) || !bucket.is_deleted)
+        return true;
+    while (has_room(purge) && state->first_consumer(state->ctx, id, &consumer))
+        if (!remove_consumer(purge, &consumer))
+            return false;
+    if (!has_room(purge))
+        return false;
+    state->delete_bucket(state->ctx, &bucket);
+    purge->apply->purged++;
+    return true;
+}
+
+static void purge_idempotency(struct purge *purge, struct bytes scope)
+{
+    const struct apply_state *state = purge->state;
+    struct idempotency stored;
+    if (scope.size == KR_DIGEST_SIZE && state->get_idempotency(state->ctx, scope.data, &stored) &&
+        stored.expires_ms <= purge->now_ms) {
+        state->delete_idempotency(state->ctx, scope.data);
+        purge->apply->purged++;
+    }
+}
+
+static void purge_receipt(struct purge *purge, struct bytes id)
+{
+    uint64_t index;
+    if (id.size != sizeof(index))
+        return;
+    memcpy(&index, id.data, sizeof(index));
+    purge->state->delete_receipt(purge->state->ctx, be64toh(index));
+    purge->apply->purged++;
+}
+
+// False when the limit came before the end of what the row names.
+static bool purge_row(struct purge *purge, const struct apply_due_row *row)
+{
+    switch (row->kind) {
+    case KR_DUE_KEY:
+        purge_key(purge, row->id);
+        return true;
+    case KR_DUE_CONSUMER:
+        return purge_consumer(purge, arena_text_of(purge->apply->arena, row->id));
+    case KR_DUE_BUCKET:
+        return purge_bucket(purge, arena_text_of(purge->apply->arena, row->id));
+    case KR_DUE_IDEMPOTENCY:
+        purge_idempotency(purge, row->id);
+        return true;
+    case KR_DUE_RECEIPT:
+        purge_receipt(purge, row->id);
+        return true;
+    }
+    return true;
+}
+
+enum apply_code apply_purge(struct apply *apply, const struct command_purge *command)
+{
+    struct purge purge = {.apply = apply,
+                          .state = apply->state,
+                          .now_ms = command->now_ms,
+                          .end = apply->purged + command->limit};
+    struct apply_due_row row;
+    while (has_room(&purge) && apply->state->first_due(apply->state->ctx, command->now_ms, &row)) {
+        uint64_t before = apply->purged;
+        if (!purge_row(&purge, &row))
+            break;
+        apply->state->delete_due(apply->state->ctx, &row);
+        // A row that names nothing any more counts too, or a purge of such rows had no bound.
+        if (apply->purged == before)
+            apply->purged++;
+    }
+    return KR_APPLY_OK;
+}
