@@ -190,6 +190,7 @@ enum http_next http_conn_next(struct http_conn *conn, struct http_request *reque
     if (!conn->is_ended && conn->size > conn->begin) {
         conn->err = read_request(conn, request, &used);
         if (conn->err != KR_ERR_OK) {
+            http1_init(&conn->parser);
             conn->is_ended = true;
         } else if (conn->parser.state == KR_HTTP1_DONE) {
             yield(conn, request, used);
