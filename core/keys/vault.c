@@ -72,8 +72,9 @@ static enum kr_err open_box(const uint8_t key[KR_KEY_SIZE], const char *context,
         return KR_ERR_CORRUPT;
     size_t size = box.size - KR_NONCE_SIZE - KR_TAG_SIZE;
     uint8_t *place = buf_extend(plain, size);
-    if (place == NULL)
-        return buf_result(plain);
+    enum kr_err err = buf_result(plain); // place may well be NULL for an empty text
+    if (err != KR_ERR_OK)
+        return err;
     if (crypto_aead_xchacha20poly1305_ietf_decrypt(
             place, NULL, NULL, box.data + KR_NONCE_SIZE, box.size - KR_NONCE_SIZE,
             (const uint8_t *)context, strlen(context), box.data, key) == 0)

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tests of the digest: FIPS 180-4's examples, and that parts cannot be shifted into one another.
+#include "core/keys/digest.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include "core/base/text.h"
+
+static void assert_digest(struct bytes data, const char *expected)
+{
+    uint8_t digest[KR_DIGEST_SIZE];
+    char hex[2 * KR_DIGEST_SIZE + 1];
+    digest_sha256(data, digest);
+    text_hex(digest, sizeof(digest), hex);
+    assert_string_equal(hex, expected);
+}
+
+static void sha256_gives_the_standards_examples(void **state)
+{
+    (void)state;
+    assert_digest(bytes_text("abc"),
+                  "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_digest(bytes_of(NULL, 0),
+                  "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    assert_digest(bytes_text("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+                  "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+}
+
+static void parts_are_hashed_with_their_lengths(void **state)
+{
+    (void)state;
+    const struct bytes one[] = {bytes_text("ab"), bytes_text("c")};
+    const struct bytes other[] = {bytes_text("a"), bytes_text("bc")};
+    const struct bytes longer[] = {bytes_text("ab"), bytes_text("c"), bytes_of(NULL, 0)};
+    uint8_t first[KR_DIGEST_SIZE], second[KR_DIGEST_SIZE], flat[KR_DIGEST_SIZE];
+    digest_parts(one, 2, first);
+    digest_parts(other, 2, second);
+    assert_memory_not_equal(first, second, KR_DIGEST_SIZE);
+    digest_parts(longer, 3, second);
+    assert_memory_not_equal(first, second, KR_DIGEST_SIZE);
+    digest_sha256(bytes_of("\0\0\0\0\0\0\0\2ab\0\0\0\0\0\0\0\1c", 19), flat);
+    assert_memory_equal(first, flat, KR_DIGEST_SIZE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sha256_gives_the_standards_examples),
+        cmocka_unit_test(parts_are_hashed_with_their_lengths),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
