@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+// The hot table's life, its readers, and the grace periods of liburcu (QSBR), which no other file
+// includes.
+//
+// The concurrency contract. One writer at a time (the caller's lock), any number of readers.
+//
+// A slot is two words: hash, and record: EMPTY, GONE (a tombstone), or an address. The record word
+// decides; the hash only spares a look at records of other keys.
+//   insert   the record's bytes, then hash (relaxed), then the record word (release).
+//   replace  the new record's bytes, then the record word (release); the slot and hash stay.
+//   remove   the record word := GONE, or EMPTY where no search can pass the bucket (hot_table.c).
+//   read     the record word (acquire), then hash, then the record's bytes.
+// So who sees an address sees the hash and the bytes that belong to it. A slot's reuse may pair an
+// old address with a new hash: the reader then skips a key that was removed before, or compares
+// digests and finds them unequal; both are right answers for the moment it read the word.
+//
+// Growth. table → next; two tables at most, the second begins empty. While next is set, inserts go
+// to next, replacements and removals wherever the key is found, and buckets move in order: each
+// record is published in next (release) before its old slot becomes GONE (release). Nothing is ever
+// inserted into the old table again, so a key moves once, in one direction.
+//   A reader searches table, and when it has not found the key, loads next (acquire) and searches
+// there. If it missed the key in the old table because it had moved, it read that GONE by acquire
+// and therefore sees it in next. A reader never finds an older record after a newer one: the old
+// slot's word, once GONE, stays so.
+//   `moved` (release, after the slots) says that every key whose home lies below it is in next; a
+// reader (acquire) skips the old table then, and pages below it may be given back: they read as
+// EMPTY. It only advances past buckets that end a search, because a key whose home is below may
+// otherwise sit above.
+//   When all are moved, `table` := next (release) and the old one is retired.
+//
+// Retirement. Whatever was unlinked (records, extras, subjects, buckets, tables) is reused only
+// after a grace period that began after the unlinking: every registered thread has since been
+// quiescent or offline. Records are immutable but for last_used_min (relaxed); subjects, extras and
+// buckets are immutable. Numbers are published by release into chunks that never move.
+#include "core/store/hot_internal.h"
+
+#include <urcu/urcu-qsbr.h>
+
+#include "core/base/hash.h"
+#include "core/base/rand.h"
+
+#define KR_HOT_PRESIZE_LOAD 0.75
+
+enum { KR_HOT_LEAST_BUCKETS = 16, KR_HOT_GROUP = 16 };
+
+// --- grace periods -------------------------------------------------------------------------------
+struct hot_grace {
+    struct rcu_head head;
+    _Atomic bool is_over;
+};
+
+// ThreadSanitizer does not see into liburcu. These say what it guarantees: what a reader did before
+// its quiescent state comes before what the writer does after the grace period.
+#if defined(__SANITIZE_THREAD__)
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+static char tsan_grace;
+#define GRACE_ACQUIRE() __tsan_acquire(&tsan_grace)
+#define GRACE_RELEASE() __tsan_release(&tsan_grace)
+#else
+#define GRACE_ACQUIRE() ((void)0)
+#define GRACE_RELEASE() ((void)0)
+#endif
+
+static void end_grace(struct rcu_head *head)
+{
+    struct hot_grace *grace = (struct hot_grace *)((char *)head - offsetof(struct hot_grace, head));
+    atomic_store_explicit(&grace->is_over, true, memory_order_release);
+}
+
+void hot_grace_start(struct hot_grace *grace)
+{
+    atomic_store_explicit(&grace->is_over, false, memory_order_relaxed);
+    urcu_qsbr_call_rcu(&grace->head, end_grace);
+}
+
+bool hot_grace_is_over(const struct hot_grace *grace)
+{
+    if (!atomic_load_explicit(&grace->is_over, memory_order_acquire))
+        return false;
+    GRACE_ACQUIRE();
+    return true;
+}
+
+void hot_thread_register(void)
+{
+    urcu_qsbr_register_thread();
+}
+
+void hot_thread_unregister(void)
+{
+    GRACE_RELEASE();
+    urcu_qsbr_unregister_thread();
+}
+
+void hot_quiescent(void)
+{
+    GRACE_RELEASE();
+    urcu_qsbr_quiescent_state();
+}
+
+void hot_offline(void)
+{
+    GRACE_RELEASE();
+    urcu_qsbr_thread_offline();
+}
+
+void hot_online(void)
+{
+    urcu_qsbr_thread_online();
+}
+
+// --- life ----------------------------------------------------------------------------------------
+struct hot *hot_new(size_t expected_keys)
+{
+    struct hot *hot = mem_zalloc(sizeof(*hot));
+    hot->grace = mem_zalloc(sizeof(*hot->grace));
+    rand_bytes(&hot->seed, sizeof(hot->seed));
+    uint64_t buckets = hot_table_buckets_for(expected_keys, KR_HOT_PRESIZE_LOAD);
+    hot->least_buckets = buckets < KR_HOT_LEAST_BUCKETS ? KR_HOT_LEAST_BUCKETS : buckets;
+    struct hot_table *table = hot_table_new(hot->least_buckets);
+    atomic_store_explicit(&hot->table, table, memory_order_release);
+    hot_count(&hot->slot_count, (int64_t)(table->buckets * KR_HOT_SLOTS));
+    hot_numbers_init(&hot->subjects);
+    hot_numbers_init(&hot->extras);
+    hot_ids_init(&hot->subject_ids);
+    buf_init(&hot->free_extras, SIZE_MAX);
+    buf_init(&hot->removed_keys.items, SIZE_MAX);
+    buf_init(&hot->removed_subjects.items, SIZE_MAX);
+    buf_init(&hot->removed_buckets.items, SIZE_MAX);
+    hot_buckets_init(hot);
+    return hot;
+}
+
+void hot_free(struct hot **slot)
+{
+    struct hot *hot = *slot;
+    if (hot == NULL)
+        return;
+    *slot = NULL;
+    if (hot->has_grace)
+        urcu_qsbr_barrier(); // its callback holds hot->grace
+    GRACE_ACQUIRE();
+    hot_retired_free(hot);
+    struct hot_table *table = atomic_load_explicit(&hot->table, memory_order_relaxed);
+    while (table != NULL) {
+        struct hot_table *next = atomic_load_explicit(&table->next, memory_order_relaxed);
+        hot_table_free(table);
+        table = next;
+    }
+    hot_slab_fini(&hot->slab);
+    hot_extras_fini(hot);
+    hot_subjects_fini(hot);
+    hot_buckets_fini(hot);
+    buf_fini(&hot->removed_keys.items);
+    buf_fini(&hot->removed_subjects.items);
+    buf_fini(&hot->removed_buckets.items);
+    mem_free(hot->grace);
+    mem_zero(&hot->seed, sizeof(hot->seed));
+    mem_free(hot);
+}
+
+uint64_t hot_hash(const struct hot *hot, const void *data, size_t size)
+{
+    return hash_u64(bytes_of(data, size), hot->seed);
+}
+
+// --- readers -------------------------------------------------------------------------------------
+// A search that has come to a record with the right hash, or to the end (record NULL).
+struct search {
+    uint64_t hash;
+    const struct hot_table *table;
+    const struct hot_record *record;
+};
+
+// The table where a search begins: the old one while the key may still be there.
+static const struct hot_table *first_table(const struct hot *hot, uint64_t hash)
+{
+    const struct hot_table *table = atomic_load_explicit(&hot->table, memory_order_acquire);
+    for (;;) {
+        uint64_t moved = atomic_load_explicit(&table->moved, memory_order_acquire);
+        if (hot_table_home(table, hash) >= moved)
+            return table;
+        table = atomic_load_explicit(&table->next, memory_order_acquire);
+    }
+}
+
+static const struct hot_slot *home_slots(const struct hot_table *table, uint64_t hash)
+{
+    return &table->slots[hot_table_home(table, hash) * KR_HOT_SLOTS];
+}
+
+// The first record of this hash and, unless digest is NULL, of this digest.
+static const struct hot_record *search_table(const struct hot_table *table, uint64_t hash,
+                                             const uint8_t *digest)
+{
+    uint64_t bucket = hot_table_home(table, hash);
+    for (;;) {
+        const struct hot_slot *slots = &table->slots[bucket * KR_HOT_SLOTS];
+        bool is_end = false;
+        for (unsigned i = 0; i < KR_HOT_SLOTS; i++) {
+            uintptr_t word = atomic_load_explicit(&slots[i].record, memory_order_acquire);
+            is_end |= word == KR_HOT_EMPTY;
+            if (atomic_load_explicit(&slots[i].hash, memory_order_relaxed) != hash ||
+                word <= KR_HOT_GONE)
+                continue;
+            const struct hot_record *record = (const struct hot_record *)word;
+            if (digest == NULL || hot_digest_equal(record->digest, digest))
+                return record;
+        }
+        if (is_end)
+            return NULL;
+        bucket = bucket + 1 == table->buckets ? 0 : bucket + 1;
+    }
+}
+
+static const struct hot_record *search_from(const struct hot_table *table, uint64_t hash,
+                                            const uint8_t *digest)
+{
+    const struct hot_record *record = NULL;
+    while (record == NULL && table != NULL) {
+        record = search_table(table, hash, digest);
+        table = atomic_load_explicit(&table->next, memory_order_acquire);
+    }
+    return record;
+}
+
+static const struct hot_record *unless_removed(const struct hot_record *record)
+{
+    return record == NULL || (record->flags & KR_HOT_REMOVED) != 0 ? NULL : record;
+}
+
+const struct hot_record *hot_find(const struct hot *hot, const uint8_t digest[KR_DIGEST_SIZE])
+{
+    uint64_t hash = hot_hash(hot, digest, KR_HOT_DIGEST_BYTES);
+    return unless_removed(search_from(first_table(hot, hash), hash, digest));
+}
+
+// The line that hot_record_subject will read, and the pointer to it before that.
+static const _Atomic uintptr_t *prefetch_number(const struct hot *hot,
+                                                const struct hot_record *record)
+{
+    if (record == NULL || (record->flags & KR_HOT_EXTRA) != 0)
+        return NULL;
+    const _Atomic uintptr_t *slot = hot_numbers_slot(&hot->subjects, record->number);
+    __builtin_prefetch(slot);
+    return slot;
+}
+
+// Each stage asks for the lines that the next one reads, for all of the group, so that their
+// misses overlap: the slots, the records, the pointers to the subjects, the subjects.
+static void find_group(const struct hot *hot, const uint8_t (*digests)[KR_DIGEST_SIZE],
+                       size_t count, const struct hot_record *out[])
+{
+    struct search searches[KR_HOT_GROUP];
+    const _Atomic uintptr_t *numbers[KR_HOT_GROUP];
+    for (size_t i = 0; i < count; i++) {
+        searches[i].hash = hot_hash(hot, digests[i], KR_HOT_DIGEST_BYTES);
+        searches[i].table = first_table(hot, searches[i].hash);
+        __builtin_prefetch(home_slots(searches[i].table, searches[i].hash));
+    }
+    for (size_t i = 0; i < count; i++) {
+        searches[i].record = search_from(searches[i].table, searches[i].hash, NULL);
+        __builtin_prefetch(searches[i].record);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct hot_record *record = searches[i].record;
+        if (record != NULL && !hot_digest_equal(record->digest, digests[i]))
+            record = search_from(searches[i].table, searches[i].hash, digests[i]);
+        out[i] = unless_removed(record);
+        numbers[i] = prefetch_number(hot, out[i]);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (numbers[i] != NULL)
+            __builtin_prefetch(
+                (const void *)atomic_load_explicit(numbers[i], memory_order_relaxed));
+}
+
+void hot_find_many(const struct hot *hot, const uint8_t (*digests)[KR_DIGEST_SIZE], size_t count,
+                   const struct hot_record *out[])
+{
+    for (size_t at = 0; at < count; at += KR_HOT_GROUP)
+        find_group(hot, digests + at, count - at < KR_HOT_GROUP ? count - at : KR_HOT_GROUP,
+                   out + at);
+}
+
+void hot_note_used(const struct hot_record *record, uint32_t now_min)
+{
+    _Atomic uint32_t *last_used = (_Atomic uint32_t *)(uintptr_t)&record->last_used_min;
+    if (atomic_load_explicit(last_used, memory_order_relaxed) < now_min)
+        atomic_store_explicit(last_used, now_min, memory_order_relaxed);
+}
+
+void hot_figures(const struct hot *hot, struct hot_figures *out)
+{
+    *out = (struct hot_figures){
+        .keys = atomic_load_explicit(&hot->keys, memory_order_relaxed),
+        .custom_keys = atomic_load_explicit(&hot->custom_keys, memory_order_relaxed),
+        .subjects = atomic_load_explicit(&hot->subject_count, memory_order_relaxed),
+        .buckets = atomic_load_explicit(&hot->bucket_count, memory_order_relaxed),
+        .slots = atomic_load_explicit(&hot->slot_count, memory_order_relaxed),
+        .tombstones = atomic_load_explicit(&hot->tombstones, memory_order_relaxed),
+        .record_bytes = atomic_load_explicit(&hot->record_bytes, memory_order_relaxed),
+        .slot_bytes = atomic_load_explicit(&hot->slot_bytes, memory_order_relaxed),
+        .subject_bytes = atomic_load_explicit(&hot->subject_bytes, memory_order_relaxed),
+        .is_growing = atomic_load_explicit(&hot->is_growing, memory_order_relaxed),
+    };
+}
+
+bool hot_has_custom(const struct hot *hot)
+{
+    return atomic_load_explicit(&hot->custom_keys, memory_order_relaxed) > 0;
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+// Subjects of the hot table: consumers as validations need them, rendered once.
+#include "core/store/hot_internal.h"
+
+#include <assert.h>
+
+#include "core/base/text.h"
+
+#define KR_HOT_NO_BUCKET UINT32_MAX // rendered outside the table
+
+static const char *metadata_of(const struct consumer *record)
+{
+    return record->metadata == NULL ? "{}" : record->metadata;
+}
+
+static size_t base64url_size(size_t size)
+{
+    return (size * 4 + 2) / 3;
+}
+
+// The fragment of hot.h. Names, ids and environments need no escaping, metadata is JSON already.
+static void write_json(struct buf *out, const struct consumer *record, const struct bucket *bucket)
+{
+    const char *parts[] = {"\"sub\":\"",
+                           record->name,
+                           "\",\"data\":",
+                           metadata_of(record),
+                           ",\"consumer\":{\"id\":\"",
+                           record->id,
+                           "\",\"name\":\"",
+                           record->name,
+                           "\"},\"bucket\":\"",
+                           bucket->name,
+                           "\",\"environment\":\"",
+                           environment_text(bucket->environment),
+                           "\""};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        buf_add_text(out, parts[i]);
+}
+
+// Where the slices of the fragment lie; the literals are those of write_json.
+static struct hot_subject measure(const struct consumer *record, const struct bucket *bucket)
+{
+    size_t name = strlen(record->name), id = strlen(record->id);
+    size_t data = strlen(metadata_of(record));
+    size_t name_at = strlen("\"sub\":\"");
+    size_t data_at = name_at + name + strlen("\",\"data\":");
+    size_t id_at = data_at + data + strlen(",\"consumer\":{\"id\":\"");
+    size_t bucket_at = id_at + id + strlen("\",\"name\":\"") + name + strlen("\"},\"bucket\":\"");
+    size_t size = bucket_at + strlen(bucket->name) + strlen("\",\"environment\":\"") +
+                  strlen(environment_text(bucket->environment)) + strlen("\"");
+    assert(id_at + id <= UINT16_MAX); // metadata is ≤ 16 KiB
+    return (struct hot_subject){.revoked_before = record->revoked_before,
+                                .revision = record->revision,
+                                .bucket = KR_HOT_NO_BUCKET,
+                                .json_size = (uint32_t)size,
+                                .id_at = (uint16_t)id_at,
+                                .id_size = (uint16_t)id,
+                                .name_at = (uint16_t)name_at,
+                                .name_size = (uint16_t)name,
+                                .data_at = (uint32_t)data_at,
+                                .data_size = (uint32_t)data,
+                                .header_size = (uint32_t)base64url_size(data)};
+}
+
+static size_t subject_size(const struct hot_subject *subject)
+{
+    return sizeof(*subject) + subject->json_size + subject->header_size;
+}
+
+static struct hot_subject *render(void *memory, const struct hot_subject *head,
+                                  const struct consumer *record, const struct bucket *bucket)
+{
+    struct hot_subject *subject = memory;
+    struct buf texts;
+    *subject = *head;
+    buf_init_fixed(&texts, subject->texts, (size_t)head->json_size + head->header_size);
+    write_json(&texts, record, bucket);
+    text_add_base64url(&texts, bytes_text(metadata_of(record)));
+    assert(buf_result(&texts) == KR_ERR_OK && texts.size == texts.capacity);
+    return subject;
+}
+
+struct hot_subject *hot_render_subject(const struct consumer *record, const struct bucket *bucket,
+                                       struct arena *arena)
+{
+    struct hot_subject head = measure(record, bucket);
+    return render(arena_alloc(arena, subject_size(&head)), &head, record, bucket);
+}
+
+// --- the table's ---------------------------------------------------------------------------------
+static const struct hot_subject *at(const struct hot *hot, uint32_t number)
+{
+    return hot_numbers_at(&hot->subjects, number);
+}
+
+// A subject without a fragment: its id in texts, kept while loading because it was removed.
+static bool is_marker(const struct hot_subject *subject)
+{
+    return subject->json_size == 0;
+}
+
+const struct hot_subject *hot_record_subject(const struct hot *hot, const struct hot_record *record)
+{
+    const struct hot_extra *extra = hot_record_extra(hot, record);
+    const struct hot_subject *subject = at(hot, extra == NULL ? record->number : extra->subject);
+    return subject == NULL || is_marker(subject) ? NULL : subject;
+}
+
+static size_t allocated_size(const struct hot_subject *subject)
+{
+    return is_marker(subject) ? sizeof(*subject) + subject->id_size : subject_size(subject);
+}
+
+static bool has_id(const struct hot *hot, uint32_t number, struct bytes id)
+{
+    const struct hot_subject *subject = at(hot, number);
+    return bytes_equal(bytes_of(subject->texts + subject->id_at, subject->id_size), id);
+}
+
+static struct hot_ids_query query_of(const struct hot *hot, struct bytes id)
+{
+    return (struct hot_ids_query){hot_hash(hot, id.data, id.size), id, has_id};
+}
+
+bool hot_subject_number(const struct hot *hot, struct bytes consumer_id, uint32_t *number)
+{
+    struct hot_ids_query query = query_of(hot, consumer_id);
+    return hot_ids_find(hot, &hot->subject_ids, &query, number);
+}
+
+// Publishes a subject, or NULL, at a number, and retires what was there.
+static void replace(struct hot *hot, uint32_t number, const struct hot_subject *subject)
+{
+    const struct hot_subject *old = at(hot, number);
+    hot_numbers_set(&hot->subjects, number, subject);
+    if (subject != NULL) {
+        hot_count(&hot->subject_bytes, (int64_t)allocated_size(subject));
+        hot_count(&hot->subject_count, is_marker(subject) ? 0 : 1);
+    }
+    if (old == NULL)
+        return;
+    hot_count(&hot->subject_bytes, -(int64_t)allocated_size(old));
+    hot_count(&hot->subject_count, is_marker(old) ? 0 : -1);
+    hot_retire(hot, KR_HOT_RETIRED_HEAP, old);
+}
+
+static void add(struct hot *hot, const struct hot_ids_query *query, uint32_t *number)
+{
+    size_t before = hot->subject_ids.bytes;
+    *number = hot_numbers_add(&hot->subjects);
+    hot_ids_add(&hot->subject_ids, query->hash, *number);
+    hot_count(&hot->subject_bytes, (int64_t)(hot->subject_ids.bytes - before + sizeof(uintptr_t)));
+}
+
+uint32_t hot_put_subject(struct hot *hot, const struct consumer *record,
+                         const struct bucket *bucket)
+{
+    uint32_t number = 0;
+    struct hot_ids_query query = query_of(hot, bytes_text(record->id));
+    bool is_known = hot_ids_find(hot, &hot->subject_ids, &query, &number);
+    if (is_known && record->revision < at(hot, number)->revision)
+        return number;
+    struct hot_subject head = measure(record, bucket);
+    head.bucket = hot_bucket_number(hot, bucket);
+    if (!is_known)
+        add(hot, &query, &number);
+    replace(hot, number, render(mem_alloc(subject_size(&head)), &head, record, bucket));
+    return number;
+}
+
+static const struct hot_subject *new_marker(struct bytes id, uint64_t revision)
+{
+    struct hot_subject *marker = mem_zalloc(sizeof(*marker) + id.size);
+    marker->revision = revision;
+    marker->id_size = (uint16_t)id.size;
+    memcpy(marker->texts, id.data, id.size);
+    return marker;
+}
+
+static void forget(struct hot *hot, uint32_t number)
+{
+    const struct hot_subject *subject = at(hot, number);
+    hot_ids_remove(&hot->subject_ids,
+                   hot_hash(hot, subject->texts + subject->id_at, subject->id_size), number);
+    replace(hot, number, NULL);
+}
+
+void hot_remove_subject(struct hot *hot, const char *id, uint64_t revision)
+{
+    uint32_t number = 0;
+    struct hot_ids_query query = query_of(hot, bytes_text(id));
+    bool is_known = hot_ids_find(hot, &hot->subject_ids, &query, &number);
+    if (is_known && revision < at(hot, number)->revision)
+        return;
+    if (!hot->is_loading) {
+        if (is_known)
+            forget(hot, number);
+        return;
+    }
+    assert(query.id.size < KR_ID_SIZE);
+    if (!is_known)
+        add(hot, &query, &number);
+    replace(hot, number, new_marker(query.id, revision));
+    buf_add(&hot->removed_subjects.items, &number, sizeof(number));
+}
+
+void hot_forget_subject(struct hot *hot, const uint8_t *item)
+{
+    uint32_t number = 0;
+    memcpy(&number, item, sizeof(number));
+    const struct hot_subject *subject = at(hot, number);
+    if (subject != NULL && is_marker(subject))
+        forget(hot, number);
+}
+
+void hot_subjects_fini(struct hot *hot)
+{
+    for (uint32_t i = 0; i < hot->subjects.count; i++)
+        mem_free((void *)(uintptr_t)at(hot, i));
+    hot_numbers_fini(&hot->subjects);
+    hot_ids_fini(&hot->subject_ids);
+}
