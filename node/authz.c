@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// The forward-auth skins: /authz/forward (Traefik, Caddy, APISIX) and /authz/nginx (auth_request).
+//
+// Both answer 200 with the whole fixed set of identity headers, empty where there is no value, so
+// that forged ones of the client cannot pass; a denial carries none of them. They differ in what a
+// denial may look like: nginx understands 401 and 403 alone and must get no body; the others hand
+// the answer to the client as it is, so it is a real one and says nothing about why a 401 is one.
+#include "node/serve_internal.h"
+
+#include <stdio.h>
+
+#include "core/base/clock.h"
+#include "core/base/json.h"
+#include "core/base/text.h"
+#include "core/http/uri.h"
+
+// --- asking
+// ----------------------------------------------------------------------------------------------
+
+// The scopes parameter of the route: "a,b".
+static void read_scopes(struct bytes list, struct validation_ask *ask)
+{
+    while (list.size > 0 && ask->scope_count < KR_VALIDATION_SCOPES_MAX) {
+        const uint8_t *comma = memchr(list.data, ',', list.size);
+        size_t size = comma == NULL ? list.size : (size_t)(comma - list.data);
+        if (size > 0)
+            ask->scopes[ask->scope_count++] = bytes_of(list.data, size);
+        size_t step = comma == NULL ? size : size + 1;
+        list = bytes_of(list.data + step, list.size - step);
+    }
+}
+
+static struct bytes original_query(const struct http_request *request)
+{
+    struct bytes uri = http_request_value(request, "x-forwarded-uri");
+    if (uri.size == 0)
+        uri = http_request_value(request, "x-original-uri");
+    const uint8_t *mark = uri.size > 0 ? memchr(uri.data, '?', uri.size) : NULL;
+    if (mark == NULL)
+        return (struct bytes){0};
+    return bytes_of(mark + 1, uri.size - (size_t)(mark + 1 - uri.data));
+}
+
+static void read_client(struct job *job)
+{
+    struct connection *connection = job->connection;
+    struct validate_question *question = &job->question;
+    if (!connection->has_peer && !connection->is_trusted)
+        return;
+    question->has_address =
+        credential_client(&job->request, connection->serve->node->config, connection->is_trusted,
+                          &connection->peer, &question->address);
+}
+
+bool authz_ask(struct job *job)
+{
+    struct serve *serve = job->connection->serve;
+    struct validate_question *question = &job->question;
+    struct bytes value;
+    validate_init(question);
+    question->code = KR_VERDICT_MALFORMED;
+    job->credential =
+        credential_find(&job->request, serve->node->config, original_query(&job->request),
+                        &serve->scratch, &question->ask.key);
+    if (uri_query_value(job->request.query, "bucket", &value))
+        question->ask.bucket = value;
+    if (uri_query_value(job->request.query, "scopes", &value))
+        read_scopes(value, &question->ask);
+    read_client(job);
+    return job->credential == KR_CREDENTIAL_FOUND;
+}
+
+// --- answering
+// -------------------------------------------------------------------------------------------
+
+static void add_scopes(struct serve *serve, const struct hot_extra *extra)
+{
+    struct buf *joined = &serve->body;
+    buf_clear(joined);
+    for (size_t i = 0; extra != NULL && i < extra->scopes.count; i++) {
+        if (i > 0)
+            buf_add_text(joined, ",");
+        buf_add_text(joined, extra->scopes.items[i]);
+    }
+    http_reply_field(&serve->out, "X-Key-Scopes", buf_bytes(joined));
+}
+
+static void add_expiry(struct serve *serve, const struct hot_record *record)
+{
+    char stamp[KR_STAMP_SIZE] = "";
+    uint64_t expires_ms = hot_record_u48(record->expires);
+    if (expires_ms > 0)
+        clock_stamp((int64_t)expires_ms, stamp);
+    http_reply_field_text(&serve->out, "X-Key-Expires", stamp);
+}
+
+static void add_identity(struct serve *serve, const struct store_found *found)
+{
+    struct buf *out = &serve->out;
+    const struct hot_subject *subject = found->subject;
+    const char *texts = subject->texts;
+    char key_id[KR_ID_SIZE];
+    validate_key_id(found->record, key_id);
+    http_reply_field(out, "X-Consumer-Id", bytes_of(texts + subject->id_at, subject->id_size));
+    http_reply_field(out, "X-Consumer-Name",
+                     bytes_of(texts + subject->name_at, subject->name_size));
+    http_reply_field(out, "X-Consumer-Metadata",
+                     bytes_of(texts + subject->json_size, subject->header_size));
+    http_reply_field(out, "X-Key-Id", bytes_of(key_id, 28));
+    add_scopes(serve, found->extra);
+    add_expiry(serve, found->record);
+    http_reply_field_text(out, "X-Environment", environment_text(found->bucket->environment));
+}
+
+static void reply_allowed(struct job *job)
+{
+    struct serve *serve = job->connection->serve;
+    serve_reply_begin(job, 200);
+    http_reply_field_text(&serve->out, "Cache-Control", "no-store");
+    add_identity(serve, &job->question.found);
+    http_reply_end(&serve->out, &job->request, 200, NULL, (struct bytes){0});
+    turn_count(job, 200);
+}
+
+// RFC 6750 §3: without a credential there is no error to name.
+static void add_challenge(struct job *job)
+{
+    struct serve *serve = job->connection->serve;
+    char text[256];
+    snprintf(text, sizeof(text), "Bearer realm=\"%.128s\"%s", serve->node->config->realm,
+             job->credential == KR_CREDENTIAL_NONE ? "" : ", error=\"invalid_token\"");
+    http_reply_field_text(&serve->out, "WWW-Authenticate", text);
+}
+
+static const char *denial_detail(unsigned status)
+{
+    switch (status) {
+    case 401:
+        return "a valid API key is required";
+    case 403:
+        return "this API key may not be used for this request";
+    case 429:
+        return "too many requests with this API key";
+    }
+    return "the API key cannot be checked at the moment; try again";
+}
+
+// The client sees this answer: one and the same for every reason that ends in 401.
+static void write_denial(struct serve *serve, unsigned status)
+{
+    struct json_writer writer;
+    char type[64];
+    snprintf(type, sizeof(type), "https://httpproblems.com/http-status/%u", status);
+    buf_clear(&serve->body);
+    json_begin(&writer, &serve->body);
+    json_open(&writer, NULL, '{');
+    json_write_string(&writer, "type", type);
+    json_write_string(&writer, "title", http_status_text(status));
+    json_write_integer(&writer, "status", status);
+    json_write_string(&writer, "detail", denial_detail(status));
+    json_close(&writer, '}');
+}
+
+void authz_forward_reply(struct job *job)
+{
+    struct serve *serve = job->connection->serve;
+    if (job->question.code == KR_VERDICT_VALID) {
+        reply_allowed(job);
+        return;
+    }
+    unsigned status = verdict_http_status(job->question.code);
+    struct bytes reason;
+    write_denial(serve, status);
+    serve_reply_begin(job, status);
+    http_reply_field_text(&serve->out, "Cache-Control", "no-store");
+    if (status == 401)
+        add_challenge(job);
+    if (status == 503 || status == 429)
+        http_reply_field_text(&serve->out, "Retry-After", "1");
+    // Only for a gateway whose configuration says that it keeps the reason to itself.
+    if (uri_query_value(job->request.query, "reason", &reason) &&
+        bytes_equal_text(reason, "header"))
+        http_reply_field_text(&serve->out, "X-Auth-Reason", verdict_text(job->question.code));
+    http_reply_end(&serve->out, &job->request, status, "application/problem+json",
+                   buf_bytes(&serve->body));
+    turn_count(job, status);
+}
+
+void authz_nginx_reply(struct job *job)
+{
+    struct serve *serve = job->connection->serve;
+    if (job->question.code == KR_VERDICT_VALID) {
+        reply_allowed(job);
+        return;
+    }
+    unsigned meant = verdict_http_status(job->question.code);
+    unsigned status = meant == 401 ? 401 : 403;
+    serve_reply_begin(job, status);
+    http_reply_field_text(&serve->out, "Cache-Control", "no-store");
+    http_reply_field_text(&serve->out, "X-Auth-Reason", verdict_text(job->question.code));
+    if (meant == 401)
+        add_challenge(job);
+    if (meant != status) {
+        http_reply_field_number(&serve->out, "X-Error-Status", meant);
+        http_reply_field_text(&serve->out, "Retry-After", "1");
+    }
+    http_reply_end(&serve->out, &job->request, status, NULL, (struct bytes){0});
+    turn_count(job, status);
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+// One connection of a serving loop: accept, read, write, deadlines, close.
+//
+// Happy path: accepted → reading → ready → (turn) → flushed → reading … → peer ends → closed.
+// Failures: too many connections (refused at accept), a request that takes too long or an idle
+// connection (swept), a peer that does not read (swept while writing), read or write errors
+// (closed).
+#include "node/serve_internal.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "core/base/log.h"
+
+static void link_in(struct connection *connection)
+{
+    struct serve *serve = connection->serve;
+    connection->next = serve->connections;
+    if (serve->connections != NULL)
+        serve->connections->previous = connection;
+    serve->connections = connection;
+    serve->connection_count++;
+}
+
+static void unlink_from(struct connection *connection)
+{
+    struct serve *serve = connection->serve;
+    if (connection->previous != NULL)
+        connection->previous->next = connection->next;
+    else
+        serve->connections = connection->next;
+    if (connection->next != NULL)
+        connection->next->previous = connection->previous;
+    serve->connection_count--;
+}
+
+static void closed(uv_handle_t *handle)
+{
+    struct connection *connection = handle->data;
+    struct serve *serve = connection->serve;
+    unlink_from(connection);
+    http_conn_free(&connection->http);
+    metrics_bump(&serve->metrics->connections_open, (uint64_t)-1);
+    mem_free(connection);
+}
+
+// A connection in the ready list is dropped from it by the turn, which sees the state.
+void connection_close(struct connection *connection)
+{
+    if (connection->state == KR_CONNECTION_CLOSING)
+        return;
+    connection->state = KR_CONNECTION_CLOSING;
+    if (connection->suspended != NULL) {
+        connection->suspended->is_abandoned = true;
+        connection->suspended = NULL;
+    }
+    uv_close(&connection->uv.handle, closed);
+}
+
+void connection_deadline(struct connection *connection)
+{
+    const struct config *config = connection->serve->node->config;
+    bool is_busy = connection->writing_bytes > 0 || http_conn_is_mid_request(connection->http);
+    int64_t allowance_ms = is_busy ? config->request_timeout_ms : config->idle_timeout_ms;
+    connection->deadline_ms = uv_now(&connection->serve->loop) + (uint64_t)allowance_ms;
+}
+
+void connection_sweep(uv_timer_t *timer)
+{
+    struct serve *serve = timer->data;
+    uint64_t now_ms = uv_now(&serve->loop);
+    struct connection *next;
+    for (struct connection *at = serve->connections; at != NULL; at = next) {
+        next = at->next;
+        if (at->state == KR_CONNECTION_SUSPENDED || at->state == KR_CONNECTION_CLOSING)
+            continue;
+        bool is_idle = at->writing_bytes == 0 && !http_conn_is_mid_request(at->http);
+        if (now_ms < at->deadline_ms && !(serve->is_stopping && is_idle && !at->is_ready))
+            continue;
+        if (!is_idle)
+            metrics_bump(&serve->metrics->requests_refused, 1);
+        connection_close(at);
+    }
+}
+
+// --- reading
+// -----------------------------------------------------------------------------------------
+
+static void give_space(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
+{
+    (void)suggested;
+    struct connection *connection = handle->data;
+    size_t size;
+    out->base = (char *)http_conn_space(connection->http, &size);
+    out->len = size;
+}
+
+void connection_mark_ready(struct connection *connection)
+{
+    struct serve *serve = connection->serve;
+    if (connection->is_ready)
+        return;
+    connection->is_ready = true;
+    connection->next_ready = NULL;
+    *serve->ready_tail = connection;
+    serve->ready_tail = &connection->next_ready;
+}
+
+static void got_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *space)
+{
+    (void)space;
+    struct connection *connection = stream->data;
+    if (size == 0)
+        return;
+    if (size < 0 && size != UV_EOF) {
+        connection_close(connection);
+        return;
+    }
+    if (size == UV_EOF) {
+        connection->has_ended = true;
+        uv_read_stop(stream);
+    } else {
+        // The request's clock starts with its first byte and does not restart with each crumb.
+        if (!http_conn_is_mid_request(connection->http))
+            connection->deadline_ms = uv_now(&connection->serve->loop) +
+                                      (uint64_t)connection->serve->node->config->request_timeout_ms;
+        http_conn_received(connection->http, (size_t)size);
+        metrics_bump(&connection->serve->metrics->bytes_in, (uint64_t)size);
+    }
+    connection_mark_ready(connection);
+}
+
+static void spin(uv_idle_t *idle)
+{
+    (void)idle;
+}
+
+void connection_resume(struct connection *connection)
+{
+    if (!connection->has_ended)
+        uv_read_start(&connection->uv.stream, give_space, got_bytes);
+    connection_mark_ready(connection);
+    // Resumed by a timer, nothing else would wake the loop for what is already buffered.
+    uv_idle_start(&connection->serve->spin, spin);
+}
+
+// --- writing
+// -----------------------------------------------------------------------------------------
+
+struct pending_write {
+    uv_write_t request;
+    struct connection *connection;
+    size_t size;
+    uint8_t bytes[];
+};
+
+static void wrote(uv_write_t *request, int status)
+{
+    struct pending_write *pending = request->data;
+    struct connection *connection = pending->connection;
+    connection->writing_bytes -= pending->size;
+    mem_zero(pending->bytes, pending->size);
+    mem_free(pending);
+    if (status < 0 ||
+        (connection->writing_bytes == 0 && connection->state == KR_CONNECTION_DRAINING))
+        connection_close(connection);
+    else if (connection->state == KR_CONNECTION_OPEN)
+        connection_deadline(connection);
+}
+
+static void write_later(struct connection *connection, const uint8_t *bytes, size_t size)
+{
+    struct pending_write *pending = mem_alloc(sizeof(*pending) + size);
+    pending->connection = connection;
+    pending->size = size;
+    pending->request.data = pending;
+    memcpy(pending->bytes, bytes, size);
+    connection->writing_bytes += size;
+    uv_buf_t part = uv_buf_init((char *)pending->bytes, (unsigned)size);
+    int status = uv_write(&pending->request, &connection->uv.stream, &part, 1, wrote);
+    if (status < 0) {
+        connection->writing_bytes -= size;
+        mem_free(pending);
+        connection_close(connection);
+    }
+}
+
+void connection_flush(struct connection *connection)
+{
+    struct serve *serve = connection->serve;
+    struct buf *out = &serve->out;
+    bool has_failed = buf_result(out) != KR_ERR_OK;
+    if (connection->state == KR_CONNECTION_CLOSING || has_failed || out->size == 0)
+        goto done;
+    metrics_bump(&serve->metrics->bytes_out, out->size);
+    size_t taken = 0;
+    if (connection->writing_bytes == 0) {
+        uv_buf_t part = uv_buf_init((char *)out->data, (unsigned)out->size);
+        int status = uv_try_write(&connection->uv.stream, &part, 1);
+        if (status >= 0)
+            taken = (size_t)status;
+        else if (status != UV_EAGAIN)
+            has_failed = true;
+    }
+    if (!has_failed && taken < out->size)
+        write_later(connection, out->data + taken, out->size - taken);
+done:
+    if (has_failed)
+        connection_close(connection);
+    mem_zero(out->data, out->size);
+    buf_clear(out);
+    if (connection->state == KR_CONNECTION_DRAINING && connection->writing_bytes == 0)
+        connection_close(connection);
+}
+
+// --- accepting
+// ---------------------------------------------------------------------------------------
+
+static void learn_peer(struct connection *connection)
+{
+    const struct config *config = connection->serve->node->config;
+    struct sockaddr_storage name;
+    int size = sizeof(name);
+    if (uv_tcp_getpeername(&connection->uv.tcp, (struct sockaddr *)&name, &size) != 0)
+        return;
+    if (name.ss_family == AF_INET) {
+        static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)&name;
+        memcpy(connection->peer.bytes, mapped, sizeof(mapped));
+        memcpy(connection->peer.bytes + 12, &in->sin_addr, 4);
+    } else {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)&name;
+        memcpy(connection->peer.bytes, &in6->sin6_addr, 16);
+    }
+    connection->has_peer = true;
+    connection->is_trusted = cidr_any_contains(config->trusted_proxy_list,
+                                               config->trusted_proxy_count, &connection->peer);
+}
+
+static void close_refused(uv_handle_t *handle)
+{
+    mem_free(handle->data);
+}
+
+static struct connection *new_connection(struct serve *serve, bool is_unix)
+{
+    struct connection *connection = mem_zalloc(sizeof(*connection));
+    connection->serve = serve;
+    connection->is_trusted = is_unix; // whoever may open the socket is on this host and permitted
+    if (is_unix)
+        uv_pipe_init(&serve->loop, &connection->uv.pipe, 0);
+    else
+        uv_tcp_init(&serve->loop, &connection->uv.tcp);
+    connection->uv.handle.data = connection;
+    return connection;
+}
+
+void connection_accepted(uv_stream_t *listener, int status)
+{
+    struct serve *serve = listener->data;
+    if (status < 0)
+        return;
+    bool is_unix = listener == (uv_stream_t *)&serve->unix_listener;
+    struct connection *connection = new_connection(serve, is_unix);
+    uint64_t share = (uint64_t)serve->node->config->connections_max / serve->node->serve_count + 1;
+    if (uv_accept(listener, &connection->uv.stream) != 0 || serve->is_stopping ||
+        serve->connection_count >= share) {
+        metrics_bump(&serve->metrics->connections_refused, 1);
+        uv_close(&connection->uv.handle, close_refused);
+        return;
+    }
+    if (!is_unix) {
+        uv_tcp_nodelay(&connection->uv.tcp, 1);
+        learn_peer(connection);
+    }
+    connection->http = http_conn_new(&serve->http_options);
+    link_in(connection);
+    metrics_bump(&serve->metrics->connections_accepted, 1);
+    metrics_bump(&serve->metrics->connections_open, 1);
+    connection_deadline(connection);
+    uv_read_start(&connection->uv.stream, give_space, got_bytes);
+}

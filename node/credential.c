@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// Finding the key, and the client's address, in what a gateway sends.
+#include "node/credential.h"
+
+#include <strings.h>
+
+#include "core/base/text.h"
+#include "core/http/uri.h"
+
+enum { KR_BASIC_MAX = 1024 };
+
+struct finding {
+    enum credential_result result;
+    struct bytes key;
+};
+
+static void offer(struct finding *finding, struct bytes key)
+{
+    if (key.size == 0)
+        return;
+    if (finding->result == KR_CREDENTIAL_NONE) {
+        finding->result = KR_CREDENTIAL_FOUND;
+        finding->key = key;
+    } else if (!bytes_equal(finding->key, key)) {
+        finding->result = KR_CREDENTIAL_AMBIGUOUS;
+    }
+}
+
+static bool take_scheme(struct bytes value, const char *scheme, struct bytes *rest)
+{
+    size_t size = strlen(scheme);
+    if (value.size <= size || strncasecmp((const char *)value.data, scheme, size) != 0 ||
+        value.data[size] != ' ')
+        return false;
+    while (size < value.size && value.data[size] == ' ')
+        size++;
+    *rest = bytes_of(value.data + size, value.size - size);
+    return true;
+}
+
+// Basic's user part (RFC 7617): what stands before the first colon of the decoded text.
+static struct bytes basic_user(struct bytes encoded, struct arena *arena)
+{
+    uint8_t *plain = arena_alloc(arena, KR_BASIC_MAX);
+    size_t size = 0;
+    if (!text_from_base64(encoded, plain, KR_BASIC_MAX, &size))
+        return (struct bytes){0};
+    const uint8_t *colon = memchr(plain, ':', size);
+    return bytes_of(plain, colon == NULL ? size : (size_t)(colon - plain));
+}
+
+static void offer_authorization(struct finding *finding, struct bytes value, struct arena *arena)
+{
+    struct bytes rest;
+    if (take_scheme(value, "bearer", &rest))
+        offer(finding, rest);
+    else if (take_scheme(value, "basic", &rest))
+        offer(finding, basic_user(rest, arena));
+}
+
+static void offer_cookie(struct finding *finding, struct bytes value, const char *name)
+{
+    size_t name_size = strlen(name);
+    while (value.size > 0) {
+        const uint8_t *end = memchr(value.data, ';', value.size);
+        size_t size = end == NULL ? value.size : (size_t)(end - value.data);
+        if (size > name_size && memcmp(value.data, name, name_size) == 0 &&
+            value.data[name_size] == '=')
+            offer(finding, bytes_of(value.data + name_size + 1, size - name_size - 1));
+        size_t step = end == NULL ? size : size + 1;
+        while (step < value.size && value.data[step] == ' ')
+            step++;
+        value = bytes_of(value.data + step, value.size - step);
+    }
+}
+
+enum credential_result credential_find(const struct http_request *request,
+                                       const struct config *config, struct bytes original_query,
+                                       struct arena *arena, struct bytes *key)
+{
+    struct finding finding = {.result = KR_CREDENTIAL_NONE};
+    for (size_t i = 0; i < request->field_count; i++) {
+        const struct http_field *field = &request->fields[i];
+        if (bytes_equal_text_nocase(field->name, "authorization"))
+            offer_authorization(&finding, field->value, arena);
+        else if (bytes_equal_text_nocase(field->name, config->credential_header))
+            offer(&finding, field->value);
+        else if (config->credential_cookie[0] != '\0' &&
+                 bytes_equal_text_nocase(field->name, "cookie"))
+            offer_cookie(&finding, field->value, config->credential_cookie);
+    }
+    struct bytes value;
+    if (config->credential_query[0] != '\0' &&
+        uri_query_value(original_query, config->credential_query, &value))
+        offer(&finding, value);
+    *key = finding.key;
+    return finding.result;
+}
+
+// --- the client's address
+// --------------------------------------------------------------------------------
+
+static struct bytes trim(struct bytes text)
+{
+    while (text.size > 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
+        text = bytes_of(text.data + 1, text.size - 1);
+    while (text.size > 0 && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t'))
+        text.size--;
+    return text;
+}
+
+// The last comma-separated element; list loses it.
+static struct bytes take_last(struct bytes *list)
+{
+    const uint8_t *comma = list->size > 0 ? memrchr(list->data, ',', list->size) : NULL;
+    size_t at = comma == NULL ? 0 : (size_t)(comma - list->data) + 1;
+    struct bytes last = bytes_of(list->data + at, list->size - at);
+    list->size = comma == NULL ? 0 : at - 1;
+    return trim(last);
+}
+
+bool credential_client(const struct http_request *request, const struct config *config,
+                       bool is_trusted, const struct cidr_address *peer,
+                       struct cidr_address *client)
+{
+    if (!is_trusted) {
+        *client = *peer;
+        return true;
+    }
+    // Several fields of one name read as one list (RFC 9110 §5.3); the last is the nearest hop.
+    bool has_address = false;
+    for (size_t i = request->field_count; i-- > 0;) {
+        if (!bytes_equal_text_nocase(request->fields[i].name, "x-forwarded-for"))
+            continue;
+        struct bytes list = request->fields[i].value;
+        while (list.size > 0) {
+            if (!cidr_parse_address(take_last(&list), client))
+                return false;
+            has_address = true;
+            if (!cidr_any_contains(config->trusted_proxy_list, config->trusted_proxy_count, client))
+                return true;
+        }
+    }
+    return has_address; // all hops are trusted: the farthest one
+}

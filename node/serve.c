@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+// A serving loop's thread: its listeners, the hooks of its turns, its stop.
+//
+// libuv's turn: timers → idle → prepare → poll → check → closing. Readers of the hot table are
+// online in the check hook (and where a suspended job is finished) only, so the loop is quiescent
+// each turn and offline while it sleeps. To stop: no accepts, no new requests; what is under way is
+// answered; the thread ends when nothing is open any more, or at the stop timeout.
+#include "node/serve_internal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "core/base/json.h"
+#include "core/base/rand.h"
+#include "node/listen.h"
+
+enum { KR_SWEEP_MS = 100, KR_POOL_BLOCKS = 256, KR_BACKLOG = 1024 };
+
+// --- hooks
+// -------------------------------------------------------------------------------------------------
+
+static void on_check(uv_check_t *check)
+{
+    struct serve *serve = check->data;
+    uv_idle_stop(&serve->spin);
+    if (serve->ready == NULL)
+        return;
+    hot_online();
+    turn_run(serve);
+    hot_offline();
+}
+
+static void close_listeners(struct serve *serve)
+{
+    if (!uv_is_closing((uv_handle_t *)&serve->listener))
+        uv_close((uv_handle_t *)&serve->listener, NULL);
+    if (serve->has_unix && !uv_is_closing((uv_handle_t *)&serve->unix_listener))
+        uv_close((uv_handle_t *)&serve->unix_listener, NULL);
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    struct serve *serve = wake->data;
+    serve_call_drain(serve);
+    if (!atomic_load(&serve->is_asked_to_stop) || serve->is_stopping)
+        return;
+    serve->is_stopping = true;
+    serve->stop_at_ms = uv_now(&serve->loop) + (uint64_t)serve->node->config->stop_timeout_ms;
+    close_listeners(serve);
+}
+
+static void close_own_handles(struct serve *serve)
+{
+    uv_close((uv_handle_t *)&serve->check, NULL);
+    uv_close((uv_handle_t *)&serve->spin, NULL);
+    uv_close((uv_handle_t *)&serve->sweep, NULL);
+    uv_close((uv_handle_t *)&serve->wait, NULL);
+    uv_close((uv_handle_t *)&serve->wake, NULL);
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct serve *serve = timer->data;
+    connection_sweep(timer);
+    if (!serve->is_stopping)
+        return;
+    if (uv_now(&serve->loop) >= serve->stop_at_ms) {
+        for (struct connection *at = serve->connections; at != NULL; at = at->next)
+            connection_close(at);
+    }
+    // Calls and look-ups under way still refer to this loop; they end by themselves.
+    if (serve->connection_count == 0 && serve->works == 0 && serve->calls == 0 &&
+        serve->waits == NULL)
+        close_own_handles(serve);
+}
+
+static void *run(void *ctx)
+{
+    struct serve *serve = ctx;
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    hot_thread_register();
+    hot_offline();
+    uv_run(&serve->loop, UV_RUN_DEFAULT);
+    hot_online();
+    hot_thread_unregister();
+    return NULL;
+}
+
+// --- construction
+// --------------------------------------------------------------------------------------------
+
+static uint64_t body_limit(void *ctx, const struct http_request *head)
+{
+    (void)ctx;
+    struct dispatch_match match;
+    dispatch_find(head, &match);
+    return match.route == NULL ? KR_HTTP_BLOCK_BYTES : match.route->body_limit_bytes;
+}
+
+static void init_handles(struct serve *serve)
+{
+    uv_loop_init(&serve->loop);
+    uv_check_init(&serve->loop, &serve->check);
+    uv_idle_init(&serve->loop, &serve->spin);
+    uv_timer_init(&serve->loop, &serve->sweep);
+    uv_timer_init(&serve->loop, &serve->wait);
+    uv_async_init(&serve->loop, &serve->wake, on_wake);
+    uv_tcp_init(&serve->loop, &serve->listener);
+    uv_pipe_init(&serve->loop, &serve->unix_listener, 0);
+    serve->check.data = serve->sweep.data = serve->wait.data = serve;
+    serve->spin.data = serve->wake.data = serve;
+    serve->listener.data = serve->unix_listener.data = serve;
+    uv_check_start(&serve->check, on_check);
+    uv_timer_start(&serve->sweep, on_sweep, KR_SWEEP_MS, KR_SWEEP_MS);
+}
+
+static void init_memory(struct serve *serve)
+{
+    const struct config *config = serve->node->config;
+    serve->ready_tail = &serve->ready;
+    serve->batch = mem_alloc(KR_VALIDATION_BATCH_MAX * sizeof(*serve->batch));
+    serve->pool = http_pool_new(KR_POOL_BLOCKS);
+    serve->http_options = (struct http_conn_options){
+        .limits = {.head_bytes = 16384, .body_bytes = 32u << 20},
+        .pool = serve->pool,
+        .body_limit = body_limit,
+        .ctx = serve,
+    };
+    buf_init(&serve->out, KR_SERVE_OUT_LIMIT_BYTES);
+    buf_init(&serve->body, KR_SERVE_OUT_LIMIT_BYTES);
+    buf_init(&serve->node_json, 4096);
+    arena_init(&serve->scratch);
+    rand_base62(serve->id_prefix, sizeof(serve->id_prefix) - 1);
+    struct json_writer writer;
+    json_begin(&writer, &serve->node_json);
+    json_write_string(&writer, "node", config->node_id);
+    json_write_string(&writer, "region", config->region);
+}
+
+static enum kr_err open_listeners(struct serve *serve, struct fault *fault)
+{
+    int fd = -1;
+    enum kr_err err = listen_tcp(serve->node->config, &fd, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    if (uv_tcp_open(&serve->listener, fd) != 0 ||
+        uv_listen((uv_stream_t *)&serve->listener, KR_BACKLOG, connection_accepted) != 0)
+        return fault_set(fault, KR_ERR_IO, "http: cannot listen on %s: %s",
+                         serve->node->config->http, strerror(errno));
+    err = listen_unix(serve->node->config, &fd, fault);
+    if (err != KR_ERR_OK || fd < 0)
+        return err;
+    serve->has_unix = true;
+    if (uv_pipe_open(&serve->unix_listener, fd) != 0 ||
+        uv_listen((uv_stream_t *)&serve->unix_listener, KR_BACKLOG, connection_accepted) != 0)
+        return fault_set(fault, KR_ERR_IO, "http_unix: cannot listen on %s",
+                         serve->node->config->http_unix);
+    return KR_ERR_OK;
+}
+
+static void free_serve(struct serve **serve)
+{
+    struct serve *old = *serve;
+    uv_loop_close(&old->loop);
+    buf_fini(&old->out);
+    buf_fini(&old->body);
+    buf_fini(&old->node_json);
+    arena_fini(&old->scratch);
+    http_pool_free(&old->pool);
+    pthread_mutex_destroy(&old->answered_lock);
+    mem_zero(old->jobs, sizeof(old->jobs));
+    mem_free(old->batch);
+    mem_free(old);
+    *serve = NULL;
+}
+
+enum kr_err serve_new(struct node *node, size_t number, struct serve **out, struct fault *fault)
+{
+    struct serve *serve = mem_zalloc(sizeof(*serve));
+    serve->node = node;
+    serve->number = number;
+    serve->metrics = node->metrics[number];
+    pthread_mutex_init(&serve->answered_lock, NULL);
+    init_memory(serve);
+    init_handles(serve);
+    enum kr_err err = open_listeners(serve, fault);
+    if (err != KR_ERR_OK) {
+        close_listeners(serve);
+        close_own_handles(serve);
+        uv_run(&serve->loop, UV_RUN_DEFAULT);
+        free_serve(&serve);
+        return err;
+    }
+    if (!serve->has_unix)
+        uv_close((uv_handle_t *)&serve->unix_listener, NULL);
+    *out = serve;
+    return KR_ERR_OK;
+}
+
+void serve_start(struct serve *serve)
+{
+    serve->is_started = true;
+    if (pthread_create(&serve->thread, NULL, run, serve) != 0)
+        abort();
+}
+
+void serve_stop(struct serve *serve)
+{
+    atomic_store(&serve->is_asked_to_stop, true);
+    uv_async_send(&serve->wake);
+}
+
+void serve_join(struct serve **serve)
+{
+    if ((*serve)->is_started) {
+        pthread_join((*serve)->thread, NULL);
+    } else {
+        close_listeners(*serve);
+        close_own_handles(*serve);
+        uv_run(&(*serve)->loop, UV_RUN_DEFAULT);
+    }
+    free_serve(serve);
+}

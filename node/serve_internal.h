@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of a serving loop share: the loop, a connection, a job. Included by serve*.c,
+// connection.c and the skins only.
+//
+// A turn: read callbacks put bytes into connections and mark them ready; the check hook then
+// gathers whole requests of the ready connections into jobs, prepares, looks up all together,
+// judges, and answers in order (turn.c). A job that cannot be answered in its turn — a management
+// call, a look-up in the index, a wait for an index — is suspended: its connection reads and parses
+// no further until it has been answered.
+#pragma once
+
+#include <pthread.h>
+#include <uv.h>
+
+#include "core/http/conn.h"
+#include "core/http/reply.h"
+#include "node/credential.h"
+#include "node/dispatch.h"
+#include "node/serve.h"
+#include "node/validate.h"
+
+#define KR_SERVE_JOBS 64
+#define KR_SERVE_OUT_BYTES (64u << 10) // kept; a turn's output may grow to the limit
+#define KR_SERVE_OUT_LIMIT_BYTES (64u << 20)
+#define KR_REQUEST_ID_SIZE 25 // "req_", 20 characters, a NUL
+
+enum connection_state {
+    KR_CONNECTION_OPEN,
+    KR_CONNECTION_SUSPENDED, // one request is answered later; reading is stopped
+    KR_CONNECTION_DRAINING,  // the last answer is being written; then close
+    KR_CONNECTION_CLOSING    // uv_close was called
+};
+
+struct connection {
+    struct serve *serve;
+    union {
+        uv_stream_t stream;
+        uv_handle_t handle;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } uv;
+    struct connection *previous, *next; // of the loop's list
+    struct connection *next_ready;
+    struct http_conn *http;
+    enum connection_state state;
+    bool is_ready;   // in the ready list
+    bool has_ended;  // the peer sent its end; what it asked before is still answered
+    bool is_trusted; // the peer is a trusted proxy (or the unix socket)
+    bool has_peer;
+    struct cidr_address peer;
+    uint64_t deadline_ms; // uv_now at which the sweep closes it
+    size_t writing_bytes; // not yet taken by the kernel
+    struct suspended *suspended;
+};
+
+// One request in its turn.
+struct job {
+    struct connection *connection;
+    struct http_request request;
+    struct dispatch_match match;
+    enum kr_err refusal; // not OK: not HTTP, or too large; answer and close
+    const char *reason;
+    bool is_answered;
+    uint64_t started_ns;
+    struct validate_question question;
+    bool has_question;
+    bool wants_protobuf; // the answer's form, as the question's
+    enum credential_result credential;
+};
+
+enum suspended_kind { KR_SUSPENDED_CALL, KR_SUSPENDED_INDEX, KR_SUSPENDED_WAIT };
+
+// A job that outlives its turn, on the heap.
+struct suspended {
+    enum suspended_kind kind;
+    struct serve *serve;
+    struct job job;
+    struct suspended *previous, *next; // of the loop's list of waits, or of the answered queue
+    struct call *call;                 // CALL
+    struct arena arena;                // INDEX: what was found
+    enum kr_err found_err;             // INDEX
+    uv_work_t work;                    // INDEX
+    uint64_t wait_until_ms;            // WAIT: uv_now
+    bool is_abandoned;                 // the connection is gone
+};
+
+struct serve {
+    struct node *node;
+    struct metrics *metrics;
+    size_t number;
+    uv_loop_t loop;
+    pthread_t thread;
+    bool is_started;
+    uv_tcp_t listener;
+    uv_pipe_t unix_listener;
+    bool has_unix;
+    uv_check_t check;
+    uv_idle_t spin; // active when a connection became ready outside the poll phase
+    uv_timer_t sweep;
+    uv_timer_t wait; // active while suspended waits exist
+    uv_async_t wake;
+
+    struct connection *connections;
+    size_t connection_count;
+    struct connection *ready, **ready_tail;
+    struct suspended *waits;
+    size_t works; // index look-ups on the pool
+    size_t calls; // handed to the control loop
+
+    pthread_mutex_t answered_lock;
+    struct suspended *answered; // by the control loop; newest first
+
+    struct job jobs[KR_SERVE_JOBS];
+    size_t job_count;
+    struct validate_question *batch; // KR_VALIDATION_BATCH_MAX of them, for $batch
+    struct buf out;                  // answers of the connection being served
+    struct buf body;                 // the body being rendered
+    struct arena scratch;            // of one job whose body needs a parser
+    struct http_pool *pool;
+    struct http_conn_options http_options;
+
+    char date[KR_HTTP_DATE_SIZE];
+    int64_t now_ms;     // wall clock, read once a turn
+    int64_t date_s;     // of `date`
+    char id_prefix[13]; // of request ids: random a loop
+    uint64_t id_count;
+    struct buf node_json;
+    atomic_bool is_asked_to_stop; // by any thread, before the wake
+    bool is_stopping;
+    uint64_t stop_at_ms; // uv_now
+};
+
+// --- connection.c
+// ----------------------------------------------------------------------------------
+void connection_accepted(uv_stream_t *listener, int status); // uv_connection_cb
+void connection_mark_ready(struct connection *connection);
+// Writes what serve->out holds for this connection and empties it.
+void connection_flush(struct connection *connection);
+void connection_resume(struct connection *connection); // reads and parses again
+void connection_close(struct connection *connection);
+void connection_deadline(struct connection *connection); // sets it from the state
+void connection_sweep(uv_timer_t *timer);                // closes what is past its deadline
+
+// --- turn.c
+// ----------------------------------------------------------------------------------------
+void turn_run(struct serve *serve);            // empties the ready list
+void turn_finish(struct suspended *suspended); // answers a suspended job, resumes
+void turn_request_id(struct serve *serve, char out[KR_REQUEST_ID_SIZE]);
+// Counts the answer in the metrics; every answer goes through it.
+void turn_count(struct job *job, unsigned status);
+
+// --- suspend.c
+// -------------------------------------------------------------------------------------
+struct suspended *suspend_job(struct job *job, enum suspended_kind kind);
+void suspend_free(struct suspended **suspended);
+void suspend_wait(struct job *job);  // until ask.min_index, at most a second
+void suspend_index(struct job *job); // asks the index on the pool
+void suspend_check_waits(struct serve *serve);
+void suspend_wait_timer(uv_timer_t *timer);
+
+// --- serve_call.c
+// ---------------------------------------------------------------------------------- Builds the
+// management call and hands it to the control loop, or answers 401/403/429 at once.
+void serve_call_begin(struct job *job);
+void serve_call_reply(struct suspended *suspended); // writes the call's answer
+void serve_call_drain(struct serve *serve);         // answered calls; on the loop
+
+// --- serve_reply.c
+// --------------------------------------------------------------------------------- A problem+json
+// answer (API §1.3).
+void serve_reply_problem(struct job *job, enum kr_err err, const char *detail);
+void serve_reply_probe(struct job *job); // /healthz, /readyz
+// Opens an answer with Date and X-Request-Id; the caller adds fields and ends it.
+void serve_reply_begin(struct job *job, unsigned status);
+
+// --- serve_validate.c
+// ------------------------------------------------------------------------------ Reads the question
+// from the request. False: it has been answered already (400 …) .
+bool serve_validate_ask(struct job *job);
+void serve_validate_reply(struct job *job);
+void serve_validate_batch(struct job *job); // the whole of $batch, answered
+
+// --- authz.c
+// --------------------------------------------------------------------------------------- Finds the
+// credential, the client's address and the route's parameters. False: there is nothing to look up,
+// and the reply function says why.
+bool authz_ask(struct job *job);
+void authz_forward_reply(struct job *job);
+void authz_nginx_reply(struct job *job);

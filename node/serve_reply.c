@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Answers that every route shares: the opening with Date and X-Request-Id, problems, the probes.
+#include "node/serve_internal.h"
+
+#include <stdio.h>
+
+#include "core/base/clock.h"
+#include "core/base/json.h"
+#include "core/base/text.h"
+
+void serve_reply_begin(struct job *job, unsigned status)
+{
+    struct serve *serve = job->connection->serve;
+    char id[KR_REQUEST_ID_SIZE];
+    turn_request_id(serve, id);
+    http_reply_begin(&serve->out, &job->request, status, serve->date);
+    http_reply_field(&serve->out, "X-Request-Id", bytes_of(id, KR_REQUEST_ID_SIZE - 1));
+}
+
+// The path as text for `instance`: bounded, and clean by the writer's escaping.
+static const char *instance(struct serve *serve, const struct http_request *request)
+{
+    struct bytes path = request->path;
+    if (path.size > 1024)
+        path.size = 1024;
+    return text_is_utf8(path) ? arena_text_of(&serve->scratch, path) : "";
+}
+
+static void write_problem(struct job *job, enum kr_err err, const char *detail, const char *id)
+{
+    struct serve *serve = job->connection->serve;
+    unsigned status = err_http_status(err);
+    char type[64];
+    snprintf(type, sizeof(type), "https://httpproblems.com/http-status/%u", status);
+    struct json_writer writer;
+    json_begin(&writer, &serve->body);
+    json_open(&writer, NULL, '{');
+    json_write_string(&writer, "type", type);
+    json_write_string(&writer, "title", http_status_text(status));
+    json_write_integer(&writer, "status", status);
+    json_write_string(&writer, "detail", detail);
+    json_write_string(&writer, "instance", instance(serve, &job->request));
+    json_open(&writer, "trace", '{');
+    json_write_stamp(&writer, "timestamp", serve->now_ms);
+    json_write_string(&writer, "requestId", id);
+    json_close(&writer, '}');
+    json_close(&writer, '}');
+}
+
+void serve_reply_problem(struct job *job, enum kr_err err, const char *detail)
+{
+    struct serve *serve = job->connection->serve;
+    if (job->refusal != KR_ERR_OK)
+        job->request.is_keep_alive = false;
+    unsigned status = err_http_status(err);
+    char id[KR_REQUEST_ID_SIZE];
+    turn_request_id(serve, id);
+    buf_clear(&serve->body);
+    write_problem(job, err, detail, id);
+    http_reply_begin(&serve->out, &job->request, status, serve->date);
+    http_reply_field_text(&serve->out, "X-Request-Id", id);
+    if (err == KR_ERR_METHOD)
+        http_reply_field_text(&serve->out, "Allow", job->match.allow);
+    if (err == KR_ERR_UNAUTHORIZED) {
+        http_reply_field_text(
+            &serve->out, "WWW-Authenticate",
+            arena_printf(&serve->scratch, "Bearer realm=\"%s\"", serve->node->config->realm));
+    }
+    if (status == 503 || status == 429)
+        http_reply_field_text(&serve->out, "Retry-After", "1");
+    http_reply_end(&serve->out, &job->request, status, "application/problem+json",
+                   buf_bytes(&serve->body));
+    turn_count(job, status);
+}
+
+// /healthz says that the process lives, /readyz that it serves with everything in memory.
+void serve_reply_probe(struct job *job)
+{
+    struct serve *serve = job->connection->serve;
+    const struct node *node = serve->node;
+    bool is_ready = atomic_load(&node->is_ready) && !atomic_load(&node->is_stopping);
+    bool is_health = bytes_equal_text(job->request.path, "/healthz");
+    unsigned status = is_health || is_ready ? 200 : 503;
+    const char *word = is_health ? "ok\n" : is_ready ? "ready\n" : "not ready\n";
+    serve_reply_begin(job, status);
+    http_reply_field_text(&serve->out, "Cache-Control", "no-store");
+    if (status == 503)
+        http_reply_field_text(&serve->out, "Retry-After", "1");
+    http_reply_end(&serve->out, &job->request, status, "text/plain", bytes_text(word));
+    turn_count(job, status);
+}

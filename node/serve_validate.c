@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+// POST /v1/validate and /v1/validate/$batch: body → questions → answers, as JSON or protobuf.
+#include "node/serve_internal.h"
+
+#include "core/base/clock.h"
+#include "core/base/text.h"
+#include "node/explain.h"
+#include "node/validate_body.h"
+
+#define KR_TYPE_JSON "application/json"
+#define KR_TYPE_PROTOBUF "application/x-protobuf"
+
+static bool is_type(struct bytes value, const char *type)
+{
+    for (size_t i = 0; i < value.size; i++) {
+        if (value.data[i] == ';' || value.data[i] == ' ')
+            value.size = i;
+    }
+    return bytes_equal_text_nocase(value, type);
+}
+
+// JSON unless the body says otherwise; curl's default form type passes, as the body decides anyway.
+static enum kr_err choose_form(struct job *job)
+{
+    struct bytes type = http_request_value(&job->request, "content-type");
+    job->wants_protobuf = is_type(type, KR_TYPE_PROTOBUF);
+    if (job->wants_protobuf || type.size == 0 || is_type(type, KR_TYPE_JSON) ||
+        is_type(type, "application/x-www-form-urlencoded"))
+        return KR_ERR_OK;
+    return KR_ERR_MEDIA_TYPE;
+}
+
+static enum kr_err read_min_index(struct job *job, struct fault *fault)
+{
+    struct bytes value = http_request_value(&job->request, "keyreeve-min-index");
+    if (value.size == 0)
+        return KR_ERR_OK;
+    if (!text_decimal(value, INT64_MAX, &job->question.ask.min_index))
+        return fault_set(fault, KR_ERR_INVALID, "Keyreeve-Min-Index: not a number");
+    return KR_ERR_OK;
+}
+
+static enum kr_err read_one(struct job *job, struct fault *fault)
+{
+    struct serve *serve = job->connection->serve;
+    struct validate_question *question = &job->question;
+    if (!job->wants_protobuf)
+        return validate_body(job->request.body, &serve->scratch, question, fault);
+    if (codec_validation_ask(job->request.body, &serve->scratch, &question->ask) != KR_ERR_OK)
+        return fault_set(fault, KR_ERR_INVALID, "body: not a keyreeve.v1.ValidateRequest");
+    return validate_body_address(question, fault);
+}
+
+// An explanation tells more than the code does, so it is for holders of a management token.
+static bool may_explain(struct job *job)
+{
+    struct bytes value = http_request_value(&job->request, "authorization");
+    struct bytes scheme = bytes_text("Bearer ");
+    struct access access;
+    if (!bytes_starts_with(value, scheme))
+        return false;
+    struct bytes token = bytes_of(value.data + scheme.size, value.size - scheme.size);
+    struct serve *serve = job->connection->serve;
+    return access_resolve(serve->node->store, token, serve->now_ms, &access) &&
+           access_allows(&access, KR_RIGHT_READ);
+}
+
+bool serve_validate_ask(struct job *job)
+{
+    struct fault fault = {0};
+    validate_init(&job->question);
+    enum kr_err err = choose_form(job);
+    if (err != KR_ERR_OK) {
+        serve_reply_problem(job, err, "Content-Type: application/json or application/x-protobuf");
+        return false;
+    }
+    err = read_one(job, &fault);
+    if (err == KR_ERR_OK)
+        err = read_min_index(job, &fault);
+    if (err == KR_ERR_OK && job->question.ask.wants_explanation && !may_explain(job))
+        err = fault_set(&fault, KR_ERR_UNAUTHORIZED, "explain: needs a management token");
+    if (err != KR_ERR_OK)
+        serve_reply_problem(job, err, fault.text);
+    return err == KR_ERR_OK;
+}
+
+// --- answers
+// -------------------------------------------------------------------------------------------
+
+static bool cannot_tell(const struct validate_question *question)
+{
+    return question->code == KR_VERDICT_STALE || question->code == KR_VERDICT_UNAVAILABLE;
+}
+
+static void render(struct serve *serve, const struct validate_question *question,
+                   bool wants_protobuf)
+{
+    if (wants_protobuf) {
+        struct validate_scratch scratch;
+        struct validation_answer answer;
+        validate_answer(serve->node, question, &scratch, &answer);
+        codec_add_validation_answer(&serve->body, &answer);
+        return;
+    }
+    validate_write_json(&serve->body, question, buf_bytes(&serve->node_json));
+    if (question->ask.wants_explanation)
+        explain_add(&serve->body, question, serve->now_ms);
+}
+
+static void reply(struct job *job, unsigned status)
+{
+    struct serve *serve = job->connection->serve;
+    if (buf_result(&serve->body) != KR_ERR_OK) {
+        serve_reply_problem(job, KR_ERR_TOO_LARGE, "the answer is too large; ask for fewer keys");
+        return;
+    }
+    serve_reply_begin(job, status);
+    http_reply_field_text(&serve->out, "Cache-Control", "no-store");
+    if (status == 503)
+        http_reply_field_text(&serve->out, "Retry-After", "1");
+    http_reply_end(&serve->out, &job->request, status,
+                   job->wants_protobuf ? KR_TYPE_PROTOBUF : KR_TYPE_JSON, buf_bytes(&serve->body));
+    turn_count(job, status);
+}
+
+void serve_validate_reply(struct job *job)
+{
+    struct serve *serve = job->connection->serve;
+    buf_clear(&serve->body);
+    render(serve, &job->question, job->wants_protobuf);
+    reply(job, cannot_tell(&job->question) ? 503 : 200);
+}
+
+// --- batches
+// -------------------------------------------------------------------------------------------
+
+static enum kr_err read_json_batch(struct serve *serve, const struct json *root, size_t *count,
+                                   struct fault *fault)
+{
+    if (json_type_of(root) != KR_JSON_ARRAY)
+        return fault_set(fault, KR_ERR_INVALID, "body: expected an array of questions, found %s",
+                         json_type_name(json_type_of(root)));
+    if (json_size(root) > KR_VALIDATION_BATCH_MAX)
+        return fault_set(fault, KR_ERR_INVALID, "body: at most %d questions",
+                         KR_VALIDATION_BATCH_MAX);
+    *count = json_size(root);
+    for (size_t i = 0; i < *count; i++) {
+        struct fault inner = {0};
+        validate_init(&serve->batch[i]);
+        enum kr_err err =
+            validate_body_element(json_at(root, i), &serve->scratch, &serve->batch[i], &inner);
+        if (err != KR_ERR_OK)
+            return fault_set(fault, err, "[%zu].%s", i, inner.text);
+    }
+    return KR_ERR_OK;
+}
+
+static enum kr_err read_protobuf_batch(struct serve *serve, struct bytes body, size_t *count,
+                                       struct fault *fault)
+{
+    struct validation_ask *asks = NULL;
+    if (codec_validation_batch(body, &serve->scratch, &asks, count) != KR_ERR_OK)
+        return fault_set(fault, KR_ERR_INVALID, "body: not a keyreeve.v1.ValidateBatchRequest");
+    for (size_t i = 0; i < *count; i++) {
+        validate_init(&serve->batch[i]);
+        serve->batch[i].ask = asks[i];
+        enum kr_err err = validate_body_address(&serve->batch[i], fault);
+        if (err != KR_ERR_OK)
+            return err;
+    }
+    return KR_ERR_OK;
+}
+
+static enum kr_err read_batch(struct job *job, size_t *count, struct fault *fault)
+{
+    struct serve *serve = job->connection->serve;
+    if (job->wants_protobuf)
+        return read_protobuf_batch(serve, job->request.body, count, fault);
+    struct json *root = NULL;
+    enum kr_err err = json_parse(job->request.body, &root, fault);
+    if (err == KR_ERR_OK)
+        err = read_json_batch(serve, root, count, fault);
+    json_free(&root);
+    return err;
+}
+
+static void judge_batch(struct serve *serve, size_t count)
+{
+    struct validate_question *some[KR_SERVE_JOBS];
+    for (size_t done = 0; done < count; done += KR_SERVE_JOBS) {
+        size_t part = count - done < KR_SERVE_JOBS ? count - done : KR_SERVE_JOBS;
+        for (size_t i = 0; i < part; i++) {
+            some[i] = &serve->batch[done + i];
+            validate_prepare(serve->node, some[i]);
+        }
+        validate_look_up(serve->node, some, part);
+        for (size_t i = 0; i < part; i++) {
+            bool is_ahead = validate_is_ahead(serve->node, some[i]);
+            validate_judge(serve->node, some[i], serve->now_ms);
+            if (is_ahead)
+                some[i]->code = KR_VERDICT_STALE;
+            metrics_bump(&serve->metrics->verdicts[some[i]->code], 1);
+        }
+    }
+}
+
+static void render_batch(struct serve *serve, size_t count, bool wants_protobuf)
+{
+    if (!wants_protobuf)
+        buf_add_text(&serve->body, "{\"results\":[");
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0 && !wants_protobuf)
+            buf_add_text(&serve->body, ",");
+        if (!wants_protobuf)
+            render(serve, &serve->batch[i], false);
+    }
+    if (!wants_protobuf) {
+        buf_add_text(&serve->body, "]}");
+        return;
+    }
+    struct validate_scratch *scratch = arena_alloc(&serve->scratch, count * sizeof(*scratch));
+    struct validation_answer *answers = arena_alloc(&serve->scratch, count * sizeof(*answers));
+    for (size_t i = 0; i < count; i++)
+        validate_answer(serve->node, &serve->batch[i], &scratch[i], &answers[i]);
+    codec_add_validation_answers(&serve->body, answers, count);
+}
+
+// A batch is answered within its turn: what the index alone could tell is UNAVAILABLE, an index
+// that the node has not reached is STALE, each for itself.
+void serve_validate_batch(struct job *job)
+{
+    struct serve *serve = job->connection->serve;
+    struct fault fault = {0};
+    size_t count = 0;
+    enum kr_err err = choose_form(job);
+    if (err == KR_ERR_OK)
+        err = read_batch(job, &count, &fault);
+    else
+        fault_set(&fault, err, "Content-Type: application/json or application/x-protobuf");
+    for (size_t i = 0; i < count && err == KR_ERR_OK; i++) {
+        if (serve->batch[i].ask.wants_explanation && !may_explain(job))
+            err = fault_set(&fault, KR_ERR_UNAUTHORIZED, "explain: needs a management token");
+    }
+    if (err != KR_ERR_OK) {
+        serve_reply_problem(job, err, fault.text);
+        return;
+    }
+    judge_batch(serve, count);
+    buf_clear(&serve->body);
+    render_batch(serve, count, job->wants_protobuf);
+    reply(job, 200);
+}

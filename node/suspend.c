@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// Jobs that outlive their turn: waits for an index, and look-ups in the index while the table
+// loads.
+//
+// Happy path: suspended → (index reached | found on the pool) → judged → answered → resumed.
+// Failures: the wait ends after a second (STALE), the index cannot tell (UNAVAILABLE), the
+// connection closes meanwhile (the result is dropped).
+#include "node/serve_internal.h"
+
+#include <assert.h>
+
+enum { KR_WAIT_MS = 1000, KR_WAIT_POLL_MS = 2 };
+
+static struct bytes keep(struct arena *arena, struct bytes text)
+{
+    return bytes_of(arena_text_of(arena, text), text.size);
+}
+
+// The question's slices may lie in the turn's scratch arena; a suspended job keeps its own.
+static void keep_ask(struct suspended *suspended)
+{
+    struct validation_ask *ask = &suspended->job.question.ask;
+    struct arena *arena = &suspended->arena;
+    ask->key = keep(arena, ask->key);
+    ask->bucket = keep(arena, ask->bucket);
+    for (size_t i = 0; i < ask->scope_count; i++)
+        ask->scopes[i] = keep(arena, ask->scopes[i]);
+}
+
+struct suspended *suspend_job(struct job *job, enum suspended_kind kind)
+{
+    struct suspended *suspended = mem_alloc(sizeof(*suspended));
+    *suspended = (struct suspended){.kind = kind, .serve = job->connection->serve, .job = *job};
+    arena_init(&suspended->arena);
+    if (job->has_question)
+        keep_ask(suspended);
+    job->connection->state = KR_CONNECTION_SUSPENDED;
+    job->connection->suspended = suspended;
+    job->is_answered = true;
+    return suspended;
+}
+
+void suspend_free(struct suspended **suspended)
+{
+    arena_fini(&(*suspended)->arena);
+    mem_free(*suspended);
+    *suspended = NULL;
+}
+
+// --- waits for an index
+// ----------------------------------------------------------------------------------
+
+static void unlink_wait(struct serve *serve, struct suspended *suspended)
+{
+    if (suspended->previous != NULL)
+        suspended->previous->next = suspended->next;
+    else
+        serve->waits = suspended->next;
+    if (suspended->next != NULL)
+        suspended->next->previous = suspended->previous;
+}
+
+void suspend_wait(struct job *job)
+{
+    struct serve *serve = job->connection->serve;
+    struct suspended *suspended = suspend_job(job, KR_SUSPENDED_WAIT);
+    suspended->wait_until_ms = uv_now(&serve->loop) + KR_WAIT_MS;
+    suspended->next = serve->waits;
+    if (serve->waits != NULL)
+        serve->waits->previous = suspended;
+    serve->waits = suspended;
+    uv_timer_start(&serve->wait, suspend_wait_timer, KR_WAIT_POLL_MS, KR_WAIT_POLL_MS);
+}
+
+// What was looked up before the wait is too old: the record may have come with the index.
+static void ask_again(struct serve *serve, struct suspended *suspended)
+{
+    struct validate_question *question = &suspended->job.question;
+    validate_prepare(serve->node, question);
+    validate_look_up(serve->node, &question, 1);
+    if (validate_is_ahead(serve->node, question)) {
+        question->needs_look_up = false;
+        question->found.lookup = KR_STORE_ABSENT;
+        question->code = KR_VERDICT_STALE;
+    }
+}
+
+static void end_wait(struct serve *serve, struct suspended *suspended)
+{
+    unlink_wait(serve, suspended);
+    if (!suspended->is_abandoned) {
+        ask_again(serve, suspended);
+        turn_finish(suspended);
+    }
+    suspend_free(&suspended);
+}
+
+void suspend_check_waits(struct serve *serve)
+{
+    struct suspended *next;
+    for (struct suspended *at = serve->waits; at != NULL; at = next) {
+        next = at->next;
+        bool is_over = uv_now(&serve->loop) >= at->wait_until_ms || serve->is_stopping;
+        if (is_over || at->is_abandoned || !validate_is_ahead(serve->node, &at->job.question))
+            end_wait(serve, at);
+    }
+    if (serve->waits == NULL)
+        uv_timer_stop(&serve->wait);
+}
+
+void suspend_wait_timer(uv_timer_t *timer)
+{
+    hot_online();
+    suspend_check_waits(timer->data);
+    hot_offline();
+}
+
+// --- look-ups in the index
+// -------------------------------------------------------------------------------
+
+static void find(uv_work_t *work)
+{
+    struct suspended *suspended = work->data;
+    struct validate_question *question = &suspended->job.question;
+    suspended->found_err = store_find_index(suspended->serve->node->store, question->digest,
+                                            &suspended->arena, &question->found);
+}
+
+static void found(uv_work_t *work, int status)
+{
+    struct suspended *suspended = work->data;
+    suspended->serve->works--;
+    if (status != 0 || suspended->found_err != KR_ERR_OK)
+        suspended->job.question.found.lookup = KR_STORE_ASK_INDEX; // judged UNAVAILABLE
+    if (!suspended->is_abandoned) {
+        hot_online();
+        turn_finish(suspended);
+        hot_offline();
+    }
+    suspend_free(&suspended);
+}
+
+void suspend_index(struct job *job)
+{
+    struct suspended *suspended = suspend_job(job, KR_SUSPENDED_INDEX);
+    suspended->work.data = suspended;
+    suspended->serve->works++;
+    int status = uv_queue_work(&suspended->serve->loop, &suspended->work, find, found);
+    assert(status == 0); // fails only without a function to run
+    (void)status;
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+// One turn of a serving loop: gather requests, look up together, answer in order.
+//
+//   ready connections → jobs (parsed) → questions (digest) → look-ups → verdicts → answers →
+//   sockets
+//
+// A connection has at most one job at a time; what it pipelined behind it waits for the next round
+// of the same turn, or, when the job is suspended, for its answer. So the order of answers holds.
+#include "node/serve_internal.h"
+
+#include "core/base/clock.h"
+#include "core/base/rand.h"
+#include "core/base/text.h"
+
+void turn_request_id(struct serve *serve, char out[KR_REQUEST_ID_SIZE])
+{
+    static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz"; // Crockford's base 32
+    memcpy(out, "req_", 4);
+    memcpy(out + 4, serve->id_prefix, 12);
+    uint64_t count = serve->id_count++;
+    for (size_t i = 0; i < 8; i++)
+        out[23 - i] = digits[(count >> (5 * i)) & 31];
+    out[24] = '\0';
+}
+
+void turn_count(struct job *job, unsigned status)
+{
+    struct serve *serve = job->connection->serve;
+    size_t number = KR_METRICS_ROUTES_MAX - 1;
+    if (job->match.route != NULL)
+        number = (size_t)(job->match.route - dispatch_routes);
+    metrics_request(serve->metrics, number, status, clock_mono_ns() - job->started_ns);
+    if (job->has_question)
+        metrics_bump(&serve->metrics->verdicts[job->question.code], 1);
+    job->is_answered = true;
+}
+
+// --- gathering
+// -----------------------------------------------------------------------------------------
+
+static struct connection *take_ready(struct serve *serve)
+{
+    struct connection *connection = serve->ready;
+    if (connection == NULL)
+        return NULL;
+    serve->ready = connection->next_ready;
+    if (serve->ready == NULL)
+        serve->ready_tail = &serve->ready;
+    connection->is_ready = false;
+    return connection;
+}
+
+// The next request of one connection becomes a job; false when none is whole yet.
+static bool gather(struct serve *serve, struct connection *connection)
+{
+    struct job *job = &serve->jobs[serve->job_count];
+    job->refusal = KR_ERR_OK;
+    switch (http_conn_next(connection->http, &job->request, &job->refusal, &job->reason)) {
+    case KR_HTTP_NEED_MORE:
+        return false;
+    case KR_HTTP_CONTINUE:
+        buf_add_text(&serve->out, http_conn_continue_text);
+        connection_flush(connection);
+        return connection->state == KR_CONNECTION_OPEN && gather(serve, connection);
+    case KR_HTTP_REFUSED:
+        job->request = (struct http_request){.method = KR_HTTP_GET, .minor_version = 1};
+        break;
+    case KR_HTTP_REQUEST:
+        break;
+    }
+    job->connection = connection;
+    job->started_ns = clock_mono_ns();
+    job->has_question = false;
+    job->is_answered = false;
+    job->match.route = NULL;
+    job->match.allow[0] = '\0';
+    if (job->refusal == KR_ERR_OK)
+        dispatch_find(&job->request, &job->match);
+    serve->job_count++;
+    return true;
+}
+
+// --- asking
+// --------------------------------------------------------------------------------------------
+
+static bool ask(struct job *job)
+{
+    if (job->refusal != KR_ERR_OK || job->match.route == NULL)
+        return false;
+    switch (job->match.route->kind) {
+    case KR_ROUTE_VALIDATE:
+        return serve_validate_ask(job);
+    case KR_ROUTE_FORWARD:
+    case KR_ROUTE_NGINX:
+        return authz_ask(job);
+    case KR_ROUTE_VALIDATE_BATCH:
+    case KR_ROUTE_PROBE:
+    case KR_ROUTE_CALL:
+        return false;
+    }
+    return false;
+}
+
+static void ask_all(struct serve *serve)
+{
+    struct validate_question *questions[KR_SERVE_JOBS];
+    size_t count = 0;
+    for (size_t i = 0; i < serve->job_count; i++) {
+        struct job *job = &serve->jobs[i];
+        if (!ask(job))
+            continue;
+        job->has_question = true;
+        validate_prepare(serve->node, &job->question);
+        questions[count++] = &job->question;
+    }
+    validate_look_up(serve->node, questions, count);
+}
+
+// --- answering
+// -----------------------------------------------------------------------------------------
+
+static void answer_question(struct job *job)
+{
+    struct serve *serve = job->connection->serve;
+    validate_judge(serve->node, &job->question, serve->now_ms);
+    switch (job->match.route->kind) {
+    case KR_ROUTE_FORWARD:
+        authz_forward_reply(job);
+        return;
+    case KR_ROUTE_NGINX:
+        authz_nginx_reply(job);
+        return;
+    case KR_ROUTE_VALIDATE:
+    case KR_ROUTE_VALIDATE_BATCH:
+    case KR_ROUTE_PROBE:
+    case KR_ROUTE_CALL:
+        serve_validate_reply(job);
+        return;
+    }
+}
+
+static void answer_route(struct job *job)
+{
+    switch (job->match.route->kind) {
+    case KR_ROUTE_PROBE:
+        serve_reply_probe(job);
+        return;
+    case KR_ROUTE_VALIDATE_BATCH:
+        serve_validate_batch(job);
+        return;
+    case KR_ROUTE_CALL:
+        serve_call_begin(job);
+        return;
+    case KR_ROUTE_VALIDATE: // not asked: the reply says why
+        serve_validate_reply(job);
+        return;
+    case KR_ROUTE_FORWARD:
+        authz_forward_reply(job);
+        return;
+    case KR_ROUTE_NGINX:
+        authz_nginx_reply(job);
+        return;
+    }
+}
+
+static void answer(struct job *job)
+{
+    if (job->is_answered)
+        return;
+    if (job->refusal != KR_ERR_OK) {
+        metrics_bump(&job->connection->serve->metrics->requests_refused, 1);
+        serve_reply_problem(job, job->refusal, job->reason);
+    } else if (job->match.route == NULL) {
+        bool has_other_method = job->match.allow[0] != '\0';
+        serve_reply_problem(job, has_other_method ? KR_ERR_METHOD : KR_ERR_NOT_FOUND,
+                            has_other_method ? "this path has other methods; see Allow"
+                                             : "no such path; GET /openapi lists them");
+    } else if (!job->has_question) {
+        answer_route(job);
+    } else if (validate_is_ahead(job->connection->serve->node, &job->question)) {
+        suspend_wait(job);
+    } else if (job->question.needs_look_up && job->question.found.lookup == KR_STORE_ASK_INDEX) {
+        suspend_index(job);
+    } else {
+        answer_question(job);
+    }
+}
+
+// What becomes of a connection behind its job (NULL: it had no whole request).
+static void settle(struct connection *connection, const struct job *job)
+{
+    if (connection->state == KR_CONNECTION_SUSPENDED) {
+        uv_read_stop(&connection->uv.stream);
+        connection_flush(connection);
+        return;
+    }
+    bool is_last = job != NULL ? !job->request.is_keep_alive : connection->has_ended;
+    if (is_last && connection->state == KR_CONNECTION_OPEN) {
+        connection->state = KR_CONNECTION_DRAINING;
+        uv_read_stop(&connection->uv.stream);
+    }
+    connection_flush(connection);
+    if (connection->state == KR_CONNECTION_CLOSING || job == NULL)
+        return;
+    http_conn_release(connection->http);
+    connection_deadline(connection);
+    if (connection->state == KR_CONNECTION_OPEN)
+        connection_mark_ready(connection);
+}
+
+static void answer_all(struct serve *serve)
+{
+    for (size_t i = 0; i < serve->job_count; i++) {
+        answer(&serve->jobs[i]);
+        settle(serve->jobs[i].connection, &serve->jobs[i]);
+    }
+    arena_reset(&serve->scratch);
+}
+
+static void read_clock(struct serve *serve)
+{
+    serve->now_ms = clock_unix_ms();
+    if (serve->now_ms / 1000 == serve->date_s)
+        return;
+    serve->date_s = serve->now_ms / 1000;
+    http_date(serve->now_ms, serve->date);
+}
+
+void turn_run(struct serve *serve)
+{
+    if (serve->ready == NULL)
+        return;
+    read_clock(serve);
+    while (serve->ready != NULL) {
+        serve->job_count = 0;
+        while (serve->ready != NULL && serve->job_count < KR_SERVE_JOBS) {
+            struct connection *connection = take_ready(serve);
+            if (connection->state == KR_CONNECTION_OPEN && !gather(serve, connection))
+                settle(connection, NULL);
+        }
+        ask_all(serve);
+        answer_all(serve);
+    }
+}
+
+void turn_finish(struct suspended *suspended)
+{
+    struct connection *connection = suspended->job.connection;
+    struct serve *serve = connection->serve;
+    read_clock(serve);
+    connection->suspended = NULL;
+    switch (suspended->kind) {
+    case KR_SUSPENDED_CALL:
+        serve_call_reply(suspended);
+        break;
+    case KR_SUSPENDED_INDEX:
+    case KR_SUSPENDED_WAIT:
+        answer_question(&suspended->job);
+        break;
+    }
+    connection->state =
+        suspended->job.request.is_keep_alive ? KR_CONNECTION_OPEN : KR_CONNECTION_DRAINING;
+    connection_flush(connection);
+    if (connection->state != KR_CONNECTION_OPEN)
+        return;
+    http_conn_release(connection->http);
+    connection_deadline(connection);
+    connection_resume(connection);
+}

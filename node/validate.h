@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// The verify core: questions about keys → verdicts, from memory. Every skin asks through it.
+//
+// A question goes through validate_prepare (structure, digest), validate_look_up (many at once) and
+// validate_judge (verdict, freshness), each on a serving loop. What it found is lent until the
+// loop's next quiescent state. A question that memory cannot answer yet says so in found.lookup.
+#pragma once
+
+#include "core/keys/verdict.h"
+#include "core/store/store.h"
+#include "node/node.h"
+#include "proto/codec.h"
+
+struct validate_question {
+    // what is asked; slices lent by the request
+    struct validation_ask ask;
+    struct cidr_address address;
+    bool has_address;
+
+    // what came of it
+    uint8_t digest[KR_DIGEST_SIZE];
+    bool needs_look_up; // until it has been looked up
+    struct store_found found;
+    enum verdict_code code;
+    uint64_t index;  // log position that the answer reflects
+    uint64_t age_ms; // how long ago that was known to be current
+};
+
+// A question with nothing asked for but the key.
+void validate_init(struct validate_question *question);
+
+// Structure and digest. Afterwards the code is MALFORMED, or needs_look_up is set.
+void validate_prepare(const struct node *node, struct validate_question *question);
+
+// Looks up all that need it, in batches.
+void validate_look_up(const struct node *node, struct validate_question *const *questions,
+                      size_t count);
+
+// The verdict, with freshness judged by the boot clock as read here, behind the look-ups. A
+// question whose found.lookup is ASK_INDEX becomes UNAVAILABLE.
+void validate_judge(const struct node *node, struct validate_question *question, int64_t now_ms);
+
+// Must this question wait for the node to reach ask.min_index?
+bool validate_is_ahead(const struct node *node, const struct validate_question *question);
+
+// The JSON answer of API §2.1. node_json is `"node":"…","region":"…"`, rendered once.
+void validate_write_json(struct buf *out, const struct validate_question *question,
+                         struct bytes node_json);
+// The protobuf answer; scratch must outlive the encoding.
+struct validate_scratch {
+    char key_id[KR_ID_SIZE];
+};
+void validate_answer(const struct node *node, const struct validate_question *question,
+                     struct validate_scratch *scratch, struct validation_answer *answer);
+
+// "key_…" of a record.
+void validate_key_id(const struct hot_record *record, char out[KR_ID_SIZE]);
