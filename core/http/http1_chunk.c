@@ -128,9 +128,8 @@ static enum kr_err read_end(struct reader *reader)
 // Fields that frame or route a message may not come behind it (RFC 9110 §6.5.1).
 static bool is_forbidden_in_trailer(struct bytes name)
 {
-    return bytes_equal_text_nocase(name, "host") ||
-           bytes_equal_text_nocase(name, "content-length") ||
-           bytes_equal_text_nocase(name, "transfer-encoding");
+    return syntax_is_named(name, "host") || syntax_is_named(name, "content-length") ||
+           syntax_is_named(name, "transfer-encoding");
 }
 
 static enum kr_err read_trailer(struct reader *reader)

@@ -116,11 +116,6 @@ static enum kr_err read_request_line(struct http1_head *head, struct bytes line)
 
 // --- fields --------------------------------------------------------------------------------------
 
-static bool is_named(const struct http_field *field, const char *name)
-{
-    return strncasecmp((const char *)field->name.data, name, field->name.size) == 0;
-}
-
 // A field that may come once. NULL, or why it is refused.
 static const char *keep_single(const struct http_field *field, struct bytes *value, bool *has,
                                const char *reason)
@@ -134,8 +129,12 @@ static const char *keep_single(const struct http_field *field, struct bytes *val
 
 static void note_connection(struct http1_framing *framing, struct bytes value)
 {
-    framing->says_close = framing->says_close || syntax_list_has(value, "close");
-    framing->says_keep_alive = framing->says_keep_alive || syntax_list_has(value, "keep-alive");
+    while (value.size > 0) {
+        struct bytes item = syntax_take_item(&value);
+        framing->says_close = framing->says_close || bytes_equal_text_nocase(item, "close");
+        framing->says_keep_alive =
+            framing->says_keep_alive || bytes_equal_text_nocase(item, "keep-alive");
+    }
 }
 
 // Remembers the fields that frame the message; sorted by the length of their names. NULL, or why
@@ -144,24 +143,25 @@ static const char *note_field(struct http1_framing *framing, const struct http_f
 {
     switch (field->name.size) {
     case 4:
-        if (is_named(field, "host"))
+        if (syntax_is_named(field->name, "host"))
             return keep_single(field, &framing->host, &framing->has_host, "Host is repeated");
         return NULL;
     case 6:
-        if (is_named(field, "expect") && bytes_equal_text_nocase(field->value, "100-continue"))
+        if (syntax_is_named(field->name, "expect") &&
+            bytes_equal_text_nocase(field->value, "100-continue"))
             framing->expects_continue = true;
         return NULL;
     case 10:
-        if (is_named(field, "connection"))
+        if (syntax_is_named(field->name, "connection"))
             note_connection(framing, field->value);
         return NULL;
     case 14:
-        if (is_named(field, "content-length"))
+        if (syntax_is_named(field->name, "content-length"))
             return keep_single(field, &framing->length, &framing->has_length,
                                "Content-Length is repeated");
         return NULL;
     case 17:
-        if (is_named(field, "transfer-encoding"))
+        if (syntax_is_named(field->name, "transfer-encoding"))
             return keep_single(field, &framing->coding, &framing->has_coding,
                                "Transfer-Encoding is repeated");
         return NULL;

@@ -101,20 +101,26 @@ static void blank_controls(uint8_t *data, size_t size)
     }
 }
 
+static uint8_t *copy(uint8_t *to, const void *from, size_t size)
+{
+    memcpy(to, from, size);
+    return to + size;
+}
+
 void http_reply_field(struct buf *out, const char *name, struct bytes value)
 {
     size_t name_size = strlen(name);
     uint8_t *at = buf_extend(out, name_size + value.size + 4);
     if (at == NULL)
         return;
-    memcpy(at, name, name_size);
-    at += name_size;
-    memcpy(at, ": ", 2);
-    at += 2;
-    if (value.size > 0)
-        memcpy(at, value.data, value.size);
-    blank_controls(at, value.size);
-    memcpy(at + value.size, "\r\n", 2);
+    at = copy(at, name, name_size);
+    at = copy(at, ": ", 2);
+    if (value.size > 0) {
+        copy(at, value.data, value.size);
+        blank_controls(at, value.size);
+        at += value.size;
+    }
+    copy(at, "\r\n", 2);
 }
 
 void http_reply_field_text(struct buf *out, const char *name, const char *value)
@@ -124,10 +130,13 @@ void http_reply_field_text(struct buf *out, const char *name, const char *value)
 
 void http_reply_field_number(struct buf *out, const char *name, uint64_t value)
 {
-    buf_add_text(out, name);
-    buf_add_bytes(out, LITERAL(": "));
-    buf_add_decimal(out, value);
-    buf_add_bytes(out, LITERAL("\r\n"));
+    char digits[20];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    http_reply_field(out, name, bytes_of(digits + at, sizeof(digits) - at));
 }
 
 void http_reply_end(struct buf *out, const struct http_request *request, unsigned status,

@@ -78,22 +78,44 @@ static bool is_control(uint8_t byte)
     return (byte < 0x20 && byte != '\t') || byte == 0x7f;
 }
 
+// Not zero when one of the eight bytes is below 0x20 or 0x7f; bytes from 0x80 on are none.
+static uint64_t any_control(uint64_t word)
+{
+    uint64_t low = word & EACH_BYTE(0x7f);
+    uint64_t is_visible = (low + EACH_BYTE(0x60)) & ~(low + EACH_BYTE(1));
+    return ~(is_visible | word) & EACH_BYTE(0x80);
+}
+
+// One to seven bytes as a word, some of them twice.
+static uint64_t load_short(const uint8_t *at, size_t size)
+{
+    uint32_t first, last;
+    if (size < 4)
+        return (EACH_BYTE(at[0]) << 16) | (uint64_t)at[size / 2] << 8 | at[size - 1];
+    memcpy(&first, at, sizeof(first));
+    memcpy(&last, at + size - sizeof(last), sizeof(last));
+    return (uint64_t)first << 32 | last;
+}
+
+// Not zero when text (not empty) may hold a control character; HTAB counts as one. No branch on the
+// bytes, and the last word overlaps the one before it, for this looks at every byte of every value.
+static uint64_t may_hold_control(struct bytes text)
+{
+    uint64_t found = 0;
+    if (text.size < 8)
+        return any_control(load_short(text.data, text.size));
+    for (size_t at = 0; at + 8 < text.size; at += 8)
+        found |= any_control(load_word(text.data + at));
+    return found | any_control(load_word(text.data + text.size - 8));
+}
+
 size_t syntax_control_at(struct bytes text)
 {
+    if (text.size == 0 || may_hold_control(text) == 0)
+        return text.size;
     size_t at = 0;
-    while (at < text.size) {
-        while (text.size - at >= 8) {
-            uint64_t word = load_word(text.data + at);
-            if ((any_below(word, 0x20) | any_equal(word, 0x7f)) != 0)
-                break;
-            at += 8;
-        }
-        // The rest, or a word that holds a control or a HTAB.
-        size_t end = text.size - at >= 8 ? at + 8 : text.size;
-        for (; at < end; at++)
-            if (is_control(text.data[at]))
-                return at;
-    }
+    while (at < text.size && !is_control(text.data[at]))
+        at++;
     return at;
 }
 
@@ -155,17 +177,22 @@ static struct bytes trim(struct bytes text)
     return text;
 }
 
-bool syntax_list_has(struct bytes list, const char *token)
+bool syntax_is_named(struct bytes name, const char *lower)
 {
-    while (list.size > 0) {
-        const uint8_t *comma = memchr(list.data, ',', list.size);
-        size_t size = comma == NULL ? list.size : (size_t)(comma - list.data);
-        if (bytes_equal_text_nocase(trim(bytes_of(list.data, size)), token))
-            return true;
-        size_t step = comma == NULL ? size : size + 1;
-        list = bytes_of(list.data + step, list.size - step);
-    }
-    return false;
+    size_t at = 0;
+    while (at < name.size && lower[at] != '\0' && (name.data[at] | 0x20) == lower[at])
+        at++;
+    return at == name.size && lower[at] == '\0';
+}
+
+struct bytes syntax_take_item(struct bytes *list)
+{
+    const uint8_t *comma = memchr(list->data, ',', list->size);
+    size_t size = comma == NULL ? list->size : (size_t)(comma - list->data);
+    struct bytes item = trim(bytes_of(list->data, size));
+    size_t step = comma == NULL ? size : size + 1;
+    *list = bytes_of(list->data + step, list->size - step);
+    return item;
 }
 
 const char *syntax_field(struct bytes line, struct http_field *field)

@@ -30,8 +30,11 @@ bool syntax_is_target(struct bytes text);
 // A host with an optional port (RFC 9110 §7.2): a name of letters, digits, '-', '.', '_', or an IP
 // literal in brackets. Narrower than the RFC: no percent-encoding, no list separators.
 bool syntax_is_authority(struct bytes text);
-// Whether a comma-separated list of tokens (RFC 9110 §5.6.1) names this one, in any case.
-bool syntax_list_has(struct bytes list, const char *token);
+// Whether name, whose bytes are those of tokens, is this lower-case text in any case.
+bool syntax_is_named(struct bytes name, const char *lower);
+// The next item of a comma-separated list (RFC 9110 §5.6.1), without white space; the rest stays in
+// *list. Empty items are possible.
+struct bytes syntax_take_item(struct bytes *list);
 
 // One "name: value" line. NULL, or a constant phrase that says why it is refused.
 const char *syntax_field(struct bytes line, struct http_field *field);

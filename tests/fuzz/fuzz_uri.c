@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzzes paths and queries: what is let through is clean text, and no more than was given.
-// links: kr_http
-#include <assert.h>
 #include "core/base/text.h"
 #include "core/http/uri.h"
+#include <assert.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
