@@ -31,13 +31,10 @@ struct route {
 extern const struct route dispatch_routes[];
 extern const size_t dispatch_route_count;
 
-#define KR_DISPATCH_PARAMETERS_MAX 4
-
-// What a path means. Parameters are the raw segments that stood at {…}, still percent-encoded.
+// What a path means.
 struct dispatch_match {
     const struct route *route; // NULL: see allow
-    struct bytes parameters[KR_DISPATCH_PARAMETERS_MAX];
-    char allow[64]; // the path exists with other methods: "GET, POST"; "": 404
+    char allow[64];            // the path exists with other methods: "GET, POST"; "": 404
 };
 
 // HEAD is answered as GET. Without allocation.

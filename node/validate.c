@@ -103,12 +103,10 @@ static uint64_t later(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-static enum verdict_code judge_found(const struct node *node,
-                                     const struct validate_question *question, int64_t now_ms)
+static void know(const struct store_found *found, struct verdict_key *key)
 {
-    const struct store_found *found = &question->found;
     const struct hot_record *record = found->record;
-    struct verdict_key key = {
+    *key = (struct verdict_key){
         .revision = hot_record_u48(record->revision),
         .revoked_before = later(found->bucket->revoked_before, found->subject->revoked_before),
         .expires_ms = (int64_t)hot_record_u48(record->expires),
@@ -116,19 +114,34 @@ static enum verdict_code judge_found(const struct node *node,
         .is_enabled = (record->flags & KR_HOT_DISABLED) == 0,
         .bucket = found->bucket->number,
     };
-    if (found->extra != NULL) {
-        key.not_before_ms = found->extra->not_before_ms;
-        key.scopes = &found->extra->scopes;
-        key.ip_allow = found->extra->ip_allow;
-        key.ip_allow_count = found->extra->ip_allow_count;
-    }
+    if (found->extra == NULL)
+        return;
+    key->not_before_ms = found->extra->not_before_ms;
+    key->scopes = &found->extra->scopes;
+    key->ip_allow = found->extra->ip_allow;
+    key->ip_allow_count = found->extra->ip_allow_count;
+}
+
+enum verdict_code validate_found(const struct store_found *found, int64_t now_ms)
+{
+    struct verdict_key key;
+    struct verdict_request request = {.now_ms = now_ms, .bucket = KR_VERDICT_ANY_BUCKET};
+    know(found, &key);
+    return verdict_judge(&key, &request);
+}
+
+static enum verdict_code judge_found(const struct node *node,
+                                     const struct validate_question *question, int64_t now_ms)
+{
+    struct verdict_key key;
     struct verdict_request request = {
         .now_ms = now_ms,
-        .bucket = asked_bucket(node, found, question->ask.bucket),
+        .bucket = asked_bucket(node, &question->found, question->ask.bucket),
         .address = question->has_address ? &question->address : NULL,
         .scopes = question->ask.scopes,
         .scope_count = question->ask.scope_count,
     };
+    know(&question->found, &key);
     return verdict_judge(&key, &request);
 }
 

@@ -40,6 +40,9 @@ void validate_look_up(const struct node *node, struct validate_question *const *
 // question whose found.lookup is ASK_INDEX becomes UNAVAILABLE.
 void validate_judge(const struct node *node, struct validate_question *question, int64_t now_ms);
 
+// The verdict on a found key with nothing asked of it, freshness left out: for management tokens.
+enum verdict_code validate_found(const struct store_found *found, int64_t now_ms);
+
 // Must this question wait for the node to reach ask.min_index?
 bool validate_is_ahead(const struct node *node, const struct validate_question *question);
 

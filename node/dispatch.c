@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Matching a request with the route table.
+#include "node/dispatch.h"
+
+#include <stdio.h>
+
+#include "node/api/handlers.h"
+
+const struct route dispatch_routes[] = {
+#define ROUTE(name, method, path, kind, right, limit, handler)                                     \
+    {name, method, path, KR_ROUTE_##kind, KR_RIGHT_##right, limit, handler},
+#include "node/dispatch_table.h"
+#undef ROUTE
+};
+
+const size_t dispatch_route_count = sizeof(dispatch_routes) / sizeof(dispatch_routes[0]);
+
+static struct bytes next_segment(struct bytes *path)
+{
+    const uint8_t *slash = path->size > 0 ? memchr(path->data, '/', path->size) : NULL;
+    size_t size = slash == NULL ? path->size : (size_t)(slash - path->data);
+    struct bytes segment = bytes_of(path->data, size);
+    size_t step = slash == NULL ? size : size + 1;
+    *path = bytes_of(path->data + step, path->size - step);
+    return segment;
+}
+
+// "$bulk" is "%24bulk" to some clients; no other literal has a character that anyone escapes.
+static bool literal_equal(struct bytes raw, struct bytes literal)
+{
+    if (literal.size > 0 && literal.data[0] == '$' && raw.size > 3 &&
+        memcmp(raw.data, "%24", 3) == 0) {
+        raw = bytes_of(raw.data + 3, raw.size - 3);
+        literal = bytes_of(literal.data + 1, literal.size - 1);
+    }
+    return bytes_equal(raw, literal);
+}
+
+static bool path_matches(const char *template, struct bytes path)
+{
+    struct bytes pattern = bytes_text(template + 1);
+    if (path.size == 0 || path.data[0] != '/')
+        return false;
+    path = bytes_of(path.data + 1, path.size - 1);
+    while (pattern.size > 0 && path.size > 0) {
+        struct bytes wanted = next_segment(&pattern);
+        struct bytes segment = next_segment(&path);
+        bool is_parameter = wanted.size > 0 && wanted.data[0] == '{';
+        if (is_parameter ? segment.size == 0 : !literal_equal(segment, wanted))
+            return false;
+    }
+    return pattern.size == 0 && path.size == 0;
+}
+
+static bool method_matches(const struct route *route, const struct http_request *request)
+{
+    if (route->method[0] == '*' || bytes_equal_text(request->method_name, route->method))
+        return true;
+    return request->method == KR_HTTP_HEAD && strcmp(route->method, "GET") == 0;
+}
+
+static void add_allowed(char *allow, size_t size, const char *method)
+{
+    size_t used = strlen(allow);
+    const char *head = strcmp(method, "GET") == 0 ? ", HEAD" : "";
+    snprintf(allow + used, size - used, "%s%s%s", used > 0 ? ", " : "", method, head);
+}
+
+void dispatch_find(const struct http_request *request, struct dispatch_match *match)
+{
+    match->route = NULL;
+    match->allow[0] = '\0';
+    for (size_t i = 0; i < dispatch_route_count; i++) {
+        const struct route *route = &dispatch_routes[i];
+        if (!path_matches(route->path, request->path))
+            continue;
+        if (method_matches(route, request)) {
+            match->route = route;
+            return;
+        }
+        add_allowed(match->allow, sizeof(match->allow), route->method);
+    }
+}
