@@ -5,12 +5,14 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -168,6 +170,25 @@ static void a_failed_replacement_leaves_everything_as_it_was(void **state)
     assert_non_null(strstr(place->fault.text, "/nowhere/at/all"));
 }
 
+static void what_cannot_be_written_whole_replaces_nothing(void **state)
+{
+    struct place *place = *state;
+    static char large[1000];
+    struct rlimit unlimited, small;
+    memset(large, 'x', sizeof(large) - 1);
+    put(place, "old", 0600);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &unlimited), 0);
+    small = (struct rlimit){.rlim_cur = 100, .rlim_max = unlimited.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    enum kr_err err = file_replace(place->path, bytes_text(large), 0600, &place->fault);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
+    assert_int_equal(err, KR_ERR_IO);
+    assert_int_equal(count_entries(place->directory), 1);
+    assert_int_equal(file_read(place->path, &place->buf, &place->fault), KR_ERR_OK);
+    assert_true(bytes_equal_text(buf_bytes(&place->buf), "old"));
+}
+
 static void directories_are_made_with_their_parents(void **state)
 {
     struct place *place = *state;
@@ -248,6 +269,7 @@ int main(void)
         placed(replacing_sets_content_and_mode_and_leaves_no_rest),
         placed(who_has_the_old_file_open_keeps_it),
         placed(a_failed_replacement_leaves_everything_as_it_was),
+        placed(what_cannot_be_written_whole_replaces_nothing),
         placed(directories_are_made_with_their_parents),
         placed(a_file_in_the_way_of_a_directory_is_told),
         placed(a_lock_is_held_once_and_names_its_holder),

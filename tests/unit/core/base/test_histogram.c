@@ -113,7 +113,7 @@ static void merging_is_as_if_one_had_recorded_all(void **state)
     struct histogram *other = mem_zalloc(sizeof(*other)), *all = mem_zalloc(sizeof(*all));
     for (uint64_t i = 0; i < 10000; i++) {
         uint64_t value = i * i * i;
-        histogram_record(i % 3 == 0 ? one : other, value);
+        histogram_record(i % 3 == 0 ? other : one, value);
         histogram_record(all, value);
     }
     histogram_merge(one, other);
