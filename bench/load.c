@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+// The load generator's loop.
+//
+// Happy path: connect all → (draw a key, send) on every idle connection → epoll → read an answer,
+// record it → send again, at once or when the schedule says so. Ways it can fail: no connection at
+// the start; more broken connections than answers, which is a server that refuses us.
+#include "bench/load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "bench/process.h"
+#include "core/base/clock.h"
+#include "core/base/mem.h"
+
+enum { KR_LOAD_IN = 32768, KR_LOAD_EVENTS = 256, KR_LOAD_WAIT_MS = 100 };
+#define KR_LOAD_SECOND_NS UINT64_C(1000000000)
+
+struct connection {
+    int fd;
+    size_t in_size, out_size, out_at;
+    uint64_t begin_ns; // of the request in flight: sent, or intended
+    uint8_t in[KR_LOAD_IN];
+    uint8_t out[KR_PROTOCOL_REQUEST_MAX];
+};
+
+struct load {
+    const struct load_target *target;
+    const struct load_plan *plan;
+    struct load_result *result;
+    struct connection *connections;
+    unsigned *idle; // numbers of the connections that wait for the schedule
+    unsigned idle_count;
+    int epoll;
+    struct draw draw;
+    struct zipf zipf;
+    uint64_t begin_ns, end_ns; // what is measured; begin_ns is after the warm-up
+    double interval_ns;        // open loop
+    double next_ns;            // when the next request is intended
+    uint64_t answered;         // warm-up included
+    enum kr_err err;
+    struct fault *fault;
+};
+
+// --- sending -------------------------------------------------------------------------------------
+
+static struct bytes draw_request_key(struct load *load, char unknown[KR_KEY_MINTED_SIZE])
+{
+    const struct load_plan *plan = load->plan;
+    if (load->target->request.kind == KR_PROTOCOL_EMPTY)
+        return (struct bytes){0};
+    if (plan->unknown > 0 && draw_unit(&load->draw) < plan->unknown) {
+        draw_key(~plan->seed, draw_u64(&load->draw), "kr_live", unknown);
+        return bytes_text(unknown);
+    }
+    uint64_t number = plan->zipf > 0 ? zipf_draw(&load->zipf, &load->draw)
+                                     : draw_below(&load->draw, plan->keys->count);
+    return keyset_at(plan->keys, number);
+}
+
+static void watch(struct load *load, struct connection *connection, int operation, uint32_t events)
+{
+    struct epoll_event event = {.events = events,
+                                .data.u32 = (uint32_t)(connection - load->connections)};
+    epoll_ctl(load->epoll, operation, connection->fd, &event);
+}
+
+// False: the connection is broken.
+static bool flush(struct load *load, struct connection *connection)
+{
+    while (connection->out_at < connection->out_size) {
+        ssize_t sent = send(connection->fd, connection->out + connection->out_at,
+                            connection->out_size - connection->out_at, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EAGAIN) {
+            watch(load, connection, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
+            return true;
+        }
+        if (sent < 0)
+            return false;
+        connection->out_at += (size_t)sent;
+    }
+    return true;
+}
+
+static bool send_request(struct load *load, struct connection *connection, uint64_t begin_ns)
+{
+    char unknown[KR_KEY_MINTED_SIZE];
+    struct buf out;
+    buf_init_fixed(&out, connection->out, sizeof(connection->out));
+    protocol_add(&load->target->request, draw_request_key(load, unknown), &out);
+    connection->out_size = out.size;
+    connection->out_at = 0;
+    connection->begin_ns = begin_ns;
+    return flush(load, connection);
+}
+
+static bool ask_again(struct load *load, struct connection *connection)
+{
+    if (load->plan->rate <= 0)
+        return send_request(load, connection, clock_mono_ns());
+    load->idle[load->idle_count++] = (unsigned)(connection - load->connections);
+    return true;
+}
+
+// --- connections ---------------------------------------------------------------------------------
+
+static bool open_connection(struct load *load, struct connection *connection)
+{
+    connection->in_size = connection->out_size = connection->out_at = 0;
+    connection->fd = load_connect(load->target);
+    if (connection->fd < 0)
+        return false;
+    fcntl(connection->fd, F_SETFL, O_NONBLOCK);
+    watch(load, connection, EPOLL_CTL_ADD, EPOLLIN);
+    return true;
+}
+
+static void reopen(struct load *load, struct connection *connection)
+{
+    close(connection->fd);
+    load->result->broken++;
+    if (load->result->broken > load->plan->connections + load->answered) {
+        load->err =
+            fault_set(load->fault, KR_ERR_IO, "the server breaks connections instead of answering");
+    } else if (!open_connection(load, connection)) {
+        load->err = fault_set(load->fault, KR_ERR_IO, "cannot connect: %s", strerror(errno));
+    } else if (!ask_again(load, connection)) {
+        load->err = fault_set(load->fault, KR_ERR_IO, "cannot send: %s", strerror(errno));
+    }
+}
+
+// --- answers -------------------------------------------------------------------------------------
+
+static void count_code(struct load_result *result, const struct protocol_answer *answer)
+{
+    for (size_t i = 0; i < result->code_count; i++) {
+        const struct protocol_answer *known = &result->codes[i].answer;
+        if (known->status == answer->status && strcmp(known->code, answer->code) == 0) {
+            result->codes[i].count++;
+            return;
+        }
+    }
+    if (result->code_count < KR_LOAD_CODES)
+        result->codes[result->code_count++] = (struct load_code){*answer, 1};
+}
+
+// A closed loop counts what is answered in the measured time, an open one what is intended in it.
+static void record(struct load *load, const struct connection *connection,
+                   const struct protocol_answer *answer)
+{
+    uint64_t now_ns = clock_mono_ns();
+    uint64_t counts_ns = load->plan->rate > 0 ? connection->begin_ns : now_ns;
+    load->answered++;
+    if (counts_ns < load->begin_ns || counts_ns >= load->end_ns)
+        return;
+    histogram_record(&load->result->latency, now_ns - connection->begin_ns);
+    count_code(load->result, answer);
+}
+
+// False: the connection is broken.
+static bool on_readable(struct load *load, struct connection *connection)
+{
+    struct protocol_answer answer;
+    size_t used = 0;
+    ssize_t size = recv(connection->fd, connection->in + connection->in_size,
+                        KR_LOAD_IN - connection->in_size, 0);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR))
+        return true;
+    if (size <= 0)
+        return false;
+    connection->in_size += (size_t)size;
+    switch (protocol_read(load->target->request.kind, bytes_of(connection->in, connection->in_size),
+                          &used, &answer)) {
+    case KR_PROTOCOL_MORE:
+        return connection->in_size < KR_LOAD_IN;
+    case KR_PROTOCOL_BROKEN:
+        return false;
+    case KR_PROTOCOL_DONE:
+        break;
+    }
+    // One request was in flight, so bytes behind its answer belong to nothing.
+    if (used != connection->in_size)
+        return false;
+    connection->in_size = 0;
+    record(load, connection, &answer);
+    return ask_again(load, connection);
+}
+
+static bool on_event(struct load *load, struct connection *connection, uint32_t events)
+{
+    if (events & EPOLLOUT) {
+        watch(load, connection, EPOLL_CTL_MOD, EPOLLIN);
+        if (!flush(load, connection))
+            return false;
+    }
+    return !(events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || on_readable(load, connection);
+}
+
+static void turn(struct load *load, int wait_ms)
+{
+    struct epoll_event events[KR_LOAD_EVENTS];
+    int count = epoll_wait(load->epoll, events, KR_LOAD_EVENTS, wait_ms);
+    for (int i = 0; i < count && load->err == KR_ERR_OK; i++) {
+        struct connection *connection = &load->connections[events[i].data.u32];
+        if (!on_event(load, connection, events[i].events))
+            reopen(load, connection);
+    }
+}
+
+// --- the two loops -------------------------------------------------------------------------------
+
+static void note_begin(struct load *load, bool *is_begun)
+{
+    if (*is_begun || clock_mono_ns() < load->begin_ns)
+        return;
+    *is_begun = true;
+    if (load->target->pid > 0)
+        load->result->server_cpu_ns = process_cpu_ns(load->target->pid);
+}
+
+static void note_end(struct load *load)
+{
+    if (load->target->pid > 0)
+        load->result->server_cpu_ns =
+            process_cpu_ns(load->target->pid) - load->result->server_cpu_ns;
+}
+
+static void run_closed(struct load *load)
+{
+    bool is_begun = false;
+    while (load->err == KR_ERR_OK && clock_mono_ns() < load->end_ns) {
+        note_begin(load, &is_begun);
+        turn(load, KR_LOAD_WAIT_MS);
+    }
+    note_end(load);
+}
+
+static void send_due(struct load *load)
+{
+    double now_ns = (double)clock_mono_ns();
+    while (load->idle_count > 0 && load->next_ns <= now_ns && load->err == KR_ERR_OK &&
+           load->next_ns < (double)load->end_ns) {
+        struct connection *connection = &load->connections[load->idle[--load->idle_count]];
+        uint64_t intended_ns = (uint64_t)load->next_ns;
+        load->next_ns += load->interval_ns;
+        if (!send_request(load, connection, intended_ns))
+            reopen(load, connection);
+    }
+}
+
+static void run_open(struct load *load)
+{
+    bool is_begun = false, is_ended = false;
+    for (uint64_t now_ns = clock_mono_ns();
+         load->err == KR_ERR_OK && now_ns < load->end_ns + KR_LOAD_SECOND_NS;
+         now_ns = clock_mono_ns()) {
+        note_begin(load, &is_begun);
+        if (!is_ended && now_ns >= load->end_ns) {
+            is_ended = true;
+            note_end(load);
+        }
+        bool is_all_sent = load->next_ns >= (double)load->end_ns;
+        if (is_ended && is_all_sent && load->idle_count == load->plan->connections)
+            break;
+        send_due(load);
+        turn(load, 0);
+    }
+    if (!is_ended)
+        note_end(load);
+    uint64_t intended = (uint64_t)(load->plan->rate * load->plan->seconds);
+    uint64_t answered = load->result->latency.count;
+    load->result->unanswered = intended > answered ? intended - answered : 0;
+}
+
+static void start(struct load *load)
+{
+    double warm_up_s = load->plan->seconds / 10 < 1 ? load->plan->seconds / 10 : 1;
+    uint64_t now_ns = 0;
+    for (unsigned i = 0; i < load->plan->connections && load->err == KR_ERR_OK; i++)
+        if (!open_connection(load, &load->connections[i]))
+            load->err = fault_set(load->fault, KR_ERR_IO, "cannot connect: %s", strerror(errno));
+    now_ns = clock_mono_ns();
+    load->begin_ns = now_ns + (uint64_t)(warm_up_s * 1e9);
+    load->end_ns = load->begin_ns + (uint64_t)(load->plan->seconds * 1e9);
+    load->next_ns = (double)now_ns;
+    for (unsigned i = 0; i < load->plan->connections && load->err == KR_ERR_OK; i++)
+        if (!ask_again(load, &load->connections[i]))
+            reopen(load, &load->connections[i]);
+}
+
+enum kr_err load_run(const struct load_target *target, const struct load_plan *plan,
+                     struct load_result *result, struct fault *fault)
+{
+    struct load load = {.target = target, .plan = plan, .result = result, .fault = fault};
+    memset(result, 0, sizeof(*result));
+    load.draw.state = plan->seed;
+    load.epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (load.epoll < 0)
+        return fault_set(fault, err_from_errno(errno), "epoll: %s", strerror(errno));
+    load.connections = mem_zalloc(plan->connections * sizeof(*load.connections));
+    load.idle = mem_alloc(plan->connections * sizeof(*load.idle));
+    for (unsigned i = 0; i < plan->connections; i++)
+        load.connections[i].fd = -1;
+    if (plan->zipf > 0 && plan->keys != NULL)
+        zipf_init(&load.zipf, plan->keys->count, plan->zipf);
+    if (plan->rate > 0)
+        load.interval_ns = 1e9 / plan->rate;
+    start(&load);
+    if (plan->rate > 0)
+        run_open(&load);
+    else
+        run_closed(&load);
+    result->seconds = plan->seconds;
+    for (unsigned i = 0; i < plan->connections; i++)
+        if (load.connections[i].fd >= 0)
+            close(load.connections[i].fd);
+    mem_free(load.idle);
+    mem_free(load.connections);
+    close(load.epoll);
+    return load.err;
+}

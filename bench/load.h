@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The load generator: one thread, epoll, keep-alive connections with one request in flight each.
+//
+// Closed loop: a connection asks again when it is answered. Open loop: requests have a fixed
+// schedule, latency counts from the intended time, and the thread spins, since a sleep is coarser
+// than the schedule.
+#pragma once
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "bench/draw.h"
+#include "bench/keyset.h"
+#include "bench/protocol.h"
+#include "core/base/histogram.h"
+
+#define KR_LOAD_CODES 32
+#define KR_LOAD_CONNECTIONS_MAX 10000
+
+struct load_target {
+    struct sockaddr_storage address;
+    socklen_t address_size;
+    struct protocol_request request;
+    pid_t pid; // whose processor time is counted; 0: nobody's
+};
+
+// Where connections go: "HOST:PORT", or the path of a unix socket. INVALID names the reason.
+must_use enum kr_err load_resolve(const char *place, bool is_unix, struct load_target *out,
+                                  struct fault *fault);
+// A blocking socket, connected. -1 with errno.
+int load_connect(const struct load_target *target);
+
+struct load_plan {
+    const struct keyset *keys; // NULL: only where the target needs none
+    double zipf;               // exponent; 0: uniform
+    double unknown;            // share of well-formed keys that nobody has, 0..1
+    uint64_t seed;
+    unsigned connections;
+    double seconds;
+    double rate; // requests a second on a fixed schedule; 0: closed loop
+};
+
+struct load_code {
+    struct protocol_answer answer;
+    uint64_t count;
+};
+
+struct load_result {
+    struct histogram latency;
+    double seconds;      // measured
+    uint64_t unanswered; // open loop: intended in time, not answered a second after the end
+    uint64_t broken;     // connections that ended or spoke nonsense
+    uint64_t server_cpu_ns;
+    struct load_code codes[KR_LOAD_CODES];
+    size_t code_count;
+};
+
+// Runs the plan once after a warm-up of a tenth of it (at most a second), which is not counted.
+must_use enum kr_err load_run(const struct load_target *target, const struct load_plan *plan,
+                              struct load_result *result, struct fault *fault);

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// keyreeve-bench: load and measurement, one subcommand a figure.
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/bench.h"
+#include "bench/hot.h"
+
+struct subcommand {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;
+};
+
+static const struct subcommand subcommands[] = {
+    {"hot", bench_hot, "digest, look-up, verdict and freshness in memory, without a server"},
+    {"serve", bench_serve, "HTTP validations against a running node, beside its empty handler"},
+    {"restart", bench_restart, "time from start to healthz and readyz, memory a key"},
+    {"keys", bench_keys, "makes a file of keys, and the JSON Lines that import them"},
+};
+
+enum { KR_SUBCOMMANDS = sizeof(subcommands) / sizeof(subcommands[0]) };
+
+static void print_help(FILE *out)
+{
+    fputs("Usage: keyreeve-bench SUBCOMMAND [OPTION]...\n"
+          "\n"
+          "Measures Keyreeve. Machines are noisy, so figures are medians over turns, and what is\n"
+          "compared is measured in turns within one run.\n"
+          "\n"
+          "Subcommands:\n",
+          out);
+    for (size_t i = 0; i < KR_SUBCOMMANDS; i++)
+        fprintf(out, "  %-9s %s\n", subcommands[i].name, subcommands[i].summary);
+    fputs("\n"
+          "  --help    this text; keyreeve-bench SUBCOMMAND --help: its options and an example\n"
+          "  --version the version\n"
+          "\n"
+          "Exit codes: 0 measured; 1 could not measure; 2 the command line is not valid.\n"
+          "\n"
+          "Example:\n"
+          "  keyreeve-bench keys --count 1000000 --out keys.txt --jsonl import.jsonl\n"
+          "  keyreeve import import.jsonl\n"
+          "  keyreeve-bench serve --keys keys.txt --path /authz/forward\n",
+          out);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    signal(SIGPIPE, SIG_IGN);
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_help(stdout);
+        return KR_BENCH_OK;
+    }
+    if (strcmp(name, "--version") == 0) {
+        puts("keyreeve-bench " KR_VERSION);
+        return KR_BENCH_OK;
+    }
+    for (size_t i = 0; i < KR_SUBCOMMANDS; i++)
+        if (strcmp(name, subcommands[i].name) == 0)
+            return subcommands[i].run(argc - 1, argv + 1);
+    if (argc > 1)
+        fprintf(stderr, "keyreeve-bench: no subcommand \"%s\"\n\n", name);
+    print_help(stderr);
+    return KR_BENCH_USAGE;
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the kernel says of another process: processor time, resident memory. Linux's /proc.
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+// Processor time of all its threads so far, in ns: /proc/PID/task/*/schedstat, or stat where the
+// kernel does not keep it (10 ms steps). 0: there is no such process.
+uint64_t process_cpu_ns(pid_t pid);
+// VmRSS in bytes; 0: there is no such process.
+uint64_t process_resident_bytes(pid_t pid);

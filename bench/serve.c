@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+// keyreeve-bench serve: HTTP validations against a running node, in turns with what they are
+// compared with.
+#include "bench/bench.h"
+#include "bench/options.h"
+#include "bench/progress.h"
+#include "bench/redis.h"
+#include "bench/serve_figures.h"
+#include "core/base/mem.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+struct serve_options {
+    const char *url, *unix_path, *keys, *path, *empty, *redis;
+    uint64_t connections, turns, seed, server_pid, redis_pid, cpu;
+    double seconds, zipf, unknown, rate;
+    bool is_json;
+};
+
+struct serve {
+    struct serve_options options;
+    struct load_plan plan;
+    struct keyset keys;
+    struct serve_report report;
+    char host[KR_PROTOCOL_HOST_MAX + 1];
+    struct fault fault;
+};
+
+// --- options -------------------------------------------------------------------------------------
+
+static const char about[] =
+    "Asks a running node for the verdict on keys of a file, over keep-alive connections\n"
+    "with one request in flight each, and measures in turns, within one run: the route, the\n"
+    "same over a unix socket (--unix), the node's empty handler, and a Redis GET of the same\n"
+    "keys (--compare-redis). Ratios are medians of the turns' ratios.\n"
+    "\n"
+    "Closed loop: a connection asks again when it is answered. With --open, requests have a\n"
+    "fixed schedule, latency counts from the intended time, and the generator spins. Give it\n"
+    "a core of its own (--cpu), and the server another (taskset).\n";
+
+static const char example[] =
+    "  keyreeve-bench serve --keys keys.txt --path /authz/forward --zipf 0.99 \\\n"
+    "      --server-pid $(cat data/keyreeved.pid) --compare-redis 127.0.0.1:6379 --cpu 1\n"
+    "  keyreeve-bench serve --keys keys.txt --path /v1/validate --open 50000 --unknown 0.05\n";
+
+static bool fits(const char *text, size_t most)
+{
+    return strlen(text) <= most;
+}
+
+static enum option_outcome check(const struct serve_options *o)
+{
+    const char *wrong = NULL;
+    if (strncmp(o->url, "http://", 7) != 0 || !fits(o->url + 7, KR_PROTOCOL_HOST_MAX))
+        wrong = "--url must be http://HOST:PORT";
+    else if (o->path[0] != '/' || !fits(o->path, KR_PROTOCOL_PATH_MAX))
+        wrong = "--path must begin with /";
+    else if (o->empty[0] != '/' || !fits(o->empty, KR_PROTOCOL_PATH_MAX))
+        wrong = "--compare-empty must begin with /";
+    if (wrong != NULL)
+        fprintf(stderr, "keyreeve-bench serve: %s; see --help\n", wrong);
+    return wrong != NULL ? KR_OPTIONS_USAGE : KR_OPTIONS_RUN;
+}
+
+static enum option_outcome parse(int argc, char **argv, struct serve_options *o)
+{
+    const struct option_row rows[] = {
+        {"--keys", "FILE", KR_OPTION_TEXT, &o->keys, 0, 0, true, "one key a line"},
+        {"--url", "URL", KR_OPTION_TEXT, &o->url, 0, 0, false,
+         "the node (default http://127.0.0.1:7400)"},
+        {"--path", "PATH", KR_OPTION_TEXT, &o->path, 0, 0, false,
+         "/v1/validate: POST; any other: GET with a bearer key (default /authz/forward)"},
+        {"--unix", "PATH", KR_OPTION_TEXT, &o->unix_path, 0, 0, false,
+         "the node's unix socket, as one more to compare"},
+        {"--connections", "N", KR_OPTION_COUNT, &o->connections, 1, KR_LOAD_CONNECTIONS_MAX, false,
+         "default 64"},
+        {"--seconds", "S", KR_OPTION_REAL, &o->seconds, 0.1, 3600, false,
+         "each turn, after a warm-up of a tenth of it (default 5)"},
+        {"--turns", "N", KR_OPTION_COUNT, &o->turns, 1, KR_SERVE_TURNS, false, "default 5"},
+        {"--zipf", "E", KR_OPTION_REAL, &o->zipf, 0, 4, false,
+         "exponent of the keys' popularity; 0 is uniform, the default"},
+        {"--unknown", "SHARE", KR_OPTION_REAL, &o->unknown, 0, 1, false,
+         "of well-formed keys that do not exist (default 0)"},
+        {"--open", "RATE", KR_OPTION_REAL, &o->rate, 1, 1e7, false,
+         "requests/s on a fixed schedule (default: closed loop)"},
+        {"--compare-empty", "PATH", KR_OPTION_TEXT, &o->empty, 0, 0, false,
+         "the node's empty handler (default /healthz)"},
+        {"--compare-redis", "HOST:PORT", KR_OPTION_TEXT, &o->redis, 0, 0, false,
+         "a Redis for this alone; it is filled with the keys, which stay"},
+        {"--server-pid", "PID", KR_OPTION_COUNT, &o->server_pid, 1, 4194304, false,
+         "counts the node's processor time, all threads"},
+        {"--redis-pid", "PID", KR_OPTION_COUNT, &o->redis_pid, 1, 4194304, false,
+         "the same for the Redis"},
+        {"--cpu", "N", KR_OPTION_COUNT, &o->cpu, 0, CPU_SETSIZE - 1, false,
+         "pins the generator to this core (default: anywhere)"},
+        {"--seed", "S", KR_OPTION_COUNT, &o->seed, 0, 1.8e19, false,
+         "of the drawing of keys (default 1)"},
+        {"--json", NULL, KR_OPTION_FLAG, &o->is_json, 0, 0, false, "one JSON object, no tables"},
+    };
+    const struct option_spec spec = {"serve", about, rows, sizeof(rows) / sizeof(rows[0]), example};
+    enum option_outcome outcome = options_parse(&spec, argc, argv);
+    return outcome == KR_OPTIONS_RUN ? check(o) : outcome;
+}
+
+// --- contenders ----------------------------------------------------------------------------------
+
+// "http://HOST:PORT" or with a slash behind it → "HOST:PORT"; port 80 where none is given.
+static void host_of(const char *url, char host[KR_PROTOCOL_HOST_MAX + 1])
+{
+    int size = (int)strcspn(url + 7, "/");
+    snprintf(host, KR_PROTOCOL_HOST_MAX + 1, "%.*s", size, url + 7);
+    const char *colon = strrchr(host, ':');
+    if (colon == NULL || strchr(colon, ']') != NULL)
+        snprintf(host, KR_PROTOCOL_HOST_MAX + 1, "%.*s:80", size > 250 ? 250 : size, url + 7);
+}
+
+static enum kr_err add_contender(struct serve *serve, const char *place, bool is_unix,
+                                 struct protocol_request request, const char *name)
+{
+    struct serve_contender *contender = &serve->report.contenders[serve->report.count];
+    bool is_redis = request.kind == KR_PROTOCOL_REDIS;
+    snprintf(contender->name, sizeof(contender->name), "%s%s", name, is_unix ? " (unix)" : "");
+    contender->target.request = request;
+    contender->target.pid =
+        (pid_t)(is_redis ? serve->options.redis_pid : serve->options.server_pid);
+    serve->report.count++;
+    return load_resolve(place, is_unix, &contender->target, &serve->fault);
+}
+
+static enum kr_err add_contenders(struct serve *serve)
+{
+    const struct serve_options *o = &serve->options;
+    bool is_validate = strncmp(o->path, "/v1/validate", 12) == 0;
+    const struct protocol_request route = {is_validate ? KR_PROTOCOL_VALIDATE : KR_PROTOCOL_BEARER,
+                                           serve->host, o->path};
+    const struct protocol_request empty = {KR_PROTOCOL_EMPTY, serve->host, o->empty};
+    const struct protocol_request redis = {.kind = KR_PROTOCOL_REDIS};
+    enum kr_err err = add_contender(serve, serve->host, false, route, o->path);
+    if (err == KR_ERR_OK && o->unix_path != NULL)
+        err = add_contender(serve, o->unix_path, true, route, o->path);
+    if (err == KR_ERR_OK)
+        err = add_contender(serve, serve->host, false, empty, o->empty);
+    if (err == KR_ERR_OK && o->redis != NULL)
+        err = add_contender(serve, o->redis, false, redis, "Redis GET");
+    if (err == KR_ERR_OK && o->redis != NULL)
+        err = redis_fill(&serve->report.contenders[serve->report.count - 1].target, &serve->keys,
+                         &serve->fault);
+    return err;
+}
+
+// --- the run -------------------------------------------------------------------------------------
+
+// Every second turn goes backwards, so that a drift of the machine favours nobody.
+static enum kr_err run_turn(struct serve *serve, struct load_result *result)
+{
+    struct serve_report *report = &serve->report;
+    size_t turn = report->turns;
+    serve->plan.seed = serve->options.seed + turn;
+    for (size_t i = 0; i < report->count; i++) {
+        struct serve_contender *contender =
+            &report->contenders[turn % 2 == 0 ? i : report->count - 1 - i];
+        progress_say("turn %zu of %llu  %s", turn + 1, (unsigned long long)serve->options.turns,
+                     contender->name);
+        enum kr_err err = load_run(&contender->target, &serve->plan, result, &serve->fault);
+        if (err != KR_ERR_OK)
+            return err;
+        serve_note(contender, turn, result);
+    }
+    report->turns++;
+    return KR_ERR_OK;
+}
+
+static enum kr_err run_turns(struct serve *serve)
+{
+    struct load_result *result = mem_alloc(sizeof(*result));
+    enum kr_err err = KR_ERR_OK;
+    for (uint64_t turn = 0; turn < serve->options.turns && err == KR_ERR_OK; turn++)
+        err = run_turn(serve, result);
+    progress_say("%s", "");
+    mem_free(result);
+    return err;
+}
+
+static enum kr_err pin(struct serve *serve)
+{
+    cpu_set_t set;
+    if (serve->options.cpu == UINT64_MAX)
+        return KR_ERR_OK;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)serve->options.cpu, &set);
+    if (sched_setaffinity(0, sizeof(set), &set) == 0)
+        return KR_ERR_OK;
+    return fault_set(&serve->fault, KR_ERR_INVALID, "--cpu %llu: this machine has no such core",
+                     (unsigned long long)serve->options.cpu);
+}
+
+static enum kr_err run(struct serve *serve)
+{
+    const struct serve_options *o = &serve->options;
+    serve->plan = (struct load_plan){.keys = &serve->keys,
+                                     .zipf = o->zipf,
+                                     .unknown = o->unknown,
+                                     .connections = (unsigned)o->connections,
+                                     .seconds = o->seconds,
+                                     .rate = o->rate};
+    serve->report.plan = &serve->plan;
+    host_of(o->url, serve->host);
+    enum kr_err err = pin(serve);
+    if (err == KR_ERR_OK)
+        err = keyset_open(o->keys, &serve->keys, &serve->fault);
+    if (err == KR_ERR_OK)
+        err = add_contenders(serve);
+    if (err == KR_ERR_OK)
+        err = run_turns(serve);
+    return err;
+}
+
+int bench_serve(int argc, char **argv)
+{
+    struct serve *serve = mem_zalloc(sizeof(*serve));
+    serve->options = (struct serve_options){.url = "http://127.0.0.1:7400",
+                                            .path = "/authz/forward",
+                                            .empty = "/healthz",
+                                            .connections = 64,
+                                            .turns = 5,
+                                            .seed = 1,
+                                            .seconds = 5,
+                                            .cpu = UINT64_MAX};
+    int status = KR_BENCH_OK;
+    enum option_outcome outcome = parse(argc, argv, &serve->options);
+    if (outcome != KR_OPTIONS_RUN) {
+        status = outcome == KR_OPTIONS_HELP ? KR_BENCH_OK : KR_BENCH_USAGE;
+    } else if (run(serve) != KR_ERR_OK) {
+        fprintf(stderr, "keyreeve-bench serve: %s\n", serve->fault.text);
+        status = KR_BENCH_FAILED;
+    } else if (serve->options.is_json) {
+        serve_print_json(&serve->report, stdout);
+    } else {
+        serve_print(&serve->report, stdout);
+    }
+    keyset_close(&serve->keys);
+    mem_free(serve);
+    return status;
+}
