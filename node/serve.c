@@ -86,6 +86,7 @@ static void *run(void *ctx)
     uv_run(&serve->loop, UV_RUN_DEFAULT);
     hot_online();
     hot_thread_unregister();
+    atomic_store(&serve->is_running, false);
     return NULL;
 }
 
@@ -203,6 +204,7 @@ enum kr_err serve_new(struct node *node, size_t number, struct serve **out, stru
 void serve_start(struct serve *serve)
 {
     serve->is_started = true;
+    atomic_store(&serve->is_running, true);
     if (pthread_create(&serve->thread, NULL, run, serve) != 0)
         abort();
 }
@@ -211,6 +213,15 @@ void serve_stop(struct serve *serve)
 {
     atomic_store(&serve->is_asked_to_stop, true);
     uv_async_send(&serve->wake);
+}
+
+bool serve_any_running(const struct node *node)
+{
+    for (size_t i = 0; i < node->serve_count; i++) {
+        if (atomic_load(&node->serves[i]->is_running))
+            return true;
+    }
+    return false;
 }
 
 void serve_join(struct serve **serve)

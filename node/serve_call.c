@@ -141,6 +141,10 @@ void serve_call_begin(struct job *job)
     }
     if (!resolve_token(call, &job->request) && call->route->right != KR_RIGHT_NONE) {
         free_call(&call);
+        if (!store_is_loaded(job->connection->serve->node->store)) {
+            serve_reply_problem(job, KR_ERR_BUSY, "the node is loading its keys; try again");
+            return;
+        }
         serve_reply_problem(job, KR_ERR_UNAUTHORIZED,
                             "send a valid management token: Authorization: Bearer kr_mgmt_…");
         return;

@@ -91,6 +91,7 @@ struct serve {
     uv_loop_t loop;
     pthread_t thread;
     bool is_started;
+    atomic_bool is_running;
     uv_tcp_t listener;
     uv_pipe_t unix_listener;
     bool has_unix;

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of the control loop share: the loop's state and a call under way.
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "node/control.h"
+#include "node/limiter.h"
+#include "node/node.h"
+
+// A call on its way through the control loop.
+struct task {
+    struct control *control;
+    struct call *call;
+    control_answered_fn *answered;
+    void *ctx;
+    struct task *next; // of the submitted queue
+    uv_work_t work;
+    int outcome; // enum executor_next of the run
+};
+
+struct control {
+    struct node *node;
+    uv_loop_t loop;
+    uv_async_t wake;
+    uv_check_t check;
+    uv_idle_t spin;  // active while the replica or the engine has more to do
+    uv_timer_t tick; // housekeeping
+    uv_signal_t interrupt, terminate, hangup;
+    pthread_mutex_t lock; // of submitted
+    struct task *submitted, **submitted_tail;
+    struct limiter *limiter;
+    atomic_size_t tasks; // calls under way
+    atomic_bool is_asked_to_stop;
+    bool is_stopping, is_purging, is_replica_closing, is_closed;
+    uint64_t stop_at_ms; // uv_now
+    uint64_t ticks;
+};
+
+// --- housekeeping.c
+// -------------------------------------------------------------------------------- One tick:
+// growth, reclamation, log trimming, last-used times, purges.
+void housekeeping_tick(struct control *control);

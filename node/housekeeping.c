@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the control loop does between requests: bounded steps of maintenance, and purges by the log.
+#include "node/control_internal.h"
+
+#include <inttypes.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+
+enum { KR_PURGE_ROWS = 1000, KR_PURGE_EVERY_TICKS = 20, KR_MAINTAIN_BUDGET_NS = 2000000 };
+
+static void purged(void *ctx, const struct replica_outcome *outcome)
+{
+    struct control *control = ctx;
+    control->is_purging = false;
+    if (outcome->err == KR_ERR_OK && outcome->result.purged > 0)
+        LOG_INFO("purged what was due", LOG_NUMBER("rows", outcome->result.purged),
+                 LOG_NUMBER("index", outcome->index));
+}
+
+// What is due goes by a log entry, so that every node drops the same rows at the same index.
+static void purge(struct control *control)
+{
+    int64_t now_ms = clock_unix_ms();
+    if (control->is_purging || !replica_is_leader(control->node->replica) ||
+        !store_is_due(control->node->store, now_ms))
+        return;
+    struct command_op op = {.kind = KR_OP_PURGE,
+                            .as.purge = {.now_ms = now_ms, .limit = KR_PURGE_ROWS}};
+    struct command command = {.ops = &op, .op_count = 1, .actor = "system", .requested_ms = now_ms};
+    control->is_purging =
+        replica_submit(control->node->replica, &command, purged, control) == KR_ERR_OK;
+}
+
+void housekeeping_tick(struct control *control)
+{
+    uint64_t until_ns = clock_mono_ns() + KR_MAINTAIN_BUDGET_NS;
+    while (store_maintain(control->node->store, clock_unix_ms()) && clock_mono_ns() < until_ns)
+        continue;
+    if (control->ticks++ % KR_PURGE_EVERY_TICKS == 0)
+        purge(control);
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Token buckets by management token, in a small set-associative table.
+#include "node/limiter.h"
+
+#include "core/base/hash.h"
+#include "core/base/mem.h"
+#include "core/base/rand.h"
+#include "core/keys/format.h"
+
+enum { KR_LIMITER_SETS = 256, KR_LIMITER_WAYS = 8 };
+
+struct limit {
+    char id[KR_ID_SIZE]; // "": unused
+    uint64_t milli;      // thousandths of a request that are left
+    uint64_t at_ms;      // when that was
+};
+
+struct limiter {
+    uint64_t per_second, seed;
+    struct limit limits[KR_LIMITER_SETS][KR_LIMITER_WAYS];
+};
+
+struct limiter *limiter_new(uint64_t per_second)
+{
+    struct limiter *limiter = mem_zalloc(sizeof(*limiter));
+    limiter->per_second = per_second;
+    limiter->seed = rand_u64();
+    return limiter;
+}
+
+void limiter_free(struct limiter **limiter)
+{
+    mem_free(*limiter);
+    *limiter = NULL;
+}
+
+// The bucket of id, made anew in place of the set's oldest when there is none.
+static struct limit *find(struct limiter *limiter, const char *id, uint64_t now_ms)
+{
+    uint64_t hash = hash_u64(bytes_text(id), limiter->seed);
+    struct limit *set = limiter->limits[hash % KR_LIMITER_SETS];
+    struct limit *oldest = set;
+    for (size_t i = 0; i < KR_LIMITER_WAYS; i++) {
+        if (strcmp(set[i].id, id) == 0)
+            return &set[i];
+        if (set[i].at_ms < oldest->at_ms)
+            oldest = &set[i];
+    }
+    strncpy(oldest->id, id, KR_ID_SIZE - 1);
+    oldest->id[KR_ID_SIZE - 1] = '\0';
+    oldest->milli = limiter->per_second * 1000;
+    oldest->at_ms = now_ms;
+    return oldest;
+}
+
+bool limiter_take(struct limiter *limiter, const char *id, uint64_t now_ms, uint64_t *wait_ms)
+{
+    if (limiter->per_second == 0)
+        return true;
+    struct limit *limit = find(limiter, id, now_ms);
+    uint64_t full = limiter->per_second * 1000;
+    uint64_t elapsed_ms = now_ms > limit->at_ms ? now_ms - limit->at_ms : 0;
+    if (elapsed_ms > 1000)
+        elapsed_ms = 1000; // a second fills it
+    limit->milli += elapsed_ms * limiter->per_second;
+    if (limit->milli > full)
+        limit->milli = full;
+    limit->at_ms = now_ms;
+    if (limit->milli < 1000) {
+        *wait_ms = (1000 - limit->milli) / limiter->per_second + 1;
+        return false;
+    }
+    limit->milli -= 1000;
+    return true;
+}
