@@ -21,6 +21,20 @@ static void tokens_are_what_the_rfc_lists(void **state)
     }
 }
 
+static void a_token_ends_at_its_first_foreign_byte_in_any_length(void **state)
+{
+    (void)state;
+    for (unsigned byte = 0; byte < 256; byte++)
+        for (size_t at = 0; at < 20; at++) {
+            uint8_t text[20], single = (uint8_t)byte;
+            memcpy(text, "abyzABYZ-Content-X-M", sizeof(text));
+            text[at] = single;
+            bool is_token = syntax_token_size(bytes_of(&single, 1)) == 1;
+            assert_int_equal(syntax_token_size(bytes_of(text, sizeof(text))),
+                             is_token ? sizeof(text) : at);
+        }
+}
+
 static void the_first_control_is_found_at_any_place_in_any_length(void **state)
 {
     (void)state;
@@ -92,6 +106,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tokens_are_what_the_rfc_lists),
+        cmocka_unit_test(a_token_ends_at_its_first_foreign_byte_in_any_length),
         cmocka_unit_test(the_first_control_is_found_at_any_place_in_any_length),
         cmocka_unit_test(a_forbidden_byte_is_found_anywhere_in_a_target),
         cmocka_unit_test(hosts_are_names_or_bracketed_addresses),
