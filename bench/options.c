@@ -16,7 +16,8 @@ static void print_help(const struct option_spec *spec)
         const struct option_row *row = &spec->rows[i];
         int width = printf("  %s%s%s", row->name, row->value != NULL ? " " : "",
                            row->value != NULL ? row->value : "");
-        printf("%*s%s\n", width < KR_HELP_COLUMN ? KR_HELP_COLUMN - width : 1, "", row->help);
+        printf("%*s%s%s\n", width < KR_HELP_COLUMN ? KR_HELP_COLUMN - width : 1, "", row->help,
+               row->is_required ? " (required)" : "");
     }
     printf("  %-*sthis text\n", KR_HELP_COLUMN - 2, "--help");
     printf("\nExit codes: 0 measured; 1 could not measure; 2 the command line is not valid.\n"

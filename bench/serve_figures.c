@@ -131,7 +131,7 @@ static void print_ratios(const struct serve_report *report, struct table *table,
     table_text(table, figures[0].heading);
     table_text(table, figures[1].heading);
     for (size_t at = 1; at < report->count; at++) {
-        snprintf(name, sizeof(name), "%.20s / %.20s", report->contenders[0].name,
+        snprintf(name, sizeof(name), "%.36s / %.36s", report->contenders[0].name,
                  report->contenders[at].name);
         table_row(table, name);
         table_number(table, ratio_of(report, at, &figures[0]), 3);

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define KR_TABLE_CELL 48
+#define KR_TABLE_CELL 80
 #define KR_TABLE_COLUMNS 12
 #define KR_TABLE_ROWS 64
 
