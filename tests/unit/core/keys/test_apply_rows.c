@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tests of apply on what stands beside the keys: managers, audit, stored answers, and the purge.
+#include "core/keys/apply.h"
+
+#include "apply_room.h"
+
+// --- what stands beside --------------------------------------------------------------------------
+static void managers_are_put_and_deleted(void **state)
+{
+    (void)state;
+    struct manager manager = {.id = "m1", .consumer_id = "c1", .email = "a@b.c", .created_ms = 5};
+    add(KR_OP_MANAGER_PUT)->as.manager_put = manager;
+    assert_int_equal(commit(), KR_APPLY_OK);
+    manager.sub = "auth0|1";
+    manager.created_ms = 6;
+    add(KR_OP_MANAGER_PUT)->as.manager_put = manager;
+    assert_int_equal(commit(), KR_APPLY_OK);
+    assert_int_equal(room.fake.manager_count, 1);
+    assert_int_equal(room.fake.managers[0].created_ms, 5);
+    assert_int_equal(room.fake.managers[0].revision, last_index());
+    assert_string_equal(room.fake.managers[0].sub, "auth0|1");
+    add(KR_OP_MANAGER_DELETE)->as.manager_delete = (struct command_manager_delete){"c2", "m1"};
+    assert_int_equal(commit(), KR_APPLY_MISSING);
+    add(KR_OP_MANAGER_DELETE)->as.manager_delete = (struct command_manager_delete){"c1", "m1"};
+    assert_int_equal(commit(), KR_APPLY_OK);
+    assert_int_equal(room.fake.manager_count, 0);
+}
+
+static void a_sealed_value_needs_its_key(void **state)
+{
+    (void)state;
+    struct sealed sealed = {.key_id = "k9", .vault_version = 1, .box = bytes_text("box")};
+    add(KR_OP_VAULT_PUT)->as.vault_put = sealed;
+    assert_int_equal(commit(), KR_APPLY_MISSING);
+    sealed.key_id = "k1";
+    add(KR_OP_VAULT_PUT)->as.vault_put = sealed;
+    assert_int_equal(commit(), KR_APPLY_OK);
+    assert_int_equal(room.fake.sealed_count, 1);
+}
+
+static void the_cluster_is_named_once_for_all(void **state)
+{
+    (void)state;
+    add(KR_OP_CLUSTER_INIT)->as.cluster_init =
+        (struct command_cluster_init){"cluster", "acct", "default"};
+    assert_int_equal(commit(), KR_APPLY_OK);
+    assert_string_equal(room.fake.cluster.account_name, "default");
+}
+
+static void the_audit_row_gets_the_entrys_time_and_index(void **state)
+{
+    (void)state;
+    struct audit audit = {.action = "key.create", .is_success = true, .at_ms = 1, .index = 1};
+    room.entry.command.audit = &audit;
+    assert_int_equal(commit(), KR_APPLY_OK);
+    assert_int_equal(room.fake.audit_count, 1);
+    assert_string_equal(room.fake.audits[0].action, "key.create");
+    assert_int_equal(room.fake.audits[0].at_ms, last_ms());
+    assert_int_equal(room.fake.audits[0].index, last_index());
+}
+
+static void a_failed_entry_says_which_operation_and_leaves_no_row(void **state)
+{
+    (void)state;
+    struct audit audit = {.action = "key.create"};
+    struct idempotency answer = {.expires_ms = INT64_MAX, .answer = bytes_text("x")};
+    room.entry.command.audit = &audit;
+    room.entry.command.idempotency = &answer;
+    add_key_revoke(1, 0, 0);
+    add_key(key_of("c9", "k9", 9), 0);
+    assert_int_equal(commit(), KR_APPLY_MISSING);
+    assert_int_equal(room.result.op, 1);
+    assert_int_equal(room.result.keys, 0);
+    assert_false(key(1).is_revoked);
+    assert_int_equal(room.fake.audit_count + room.fake.answer_count + room.fake.due_count, 0);
+}
+
+static enum apply_code commit_with_answer(int64_t expires_ms)
+{
+    struct idempotency answer = {
+        .scope = {7}, .expires_ms = expires_ms, .answer = bytes_text("sealed")};
+    room.entry.command.idempotency = &answer;
+    return commit();
+}
+
+static void an_unexpired_answer_makes_the_entry_a_duplicate(void **state)
+{
+    (void)state;
+    assert_int_equal(commit_with_answer(START_MS + DAY_MS), KR_APPLY_OK);
+    assert_int_equal(room.fake.answer_count, 1);
+    unsigned writes = room.fake.writes;
+    add_key_revoke(1, 0, 0);
+    assert_int_equal(commit_with_answer(START_MS + DAY_MS), KR_APPLY_DUPLICATE);
+    assert_int_equal(room.fake.writes, writes);
+    assert_false(key(1).is_revoked);
+}
+
+static void an_expired_answer_makes_way_and_takes_its_due_row_with_it(void **state)
+{
+    (void)state;
+    int64_t first_ms = room.entry.at_unix_us / 1000 + 1000; // the next entry's time
+    assert_int_equal(commit_with_answer(first_ms), KR_APPLY_OK);
+    assert_int_equal(commit_with_answer(START_MS + DAY_MS), KR_APPLY_OK);
+    assert_int_equal(room.fake.answer_count, 1);
+    assert_int_equal(room.fake.due_count, 1);
+    assert_int_equal(purge(START_MS + DAY_MS - 1, 10), KR_APPLY_OK);
+    assert_int_equal(room.fake.answer_count, 1);
+    assert_int_equal(purge(START_MS + DAY_MS, 10), KR_APPLY_OK);
+    assert_int_equal(room.result.purged, 1);
+    assert_int_equal(room.fake.answer_count + room.fake.due_count, 0);
+}
+
+// --- purge ---------------------------------------------------------------------------------------
+static void a_purge_removes_a_revoked_key_when_it_is_due(void **state)
+{
+    (void)state;
+    add(KR_OP_VAULT_PUT)->as.vault_put = (struct sealed){.key_id = "k1", .box = bytes_text("box")};
+    add_key_revoke(1, 0, START_MS + DAY_MS);
+    assert_int_equal(commit(), KR_APPLY_OK);
+    assert_int_equal(purge(START_MS + DAY_MS - 1, 10), KR_APPLY_OK);
+    assert_int_equal(room.result.purged, 0);
+    assert_true(has_key(1));
+    assert_int_equal(purge(START_MS + DAY_MS, 10), KR_APPLY_OK);
+    assert_int_equal(room.result.purged, 1);
+    assert_false(has_key(1));
+    assert_int_equal(room.fake.sealed_count, 0);
+    assert_int_equal(count('k', "c1"), 1);
+    assert_int_equal(count('b', "b1"), 2);
+    assert_int_equal(purge(START_MS + 60 * DAY_MS, 10), KR_APPLY_OK);
+    assert_int_equal(room.fake.receipt_count + room.fake.due_count, 0);
+}
+
+static void a_stale_due_row_does_not_remove_a_key_that_is_good(void **state)
+{
+    (void)state;
+    add_key_revoke(1, 0, START_MS + DAY_MS);
+    add_key_revoke(1, 0, START_MS + 2 * DAY_MS);
+    assert_int_equal(commit(), KR_APPLY_OK);
+    assert_int_equal(purge(START_MS + DAY_MS, 10), KR_APPLY_OK);
+    add_key(key_of("c1", "k1", 1), 0); // the same value, imported anew
+    assert_int_equal(commit(), KR_APPLY_OK);
+    assert_int_equal(purge(START_MS + 2 * DAY_MS, 10), KR_APPLY_OK);
+    assert_int_equal(room.result.purged, 1); // the row alone
+    assert_true(has_key(1));
+}
+
+static void a_consumer_goes_with_its_keys_and_managers(void **state)
+{
+    (void)state;
+    add(KR_OP_MANAGER_PUT)->as.manager_put = (struct manager){.id = "m1", .consumer_id = "c1"};
+    add_target(KR_OP_CONSUMER_DELETE, "c1", 0);
+    assert_int_equal(commit(), KR_APPLY_OK);
+    assert_int_equal(purge(START_MS + 30 * DAY_MS, 100), KR_APPLY_OK);
+    assert_int_equal(room.result.purged, 4);
+    assert_int_equal(room.fake.consumer_count, 1);
+    assert_int_equal(room.fake.key_count, 1);
+    assert_int_equal(room.fake.manager_count, 0);
+    assert_int_equal(count('c', "b1"), 1);
+    assert_int_equal(count('b', "b1"), 1);
+    assert_int_equal(count('k', "c1"), 0);
+}
+
+static void a_purge_stops_at_its_limit_and_the_next_goes_on(void **state)
+{
+    (void)state;
+    add_target(KR_OP_CONSUMER_DELETE, "c2", 0);
+    assert_int_equal(commit(), KR_APPLY_OK);
+    add_target(KR_OP_BUCKET_DELETE, "b1", 0);
+    assert_int_equal(commit(), KR_APPLY_OK);
+    assert_int_equal(purge(START_MS + 30 * DAY_MS, 0), KR_APPLY_OK);
+    assert_int_equal(room.result.purged, 0);
+    unsigned entries = 0;
+    for (uint64_t removed = 1; removed > 0; entries++) {
+        assert_int_equal(purge(START_MS + 30 * DAY_MS, 1), KR_APPLY_OK);
+        assert_true(room.result.purged <= 1);
+        removed = room.result.purged;
+    }
+    assert_int_equal(entries, 6 + 1); // 3 keys, 2 consumers, the bucket; one in vain
+    assert_int_equal(room.fake.bucket_count + room.fake.consumer_count + room.fake.key_count, 0);
+    assert_int_equal(count('c', "b1") + count('b', "b1") + count('k', "c1"), 0);
+    assert_int_equal(room.fake.due_count, 2); // the receipts'
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        CASE(managers_are_put_and_deleted),
+        CASE(a_sealed_value_needs_its_key),
+        CASE(the_cluster_is_named_once_for_all),
+        CASE(the_audit_row_gets_the_entrys_time_and_index),
+        CASE(a_failed_entry_says_which_operation_and_leaves_no_row),
+        CASE(an_unexpired_answer_makes_the_entry_a_duplicate),
+        CASE(an_expired_answer_makes_way_and_takes_its_due_row_with_it),
+        CASE(a_purge_removes_a_revoked_key_when_it_is_due),
+        CASE(a_stale_due_row_does_not_remove_a_key_that_is_good),
+        CASE(a_consumer_goes_with_its_keys_and_managers),
+        CASE(a_purge_stops_at_its_limit_and_the_next_goes_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
