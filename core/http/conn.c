@@ -89,14 +89,16 @@ static void drop_lent(struct http_conn *conn)
     }
 }
 
-// Doubles, so that memory follows what was received and not what was announced.
+// Doubles, so that memory follows what was received and not what was announced. The ceiling holds
+// the largest request and a block more: it is reached only by a caller that reads without taking
+// requests, as libuv does while each read fills the space it was lent.
 static void grow(struct http_conn *conn)
 {
     size_t ceiling =
         conn->options->limits.head_bytes + conn->options->limits.body_bytes + KR_HTTP_BLOCK_BYTES;
     size_t capacity = conn->capacity * 2 < ceiling ? conn->capacity * 2 : ceiling;
-    assert(capacity > conn->capacity); // http_conn_next was not called until it needed more
-    move_to(conn, capacity);
+    if (capacity > conn->capacity)
+        move_to(conn, capacity);
 }
 
 void http_conn_free(struct http_conn **conn)

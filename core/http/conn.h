@@ -32,9 +32,10 @@ struct http_conn; // opaque
 struct http_conn *http_conn_new(const struct http_conn_options *options); // keeps options
 void http_conn_free(struct http_conn **conn);
 
-// Memory to read the next bytes into: lends *size ≥ 1 bytes until http_conn_received. Only after
-// http_conn_next has said that it needs more, or that it refuses: what comes behind a refusal or
-// behind a request that is not kept alive is thrown away.
+// Memory to read the next bytes into: lends *size bytes until http_conn_received; what comes behind
+// a refusal, or behind a request that is not kept alive, is thrown away. *size is 0 only when as
+// much as the largest request was received since http_conn_next was called last: call it first
+// (libuv says UV_ENOBUFS then, which is no error of the connection).
 uint8_t *http_conn_space(struct http_conn *conn, size_t *size);
 void http_conn_received(struct http_conn *conn, size_t size); // 0: the read brought nothing
 

@@ -150,6 +150,29 @@ static void memory_follows_what_came_not_what_was_announced(void **state)
     feed_fini(&feed);
 }
 
+static void a_flood_without_taking_requests_ends_at_a_ceiling(void **state)
+{
+    (void)state;
+    struct feed feed;
+    size_t room = 0, received = 0;
+    feed_init(&feed, 100000);
+    for (;;) {
+        uint8_t *space = http_conn_space(feed.conn, &room);
+        if (room == 0)
+            break;
+        for (size_t i = 0; i < room; i++)
+            space[i] = (uint8_t)GET[(received + i) % (sizeof(GET) - 1)];
+        http_conn_received(feed.conn, room);
+        received += room;
+    }
+    assert_int_equal(received, 16384 + 100000 + KR_HTTP_BLOCK_BYTES);
+    feed_drain(&feed);
+    assert_int_equal(feed.requests, received / (sizeof(GET) - 1));
+    http_conn_space(feed.conn, &room);
+    assert_true(room > 0);
+    feed_fini(&feed);
+}
+
 static void chunk_framing_takes_no_memory(void **state)
 {
     (void)state;
@@ -297,6 +320,7 @@ int main(void)
         cmocka_unit_test(a_returned_block_holds_nothing_of_a_request),
         cmocka_unit_test(a_large_body_leaves_the_pool_and_comes_whole),
         cmocka_unit_test(memory_follows_what_came_not_what_was_announced),
+        cmocka_unit_test(a_flood_without_taking_requests_ends_at_a_ceiling),
         cmocka_unit_test(chunk_framing_takes_no_memory),
         cmocka_unit_test(continue_is_asked_once_while_the_body_is_awaited),
         cmocka_unit_test(continue_is_not_asked_when_there_is_nothing_to_wait_for),
