@@ -4,8 +4,8 @@
 //   data: | lent requests | unfinished request, or more whole ones |  free  |
 //         0               begin                                    size     capacity
 //
-// Between two reads, what was lent is wiped and what is unfinished moves to the front. Bytes at or
-// behind size never hold input.
+// What was lent is wiped when it is released; what is unfinished moves to the front before the next
+// read. Bytes at or behind size never hold input.
 #include "core/http/conn.h"
 
 #include <assert.h>
@@ -18,6 +18,7 @@ struct http_conn {
     const struct http_conn_options *options;
     uint8_t *data; // NULL, a block of the pool, or heap when it is larger than a block
     size_t capacity, size, begin;
+    size_t wiped;        // bytes at the front that were lent and released
     struct http1 parser; // of what starts at begin
     size_t body_bytes;   // that request's limit, once its head is whole
     bool was_continued;  // that request was told to send its body
@@ -46,7 +47,7 @@ static void give_back(struct http_conn *conn)
     else
         mem_free(conn->data);
     conn->data = NULL;
-    conn->capacity = conn->size = conn->begin = 0;
+    conn->capacity = conn->size = conn->begin = conn->wiped = 0;
 }
 
 // Into other memory of this capacity, from the front.
@@ -74,7 +75,7 @@ static void close_gap(struct http_conn *conn, size_t to, size_t from)
     mem_zero(conn->data + conn->size, gap);
 }
 
-// Wipes what was lent; memory that is no longer needed goes.
+// Nothing lent stays; memory that is no longer needed goes.
 static void drop_lent(struct http_conn *conn)
 {
     size_t held = conn->size - conn->begin;
@@ -85,7 +86,7 @@ static void drop_lent(struct http_conn *conn)
         move_to(conn, KR_HTTP_BLOCK_BYTES);
     } else {
         close_gap(conn, 0, conn->begin);
-        conn->begin = 0;
+        conn->begin = conn->wiped = 0;
     }
 }
 
@@ -137,11 +138,17 @@ void http_conn_received(struct http_conn *conn, size_t size)
         give_back(conn);
 }
 
+// Moves nothing: many small requests may be released one by one with many more behind them.
 void http_conn_release(struct http_conn *conn)
 {
     if (conn->is_ended)
         conn->begin = conn->size;
-    drop_lent(conn);
+    if (conn->begin == conn->size) {
+        give_back(conn);
+        return;
+    }
+    mem_zero(conn->data + conn->wiped, conn->begin - conn->wiped);
+    conn->wiped = conn->begin;
 }
 
 // --- requests ------------------------------------------------------------------------------------
