@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counting on the serving loops, and the Prometheus text of all of it.
+#include "node/metrics.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "core/base/mem.h"
+#include "node/dispatch.h"
+
+// Upper bounds of the latency buckets, from a look-up to a write on a slow disk.
+static const uint64_t bounds_ns[KR_METRICS_BOUNDS] = {
+    5000,    10000,   25000,    50000,    100000,   250000,    500000,    1000000,
+    2500000, 5000000, 10000000, 25000000, 50000000, 100000000, 500000000, 2000000000,
+};
+
+struct metrics *metrics_new(void)
+{
+    assert(dispatch_route_count < KR_METRICS_ROUTES_MAX);
+    return mem_zalloc(sizeof(struct metrics));
+}
+
+void metrics_free(struct metrics **metrics)
+{
+    mem_free(*metrics);
+    *metrics = NULL;
+}
+
+void metrics_request(struct metrics *metrics, size_t route, unsigned status, uint64_t latency_ns)
+{
+    struct metrics_route *row = &metrics->routes[route];
+    size_t class = status / 100 < KR_METRICS_STATUSES ? status / 100 : 5;
+    size_t at = 0;
+    while (at < KR_METRICS_BOUNDS && latency_ns > bounds_ns[at])
+        at++;
+    metrics_bump(&row->by_class[class], 1);
+    metrics_bump(&row->latency[at], 1);
+    metrics_bump(&row->latency_sum_ns, latency_ns);
+}
+
+// --- rendering
+// -----------------------------------------------------------------------------------------
+
+struct render {
+    struct buf *out;
+    struct metrics *const *blocks;
+    size_t count;
+};
+
+// The sum over the loops of the counter at this offset of struct metrics.
+static uint64_t sum(const struct render *render, size_t offset)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < render->count; i++) {
+        const uint8_t *block = (const uint8_t *)render->blocks[i];
+        const atomic_uint_fast64_t *counter = (const void *)(block + offset);
+        total += atomic_load_explicit(counter, memory_order_relaxed);
+    }
+    return total;
+}
+
+static void heading(const struct render *render, const char *name, const char *type,
+                    const char *help)
+{
+    buf_printf(render->out, "# HELP keyreeve_%s %s\n# TYPE keyreeve_%s %s\n", name, help, name,
+               type);
+}
+
+static void single(const struct render *render, const char *name, const char *type,
+                   const char *help, uint64_t value)
+{
+    heading(render, name, type, help);
+    buf_printf(render->out, "keyreeve_%s %llu\n", name, (unsigned long long)value);
+}
+
+static const char *route_name(size_t number)
+{
+    return number < dispatch_route_count ? dispatch_routes[number].name : "none";
+}
+
+static size_t route_offset(size_t number)
+{
+    return offsetof(struct metrics, routes) + number * sizeof(struct metrics_route);
+}
+
+static void render_requests(const struct render *render)
+{
+    heading(render, "requests_total", "counter", "HTTP requests by route and class of status.");
+    for (size_t i = 0; i < KR_METRICS_ROUTES_MAX; i++) {
+        for (size_t class = 1; class < KR_METRICS_STATUSES; class ++) {
+            size_t offset = route_offset(i) + offsetof(struct metrics_route, by_class) +
+                            class * sizeof(atomic_uint_fast64_t);
+            uint64_t value = sum(render, offset);
+            if (value > 0)
+                buf_printf(render->out,
+                           "keyreeve_requests_total{route=\"%s\",status=\"%zuxx\"} %llu\n",
+                           route_name(i), class, (unsigned long long)value);
+        }
+    }
+}
+
+static void render_route_latency(const struct render *render, size_t number)
+{
+    size_t base = route_offset(number);
+    uint64_t below[KR_METRICS_BOUNDS + 1], count = 0;
+    for (size_t i = 0; i <= KR_METRICS_BOUNDS; i++) {
+        count += sum(render, base + offsetof(struct metrics_route, latency) +
+                                 i * sizeof(atomic_uint_fast64_t));
+        below[i] = count;
+    }
+    if (count == 0)
+        return;
+    const char *name = route_name(number);
+    for (size_t i = 0; i < KR_METRICS_BOUNDS; i++)
+        buf_printf(render->out, "keyreeve_request_seconds_bucket{route=\"%s\",le=\"%g\"} %llu\n",
+                   name, (double)bounds_ns[i] / 1e9, (unsigned long long)below[i]);
+    uint64_t sum_ns = sum(render, base + offsetof(struct metrics_route, latency_sum_ns));
+    buf_printf(render->out,
+               "keyreeve_request_seconds_bucket{route=\"%s\",le=\"+Inf\"} %llu\n"
+               "keyreeve_request_seconds_sum{route=\"%s\"} %.9f\n"
+               "keyreeve_request_seconds_count{route=\"%s\"} %llu\n",
+               name, (unsigned long long)count, name, (double)sum_ns / 1e9, name,
+               (unsigned long long)count);
+}
+
+static void render_verdicts(const struct render *render)
+{
+    heading(render, "validations_total", "counter", "Validations by code.");
+    for (size_t i = 0; i < KR_VERDICT_COUNT; i++)
+        buf_printf(render->out, "keyreeve_validations_total{code=\"%s\"} %llu\n",
+                   verdict_text((enum verdict_code)i),
+                   (unsigned long long)sum(render, offsetof(struct metrics, verdicts) +
+                                                       i * sizeof(atomic_uint_fast64_t)));
+}
+
+static void render_connections(const struct render *render)
+{
+    single(render, "connections_accepted_total", "counter", "Connections accepted.",
+           sum(render, offsetof(struct metrics, connections_accepted)));
+    single(render, "connections_open", "gauge", "Connections open.",
+           sum(render, offsetof(struct metrics, connections_open)));
+    single(render, "connections_refused_total", "counter",
+           "Connections refused: over the ceiling, or stopping.",
+           sum(render, offsetof(struct metrics, connections_refused)));
+    single(render, "requests_refused_total", "counter",
+           "Requests refused before routing: malformed, too large, too slow.",
+           sum(render, offsetof(struct metrics, requests_refused)));
+    single(render, "received_bytes_total", "counter", "Bytes received.",
+           sum(render, offsetof(struct metrics, bytes_in)));
+    single(render, "sent_bytes_total", "counter", "Bytes sent.",
+           sum(render, offsetof(struct metrics, bytes_out)));
+}
+
+static uint64_t resident_bytes(void)
+{
+    unsigned long long total = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%llu %llu", &total, &resident) != 2)
+        resident = 0;
+    fclose(file);
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void render_store(const struct render *render, const struct store_figures *store)
+{
+    single(render, "keys", "gauge", "Keys in the hot table.", store->hot.keys);
+    single(render, "custom_keys", "gauge", "Keys whose value or digest was imported.",
+           store->hot.custom_keys);
+    single(render, "consumers", "gauge", "Consumers in memory.", store->hot.subjects);
+    single(render, "buckets", "gauge", "Buckets in memory.", store->hot.buckets);
+    single(render, "hot_record_bytes", "gauge", "Memory of key records.", store->hot.record_bytes);
+    single(render, "hot_slot_bytes", "gauge", "Memory of the table's slots.",
+           store->hot.slot_bytes);
+    single(render, "hot_subject_bytes", "gauge", "Memory of rendered consumers.",
+           store->hot.subject_bytes);
+    single(render, "table_loaded", "gauge", "1 when every key is in memory.", store->is_loaded);
+    single(render, "log_index", "gauge", "Last applied log index.", store->applied_index);
+    single(render, "log_first_index", "gauge", "Oldest log index kept.", store->log_first_index);
+    single(render, "log_bytes", "gauge", "Bytes of log kept.", store->log_bytes);
+    single(render, "rocksdb_memtable_bytes", "gauge", "RocksDB's memtables.",
+           store->memtable_bytes);
+    single(render, "rocksdb_block_cache_bytes", "gauge", "RocksDB's block cache in use.",
+           store->block_cache_bytes);
+    single(render, "rocksdb_disk_bytes", "gauge", "RocksDB's table files.", store->disk_bytes);
+    single(render, "disk_free_bytes", "gauge", "Free bytes of the data directory's disk.",
+           store->disk_free_bytes);
+}
+
+static void render_node(const struct render *render, const struct metrics_node *node)
+{
+    heading(render, "info", "gauge", "Version, node and region.");
+    buf_printf(render->out,
+               "keyreeve_info{version=\"" KR_VERSION "\",node=\"%s\",region=\"%s\"} 1\n",
+               node->node_id, node->region);
+    single(render, "is_leader", "gauge", "1 when this node accepts writes.", node->is_leader);
+    single(render, "epoch", "gauge", "Epoch of the leadership.", node->epoch);
+    single(render, "calls_under_way", "gauge", "Management calls under way.", node->calls_queued);
+    single(render, "uptime_seconds", "gauge", "Seconds since the start.", node->uptime_s);
+    single(render, "resident_bytes", "gauge", "Resident memory of the process.", resident_bytes());
+}
+
+void metrics_render(struct buf *out, struct metrics *const *blocks, size_t count,
+                    const struct metrics_node *node)
+{
+    struct render render = {out, blocks, count};
+    render_node(&render, node);
+    render_store(&render, &node->store);
+    render_requests(&render);
+    heading(&render, "request_seconds", "histogram",
+            "From a request's arrival to its answer, by route.");
+    for (size_t i = 0; i < KR_METRICS_ROUTES_MAX; i++)
+        render_route_latency(&render, i);
+    render_verdicts(&render);
+    render_connections(&render);
+}
