@@ -97,6 +97,13 @@ void rows_due(struct rows_key *key, const struct apply_due_row *row)
     end(key, &out);
 }
 
+void rows_time(struct rows_key *key, int64_t at_ms)
+{
+    struct buf out = begin(key);
+    add_time(&out, at_ms);
+    end(key, &out);
+}
+
 bool rows_read_due(struct bytes key, struct apply_due_row *out)
 {
     uint64_t at = 0;

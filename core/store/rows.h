@@ -57,6 +57,7 @@ void rows_consumer_key(struct rows_key *key, const char *consumer_id, int64_t cr
                        const char *key_id);
 void rows_audit(struct rows_key *key, int64_t at_ms, uint64_t index);
 void rows_due(struct rows_key *key, const struct apply_due_row *row);
+void rows_time(struct rows_key *key, int64_t at_ms); // how audit and due rows begin
 // The row behind the key. False: it is no due row. out->id lends key.
 bool rows_read_due(struct bytes key, struct apply_due_row *out);
 

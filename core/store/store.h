@@ -35,9 +35,9 @@ struct store_options {
     const char *directory;        // <data>/db
     size_t block_cache_bytes;     // RocksDB's
     uint64_t disk_reserve_bytes;  // refuse writes (DISK_FULL) when less than this is free
-    uint64_t log_retention_bytes; // of the log family
-    int64_t log_retention_ms;
-    unsigned load_threads; // start-up; 0: two
+    uint64_t log_retention_bytes; // of the log family; 0: no limit
+    int64_t log_retention_ms;     // 0: no limit
+    unsigned load_threads;        // start-up; 0: two
 };
 
 struct store;
@@ -50,7 +50,8 @@ void store_close(struct store **store);
 
 // --- start-up loading ----------------------------------------------------------------------------
 // Starts threads that fill the hot table; answers come from the index meanwhile. done is called on
-// one of them, once, with the error (CORRUPT names the file); store_close waits for them.
+// one of them, once, with the error (CORRUPT names the file); store_close waits for them, and when
+// it came first, done is not called.
 typedef void store_loaded_fn(void *ctx, enum kr_err err, const struct fault *fault);
 void store_load(struct store *store, store_loaded_fn *done, void *ctx);
 bool store_is_loaded(const struct store *store);                                      // any thread

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// The store's life: opening with its checks, closing, upkeep, position and figures.
+#include "core/store/store_internal.h"
+
+#define KR_STORE_RECORD_MAX (64u << 20) // bytes of an encoded record or log row
+#define KR_STORE_LOAD_THREADS 2
+
+enum kr_err store_damaged(const struct store *store, enum index_family family, struct fault *fault)
+{
+    return fault_set(fault, KR_ERR_CORRUPT,
+                     "%s: a row of %s is damaged; restore this directory from a backup, or empty "
+                     "it and let the node join again",
+                     index_directory(store->index), index_family_name(family));
+}
+
+// --- opening -------------------------------------------------------------------------------------
+static enum kr_err write_format(struct store *store, struct fault *fault)
+{
+    uint8_t value[4];
+    rows_put_u32(value, KR_STORE_FORMAT);
+    index_batch_clear(store->batch);
+    index_batch_put(store->index, store->batch, KR_INDEX_META, bytes_text(KR_ROWS_FORMAT),
+                    bytes_of(value, sizeof value));
+    return index_write(store->index, store->batch, true, fault);
+}
+
+static enum kr_err check_format(struct store *store, bool is_there, struct bytes value,
+                                struct fault *fault)
+{
+    uint32_t format = 0;
+    if (!is_there) {
+        return write_format(store, fault);
+    }
+    if (!rows_get_u32(value, &format)) {
+        return store_damaged(store, KR_INDEX_META, fault);
+    }
+    if (format != KR_STORE_FORMAT) {
+        return fault_set(fault, KR_ERR_VERSION,
+                         "%s was written by format %u and this version reads format %d; use the "
+                         "version that wrote it, or name another data directory",
+                         index_directory(store->index), format, KR_STORE_FORMAT);
+    }
+    return KR_ERR_OK;
+}
+
+static enum kr_err read_meta(struct store *store, struct fault *fault)
+{
+    struct index_reader reader = {.index = store->index};
+    struct bytes format = {0}, applied = {0};
+    bool has_format =
+        index_read(&reader, KR_INDEX_META, bytes_text(KR_ROWS_FORMAT), &store->arena, &format);
+    bool has_applied =
+        index_read(&reader, KR_INDEX_META, bytes_text(KR_ROWS_APPLIED), &store->arena, &applied);
+    if (reader.fault.err != KR_ERR_OK) {
+        *fault = reader.fault;
+        return reader.fault.err;
+    }
+    enum kr_err err = check_format(store, has_format, format, fault);
+    if (err == KR_ERR_OK && has_applied &&
+        (!has_format || !rows_get_applied(applied, &store->applied))) {
+        err = store_damaged(store, KR_INDEX_META, fault);
+    }
+    return err;
+}
+
+static enum kr_err open_index(struct store *store, struct fault *fault)
+{
+    struct index_options options = {.directory = store->options.directory,
+                                    .block_cache_bytes = store->options.block_cache_bytes};
+    enum kr_err err = index_open(&options, &store->index, fault);
+    if (err != KR_ERR_OK) {
+        return err;
+    }
+    store->stage = stage_new(store->index);
+    err = read_meta(store, fault);
+    if (err != KR_ERR_OK) {
+        return err;
+    }
+    return store_log_check_tail(store, fault);
+}
+
+enum kr_err store_open(const struct store_options *options, struct store **out, struct fault *fault)
+{
+    struct fault unread;
+    fault = fault ? fault : &unread;
+    struct store *store = mem_zalloc(sizeof *store);
+    store->options = *options;
+    if (store->options.load_threads == 0) {
+        store->options.load_threads = KR_STORE_LOAD_THREADS;
+    }
+    store->batch = index_batch_new();
+    store->log_first_at_ms = store->due_from_ms = INT64_MIN;
+    pthread_mutex_init(&store->hot_lock, NULL);
+    arena_init(&store->arena);
+    buf_init(&store->record, KR_STORE_RECORD_MAX);
+    buf_init(&store->scratch, KR_STORE_RECORD_MAX);
+    enum kr_err err = open_index(store, fault);
+    if (err != KR_ERR_OK) {
+        goto fail;
+    }
+    store->options.directory = index_directory(store->index);
+    store->hot = hot_new(index_estimate_rows(store->index, KR_INDEX_KEYS));
+    err = store_load_buckets(store, fault);
+    if (err != KR_ERR_OK) {
+        goto fail;
+    }
+    atomic_store(&store->log_first, store->applied.log_first);
+    atomic_store(&store->applied_index, store->applied.position.index);
+    arena_reset(&store->arena);
+    *out = store;
+    return KR_ERR_OK;
+fail:
+    store_close(&store);
+    *out = NULL;
+    return err;
+}
+
+void store_close(struct store **store)
+{
+    struct store *it = *store;
+    if (!it) {
+        return;
+    }
+    store_load_stop(it);
+    if (it->hot) {
+        store_usage_finish(it);
+        hot_free(&it->hot);
+    }
+    stage_free(&it->stage);
+    index_batch_free(&it->batch);
+    index_close(&it->index);
+    buf_fini(&it->record);
+    buf_fini(&it->scratch);
+    arena_fini(&it->arena);
+    pthread_mutex_destroy(&it->hot_lock);
+    mem_free(it);
+    *store = NULL;
+}
+
+// --- position, upkeep, figures -------------------------------------------------------------------
+void store_position(const struct store *store, struct store_position *out)
+{
+    *out = store->applied.position;
+}
+
+uint64_t store_applied_index(const struct store *store)
+{
+    return atomic_load_explicit(&store->applied_index, memory_order_acquire);
+}
+
+const struct hot *store_hot(const struct store *store)
+{
+    return store->hot;
+}
+
+bool store_maintain(struct store *store, int64_t now_ms)
+{
+    pthread_mutex_lock(&store->hot_lock);
+    bool has_more = hot_maintain(store->hot);
+    pthread_mutex_unlock(&store->hot_lock);
+    has_more |= store_log_trim(store, now_ms);
+    store_usage_step(store, now_ms);
+    return has_more;
+}
+
+// Where the first due row is, looked for from where the last one was: what a purge has deleted
+// before it would have to be stepped over each time.
+static void find_due(struct store *store)
+{
+    struct rows_key from;
+    struct bytes key, value;
+    struct apply_due_row row;
+    rows_time(&from, store->due_from_ms);
+    struct index_cursor *cursor =
+        index_cursor_open(store->index, &(struct index_range){.family = KR_INDEX_DUE,
+                                                              .lower = rows_key_bytes(&from)});
+    index_cursor_first(cursor);
+    if (!index_cursor_row(cursor, &key, &value)) {
+        // Damage is no end: the purge that is then asked for meets it and reports it.
+        bool is_end = index_cursor_result(cursor, NULL) == KR_ERR_OK;
+        store->due_from_ms = is_end ? INT64_MAX : store->due_from_ms;
+    } else if (rows_read_due(key, &row)) {
+        store->due_from_ms = row.at_ms;
+    }
+    store->is_due_known = true;
+    index_cursor_close(&cursor);
+}
+
+bool store_is_due(struct store *store, int64_t now_ms)
+{
+    if (!store->is_due_known) {
+        find_due(store);
+    }
+    return store->due_from_ms <= now_ms;
+}
+
+void store_figures(struct store *store, struct store_figures *out)
+{
+    struct index_figures index;
+    index_figures(store->index, &index);
+    *out = (struct store_figures){
+        .applied_index = store->applied.position.index,
+        .log_first_index = store->applied.log_first,
+        .log_bytes = store->applied.log_bytes,
+        .memtable_bytes = index.memtable_bytes,
+        .block_cache_bytes = index.block_cache_bytes,
+        .disk_bytes = index.disk_bytes,
+        .disk_free_bytes = index_disk_free(store->index),
+        .is_loaded = store_is_loaded(store),
+    };
+    hot_figures(store->hot, &out->hot);
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commit: rows of the log → state, log rows and position in one synced batch → hot table.
+//
+// The happy path is store_apply's five steps. It fails before anything is written when a row does
+// not continue the log (CORRUPT) or cannot be decoded (CORRUPT, VERSION), when a read meets damage
+// (CORRUPT, IO), or when the disk is too full (DISK_FULL); and at the write itself, of which
+// RocksDB keeps all or nothing (DISK_FULL, IO, CORRUPT).
+#include "core/store/store_internal.h"
+
+#include "proto/codec.h"
+
+#define KR_STORE_WRITE_FACTOR 2 // a batch lies in the write-ahead log, and soon in a table too
+
+// What an entry whose precondition failed must leave as it was.
+struct undo {
+    size_t stage_mark, change_count;
+    struct hash128 digest[KR_CLASS_COUNT];
+};
+
+static struct undo mark(const struct store_state *state)
+{
+    struct undo undo = {.stage_mark = stage_mark(state->store->stage),
+                        .change_count = state->change_count};
+    memcpy(undo.digest, state->position.digest, sizeof undo.digest);
+    return undo;
+}
+
+static void undo(struct store_state *state, const struct undo *undo)
+{
+    stage_undo(state->store->stage, undo->stage_mark);
+    state->change_count = undo->change_count;
+    memcpy(state->position.digest, undo->digest, sizeof undo->digest);
+}
+
+// The row must be the next one of this log.
+static enum kr_err decode(struct store_state *state, const struct store_row *row,
+                          struct entry *entry, struct fault *fault)
+{
+    const struct store_position *position = &state->position;
+    enum kr_err err = codec_entry(row->entry, &state->store->arena, entry);
+    if (err != KR_ERR_OK) {
+        return fault_set(fault, err,
+                         "log entry %llu cannot be read: %s; use the version that wrote it, or let "
+                         "the node join again",
+                         (unsigned long long)row->index, err_text(err));
+    }
+    if (row->index != position->index + 1 || entry->index != row->index ||
+        entry->epoch < position->epoch) {
+        return fault_set(fault, KR_ERR_CORRUPT,
+                         "log entry %llu of epoch %llu does not follow entry %llu of epoch %llu",
+                         (unsigned long long)entry->index, (unsigned long long)entry->epoch,
+                         (unsigned long long)position->index, (unsigned long long)position->epoch);
+    }
+    return KR_ERR_OK;
+}
+
+static enum kr_err apply_row(struct store_state *state, const struct store_row *row,
+                             struct apply_result *result, struct fault *fault)
+{
+    struct store *store = state->store;
+    struct apply_state verbs = store_state_verbs(state);
+    struct entry entry;
+    enum kr_err err = decode(state, row, &entry, fault);
+    if (err != KR_ERR_OK) {
+        return err;
+    }
+    struct undo before = mark(state);
+    state->index = row->index;
+    *result = apply_entry(&verbs, &entry, &store->arena);
+    if (result->code != KR_APPLY_OK) {
+        undo(state, &before);
+    }
+    state->position.index = entry.index;
+    state->position.epoch = entry.epoch;
+    state->position.chain = hash_chain(state->position.chain, row->entry);
+    if (state->fault.err != KR_ERR_OK) {
+        *fault = state->fault;
+        return state->fault.err;
+    }
+    return stage_result(store->stage, fault);
+}
+
+static void put_log_row(struct store *store, const struct store_row *row, struct hash128 chain)
+{
+    struct rows_key key;
+    uint8_t head[KR_ROWS_LOG_HEAD];
+    rows_put_log_head(head, row->index, chain, row->entry);
+    buf_clear(&store->scratch);
+    buf_add(&store->scratch, head, sizeof head);
+    buf_add_bytes(&store->scratch, row->entry);
+    rows_index(&key, row->index);
+    index_batch_put(store->index, store->batch, KR_INDEX_LOG, rows_key_bytes(&key),
+                    buf_bytes(&store->scratch));
+}
+
+void store_put_applied(struct store *store, const struct rows_applied *applied)
+{
+    uint8_t value[KR_ROWS_APPLIED_SIZE];
+    rows_put_applied(value, applied);
+    index_batch_put(store->index, store->batch, KR_INDEX_META, bytes_text(KR_ROWS_APPLIED),
+                    bytes_of(value, sizeof value));
+}
+
+// Fills the batch with everything that the rows change, and says where that leads.
+static void fill_batch(struct store *store, const struct store_state *state,
+                       const struct store_row *rows, size_t count, struct rows_applied *applied)
+{
+    struct hash128 chain = store->applied.position.chain;
+    *applied = store->applied;
+    applied->position = state->position;
+    index_batch_clear(store->batch);
+    stage_write(store->stage, store->batch);
+    for (size_t i = 0; i < count; i++) {
+        chain = hash_chain(chain, rows[i].entry);
+        put_log_row(store, &rows[i], chain);
+        applied->log_bytes += KR_ROWS_LOG_HEAD + rows[i].entry.size;
+    }
+    applied->log_first = applied->log_first ? applied->log_first : rows[0].index;
+    store_put_applied(store, applied);
+}
+
+static enum kr_err check_space(const struct store *store, struct fault *fault)
+{
+    if (store->must_reopen) {
+        return fault_set(fault, KR_ERR_DISK_FULL,
+                         "%s: the disk was full; free space and restart the node",
+                         index_directory(store->index));
+    }
+    uint64_t need = KR_STORE_WRITE_FACTOR * (uint64_t)index_batch_bytes(store->batch) +
+                    store->options.disk_reserve_bytes;
+    uint64_t free_bytes = index_disk_free(store->index);
+    if (free_bytes < need) {
+        return fault_set(fault, KR_ERR_DISK_FULL,
+                         "%s: %llu bytes are free and %llu are kept in reserve; free space, and "
+                         "writes go on by themselves",
+                         index_directory(store->index), (unsigned long long)free_bytes,
+                         (unsigned long long)store->options.disk_reserve_bytes);
+    }
+    return KR_ERR_OK;
+}
+
+static enum kr_err commit(struct store *store, const struct rows_applied *applied,
+                          struct fault *fault)
+{
+    enum kr_err err = check_space(store, fault);
+    if (err != KR_ERR_OK) {
+        return err;
+    }
+    err = index_write(store->index, store->batch, true, fault);
+    if (err == KR_ERR_DISK_FULL) {
+        store->must_reopen = true;
+    }
+    if (err == KR_ERR_OK) {
+        store->applied = *applied;
+    }
+    return err;
+}
+
+enum kr_err store_apply(struct store *store, const struct store_row *rows, size_t count,
+                        struct apply_result results[], struct fault *fault)
+{
+    struct store_state state;
+    struct rows_applied applied;
+    struct fault unread = {.err = KR_ERR_OK};
+    enum kr_err err = KR_ERR_OK;
+    fault = fault ? fault : &unread;
+    store_state_init(&state, store);
+    for (size_t i = 0; i < count && err == KR_ERR_OK; i++) {
+        err = apply_row(&state, &rows[i], &results[i], fault);
+    }
+    if (err == KR_ERR_OK && count > 0) {
+        fill_batch(store, &state, rows, count, &applied);
+        err = commit(store, &applied, fault);
+    }
+    if (err == KR_ERR_OK) {
+        store_hot_apply(store, state.changes, state.change_count);
+        atomic_store_explicit(&store->log_first, store->applied.log_first, memory_order_relaxed);
+        atomic_store_explicit(&store->applied_index, store->applied.position.index,
+                              memory_order_release);
+    }
+    stage_clear(store->stage);
+    arena_reset(&store->arena);
+    store_state_fini(&state);
+    return err;
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inside of the store, shared by store*.c alone.
+//
+// hot_lock is the hot table's writer lock: taken by the control loop behind each commit, by the
+// loading threads, and for the few look-ups of threads that are no registered readers. It is never
+// held over a disk access.
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/store/index.h"
+#include "core/store/rows.h"
+#include "core/store/stage.h"
+#include "core/store/store.h"
+
+struct store_load;
+
+// The walk that writes last-used times back. Minutes are Unix minutes.
+struct store_sweep {
+    uint64_t position; // of hot_visit
+    bool is_running;
+    uint32_t changed_since; // times before this minute were written by an earlier sweep
+    uint32_t started_min;
+    int64_t started_ms, stepped_ms;
+};
+
+struct store {
+    struct store_options options; // directory: index_directory
+    struct index *index;
+    struct hot *hot;
+    pthread_mutex_t hot_lock;
+    uint64_t environments; // under hot_lock: counts the changes that render subjects anew
+
+    // control loop
+    struct rows_applied applied;
+    _Atomic uint64_t applied_index;
+    _Atomic uint64_t log_first;
+    struct stage *stage;
+    struct index_batch *batch;
+    struct arena arena;         // of the commit under way
+    struct buf record, scratch; // a record's encoding; a row on its way into a sum
+    bool must_reopen;           // RocksDB met a full disk: it refuses writes until it is reopened
+    int64_t log_first_at_ms;    // time of the oldest retained entry; INT64_MIN: not looked at
+    int64_t due_from_ms;        // no due row is before this
+    bool is_due_known;          // due_from_ms is exactly the first one's time
+    struct store_sweep sweep;
+
+    struct store_load *load;
+    _Atomic bool is_loaded;
+    _Atomic uint64_t load_done, load_total;
+};
+
+// --- store_hot.c: records as the hot table wants them, and its changes behind a commit
+// Everything but the subject's number; what it points to lies in the arena. False: an id or address
+// block in it is not one.
+must_use bool store_hot_put(const struct key *key, struct arena *arena, struct hot_put *out);
+
+enum store_change_kind {
+    KR_CHANGE_BUCKET,
+    KR_CHANGE_BUCKET_GONE,
+    KR_CHANGE_CONSUMER,
+    KR_CHANGE_CONSUMER_GONE,
+    KR_CHANGE_KEY,
+    KR_CHANGE_KEY_GONE
+};
+
+struct store_consumer_change {
+    struct consumer consumer;
+    struct bucket bucket;
+};
+
+struct store_key_change {
+    struct hot_put put;
+    const char *consumer_id;
+};
+
+// One change of the hot table that follows a commit. Pointers lie in the commit's arena.
+struct store_change {
+    enum store_change_kind kind;
+    bool is_rendered_anew; // BUCKET: its subjects show something that changed
+    uint64_t revision;     // of the entry
+    const char *id;        // of …_GONE, but keys
+    union {
+        const struct bucket *bucket;
+        const struct store_consumer_change *consumer;
+        const struct store_key_change *key;
+        const uint8_t *digest; // KEY_GONE
+    } as;
+};
+
+int64_t store_hot_time(int64_t expires_ms); // as far as a hot record's field reaches
+void store_hot_apply(struct store *store, const struct store_change *changes, size_t count);
+// The number of the key's subject, which is read from the index when the table has not loaded it
+// yet. Called and returns with hot_lock held, which it gives up meanwhile. NOT_FOUND: the index has
+// no such consumer.
+must_use enum kr_err store_hot_subject(struct store *store, struct bytes consumer_id,
+                                       struct arena *arena, uint32_t *number, struct fault *fault);
+
+// --- store_state.c: core/keys/apply's verbs over the stage
+struct store_state {
+    struct store *store;
+    struct fault fault; // the first damage
+    struct store_position position;
+    uint64_t index; // of the entry under way
+    struct store_change *changes;
+    size_t change_count, change_capacity;
+    // The last records that were decoded, since many keys of one consumer come together.
+    const uint8_t *bucket_at, *consumer_at;
+    struct bucket bucket;
+    struct consumer consumer;
+};
+
+void store_state_init(struct store_state *state, struct store *store);
+void store_state_fini(struct store_state *state);
+struct apply_state store_state_verbs(struct store_state *state); // keeps state
+
+// --- store_log.c
+must_use enum kr_err store_log_check_tail(struct store *store, struct fault *fault);
+// A bounded step of trimming by age and size. True: more to do.
+bool store_log_trim(struct store *store, int64_t now_ms);
+// Writes `applied` beside the batch's other rows.
+void store_put_applied(struct store *store, const struct rows_applied *applied);
+
+// --- store_usage.c
+void store_usage_step(struct store *store, int64_t now_ms); // bounded by the time since the last
+void store_usage_finish(struct store *store);               // everything that is not written yet
+
+// --- store_load.c
+void store_load_stop(struct store *store); // waits for its threads
+// Reads every bucket into the hot table.
+must_use enum kr_err store_load_buckets(struct store *store, struct fault *fault);
+
+// --- shared by readers
+// Fault for a row whose value is not what its family holds.
+enum kr_err store_damaged(const struct store *store, enum index_family family, struct fault *fault);

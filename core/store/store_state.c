@@ -1,0 +1,634 @@
+// SPDX-License-Identifier: Apache-2.0
+// The state as apply sees it: its verbs over the stage, with the digest sums and the list of what
+// the hot table has to follow.
+//
+// A record row's term in its class's sum is XXH3-128(family ‖ key size ‖ key ‖ value); rows that
+// follow from records (names, links, counts) and usage are in no sum. Damage answers "not there"
+// and is remembered: the commit fails.
+#include "core/store/store_internal.h"
+
+#include "proto/codec.h"
+
+#define KR_STATE_NAME_MAX 128
+#define KR_STATE_METADATA_MAX 32768
+
+void store_state_init(struct store_state *state, struct store *store)
+{
+    *state = (struct store_state){.store = store, .position = store->applied.position};
+}
+
+void store_state_fini(struct store_state *state)
+{
+    mem_free(state->changes);
+    state->changes = NULL;
+}
+
+static void note_damage(struct store_state *state, enum index_family family, enum kr_err err)
+{
+    if (state->fault.err == KR_ERR_OK && err != KR_ERR_OK) {
+        store_damaged(state->store, family, &state->fault);
+    }
+}
+
+static struct store_change *add_change(struct store_state *state, enum store_change_kind kind)
+{
+    if (state->change_count == state->change_capacity) {
+        state->change_capacity = state->change_capacity ? 2 * state->change_capacity : 256;
+        state->changes =
+            mem_realloc(state->changes, state->change_capacity * sizeof *state->changes);
+    }
+    struct store_change *change = &state->changes[state->change_count++];
+    *change = (struct store_change){.kind = kind, .revision = state->index};
+    return change;
+}
+
+// --- rows and sums -------------------------------------------------------------------------------
+static struct hash128 term(struct store_state *state, enum index_family family, struct bytes key,
+                           struct bytes value)
+{
+    struct buf *scratch = &state->store->scratch;
+    buf_clear(scratch);
+    buf_add_u8(scratch, (uint8_t)family);
+    buf_add_u32(scratch, (uint32_t)key.size);
+    buf_add_bytes(scratch, key);
+    buf_add_bytes(scratch, value);
+    return hash_u128(buf_bytes(scratch));
+}
+
+static bool get(struct store_state *state, enum index_family family, const struct rows_key *key,
+                struct bytes *value)
+{
+    return stage_get(state->store->stage, family, rows_key_bytes(key), value);
+}
+
+static void put(struct store_state *state, enum index_family family, const struct rows_key *key,
+                struct bytes value)
+{
+    stage_put(state->store->stage, family, rows_key_bytes(key), value);
+}
+
+static void delete (struct store_state *state, enum index_family family, const struct rows_key *key)
+{
+    stage_delete(state->store->stage, family, rows_key_bytes(key));
+}
+
+static void subtract_old(struct store_state *state, enum store_class class,
+                         enum index_family family, const struct rows_key *key)
+{
+    struct bytes old;
+    if (get(state, family, key, &old)) {
+        state->position.digest[class] = hash_sum_sub(state->position.digest[class],
+                                                     term(state, family, rows_key_bytes(key), old));
+    }
+}
+
+static void put_new_record(struct store_state *state, enum store_class class,
+                           enum index_family family, const struct rows_key *key, struct bytes value)
+{
+    if (buf_result(&state->store->record) != KR_ERR_OK) {
+        note_damage(state, family, KR_ERR_TOO_LARGE);
+    }
+    put(state, family, key, value);
+    state->position.digest[class] = hash_sum_add(state->position.digest[class],
+                                                 term(state, family, rows_key_bytes(key), value));
+}
+
+static void put_record(struct store_state *state, enum store_class class, enum index_family family,
+                       const struct rows_key *key, struct bytes value)
+{
+    subtract_old(state, class, family, key);
+    put_new_record(state, class, family, key, value);
+}
+
+static void delete_record(struct store_state *state, enum store_class class,
+                          enum index_family family, const struct rows_key *key)
+{
+    subtract_old(state, class, family, key);
+    delete (state, family, key);
+}
+
+// An empty buffer for a record's encoding; `term` uses the other one.
+static struct buf *record_buf(struct store_state *state)
+{
+    buf_clear(&state->store->record);
+    return &state->store->record;
+}
+
+static const char *text_of(struct store_state *state, struct bytes value)
+{
+    return arena_text_of(&state->store->arena, value);
+}
+
+// A copy in the commit's arena, for the list of changes.
+static const void *copy_of(struct store_state *state, const void *record, size_t size)
+{
+    return memcpy(arena_alloc(&state->store->arena, size), record, size);
+}
+
+static bool get_name(struct store_state *state, enum index_family family,
+                     const struct rows_key *key, const char **id)
+{
+    struct bytes value;
+    if (!get(state, family, key, &value)) {
+        return false;
+    }
+    *id = text_of(state, value);
+    return true;
+}
+
+// Frees a name's row if it is this record's: another may bear the name by now.
+static void free_name(struct store_state *state, enum index_family family,
+                      const struct rows_key *key, const char *id)
+{
+    struct bytes holder;
+    if (get(state, family, key, &holder) && bytes_equal_text(holder, id)) {
+        delete (state, family, key);
+    }
+}
+
+// What the hot table's fixed fields rely on; the codec does not bound texts.
+static void check_sizes(struct store_state *state, enum index_family family, const char *id,
+                        const char *name, const char *metadata)
+{
+    bool is_sane = strlen(id) < KR_ID_SIZE && strlen(name) <= KR_STATE_NAME_MAX &&
+                   (!metadata || strlen(metadata) <= KR_STATE_METADATA_MAX);
+    if (!is_sane) {
+        note_damage(state, family, KR_ERR_CORRUPT);
+    }
+}
+
+// --- buckets -------------------------------------------------------------------------------------
+static bool get_bucket(void *ctx, const char *id, struct bucket *out)
+{
+    struct store_state *state = ctx;
+    struct rows_key key;
+    struct bytes value;
+    rows_tagged(&key, 'i', id);
+    if (!get(state, KR_INDEX_BUCKETS, &key, &value)) {
+        return false;
+    }
+    if (value.data != state->bucket_at) {
+        enum kr_err err = codec_bucket(value, &state->store->arena, &state->bucket);
+        note_damage(state, KR_INDEX_BUCKETS, err);
+        state->bucket_at = err == KR_ERR_OK ? value.data : NULL;
+    }
+    *out = state->bucket;
+    return state->bucket_at != NULL;
+}
+
+static bool get_bucket_id(void *ctx, const char *name, const char **id)
+{
+    struct rows_key key;
+    rows_tagged(&key, 'n', name);
+    return get_name(ctx, KR_INDEX_BUCKETS, &key, id);
+}
+
+static void put_bucket(void *ctx, const struct bucket *record)
+{
+    struct store_state *state = ctx;
+    struct rows_key key;
+    struct bucket old;
+    bool is_update = get_bucket(ctx, record->id, &old);
+    struct buf *out = record_buf(state);
+    codec_add_bucket(out, record);
+    rows_tagged(&key, 'i', record->id);
+    put_record(state, KR_CLASS_BUCKET, KR_INDEX_BUCKETS, &key, buf_bytes(out));
+    if (!is_update) {
+        rows_tagged(&key, 'n', record->name);
+        put(state, KR_INDEX_BUCKETS, &key, bytes_text(record->id));
+    }
+    check_sizes(state, KR_INDEX_BUCKETS, record->id, record->name, NULL);
+    struct store_change *change = add_change(state, KR_CHANGE_BUCKET);
+    change->as.bucket = copy_of(state, record, sizeof *record);
+    change->is_rendered_anew = is_update && old.environment != record->environment;
+}
+
+static void free_bucket_name(void *ctx, const struct bucket *record)
+{
+    struct rows_key key;
+    rows_tagged(&key, 'n', record->name);
+    free_name(ctx, KR_INDEX_BUCKETS, &key, record->id);
+}
+
+static void delete_bucket(void *ctx, const struct bucket *record)
+{
+    struct rows_key key;
+    free_bucket_name(ctx, record);
+    rows_tagged(&key, 'i', record->id);
+    delete_record(ctx, KR_CLASS_BUCKET, KR_INDEX_BUCKETS, &key);
+    add_change(ctx, KR_CHANGE_BUCKET_GONE)->id = record->id;
+}
+
+// --- consumers -----------------------------------------------------------------------------------
+static bool get_consumer(void *ctx, const char *id, struct consumer *out)
+{
+    struct store_state *state = ctx;
+    struct rows_key key;
+    struct bytes value;
+    rows_tagged(&key, 'i', id);
+    if (!get(state, KR_INDEX_SUBJECTS, &key, &value)) {
+        return false;
+    }
+    if (value.data != state->consumer_at) {
+        enum kr_err err = codec_consumer(value, &state->store->arena, &state->consumer);
+        note_damage(state, KR_INDEX_SUBJECTS, err);
+        state->consumer_at = err == KR_ERR_OK ? value.data : NULL;
+    }
+    *out = state->consumer;
+    return state->consumer_at != NULL;
+}
+
+static bool get_consumer_id(void *ctx, const char *bucket_id, const char *name, const char **id)
+{
+    struct rows_key key;
+    rows_tagged_pair(&key, 'n', bucket_id, name);
+    return get_name(ctx, KR_INDEX_SUBJECTS, &key, id);
+}
+
+static void put_consumer(void *ctx, const struct consumer *record)
+{
+    struct store_state *state = ctx;
+    struct rows_key key;
+    struct bytes old;
+    struct buf *out = record_buf(state);
+    codec_add_consumer(out, record);
+    rows_tagged(&key, 'i', record->id);
+    bool is_update = get(state, KR_INDEX_SUBJECTS, &key, &old);
+    put_record(state, KR_CLASS_CONSUMER, KR_INDEX_SUBJECTS, &key, buf_bytes(out));
+    if (!is_update) {
+        rows_tagged_pair(&key, 'n', record->bucket_id, record->name);
+        put(state, KR_INDEX_SUBJECTS, &key, bytes_text(record->id));
+        rows_tagged_pair(&key, 'b', record->bucket_id, record->id);
+        put(state, KR_INDEX_SUBJECTS, &key, bytes_text(""));
+    }
+    check_sizes(state, KR_INDEX_SUBJECTS, record->id, record->name, record->metadata);
+    struct store_consumer_change put_change = {.consumer = *record};
+    if (!get_bucket(ctx, record->bucket_id, &put_change.bucket)) {
+        note_damage(state, KR_INDEX_BUCKETS, KR_ERR_CORRUPT);
+        return;
+    }
+    add_change(state, KR_CHANGE_CONSUMER)->as.consumer =
+        copy_of(state, &put_change, sizeof put_change);
+}
+
+static void free_consumer_name(void *ctx, const struct consumer *record)
+{
+    struct rows_key key;
+    rows_tagged_pair(&key, 'n', record->bucket_id, record->name);
+    free_name(ctx, KR_INDEX_SUBJECTS, &key, record->id);
+}
+
+static void delete_consumer(void *ctx, const struct consumer *record)
+{
+    struct rows_key key;
+    free_consumer_name(ctx, record);
+    rows_tagged_pair(&key, 'b', record->bucket_id, record->id);
+    delete (ctx, KR_INDEX_SUBJECTS, &key);
+    rows_tagged(&key, 'i', record->id);
+    delete_record(ctx, KR_CLASS_CONSUMER, KR_INDEX_SUBJECTS, &key);
+    add_change(ctx, KR_CHANGE_CONSUMER_GONE)->id = record->id;
+}
+
+// --- keys ----------------------------------------------------------------------------------------
+static bool has_digest(void *ctx, const uint8_t digest[KR_DIGEST_SIZE])
+{
+    struct rows_key key;
+    struct bytes value;
+    rows_digest(&key, digest, KR_DIGEST_SIZE);
+    return get(ctx, KR_INDEX_KEYS, &key, &value);
+}
+
+static bool get_key(void *ctx, const uint8_t digest[KR_DIGEST_SIZE], struct key *out)
+{
+    struct store_state *state = ctx;
+    struct rows_key key;
+    struct bytes value;
+    rows_digest(&key, digest, KR_DIGEST_SIZE);
+    if (!get(state, KR_INDEX_KEYS, &key, &value)) {
+        return false;
+    }
+    enum kr_err err = codec_key(value, &state->store->arena, out);
+    note_damage(state, KR_INDEX_KEYS, err);
+    return err == KR_ERR_OK;
+}
+
+static bool has_key_id(void *ctx, const char *id)
+{
+    struct rows_key key;
+    struct bytes value;
+    rows_text(&key, id);
+    return get(ctx, KR_INDEX_KEY_IDS, &key, &value);
+}
+
+static void put_key(void *ctx, const struct key *record)
+{
+    struct store_state *state = ctx;
+    struct rows_key key;
+    struct bytes old, digest = bytes_of(record->digest, KR_DIGEST_SIZE);
+    struct buf *out = record_buf(state);
+    codec_add_key(out, record);
+    rows_digest(&key, record->digest, KR_DIGEST_SIZE);
+    bool is_update = get(state, KR_INDEX_KEYS, &key, &old);
+    put_record(state, KR_CLASS_KEY, KR_INDEX_KEYS, &key, buf_bytes(out));
+    if (!is_update) {
+        rows_text(&key, record->id);
+        put(state, KR_INDEX_KEY_IDS, &key, digest);
+        rows_consumer_key(&key, record->consumer_id, record->created_ms, record->id);
+        put(state, KR_INDEX_CONSUMER_KEYS, &key, digest);
+    }
+    struct store_key_change put_change = {.consumer_id = record->consumer_id};
+    if (!store_hot_put(record, &state->store->arena, &put_change.put)) {
+        note_damage(state, KR_INDEX_KEYS, KR_ERR_CORRUPT);
+        return;
+    }
+    add_change(state, KR_CHANGE_KEY)->as.key = copy_of(state, &put_change, sizeof put_change);
+}
+
+static void delete_key(void *ctx, const struct key *record)
+{
+    struct store_state *state = ctx;
+    struct rows_key key;
+    rows_digest(&key, record->digest, KR_DIGEST_SIZE);
+    delete_record(state, KR_CLASS_KEY, KR_INDEX_KEYS, &key);
+    rows_digest(&key, record->digest, KR_HOT_DIGEST_BYTES);
+    delete (state, KR_INDEX_USAGE, &key);
+    rows_text(&key, record->id);
+    delete (state, KR_INDEX_KEY_IDS, &key);
+    delete_record(state, KR_CLASS_CORE, KR_INDEX_VAULT, &key);
+    rows_consumer_key(&key, record->consumer_id, record->created_ms, record->id);
+    delete (state, KR_INDEX_CONSUMER_KEYS, &key);
+    add_change(state, KR_CHANGE_KEY_GONE)->as.digest =
+        copy_of(state, record->digest, KR_DIGEST_SIZE);
+}
+
+// --- what only core nodes hold -------------------------------------------------------------------
+static bool read_manager(struct store_state *state, const struct rows_key *key, struct manager *out)
+{
+    struct bytes value;
+    if (!get(state, KR_INDEX_USERS, key, &value)) {
+        return false;
+    }
+    enum kr_err err = codec_manager(value, &state->store->arena, out);
+    note_damage(state, KR_INDEX_USERS, err);
+    return err == KR_ERR_OK;
+}
+
+static bool get_manager(void *ctx, const char *consumer_id, const char *manager_id,
+                        struct manager *out)
+{
+    struct rows_key key;
+    rows_pair(&key, consumer_id, manager_id);
+    return read_manager(ctx, &key, out);
+}
+
+static void put_manager(void *ctx, const struct manager *record)
+{
+    struct rows_key key;
+    struct buf *out = record_buf(ctx);
+    codec_add_manager(out, record);
+    rows_pair(&key, record->consumer_id, record->id);
+    put_record(ctx, KR_CLASS_CORE, KR_INDEX_USERS, &key, buf_bytes(out));
+}
+
+static void delete_manager(void *ctx, const struct manager *record)
+{
+    struct rows_key key;
+    rows_pair(&key, record->consumer_id, record->id);
+    delete_record(ctx, KR_CLASS_CORE, KR_INDEX_USERS, &key);
+}
+
+static void put_sealed(void *ctx, const struct sealed *record)
+{
+    struct rows_key key;
+    struct buf *out = record_buf(ctx);
+    codec_add_sealed(out, record);
+    rows_text(&key, record->key_id);
+    put_record(ctx, KR_CLASS_CORE, KR_INDEX_VAULT, &key, buf_bytes(out));
+}
+
+static bool get_idempotency(void *ctx, const uint8_t scope[KR_DIGEST_SIZE], struct idempotency *out)
+{
+    struct store_state *state = ctx;
+    struct rows_key key;
+    struct bytes value;
+    rows_digest(&key, scope, KR_DIGEST_SIZE);
+    if (!get(state, KR_INDEX_IDEMPOTENCY, &key, &value)) {
+        return false;
+    }
+    enum kr_err err = codec_idempotency(value, &state->store->arena, out);
+    note_damage(state, KR_INDEX_IDEMPOTENCY, err);
+    return err == KR_ERR_OK;
+}
+
+static void put_idempotency(void *ctx, const struct idempotency *record)
+{
+    struct rows_key key;
+    struct buf *out = record_buf(ctx);
+    codec_add_idempotency(out, record);
+    rows_digest(&key, record->scope, KR_DIGEST_SIZE);
+    put_record(ctx, KR_CLASS_CORE, KR_INDEX_IDEMPOTENCY, &key, buf_bytes(out));
+}
+
+static void delete_idempotency(void *ctx, const uint8_t scope[KR_DIGEST_SIZE])
+{
+    struct rows_key key;
+    rows_digest(&key, scope, KR_DIGEST_SIZE);
+    delete_record(ctx, KR_CLASS_CORE, KR_INDEX_IDEMPOTENCY, &key);
+}
+
+static void put_receipt(void *ctx, const struct receipt *record)
+{
+    struct rows_key key;
+    struct buf *out = record_buf(ctx);
+    codec_add_receipt(out, record);
+    rows_index(&key, record->index);
+    put_record(ctx, KR_CLASS_CORE, KR_INDEX_RECEIPTS, &key, buf_bytes(out));
+}
+
+static void delete_receipt(void *ctx, uint64_t index)
+{
+    struct rows_key key;
+    rows_index(&key, index);
+    delete_record(ctx, KR_CLASS_CORE, KR_INDEX_RECEIPTS, &key);
+}
+
+// An entry has one audit row, and its index is in the row's key: there can be no older one.
+static void put_audit(void *ctx, const struct audit *record)
+{
+    struct rows_key key;
+    struct buf *out = record_buf(ctx);
+    codec_add_audit(out, record);
+    rows_audit(&key, record->at_ms, record->index);
+    put_new_record(ctx, KR_CLASS_CORE, KR_INDEX_AUDIT, &key, buf_bytes(out));
+}
+
+static void put_cluster(void *ctx, const struct command_cluster_init *record)
+{
+    struct rows_key key;
+    struct buf *out = record_buf(ctx);
+    rows_add_cluster(out, record);
+    rows_text(&key, KR_ROWS_CLUSTER);
+    put_record(ctx, KR_CLASS_CORE, KR_INDEX_META, &key, buf_bytes(out));
+}
+
+// --- what is due ---------------------------------------------------------------------------------
+static void put_due(void *ctx, const struct apply_due_row *row)
+{
+    struct store_state *state = ctx;
+    struct rows_key key;
+    rows_due(&key, row);
+    put_record(state, KR_CLASS_CORE, KR_INDEX_DUE, &key, bytes_text(""));
+    if (row->at_ms < state->store->due_from_ms) {
+        state->store->due_from_ms = row->at_ms;
+        state->store->is_due_known = false; // the entry may be undone
+    }
+}
+
+static void delete_due(void *ctx, const struct apply_due_row *row)
+{
+    struct store_state *state = ctx;
+    struct rows_key key;
+    rows_due(&key, row);
+    delete_record(state, KR_CLASS_CORE, KR_INDEX_DUE, &key);
+    state->store->is_due_known = false;
+}
+
+static bool first_due(void *ctx, int64_t until_ms, struct apply_due_row *out)
+{
+    struct store_state *state = ctx;
+    struct rows_key from;
+    struct bytes key;
+    rows_time(&from, state->store->due_from_ms);
+    if (!stage_first(state->store->stage, KR_INDEX_DUE, (struct bytes){0}, rows_key_bytes(&from),
+                     &key)) {
+        return false;
+    }
+    if (!rows_read_due(key, out)) {
+        note_damage(state, KR_INDEX_DUE, KR_ERR_CORRUPT);
+        return false;
+    }
+    return out->at_ms <= until_ms;
+}
+
+// --- the first of many ---------------------------------------------------------------------------
+static bool first_consumer(void *ctx, const char *bucket_id, struct consumer *out)
+{
+    struct store_state *state = ctx;
+    struct rows_key prefix;
+    struct bytes key;
+    rows_tagged_pair(&prefix, 'b', bucket_id, NULL);
+    if (!stage_first(state->store->stage, KR_INDEX_SUBJECTS, rows_key_bytes(&prefix),
+                     (struct bytes){0}, &key)) {
+        return false;
+    }
+    struct bytes id = bytes_of(key.data + prefix.size, key.size - prefix.size);
+    if (get_consumer(ctx, text_of(state, id), out)) {
+        return true;
+    }
+    note_damage(state, KR_INDEX_SUBJECTS, KR_ERR_CORRUPT);
+    return false;
+}
+
+static bool first_key(void *ctx, const char *consumer_id, struct key *out)
+{
+    struct store_state *state = ctx;
+    struct rows_key prefix;
+    struct bytes key, digest;
+    rows_pair(&prefix, consumer_id, NULL);
+    if (!stage_first(state->store->stage, KR_INDEX_CONSUMER_KEYS, rows_key_bytes(&prefix),
+                     (struct bytes){0}, &key)) {
+        return false;
+    }
+    if (stage_get(state->store->stage, KR_INDEX_CONSUMER_KEYS, key, &digest) &&
+        digest.size == KR_DIGEST_SIZE && get_key(ctx, digest.data, out)) {
+        return true;
+    }
+    note_damage(state, KR_INDEX_CONSUMER_KEYS, KR_ERR_CORRUPT);
+    return false;
+}
+
+static bool first_manager(void *ctx, const char *consumer_id, struct manager *out)
+{
+    struct store_state *state = ctx;
+    struct rows_key prefix, found;
+    struct bytes key;
+    rows_pair(&prefix, consumer_id, NULL);
+    if (!stage_first(state->store->stage, KR_INDEX_USERS, rows_key_bytes(&prefix),
+                     (struct bytes){0}, &key)) {
+        return false;
+    }
+    rows_digest(&found, key.data, key.size);
+    return read_manager(ctx, &found, out);
+}
+
+// --- counts --------------------------------------------------------------------------------------
+static uint64_t get_count(void *ctx, char what, const char *id)
+{
+    struct store_state *state = ctx;
+    struct rows_key key;
+    struct bytes value;
+    uint64_t count = 0;
+    rows_tagged(&key, what, id);
+    if (get(state, KR_INDEX_COUNTS, &key, &value) && !rows_get_u64(value, &count)) {
+        note_damage(state, KR_INDEX_COUNTS, KR_ERR_CORRUPT);
+    }
+    return count;
+}
+
+static void add_count(void *ctx, char what, const char *id, int64_t by)
+{
+    struct store_state *state = ctx;
+    struct rows_key key;
+    uint64_t count = get_count(ctx, what, id) + (uint64_t)by;
+    rows_tagged(&key, what, id);
+    if (count > INT64_MAX) { // below zero: rows were counted that are not there
+        note_damage(state, KR_INDEX_COUNTS, KR_ERR_CORRUPT);
+    } else if (count == 0) {
+        delete (state, KR_INDEX_COUNTS, &key);
+    } else {
+        uint8_t value[KR_ROWS_U64_SIZE];
+        rows_put_u64(value, count);
+        put(state, KR_INDEX_COUNTS, &key, bytes_of(value, sizeof value));
+    }
+}
+
+struct apply_state store_state_verbs(struct store_state *state)
+{
+    return (struct apply_state){
+        .ctx = state,
+        .get_bucket = get_bucket,
+        .get_bucket_id = get_bucket_id,
+        .put_bucket = put_bucket,
+        .delete_bucket = delete_bucket,
+        .free_bucket_name = free_bucket_name,
+        .get_consumer = get_consumer,
+        .get_consumer_id = get_consumer_id,
+        .put_consumer = put_consumer,
+        .delete_consumer = delete_consumer,
+        .free_consumer_name = free_consumer_name,
+        .has_digest = has_digest,
+        .get_key = get_key,
+        .has_key_id = has_key_id,
+        .put_key = put_key,
+        .delete_key = delete_key,
+        .get_manager = get_manager,
+        .put_manager = put_manager,
+        .delete_manager = delete_manager,
+        .put_sealed = put_sealed,
+        .get_idempotency = get_idempotency,
+        .put_idempotency = put_idempotency,
+        .delete_idempotency = delete_idempotency,
+        .put_receipt = put_receipt,
+        .delete_receipt = delete_receipt,
+        .put_audit = put_audit,
+        .put_cluster = put_cluster,
+        .put_due = put_due,
+        .delete_due = delete_due,
+        .first_due = first_due,
+        .first_consumer = first_consumer,
+        .first_key = first_key,
+        .first_manager = first_manager,
+        .get_count = get_count,
+        .add_count = add_count,
+    };
+}

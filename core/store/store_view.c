@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+// Views: consistent reads of single records, from a snapshot of the index.
+#include "core/store/store_view.h"
+
+#include "proto/codec.h"
+
+struct store_view *store_view_open(struct store *store)
+{
+    struct store_view *view = mem_zalloc(sizeof *view);
+    view->store = store;
+    view->snapshot = index_snapshot_open(store->index);
+    view->reader = (struct index_reader){.index = store->index, .snapshot = view->snapshot};
+    struct arena arena;
+    struct bytes value;
+    struct rows_applied applied;
+    arena_init(&arena);
+    if (index_read(&view->reader, KR_INDEX_META, bytes_text(KR_ROWS_APPLIED), &arena, &value)) {
+        if (rows_get_applied(value, &applied)) {
+            view->index = applied.position.index;
+        } else {
+            store_view_damage(view, KR_INDEX_META);
+        }
+    }
+    arena_fini(&arena);
+    return view;
+}
+
+void store_view_close(struct store_view **view)
+{
+    if (!*view) {
+        return;
+    }
+    index_snapshot_close((*view)->store->index, &(*view)->snapshot);
+    mem_free(*view);
+    *view = NULL;
+}
+
+uint64_t store_view_index(const struct store_view *view)
+{
+    return view->index;
+}
+
+enum kr_err store_view_error(const struct store_view *view, struct fault *fault)
+{
+    if (view->reader.fault.err != KR_ERR_OK && fault) {
+        *fault = view->reader.fault;
+    }
+    return view->reader.fault.err;
+}
+
+void store_view_damage(struct store_view *view, enum index_family family)
+{
+    if (view->reader.fault.err == KR_ERR_OK) {
+        store_damaged(view->store, family, &view->reader.fault);
+    }
+}
+
+bool store_view_decoded(struct store_view *view, enum index_family family, enum kr_err err)
+{
+    if (err != KR_ERR_OK) {
+        store_view_damage(view, family);
+    }
+    return err == KR_ERR_OK;
+}
+
+static bool get(struct store_view *view, enum index_family family, const struct rows_key *key,
+                struct arena *arena, struct bytes *value)
+{
+    return key->size > 0 && index_read(&view->reader, family, rows_key_bytes(key), arena, value);
+}
+
+bool store_get_cluster(struct store_view *view, struct arena *arena, struct store_cluster *out)
+{
+    struct rows_key key;
+    struct bytes value;
+    *out = (struct store_cluster){0};
+    rows_text(&key, KR_ROWS_CLUSTER);
+    if (!get(view, KR_INDEX_META, &key, arena, &value)) {
+        return false;
+    }
+    if (!rows_get_cluster(value, arena, out)) {
+        store_view_damage(view, KR_INDEX_META);
+        *out = (struct store_cluster){0};
+        return false;
+    }
+    return true;
+}
+
+bool store_get_bucket(struct store_view *view, const char *id, struct arena *arena,
+                      struct bucket *out)
+{
+    struct rows_key key;
+    struct bytes value;
+    rows_tagged(&key, 'i', id);
+    return get(view, KR_INDEX_BUCKETS, &key, arena, &value) &&
+           store_view_decoded(view, KR_INDEX_BUCKETS, codec_bucket(value, arena, out));
+}
+
+bool store_get_bucket_named(struct store_view *view, const char *name, struct arena *arena,
+                            struct bucket *out)
+{
+    struct rows_key key;
+    struct bytes id;
+    rows_tagged(&key, 'n', name);
+    return get(view, KR_INDEX_BUCKETS, &key, arena, &id) &&
+           store_get_bucket(view, arena_text_of(arena, id), arena, out);
+}
+
+bool store_get_consumer(struct store_view *view, const char *id, struct arena *arena,
+                        struct consumer *out)
+{
+    struct rows_key key;
+    struct bytes value;
+    rows_tagged(&key, 'i', id);
+    return get(view, KR_INDEX_SUBJECTS, &key, arena, &value) &&
+           store_view_decoded(view, KR_INDEX_SUBJECTS, codec_consumer(value, arena, out));
+}
+
+bool store_get_consumer_named(struct store_view *view, const char *bucket_id, const char *name,
+                              struct arena *arena, struct consumer *out)
+{
+    struct rows_key key;
+    struct bytes id;
+    rows_tagged_pair(&key, 'n', bucket_id, name);
+    return get(view, KR_INDEX_SUBJECTS, &key, arena, &id) &&
+           store_get_consumer(view, arena_text_of(arena, id), arena, out);
+}
+
+bool store_get_key(struct store_view *view, const uint8_t digest[KR_DIGEST_SIZE],
+                   struct arena *arena, struct key *out)
+{
+    struct rows_key key;
+    struct bytes value;
+    rows_digest(&key, digest, KR_DIGEST_SIZE);
+    return get(view, KR_INDEX_KEYS, &key, arena, &value) &&
+           store_view_decoded(view, KR_INDEX_KEYS, codec_key(value, arena, out));
+}
+
+bool store_get_key_by_id(struct store_view *view, const char *id, struct arena *arena,
+                         struct key *out)
+{
+    struct rows_key key;
+    struct bytes digest;
+    rows_text(&key, id);
+    if (!get(view, KR_INDEX_KEY_IDS, &key, arena, &digest)) {
+        return false;
+    }
+    if (digest.size != KR_DIGEST_SIZE) {
+        store_view_damage(view, KR_INDEX_KEY_IDS);
+        return false;
+    }
+    return store_get_key(view, digest.data, arena, out);
+}
+
+bool store_get_sealed(struct store_view *view, const char *key_id, struct arena *arena,
+                      struct sealed *out)
+{
+    struct rows_key key;
+    struct bytes value;
+    rows_text(&key, key_id);
+    return get(view, KR_INDEX_VAULT, &key, arena, &value) &&
+           store_view_decoded(view, KR_INDEX_VAULT, codec_sealed(value, arena, out));
+}
+
+bool store_get_idempotency(struct store_view *view, const uint8_t scope[KR_DIGEST_SIZE],
+                           struct arena *arena, struct idempotency *out)
+{
+    struct rows_key key;
+    struct bytes value;
+    rows_digest(&key, scope, KR_DIGEST_SIZE);
+    return get(view, KR_INDEX_IDEMPOTENCY, &key, arena, &value) &&
+           store_view_decoded(view, KR_INDEX_IDEMPOTENCY, codec_idempotency(value, arena, out));
+}
+
+bool store_get_receipt(struct store_view *view, uint64_t index, struct arena *arena,
+                       struct receipt *out)
+{
+    struct rows_key key;
+    struct bytes value;
+    rows_index(&key, index);
+    return get(view, KR_INDEX_RECEIPTS, &key, arena, &value) &&
+           store_view_decoded(view, KR_INDEX_RECEIPTS, codec_receipt(value, arena, out));
+}
+
+// A number's row: few bytes, so that its arena lives here.
+static bool get_number(struct store_view *view, enum index_family family,
+                       const struct rows_key *key, uint8_t out[KR_ROWS_U64_SIZE], size_t size)
+{
+    struct arena arena;
+    struct bytes value;
+    arena_init(&arena);
+    bool is_there = get(view, family, key, &arena, &value);
+    if (is_there && value.size != size) {
+        store_view_damage(view, family);
+        is_there = false;
+    }
+    if (is_there) {
+        memcpy(out, value.data, size);
+    }
+    arena_fini(&arena);
+    return is_there;
+}
+
+uint64_t store_get_count(struct store_view *view, char what, const char *id)
+{
+    struct rows_key key;
+    uint8_t value[KR_ROWS_U64_SIZE];
+    uint64_t count = 0;
+    rows_tagged(&key, what, id);
+    if (get_number(view, KR_INDEX_COUNTS, &key, value, sizeof value)) {
+        (void)rows_get_u64(bytes_of(value, sizeof value), &count);
+    }
+    return count;
+}
+
+int64_t store_last_used_ms(struct store_view *view, const struct key *key)
+{
+    struct store *store = view->store;
+    struct rows_key row;
+    uint8_t value[KR_ROWS_U64_SIZE];
+    uint32_t stored = 0, seen = 0;
+    rows_digest(&row, key->digest, KR_HOT_DIGEST_BYTES);
+    if (get_number(view, KR_INDEX_USAGE, &row, value, 4)) {
+        (void)rows_get_u32(bytes_of(value, 4), &stored);
+    }
+    // This thread may be no registered reader; under the lock nothing is retired.
+    pthread_mutex_lock(&store->hot_lock);
+    const struct hot_record *record = hot_find(store->hot, key->digest);
+    if (record) {
+        const _Atomic uint32_t *minute = (const _Atomic uint32_t *)&record->last_used_min;
+        seen = atomic_load_explicit(minute, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&store->hot_lock);
+    return (int64_t)(seen > stored ? seen : stored) * 60000;
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inside of a view, shared by store_view.c and store_cursor.c. One thread at a time.
+#pragma once
+
+#include "core/store/store_internal.h"
+
+struct store_view {
+    struct store *store;
+    struct index_snapshot *snapshot;
+    struct index_reader reader;
+    uint64_t index; // applied
+};
+
+// Remembers that a row of the family is damaged, unless the view has met damage before.
+void store_view_damage(struct store_view *view, enum index_family family);
+// err of a decoder → whether there is a record, with the damage remembered.
+bool store_view_decoded(struct store_view *view, enum index_family family, enum kr_err err);
