@@ -34,6 +34,7 @@
 // buckets are immutable. Numbers are published by release into chunks that never move.
 #include "core/store/hot_internal.h"
 
+#include <time.h>
 #include <urcu/urcu-qsbr.h>
 
 #include "core/base/hash.h"
@@ -50,27 +51,43 @@ struct hot_grace {
 };
 
 // ThreadSanitizer does not see into liburcu. These say what it guarantees: what a reader did before
-// its quiescent state comes before what the writer does after the grace period.
+// its quiescent state comes before what the writer does after the grace period, and a callback
+// comes behind its request.
 #if defined(__SANITIZE_THREAD__)
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
-static char tsan_grace;
-#define GRACE_ACQUIRE() __tsan_acquire(&tsan_grace)
-#define GRACE_RELEASE() __tsan_release(&tsan_grace)
+static char tsan_readers, tsan_request;
+#define TSAN_BEFORE(what) __tsan_release(&(what))
+#define TSAN_AFTER(what) __tsan_acquire(&(what))
 #else
-#define GRACE_ACQUIRE() ((void)0)
-#define GRACE_RELEASE() ((void)0)
+#define TSAN_BEFORE(what) ((void)0)
+#define TSAN_AFTER(what) ((void)0)
 #endif
 
 static void end_grace(struct rcu_head *head)
 {
     struct hot_grace *grace = (struct hot_grace *)((char *)head - offsetof(struct hot_grace, head));
-    atomic_store_explicit(&grace->is_over, true, memory_order_release);
+    TSAN_AFTER(tsan_request);
+    atomic_store_explicit(&grace->is_over, true, memory_order_release); // it may be freed now
+}
+
+// Not urcu_qsbr_barrier, which would say the same, but out of ThreadSanitizer's sight.
+static void wait_for_grace(const struct hot_grace *grace)
+{
+    const struct timespec pause = {.tv_nsec = 500000};
+    bool is_reader = urcu_qsbr_read_ongoing() != 0;
+    if (is_reader)
+        hot_offline();
+    while (!hot_grace_is_over(grace))
+        nanosleep(&pause, NULL);
+    if (is_reader)
+        hot_online();
 }
 
 void hot_grace_start(struct hot_grace *grace)
 {
     atomic_store_explicit(&grace->is_over, false, memory_order_relaxed);
+    TSAN_BEFORE(tsan_request);
     urcu_qsbr_call_rcu(&grace->head, end_grace);
 }
 
@@ -78,7 +95,7 @@ bool hot_grace_is_over(const struct hot_grace *grace)
 {
     if (!atomic_load_explicit(&grace->is_over, memory_order_acquire))
         return false;
-    GRACE_ACQUIRE();
+    TSAN_AFTER(tsan_readers);
     return true;
 }
 
@@ -89,19 +106,19 @@ void hot_thread_register(void)
 
 void hot_thread_unregister(void)
 {
-    GRACE_RELEASE();
+    TSAN_BEFORE(tsan_readers);
     urcu_qsbr_unregister_thread();
 }
 
 void hot_quiescent(void)
 {
-    GRACE_RELEASE();
+    TSAN_BEFORE(tsan_readers);
     urcu_qsbr_quiescent_state();
 }
 
 void hot_offline(void)
 {
-    GRACE_RELEASE();
+    TSAN_BEFORE(tsan_readers);
     urcu_qsbr_thread_offline();
 }
 
@@ -139,8 +156,8 @@ void hot_free(struct hot **slot)
         return;
     *slot = NULL;
     if (hot->has_grace)
-        urcu_qsbr_barrier(); // its callback holds hot->grace
-    GRACE_ACQUIRE();
+        wait_for_grace(hot->grace); // its callback holds it
+    TSAN_AFTER(tsan_readers);
     hot_retired_free(hot);
     struct hot_table *table = atomic_load_explicit(&hot->table, memory_order_relaxed);
     while (table != NULL) {

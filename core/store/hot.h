@@ -55,6 +55,7 @@ struct hot_bucket {
     char id[KR_ID_SIZE];
     const char *name;
     enum environment environment;
+    bool is_system; // holds management tokens: never VALID to a gateway
     int64_t max_staleness_ms;
     uint64_t revoked_before;
     uint64_t revision;
