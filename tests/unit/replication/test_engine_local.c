@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+// The local engine over a real store: durable appends whose answers come a turn later.
+#include "fixture.h"
+
+#include "proto/codec.h"
+#include "replication/engine_local.h"
+
+struct local_fixture {
+    struct fixture base;
+    struct engine *engine;
+    struct apply_result results[8];
+    bool is_closed;
+};
+
+static void on_role(void *ctx, enum engine_role role, uint64_t epoch)
+{
+    struct local_fixture *fixture = ctx;
+    buf_printf(&fixture->base.transcript, "role %d epoch %llu\n", (int)role,
+               (unsigned long long)epoch);
+}
+
+static void on_done(void *ctx, enum kr_err err, const struct fault *fault)
+{
+    struct local_fixture *fixture = ctx;
+    buf_printf(&fixture->base.transcript, "done %s%s\n", err_text(err),
+               err == KR_ERR_OK || (fault != NULL && fault->text[0] != '\0') ? "" : " unsaid");
+}
+
+static void on_closed(void *ctx)
+{
+    struct local_fixture *fixture = ctx;
+    fixture->is_closed = true;
+}
+
+static void start_engine(struct local_fixture *fixture)
+{
+    const struct engine_events events = {fixture, on_role};
+    fixture->is_closed = false;
+    fixture->engine = engine_local_new(fixture->base.store, &events);
+    fixture->engine->results = fixture->results;
+}
+
+static void stop_engine(struct local_fixture *fixture)
+{
+    fixture->engine->verbs->close(fixture->engine, on_closed, fixture);
+    assert_false(fixture->is_closed);
+    assert_true(engine_local_turn(fixture->engine));
+    assert_true(fixture->is_closed);
+}
+
+static int setup(void **state)
+{
+    static struct local_fixture fixture;
+    fixture = (struct local_fixture){0};
+    fixture_init(&fixture.base);
+    start_engine(&fixture);
+    *state = &fixture;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct local_fixture *fixture = *state;
+    if (!fixture->is_closed)
+        stop_engine(fixture);
+    fixture_fini(&fixture->base);
+    return 0;
+}
+
+static void lead(struct local_fixture *fixture)
+{
+    fixture->engine->verbs->campaign(fixture->engine);
+    assert_true(engine_local_turn(fixture->engine));
+    buf_clear(&fixture->base.transcript);
+}
+
+// Appends count entries from first on.
+static enum kr_err append(struct local_fixture *fixture, uint64_t first, size_t count,
+                          uint64_t epoch)
+{
+    struct store_row rows[8];
+    struct buf bytes[8];
+    char name[16];
+    for (size_t i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "bucket%llu", (unsigned long long)(first + i));
+        const struct entry entry = {first + i, epoch, 1700000000000000, *fixture_command(name, 4)};
+        buf_init(&bytes[i], 1 << 16);
+        codec_add_entry(&bytes[i], &entry);
+        rows[i] = (struct store_row){first + i, buf_bytes(&bytes[i])};
+    }
+    const struct engine_batch batch = {rows, count, epoch};
+    enum kr_err err = fixture->engine->verbs->append(fixture->engine, &batch, on_done, fixture);
+    for (size_t i = 0; i < count; i++)
+        buf_fini(&bytes[i]);
+    return err;
+}
+
+static void it_leads_a_turn_after_its_campaign(void **state)
+{
+    struct local_fixture *fixture = *state;
+    const struct engine_verbs *verbs = fixture->engine->verbs;
+    assert_int_equal(append(fixture, 1, 1, 1), KR_ERR_NO_LEADER);
+    assert_int_equal(verbs->valid_until_ms(fixture->engine), 0);
+    verbs->campaign(fixture->engine);
+    assert_happened(&fixture->base, "");
+    assert_true(engine_local_turn(fixture->engine));
+    assert_happened(&fixture->base, "role 2 epoch 1\n");
+    assert_true(verbs->valid_until_ms(fixture->engine) == UINT64_MAX);
+    assert_false(engine_local_turn(fixture->engine));
+    assert_string_equal(verbs->name, "local");
+}
+
+static void an_append_is_durable_at_once_and_answered_next_turn(void **state)
+{
+    struct local_fixture *fixture = *state;
+    lead(fixture);
+    assert_int_equal(append(fixture, 1, 2, 1), KR_ERR_OK);
+    assert_int_equal(append(fixture, 3, 1, 1), KR_ERR_OK);
+    assert_int_equal(store_applied_index(fixture->base.store), 3);
+    assert_happened(&fixture->base, "");
+    assert_true(engine_local_turn(fixture->engine));
+    assert_happened(&fixture->base, "done ok\ndone ok\n");
+    assert_int_equal(fixture->results[0].code, KR_APPLY_OK);
+    assert_false(engine_local_turn(fixture->engine));
+}
+
+static void an_entry_can_be_read_back(void **state)
+{
+    struct local_fixture *fixture = *state;
+    const struct engine_verbs *verbs = fixture->engine->verbs;
+    struct arena arena;
+    struct bytes bytes;
+    struct entry entry;
+    struct fault fault;
+    lead(fixture);
+    arena_init(&arena);
+    assert_int_equal(append(fixture, 1, 2, 1), KR_ERR_OK);
+    assert_int_equal(verbs->read(fixture->engine, 2, &arena, &bytes, &fault), KR_ERR_OK);
+    assert_int_equal(codec_entry(bytes, &arena, &entry), KR_ERR_OK);
+    assert_int_equal(entry.index, 2);
+    assert_string_equal(entry.command.ops[0].as.bucket_put.record.name, "bucket2");
+    assert_int_equal(verbs->read(fixture->engine, 3, &arena, &bytes, &fault), KR_ERR_NOT_FOUND);
+    arena_fini(&arena);
+}
+
+static void another_epoch_is_refused(void **state)
+{
+    struct local_fixture *fixture = *state;
+    lead(fixture);
+    assert_int_equal(append(fixture, 1, 1, 2), KR_ERR_NO_LEADER);
+    assert_int_equal(store_applied_index(fixture->base.store), 0);
+    assert_false(engine_local_turn(fixture->engine));
+}
+
+static void what_follows_a_failure_fails_until_it_is_told(void **state)
+{
+    struct local_fixture *fixture = *state;
+    stop_engine(fixture);
+    store_close(&fixture->base.store);
+    fixture_open_store(&fixture->base, UINT64_MAX / 4);
+    start_engine(fixture);
+    lead(fixture);
+    assert_int_equal(append(fixture, 1, 1, 1), KR_ERR_OK);
+    assert_int_equal(append(fixture, 2, 1, 1), KR_ERR_OK);
+    assert_true(engine_local_turn(fixture->engine));
+    assert_happened(&fixture->base, "done disk full\ndone disk full\n");
+    assert_int_equal(store_applied_index(fixture->base.store), 0);
+}
+
+static void closing_tells_what_is_due_first(void **state)
+{
+    struct local_fixture *fixture = *state;
+    lead(fixture);
+    assert_int_equal(append(fixture, 1, 1, 1), KR_ERR_OK);
+    fixture->engine->verbs->close(fixture->engine, on_closed, fixture);
+    assert_int_equal(append(fixture, 2, 1, 1), KR_ERR_NO_LEADER);
+    assert_true(engine_local_turn(fixture->engine));
+    assert_happened(&fixture->base, "done ok\nrole 3 epoch 1\n");
+    assert_true(fixture->is_closed);
+}
+
+static void it_goes_on_where_the_store_stands(void **state)
+{
+    struct local_fixture *fixture = *state;
+    lead(fixture);
+    assert_int_equal(append(fixture, 1, 2, 1), KR_ERR_OK);
+    stop_engine(fixture);
+    store_close(&fixture->base.store);
+    fixture_open_store(&fixture->base, 0);
+    start_engine(fixture);
+    lead(fixture);
+    assert_int_equal(store_applied_index(fixture->base.store), 2);
+    assert_int_equal(append(fixture, 3, 1, 1), KR_ERR_OK);
+    assert_int_equal(store_applied_index(fixture->base.store), 3);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(it_leads_a_turn_after_its_campaign),
+        TEST(an_append_is_durable_at_once_and_answered_next_turn),
+        TEST(an_entry_can_be_read_back),
+        TEST(another_epoch_is_refused),
+        TEST(what_follows_a_failure_fails_until_it_is_told),
+        TEST(closing_tells_what_is_due_first),
+        TEST(it_goes_on_where_the_store_stands),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
