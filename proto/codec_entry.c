@@ -68,6 +68,7 @@ void codec_fill_idempotency(Keyreeve__V1__IdempotencyRecord *message,
     message->has_answer = record->answer.size > 0;
     message->answer = codec_lend_bytes(record->answer.data, record->answer.size);
     KR_CODEC_SET(message, expires_ms, record->expires_ms);
+    KR_CODEC_SET(message, index, record->index);
 }
 
 enum kr_err codec_read_idempotency(const Keyreeve__V1__IdempotencyRecord *message,
@@ -78,6 +79,7 @@ enum kr_err codec_read_idempotency(const Keyreeve__V1__IdempotencyRecord *messag
     *out = (struct idempotency){
         .answer = bytes_of(message->answer.data, message->answer.len),
         .expires_ms = message->expires_ms,
+        .index = message->index,
     };
     memcpy(out->scope, message->scope.data, KR_DIGEST_SIZE);
     memcpy(out->body, message->body.data, KR_DIGEST_SIZE);

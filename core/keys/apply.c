@@ -120,12 +120,13 @@ static void put_audit(struct apply *apply)
 
 static void put_idempotency(struct apply *apply)
 {
-    const struct idempotency *answer = apply->entry->command.idempotency;
-    if (answer == NULL)
+    if (apply->entry->command.idempotency == NULL)
         return;
-    apply->state->put_idempotency(apply->state->ctx, answer);
-    apply_put_due(apply, answer->expires_ms, KR_DUE_IDEMPOTENCY,
-                  bytes_of(answer->scope, KR_DIGEST_SIZE));
+    struct idempotency answer = *apply->entry->command.idempotency;
+    answer.index = apply->entry->index;
+    apply->state->put_idempotency(apply->state->ctx, &answer);
+    apply_put_due(apply, answer.expires_ms, KR_DUE_IDEMPOTENCY,
+                  bytes_of(answer.scope, KR_DIGEST_SIZE));
 }
 
 struct apply_result apply_entry(const struct apply_state *state, const struct entry *entry,

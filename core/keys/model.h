@@ -132,6 +132,7 @@ struct idempotency {
     uint8_t body[KR_DIGEST_SIZE];  // of method, path and body
     struct bytes answer;           // sealed
     int64_t expires_ms;
+    uint64_t index; // of the entry it came with; set by apply
 };
 
 struct receipt {
