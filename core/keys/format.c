@@ -61,6 +61,34 @@ static uint32_t checksum(const uint8_t *data, size_t size)
     return ~crc;
 }
 
+// A byte in each byte of a word.
+#define KR_ALL(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+// The top bit of every byte that is ≥ least; the bytes are ASCII, so that no sum carries over.
+static uint64_t at_least(uint64_t ascii, uint8_t least)
+{
+    return ascii + KR_ALL(0x80U - least);
+}
+
+static bool is_base62_word(const uint8_t *data)
+{
+    uint64_t word;
+    memcpy(&word, data, sizeof(word));
+    uint64_t ascii = word & ~KR_ALL(0x80U), lower = ascii | KR_ALL(0x20U);
+    uint64_t digits = at_least(ascii, '0') & ~at_least(ascii, '9' + 1);
+    uint64_t letters = at_least(lower, 'a') & ~at_least(lower, 'z' + 1);
+    return ((digits | letters) & ~word & KR_ALL(0x80U)) == KR_ALL(0x80U);
+}
+
+// Eight bytes at a time; the last word overlaps the one before. size ≥ 8.
+static bool is_base62_text(const uint8_t *data, size_t size)
+{
+    bool is_good = is_base62_word(data + size - sizeof(uint64_t));
+    for (size_t at = 0; at + sizeof(uint64_t) < size; at += sizeof(uint64_t))
+        is_good &= is_base62_word(data + at);
+    return is_good;
+}
+
 static bool is_digit(uint8_t c)
 {
     return (uint8_t)(c - '0') < 10;
@@ -73,7 +101,7 @@ static bool is_lower(uint8_t c)
 
 static bool is_base62(uint8_t c)
 {
-    return is_digit(c) || (uint8_t)((c | 0x20) - 'a') < 26;
+    return is_digit(c) || is_lower(c | 0x20);
 }
 
 static bool is_printable(uint8_t c)
@@ -103,46 +131,52 @@ static bool is_prefix(struct bytes text)
     return at == text.size;
 }
 
-// Eight lower-case hex digits.
-static bool read_checksum(const uint8_t *digits, uint32_t *value)
+static bool is_hex(const uint8_t *digits)
 {
-    uint32_t sum = 0;
-    bool is_hex = true;
-    for (size_t i = 0; i < KR_CHECKSUM_DIGITS; i++) {
-        uint8_t digit = (uint8_t)(digits[i] - '0'), letter = (uint8_t)(digits[i] - 'a');
-        is_hex &= (digit < 10) | (letter < 6);
-        sum = sum << 4 | (digit < 10 ? digit : letter + 10U);
-    }
-    *value = sum;
-    return is_hex;
+    for (size_t i = 0; i < KR_CHECKSUM_DIGITS; i++)
+        if (!is_digit(digits[i]) && (uint8_t)(digits[i] - 'a') >= 6)
+            return false;
+    return true;
 }
 
-// Splits a key of the form into its parts (slices of it); false when it has not the form.
-static bool split(struct bytes key, struct bytes *prefix, struct bytes *body, uint32_t *sum)
+// The eight lower-case digits of sum, most significant first, in the order of memory.
+static uint64_t hex_of(uint32_t sum)
+{
+    uint64_t nibbles = sum; // spread out, the most significant into the top byte
+    nibbles = (nibbles | nibbles << 16) & UINT64_C(0x0000ffff0000ffff);
+    nibbles = (nibbles | nibbles << 8) & UINT64_C(0x00ff00ff00ff00ff);
+    nibbles = (nibbles | nibbles << 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    uint64_t is_letter = ((nibbles + KR_ALL(6U)) >> 4) & KR_ALL(1U);
+    return htobe64(nibbles + KR_ALL('0') + is_letter * ('a' - '9' - 1));
+}
+
+// Splits a key into its parts (slices of it); false when it lacks the form. Whether the checksum's
+// eight bytes are digits is not looked at.
+static bool split(struct bytes key, struct bytes *prefix, struct bytes *body)
 {
     if (key.size < KR_FORM_MIN || key.size > KR_FORM_MAX)
         return false;
     size_t end = key.size - KR_CHECKSUM_DIGITS - 1; // of the body
-    if (key.data[end] != '_' || !read_checksum(key.data + end + 1, sum))
+    const uint8_t *separator = memrchr(key.data, '_', end);
+    if (key.data[end] != '_' || separator == NULL)
         return false;
-    size_t start = end; // of the body; the '_' of the prefix stops it, or the longest body
-    size_t least = end > KR_BODY_MAX ? end - KR_BODY_MAX : 0;
-    while (start > least && is_base62(key.data[start - 1]))
-        start--;
-    if (end - start < KR_BODY_MIN || start == 0 || key.data[start - 1] != '_')
-        return false;
-    *prefix = bytes_of(key.data, start - 1);
-    *body = bytes_of(key.data + start, end - start);
-    return is_prefix(*prefix);
+    *prefix = bytes_of(key.data, (size_t)(separator - key.data));
+    *body = bytes_of(separator + 1, end - prefix->size - 1);
+    return body->size >= KR_BODY_MIN && body->size <= KR_BODY_MAX &&
+           is_base62_text(body->data, body->size) && is_prefix(*prefix);
 }
 
+// The digits are compared as text: those of a right checksum need no look at their form.
 enum format_result format_check(struct bytes key)
 {
     struct bytes prefix, body;
-    uint32_t sum;
-    if (!split(key, &prefix, &body, &sum))
+    if (!split(key, &prefix, &body))
         return KR_FORMAT_OTHER;
-    return checksum(body.data, body.size) == sum ? KR_FORMAT_OK : KR_FORMAT_CHECKSUM;
+    const uint8_t *digits = key.data + key.size - KR_CHECKSUM_DIGITS;
+    uint64_t right = hex_of(checksum(body.data, body.size));
+    if (memcmp(digits, &right, sizeof(right)) == 0)
+        return KR_FORMAT_OK;
+    return is_hex(digits) ? KR_FORMAT_CHECKSUM : KR_FORMAT_OTHER;
 }
 
 bool format_is_prefix(const char *prefix)
@@ -171,8 +205,7 @@ void format_mint(const char *prefix, const char body[KR_KEY_BODY_SIZE],
 void format_mask(struct bytes key, char out[KR_KEY_MASKED_SIZE])
 {
     struct bytes prefix, body;
-    uint32_t sum;
-    if (split(key, &prefix, &body, &sum)) {
+    if (split(key, &prefix, &body) && is_hex(key.data + key.size - KR_CHECKSUM_DIGITS)) {
         snprintf(out, KR_KEY_MASKED_SIZE, "%.*s_...%.4s", (int)prefix.size,
                  (const char *)prefix.data, (const char *)key.data + key.size - KR_LAST_SHOWN);
         return;
