@@ -80,7 +80,7 @@ static enum kr_err append(struct local_fixture *fixture, uint64_t first, size_t 
 {
     struct store_row rows[8];
     struct buf bytes[8];
-    char name[16];
+    char name[32];
     for (size_t i = 0; i < count; i++) {
         snprintf(name, sizeof(name), "bucket%llu", (unsigned long long)(first + i));
         const struct entry entry = {first + i, epoch, 1700000000000000, *fixture_command(name, 4)};

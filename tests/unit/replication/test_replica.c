@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0
+// The replica over a scripted engine: what it asks of the engine and tells its submitters, as
+// transcripts.
+#include "scripted_engine.h"
+
+#include "core/base/clock.h"
+#include "proto/codec.h"
+
+struct replica_fixture {
+    struct fixture base;
+    struct scripted engine;
+    bool is_closed;
+};
+
+static void on_fatal(void *ctx, enum kr_err err, const struct fault *fault)
+{
+    struct replica_fixture *fixture = ctx;
+    (void)err;
+    buf_printf(&fixture->base.transcript, "fatal: %s\n", fault->text);
+}
+
+static void on_closed(void *ctx)
+{
+    struct replica_fixture *fixture = ctx;
+    buf_printf(&fixture->base.transcript, "closed\n");
+    fixture->is_closed = true;
+}
+
+static int setup(void **state)
+{
+    struct replica_fixture *fixture = calloc(1, sizeof(*fixture));
+    fixture_init(&fixture->base);
+    scripted_init(&fixture->engine, &fixture->base.transcript);
+    const struct replica_options options = {fixture->base.store, &fixture->engine.base, on_fatal,
+                                            fixture};
+    fixture->base.replica = replica_new(&options);
+    assert_happened(&fixture->base, "campaign\n");
+    *state = fixture;
+    return 0;
+}
+
+static void stop(struct replica_fixture *fixture)
+{
+    if (fixture->is_closed)
+        return;
+    replica_close(fixture->base.replica, on_closed, fixture);
+    while (fixture->engine.pending_count > 0)
+        scripted_answer(&fixture->engine, 0, KR_ERR_NO_LEADER, false);
+    replica_turn(fixture->base.replica);
+    assert_true(fixture->is_closed);
+}
+
+static int teardown(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    stop(fixture);
+    scripted_fini(&fixture->engine);
+    fixture_fini(&fixture->base);
+    free(fixture);
+    return 0;
+}
+
+// A submitter: writes its name and outcome.
+struct submitter {
+    struct replica_fixture *fixture;
+    char name[16];
+};
+
+static void on_outcome(void *ctx, const struct replica_outcome *outcome)
+{
+    struct submitter *submitter = ctx;
+    struct buf *transcript = &submitter->fixture->base.transcript;
+    if (outcome->err != KR_ERR_OK)
+        buf_printf(transcript, "%s: %s\n", submitter->name, err_text(outcome->err));
+    else
+        buf_printf(transcript, "%s: index %llu epoch %llu%s\n", submitter->name,
+                   (unsigned long long)outcome->index, (unsigned long long)outcome->epoch,
+                   outcome->result.code == KR_APPLY_OK ? "" : " refused by apply");
+    assert_true(outcome->err != KR_ERR_OK || outcome->committed_ms > 0);
+    free(submitter);
+}
+
+static enum kr_err submit_sized(struct replica_fixture *fixture, const char *name, size_t size)
+{
+    struct submitter *submitter = calloc(1, sizeof(*submitter));
+    submitter->fixture = fixture;
+    snprintf(submitter->name, sizeof(submitter->name), "%s", name);
+    enum kr_err err =
+        replica_submit(fixture->base.replica, fixture_command(name, size), on_outcome, submitter);
+    if (err != KR_ERR_OK)
+        free(submitter);
+    return err;
+}
+
+static void submit(struct replica_fixture *fixture, const char *name)
+{
+    assert_int_equal(submit_sized(fixture, name, 4), KR_ERR_OK);
+}
+
+static void lead(struct replica_fixture *fixture)
+{
+    scripted_role(&fixture->engine, KR_ENGINE_LEADER, 1);
+    replica_turn(fixture->base.replica);
+    assert_happened(&fixture->base, "");
+    assert_true(replica_is_leader(fixture->base.replica));
+}
+
+// Submits each name and ends the turn.
+static void submit_in_a_turn(struct replica_fixture *fixture, const char *name)
+{
+    submit(fixture, name);
+    replica_turn(fixture->base.replica);
+}
+
+static void without_leadership_nothing_is_taken(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    assert_int_equal(submit_sized(fixture, "aaa", 4), KR_ERR_NO_LEADER);
+    scripted_role(&fixture->engine, KR_ENGINE_STANDBY, 0);
+    assert_int_equal(submit_sized(fixture, "aaa", 4), KR_ERR_NO_LEADER);
+    assert_false(replica_turn(fixture->base.replica));
+    assert_false(replica_is_leader(fixture->base.replica));
+    assert_happened(&fixture->base, "");
+}
+
+static void a_turn_is_one_append_answered_when_it_is_committed(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    lead(fixture);
+    submit(fixture, "aaa");
+    submit(fixture, "bbb");
+    submit(fixture, "aaa");
+    assert_happened(&fixture->base, "");
+    replica_turn(fixture->base.replica);
+    assert_happened(&fixture->base, "append 1..3 epoch 1\n");
+    assert_int_equal(store_applied_index(fixture->base.store), 0);
+    scripted_answer(&fixture->engine, 0, KR_ERR_OK, true);
+    assert_happened(&fixture->base, "aaa: index 1 epoch 1\n"
+                                    "bbb: index 2 epoch 1\n"
+                                    "aaa: index 3 epoch 1 refused by apply\n");
+    assert_int_equal(store_applied_index(fixture->base.store), 3);
+}
+
+static void several_appends_are_in_flight_and_answered_in_order(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    lead(fixture);
+    submit_in_a_turn(fixture, "aaa");
+    submit_in_a_turn(fixture, "bbb");
+    submit_in_a_turn(fixture, "ccc");
+    assert_happened(&fixture->base, "append 1..1 epoch 1\n"
+                                    "append 2..2 epoch 1\n"
+                                    "append 3..3 epoch 1\n");
+    scripted_answer(&fixture->engine, 0, KR_ERR_OK, true);
+    submit_in_a_turn(fixture, "ddd");
+    scripted_answer(&fixture->engine, 0, KR_ERR_OK, true);
+    scripted_answer(&fixture->engine, 0, KR_ERR_OK, true);
+    scripted_answer(&fixture->engine, 0, KR_ERR_OK, true);
+    assert_happened(&fixture->base, "aaa: index 1 epoch 1\n"
+                                    "append 4..4 epoch 1\n"
+                                    "bbb: index 2 epoch 1\n"
+                                    "ccc: index 3 epoch 1\n"
+                                    "ddd: index 4 epoch 1\n");
+}
+
+static void appends_in_flight_are_bounded(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    char name[16];
+    lead(fixture);
+    for (int i = 0; i < KR_REPLICA_APPENDS + 1; i++) {
+        snprintf(name, sizeof(name), "b%02d", i);
+        submit_in_a_turn(fixture, name);
+    }
+    assert_int_equal(fixture->engine.pending_count, KR_REPLICA_APPENDS);
+    buf_clear(&fixture->base.transcript);
+    scripted_answer(&fixture->engine, 0, KR_ERR_OK, true);
+    replica_turn(fixture->base.replica);
+    assert_happened(&fixture->base, "b00: index 1 epoch 1\nappend 17..17 epoch 1\n");
+}
+
+static void a_failed_append_gives_its_indexes_back(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    lead(fixture);
+    submit_in_a_turn(fixture, "aaa");
+    submit_in_a_turn(fixture, "bbb");
+    submit_in_a_turn(fixture, "ccc");
+    buf_clear(&fixture->base.transcript);
+    scripted_answer(&fixture->engine, 0, KR_ERR_OK, true);
+    scripted_answer(&fixture->engine, 0, KR_ERR_DISK_FULL, false);
+    submit_in_a_turn(fixture, "ddd");
+    assert_happened(&fixture->base, "aaa: index 1 epoch 1\nbbb: disk full\n");
+    scripted_answer(&fixture->engine, 0, KR_ERR_DISK_FULL, false);
+    assert_happened(&fixture->base, "ccc: disk full\n");
+    assert_true(replica_is_leader(fixture->base.replica));
+    replica_turn(fixture->base.replica);
+    assert_happened(&fixture->base, "append 2..2 epoch 1\n");
+    scripted_answer(&fixture->engine, 0, KR_ERR_OK, true);
+    assert_happened(&fixture->base, "ddd: index 2 epoch 1\n");
+}
+
+static void an_append_refused_at_once_is_answered(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    lead(fixture);
+    fixture->engine.refuse_next = KR_ERR_BUSY;
+    submit_in_a_turn(fixture, "aaa");
+    assert_happened(&fixture->base, "append 1..1 epoch 1 refused\naaa: too busy\n");
+    submit_in_a_turn(fixture, "bbb");
+    assert_happened(&fixture->base, "append 1..1 epoch 1\n");
+}
+
+static void a_lost_leadership_fails_the_queue_and_waits_for_what_is_in_flight(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    lead(fixture);
+    submit_in_a_turn(fixture, "aaa");
+    submit_in_a_turn(fixture, "bbb");
+    submit(fixture, "ccc");
+    buf_clear(&fixture->base.transcript);
+    scripted_role(&fixture->engine, KR_ENGINE_STANDBY, 0);
+    assert_false(replica_is_leader(fixture->base.replica));
+    replica_turn(fixture->base.replica);
+    assert_happened(&fixture->base, "ccc: no leader\n");
+    scripted_answer(&fixture->engine, 0, KR_ERR_OK, true);
+    scripted_answer(&fixture->engine, 0, KR_ERR_NO_LEADER, false);
+    assert_happened(&fixture->base, "aaa: index 1 epoch 1\nbbb: no leader\n");
+}
+
+// Another leader's entry, as it would come to stand in the log.
+static void log_foreign(struct replica_fixture *fixture, uint64_t index, uint64_t epoch,
+                        const char *name)
+{
+    struct buf bytes;
+    const struct entry entry = {index, epoch, 1700000000000000, *fixture_command(name, 4)};
+    buf_init(&bytes, 1 << 16);
+    codec_add_entry(&bytes, &entry);
+    scripted_log(&fixture->engine, buf_bytes(&bytes));
+    buf_fini(&bytes);
+}
+
+static void a_new_leader_applies_the_log_before_it_appends(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    lead(fixture);
+    submit_in_a_turn(fixture, "aaa");
+    scripted_answer(&fixture->engine, 0, KR_ERR_OK, true);
+    scripted_role(&fixture->engine, KR_ENGINE_STANDBY, 0);
+    log_foreign(fixture, 2, 2, "foreign1");
+    log_foreign(fixture, 3, 2, "foreign2");
+    scripted_role(&fixture->engine, KR_ENGINE_LEADER, 3);
+    assert_false(replica_is_leader(fixture->base.replica));
+    buf_clear(&fixture->base.transcript);
+    submit_in_a_turn(fixture, "bbb");
+    assert_happened(&fixture->base, "read 2\nread 3\nappend 4..4 epoch 3\n");
+    assert_true(replica_is_leader(fixture->base.replica));
+    assert_int_equal(replica_epoch(fixture->base.replica), 3);
+    assert_int_equal(store_applied_index(fixture->base.store), 3);
+}
+
+static void an_unknown_fate_is_looked_up_in_the_log(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    lead(fixture);
+    submit_in_a_turn(fixture, "aaa");
+    buf_clear(&fixture->base.transcript);
+    scripted_answer(&fixture->engine, 0, KR_ERR_TIMEOUT, true);
+    submit_in_a_turn(fixture, "bbb");
+    assert_happened(&fixture->base, "aaa: deadline exceeded\nread 1\nappend 2..2 epoch 1\n");
+    assert_int_equal(store_applied_index(fixture->base.store), 1);
+}
+
+static void an_error_of_the_disk_is_fatal_once(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    lead(fixture);
+    submit_in_a_turn(fixture, "aaa");
+    submit_in_a_turn(fixture, "bbb");
+    submit(fixture, "ccc");
+    buf_clear(&fixture->base.transcript);
+    scripted_answer(&fixture->engine, 0, KR_ERR_IO, false);
+    scripted_answer(&fixture->engine, 0, KR_ERR_IO, false);
+    replica_turn(fixture->base.replica);
+    assert_happened(&fixture->base, "fatal: scripted: input/output error\n"
+                                    "aaa: deadline exceeded\n"
+                                    "bbb: deadline exceeded\n"
+                                    "ccc: no leader\n");
+    assert_int_equal(submit_sized(fixture, "ddd", 4), KR_ERR_NO_LEADER);
+    assert_false(replica_is_leader(fixture->base.replica));
+    scripted_role(&fixture->engine, KR_ENGINE_LEADER, 2);
+    assert_false(replica_is_leader(fixture->base.replica));
+}
+
+static void a_commit_out_of_order_is_fatal(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    lead(fixture);
+    submit_in_a_turn(fixture, "aaa");
+    submit_in_a_turn(fixture, "bbb");
+    buf_clear(&fixture->base.transcript);
+    scripted_answer(&fixture->engine, 1, KR_ERR_OK, false);
+    assert_happened(&fixture->base,
+                    "fatal: log engine scripted committed index 2 out of order, applied is 0\n");
+    scripted_answer(&fixture->engine, 0, KR_ERR_NO_LEADER, false);
+    assert_happened(&fixture->base, "aaa: no leader\nbbb: deadline exceeded\n");
+}
+
+static void a_log_that_does_not_fit_is_fatal(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    log_foreign(fixture, 7, 1, "foreign1");
+    scripted_role(&fixture->engine, KR_ENGINE_LEADER, 1);
+    replica_turn(fixture->base.replica);
+    assert_happened(&fixture->base, "read 1\nfatal: log entry 7 of epoch 1 does not follow entry "
+                                    "0 of epoch 0\n");
+    assert_int_equal(submit_sized(fixture, "aaa", 4), KR_ERR_NO_LEADER);
+}
+
+static void a_close_waits_for_what_is_in_flight(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    struct replica *replica = fixture->base.replica;
+    lead(fixture);
+    submit_in_a_turn(fixture, "aaa");
+    submit(fixture, "bbb");
+    buf_clear(&fixture->base.transcript);
+    replica_close(replica, on_closed, fixture);
+    assert_happened(&fixture->base, "");
+    assert_int_equal(submit_sized(fixture, "ccc", 4), KR_ERR_NO_LEADER);
+    replica_turn(replica);
+    assert_happened(&fixture->base, "bbb: no leader\n");
+    scripted_answer(&fixture->engine, 0, KR_ERR_OK, true);
+    assert_happened(&fixture->base, "aaa: index 1 epoch 1\n");
+    replica_turn(replica);
+    assert_happened(&fixture->base, "closed\n");
+}
+
+static void the_age_is_nought_while_a_leader_is_valid(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    const struct replica *replica = fixture->base.replica;
+    assert_true(replica_age_ms(replica, 5) == UINT64_MAX);
+    fixture->engine.valid_until_ms = 10000;
+    lead(fixture);
+    assert_int_equal(replica_age_ms(replica, 9999), 0);
+    assert_int_equal(replica_age_ms(replica, 10000), KR_REPLICA_WINDOW_MS);
+    assert_int_equal(replica_age_ms(replica, 10500), KR_REPLICA_WINDOW_MS + 500);
+    fixture->engine.valid_until_ms = 20000;
+    replica_turn(fixture->base.replica);
+    assert_int_equal(replica_age_ms(replica, 15000), 0);
+    scripted_role(&fixture->engine, KR_ENGINE_STANDBY, 0);
+    assert_int_equal(replica_age_ms(replica, 19000), 1000);
+}
+
+static void a_leader_that_nobody_replaces_ages_from_its_end_on(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    const struct replica *replica = fixture->base.replica;
+    lead(fixture);
+    assert_int_equal(replica_age_ms(replica, UINT64_MAX - 1), 0);
+    uint64_t before_ms = clock_boot_ms();
+    scripted_role(&fixture->engine, KR_ENGINE_STOPPED, 0);
+    uint64_t after_ms = clock_boot_ms();
+    assert_in_range(replica_age_ms(replica, after_ms + 700), 700, 700 + after_ms - before_ms);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(without_leadership_nothing_is_taken),
+        TEST(a_turn_is_one_append_answered_when_it_is_committed),
+        TEST(several_appends_are_in_flight_and_answered_in_order),
+        TEST(appends_in_flight_are_bounded),
+        TEST(a_failed_append_gives_its_indexes_back),
+        TEST(an_append_refused_at_once_is_answered),
+        TEST(a_lost_leadership_fails_the_queue_and_waits_for_what_is_in_flight),
+        TEST(a_new_leader_applies_the_log_before_it_appends),
+        TEST(an_unknown_fate_is_looked_up_in_the_log),
+        TEST(an_error_of_the_disk_is_fatal_once),
+        TEST(a_commit_out_of_order_is_fatal),
+        TEST(a_log_that_does_not_fit_is_fatal),
+        TEST(a_close_waits_for_what_is_in_flight),
+        TEST(the_age_is_nought_while_a_leader_is_valid),
+        TEST(a_leader_that_nobody_replaces_ages_from_its_end_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
