@@ -4,7 +4,9 @@
 // Deterministic: every node that applies the same entries from the same state makes the same
 // records. An entry whose precondition fails changes nothing at all (the store rolls it back) but
 // keeps its place in the log. A revoked key never becomes valid again: any put on a key that is
-// revoked, by itself or by its bucket or consumer, keeps it revoked.
+// revoked, by itself or by its bucket or consumer, keeps it revoked. An update keeps what was fixed
+// at creation (ids, names, owners, times of creation, a key's scopes and origin). An entry that
+// revokes has one receipt: the first target, and the keys of all.
 #pragma once
 
 #include "core/keys/command.h"
@@ -21,8 +23,8 @@ enum apply_code {
 struct apply_result {
     enum apply_code code;
     uint32_t op;     // which operation failed, counted from 0
-    uint64_t keys;   // keys revoked by the entry
-    uint64_t purged; // rows removed by PURGE
+    uint64_t keys;   // revoked by the entry; of a bulk revocation, all keys of its target
+    uint64_t purged; // rows removed by PURGE; a due row counts when it named nothing any more
 };
 
 enum apply_due {

@@ -88,6 +88,7 @@ static void an_unexpired_answer_makes_the_entry_a_duplicate(void **state)
     (void)state;
     assert_int_equal(commit_with_answer(START_MS + DAY_MS), KR_APPLY_OK);
     assert_int_equal(room.fake.answer_count, 1);
+    assert_int_equal(room.fake.answers[0].index, last_index());
     unsigned writes = room.fake.writes;
     add_key_revoke(1, 0, 0);
     assert_int_equal(commit_with_answer(START_MS + DAY_MS), KR_APPLY_DUPLICATE);
