@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/base/file.h"
+#include "core/base/mem.h"
 
 enum { KR_CONFIG_FILE_MAX = 65536, KR_CONFIG_TEXT_MAX = 4096 };
 

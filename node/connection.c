@@ -111,13 +111,20 @@ static void got_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *space)
 {
     (void)space;
     struct connection *connection = stream->data;
-    if (size == 0)
+    if (size == 0) {
+        http_conn_received(connection->http, 0); // gives unused space back
         return;
+    }
+    if (size == UV_ENOBUFS) { // more than the largest request is held: parse first
+        connection_mark_ready(connection);
+        return;
+    }
     if (size < 0 && size != UV_EOF) {
         connection_close(connection);
         return;
     }
     if (size == UV_EOF) {
+        http_conn_received(connection->http, 0);
         connection->has_ended = true;
         uv_read_stop(stream);
     } else {

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// keyreeved: reads the settings, then checks, prints, or runs the node.
+#include <stdio.h>
+
+#include "node/config.h"
+#include "node/start.h"
+
+static int fail(const struct fault *fault, int code)
+{
+    fprintf(stderr, "keyreeved: %s\n", fault->text);
+    return code;
+}
+
+static int run(const struct config *config)
+{
+    struct fault fault = {0};
+    return start_run(config, &fault) == KR_ERR_OK ? 0 : fail(&fault, 1);
+}
+
+static int check(const struct config *config)
+{
+    struct fault fault = {0};
+    if (start_check(config, &fault) != KR_ERR_OK)
+        return fail(&fault, 2);
+    puts("the settings are good");
+    return 0;
+}
+
+static int act(const struct config *config, enum config_action action)
+{
+    switch (action) {
+    case KR_CONFIG_RUN:
+        return run(config);
+    case KR_CONFIG_CHECK:
+        return check(config);
+    case KR_CONFIG_PRINT:
+        config_print(config, stdout);
+        return 0;
+    case KR_CONFIG_HELP:
+        config_print_help(stdout);
+        return 0;
+    case KR_CONFIG_MAN:
+        config_print_manual(stdout);
+        return 0;
+    case KR_CONFIG_VERSION:
+        puts("keyreeved " KR_VERSION);
+        return 0;
+    }
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    struct config *config = NULL;
+    struct fault fault = {0};
+    enum config_action action;
+    if (config_load(argc, argv, &config, &action, &fault) != KR_ERR_OK)
+        return fail(&fault, 2);
+    int code = act(config, action);
+    config_free(&config);
+    return code;
+}

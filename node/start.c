@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+// The order of a start and of a stop.
+//
+// Start: directory → lock → store → vault → engine and replica → bootstrap → listeners → loops →
+// loading → ready. Everything that can be refused is refused before the first listener opens, with
+// one line. Stop: the reverse; the control loop has ended the serving loops and closed the replica.
+#include "node/start.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/base/rand.h"
+#include "node/bootstrap.h"
+#include "node/listen.h"
+#include "node/notify.h"
+#include "node/serve.h"
+#include "replication/engine_local.h"
+
+enum { KR_PATH_SIZE = 4096, KR_POOL_THREADS_MIN = 4 };
+
+// --- what cannot be survived
+// ---------------------------------------------------------------------------
+
+// At once, without unwinding: what is durable is durable, and nothing else may be acknowledged.
+static void die(const struct fault *fault)
+{
+    LOG_ERROR("stopped: cannot go on", LOG_TEXT("why", fault->text));
+    notify_status(fault->text);
+    _exit(1);
+}
+
+static void on_fatal(void *ctx, enum kr_err err, const struct fault *fault)
+{
+    (void)ctx;
+    (void)err;
+    die(fault);
+}
+
+// On a loading thread. The log below its tail is checked behind readiness: no answer depends on it.
+static void on_loaded(void *ctx, enum kr_err err, const struct fault *fault)
+{
+    struct node *node = ctx;
+    struct fault damage = {0};
+    if (err == KR_ERR_BUSY) // closed before it was done
+        return;
+    if (err != KR_ERR_OK)
+        die(fault);
+    atomic_store(&node->is_ready, true);
+    LOG_INFO("ready", LOG_NUMBER("afterMs", clock_boot_ms() - node->started_boot_ms));
+    notify_ready("serving");
+    if (store_verify_log(node->store, &damage) == KR_ERR_CORRUPT)
+        die(&damage);
+}
+
+// --- process-wide
+// ----------------------------------------------------------------------------------------
+
+static void configure_log(const struct config *config)
+{
+    enum log_level level = KR_LOG_INFO;
+    enum log_format format = KR_LOG_AUTO;
+    bool is_known = log_parse_level(config->log_level, &level);
+    if (strcmp(config->log_format, "text") == 0)
+        format = KR_LOG_TEXT;
+    else if (strcmp(config->log_format, "json") == 0)
+        format = KR_LOG_JSON;
+    if (is_known)
+        log_configure(level, format);
+}
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static size_t core_count(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores > 0 ? (size_t)cores : 1;
+}
+
+static void size_thread_pool(void)
+{
+    char text[16];
+    size_t threads = core_count();
+    if (threads < KR_POOL_THREADS_MIN)
+        threads = KR_POOL_THREADS_MIN;
+    snprintf(text, sizeof(text), "%zu", threads);
+    setenv("UV_THREADPOOL_SIZE", text, 0);
+}
+
+static enum kr_err write_small(const struct node *node, const char *name, const char *text,
+                               struct fault *fault)
+{
+    char path[KR_PATH_SIZE];
+    snprintf(path, sizeof(path), "%s/%s", node->config->data, name);
+    return file_replace(path, bytes_text(text), 0644, fault);
+}
+
+static void remove_small(const struct node *node, const char *name)
+{
+    char path[KR_PATH_SIZE];
+    snprintf(path, sizeof(path), "%s/%s", node->config->data, name);
+    unlink(path);
+}
+
+// --- the parts
+// -------------------------------------------------------------------------------------------
+
+static enum kr_err open_store(struct node *node, struct fault *fault)
+{
+    const struct config *config = node->config;
+    char path[KR_PATH_SIZE];
+    snprintf(path, sizeof(path), "%s/db", config->data);
+    struct store_options options = {
+        .directory = path,
+        .block_cache_bytes = (size_t)config->block_cache_bytes,
+        .disk_reserve_bytes = (uint64_t)config->disk_reserve_bytes,
+        .log_retention_bytes = (uint64_t)config->log_retention_bytes,
+        .log_retention_ms = config->log_retention_hours * 3600000,
+        .load_threads = (unsigned)config->load_threads,
+    };
+    return store_open(&options, &node->store, fault);
+}
+
+static void open_replica(struct node *node)
+{
+    node->engine = engine_local_new(node->store, NULL);
+    struct replica_options options = {
+        .store = node->store, .engine = node->engine, .fatal = on_fatal, .ctx = node};
+    node->replica = replica_new(&options);
+}
+
+static enum kr_err open_serves(struct node *node, struct fault *fault)
+{
+    size_t wanted = (size_t)node->config->serve_threads;
+    node->serve_count = wanted > 0 ? wanted : core_count();
+    if (node->serve_count > KR_NODE_LOOPS_MAX)
+        node->serve_count = KR_NODE_LOOPS_MAX;
+    for (size_t i = 0; i < node->serve_count; i++)
+        node->metrics[i] = metrics_new();
+    for (size_t i = 0; i < node->serve_count; i++) {
+        enum kr_err err = serve_new(node, i, &node->serves[i], fault);
+        if (err != KR_ERR_OK)
+            return err;
+    }
+    return KR_ERR_OK;
+}
+
+static enum kr_err announce(const struct node *node, struct fault *fault)
+{
+    char host[64], address[128], pid[32];
+    unsigned port;
+    if (!config_split_address(node->config->http, host, sizeof(host), &port))
+        return fault_set(fault, KR_ERR_INVALID, "http: malformed");
+    const char *format = strchr(host, ':') != NULL ? "[%s]:%u\n" : "%s:%u\n";
+    if (format[0] == '[')
+        snprintf(address, sizeof(address), "[%s]:%u\n", host, listen_tcp_port());
+    else
+        snprintf(address, sizeof(address), "%s:%u\n", host, listen_tcp_port());
+    snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
+    enum kr_err err = write_small(node, "http-address", address, fault);
+    if (err == KR_ERR_OK)
+        err = write_small(node, "keyreeved.pid", pid, fault);
+    address[strcspn(address, "\n")] = '\0';
+    LOG_INFO("serving", LOG_TEXT("http", address), LOG_TEXT("unix", node->config->http_unix),
+             LOG_TEXT("node", node->config->node_id), LOG_TEXT("cluster", node->cluster_id),
+             LOG_NUMBER("loops", node->serve_count));
+    return err;
+}
+
+static void take_apart(struct node *node)
+{
+    for (size_t i = 0; i < node->serve_count; i++) {
+        if (node->serves[i] != NULL)
+            serve_join(&node->serves[i]);
+    }
+    if (node->control != NULL)
+        control_free(&node->control);
+    if (node->store != NULL)
+        store_close(&node->store);
+    for (size_t i = 0; i < node->serve_count; i++)
+        metrics_free(&node->metrics[i]);
+    if (node->vault != NULL)
+        vault_free(&node->vault);
+    listen_unix_end(node->config);
+    remove_small(node, "keyreeved.pid");
+    remove_small(node, "http-address");
+}
+
+static void closed(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+// Where no control loop has run, the replica and its engine are closed by hand.
+static void close_replica(struct node *node)
+{
+    bool is_closed = false;
+    replica_close(node->replica, closed, &is_closed);
+    while (!is_closed) {
+        engine_local_turn(node->engine);
+        if (!is_closed)
+            replica_turn(node->replica);
+    }
+}
+
+static void close_engine(struct node *node)
+{
+    bool is_closed = false;
+    node->engine->verbs->close(node->engine, closed, &is_closed);
+    while (!is_closed)
+        engine_local_turn(node->engine);
+}
+
+static enum kr_err build(struct node *node, struct arena *arena, struct fault *fault)
+{
+    enum kr_err err = open_store(node, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    err = bootstrap_vault(node, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    open_replica(node);
+    err = bootstrap_cluster(node, arena, fault);
+    if (err == KR_ERR_OK)
+        err = open_serves(node, fault);
+    if (err == KR_ERR_OK)
+        err = announce(node, fault);
+    return err;
+}
+
+static void run(struct node *node)
+{
+    node->control = control_new(node);
+    for (size_t i = 0; i < node->serve_count; i++)
+        serve_start(node->serves[i]);
+    store_load(node->store, on_loaded, node);
+    control_run(node->control);
+    notify_stopping();
+}
+
+enum kr_err start_check(const struct config *config, struct fault *fault)
+{
+    char path[KR_PATH_SIZE];
+    const char *given = config->master_key_file;
+    enum kr_err err = listen_check(config, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    snprintf(path, sizeof(path), "%s/master-key", config->data);
+    const char *secret = given[0] != '\0' ? given : path;
+    if (given[0] == '\0' && access(secret, F_OK) != 0)
+        return KR_ERR_OK; // the bootstrap makes it
+    struct buf content;
+    buf_init(&content, 256);
+    err = file_read_secret(secret, &content, fault);
+    buf_fini(&content);
+    return err;
+}
+
+enum kr_err start_run(const struct config *config, struct fault *fault)
+{
+    struct node *node = mem_zalloc(sizeof(*node));
+    struct arena arena;
+    char path[KR_PATH_SIZE];
+    int lock = -1;
+    arena_init(&arena);
+    node->config = config;
+    node->started_boot_ms = clock_boot_ms();
+    configure_log(config);
+    signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
+    size_thread_pool();
+    rand_init();
+    enum kr_err err = start_check(config, fault);
+    if (err == KR_ERR_OK)
+        err = file_make_directory(config->data, 0700, fault);
+    snprintf(path, sizeof(path), "%s/lock", config->data);
+    if (err == KR_ERR_OK)
+        err = file_lock(path, &lock, fault);
+    if (err != KR_ERR_OK)
+        goto done;
+    err = build(node, &arena, fault);
+    if (err == KR_ERR_OK)
+        run(node);
+    else if (node->replica != NULL)
+        close_replica(node);
+    if (node->engine != NULL)
+        close_engine(node);
+    take_apart(node);
+    file_unlock(&lock);
+    if (err == KR_ERR_OK)
+        LOG_INFO("stopped", LOG_NUMBER("afterMs", clock_boot_ms() - node->started_boot_ms));
+done:
+    arena_fini(&arena);
+    mem_free(node);
+    return err;
+}
