@@ -110,11 +110,11 @@ static void read_field(const char *line, const char *end, struct http_head *head
                       coding_name[] = "Transfer-Encoding: ";
     const char *value = line + sizeof(size_name) - 1;
     size_t size = (size_t)(end - line);
-    if (size > sizeof(size_name) && strncasecmp(line, size_name, sizeof(size_name) - 1) == 0)
+    if (size >= sizeof(size_name) && strncasecmp(line, size_name, sizeof(size_name) - 1) == 0)
         head->has_size = read_number(&value, end, &head->body_size);
-    else if (size > sizeof(code_name) && strncasecmp(line, code_name, sizeof(code_name) - 1) == 0)
+    else if (size >= sizeof(code_name) && strncasecmp(line, code_name, sizeof(code_name) - 1) == 0)
         copy_code(line + sizeof(code_name) - 1, end, answer->code);
-    else if (size > sizeof(coding_name) &&
+    else if (size >= sizeof(coding_name) &&
              strncasecmp(line, coding_name, sizeof(coding_name) - 1) == 0)
         head->is_chunked = true;
 }
