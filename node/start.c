@@ -91,7 +91,7 @@ static size_t core_count(void)
 
 static void size_thread_pool(void)
 {
-    char text[16];
+    char text[24];
     size_t threads = core_count();
     if (threads < KR_POOL_THREADS_MIN)
         threads = KR_POOL_THREADS_MIN;
