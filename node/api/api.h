@@ -28,9 +28,12 @@ enum kr_err api_bucket(struct call *call, struct bucket *bucket); // and the tok
 enum kr_err api_consumer(struct call *call, struct bucket *bucket, struct consumer *consumer);
 enum kr_err api_key(struct call *call, struct bucket *bucket, struct consumer *consumer,
                     struct key *key);
-// tag.NAME=VALUE preconditions of the query on these tags: mismatch is 404.
+// A live bucket by name or id, of no matter whose; false for the system bucket. No answer.
+bool api_find_bucket(struct call *call, const char *name, struct bucket *bucket);
+// tag.NAME=VALUE preconditions of the query on these tags: mismatch is 404. api_consumer does it.
 enum kr_err api_check_tags(struct call *call, const struct tags *tags);
 bool api_tags_match(const struct call *call, const struct tags *tags);
+bool api_tags_asked(const struct call *call); // is there any tag.NAME?
 
 // --- query
 // -----------------------------------------------------------------------------------------
@@ -46,6 +49,10 @@ struct api_page {
 // limit 1..max (larger is clamped), offset ≥ 0, cursor.
 enum kr_err api_page(struct call *call, uint64_t default_limit, uint64_t max,
                      struct api_page *page);
+// The members limit, offset, total of a list, and `cursor` when next (the last name or id shown,
+// with more behind it) is not NULL.
+void api_write_page(struct json_writer *writer, const struct api_page *page, uint64_t total,
+                    const char *next);
 
 enum api_key_format { KR_KEY_NONE, KR_KEY_MASKED, KR_KEY_VISIBLE };
 // visible: needs KR_RIGHT_REVEAL, and the bucket must be retrievable (409); marks the call as
@@ -72,7 +79,8 @@ struct api_member {
         KR_MEMBER_TAGS,     // struct tags *: ≤ max pairs
         KR_MEMBER_METADATA, // const char **: object, ≤ max bytes compact
         KR_MEMBER_TEXTS,    // struct texts *: ≤ max items
-        KR_MEMBER_JSON      // const struct json **: any, the handler looks at it
+        KR_MEMBER_JSON,     // const struct json **: any, the handler looks at it
+        KR_MEMBER_FIXED     // no out: given at all, it is 400 "cannot be changed"
     } kind;
     void *out;
     int64_t max;
@@ -83,7 +91,9 @@ struct api_member {
 // Parses call->body as one JSON object (absent body: {}) and takes its members; unknown ones, wrong
 // types and sizes are 400 with a detail that names the field.
 enum kr_err api_body(struct call *call, const struct api_member *members, size_t count);
-// The same over an object inside; where names it in details ("apiKeys[2]").
+// The body as any JSON into call->json (arrays of $bulk); 400 when it is none.
+enum kr_err api_parse(struct call *call);
+// The members of an object inside; where names it in details ("apiKeys[2]").
 enum kr_err api_members(struct call *call, const struct json *object, const char *where,
                         const struct api_member *members, size_t count);
 
@@ -101,9 +111,13 @@ struct api_new_key {
     struct key record;             // filled but for digest, masked, id when NULL
     const char *given;             // caller-supplied value, or NULL
     const struct json *given_hash; // keyHash object, or NULL
+    bool is_expiry_given;          // an explicit expiresOn, null too: no default expiry
     const char *where;             // "apiKeys[2].", "" at the top, for details
     const char *value;             // out
 };
+// consumer_id and is_enabled are the caller's to fill; id, bucket_id, created_by, times, metadata
+// are filled when unset. 409 when the value is in use in the view; equal values inside one command
+// are the caller's to find (apply would refuse the whole).
 enum kr_err api_put_new_key(struct call *call, const struct bucket *bucket,
                             struct api_new_key *new_key);
 
@@ -115,4 +129,7 @@ void api_write_consumer_open(struct json_writer *writer, const struct consumer *
 void api_write_key(struct call *call, struct json_writer *writer, const struct key *key,
                    const struct bucket *bucket, const struct consumer *consumer,
                    enum api_key_format format, const char *value);
+// The value of a key that the vault holds, in the call's arena; NULL when it holds none. CORRUPT
+// has not been answered yet.
+must_use enum kr_err api_open_value(struct call *call, const struct key *key, const char **value);
 void api_write_manager(struct json_writer *writer, const struct manager *manager);

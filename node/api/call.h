@@ -38,7 +38,8 @@ struct call_answer {
     struct buf body;          // growing; zeroed when freed
     struct call_field fields[KR_CALL_FIELDS_MAX];
     size_t field_count;
-    bool wants_receipt; // after the commit the body becomes the revocation receipt of its index
+    bool wants_receipt;  // after the commit the body becomes the revocation receipt of its index
+    enum kr_err failure; // of a model that could not be written; api_json_end answers it
 };
 
 struct route;

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+// Answers, problems, ETags, and what a handler puts into its command.
+#include "node/api/api.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "core/base/log.h"
+#include "core/base/rand.h"
+#include "core/http/reply.h"
+#include "node/dispatch.h"
+
+enum { KR_DETAIL_MAX = 512, KR_INSTANCE_MAX = 1024, KR_ID_CHARACTERS = 24 };
+
+// --- answers -------------------------------------------------------------------------------------
+
+void api_answer_status(struct call *call, unsigned status)
+{
+    call->answer.status = status;
+    call->answer.content_type = NULL;
+    buf_clear(&call->answer.body);
+}
+
+void api_field(struct call *call, const char *name, const char *value)
+{
+    struct call_answer *answer = &call->answer;
+    for (size_t i = 0; i < answer->field_count; i++) {
+        if (strcmp(answer->fields[i].name, name) == 0) {
+            answer->fields[i].value = value;
+            return;
+        }
+    }
+    if (answer->field_count < KR_CALL_FIELDS_MAX)
+        answer->fields[answer->field_count++] = (struct call_field){name, value};
+}
+
+static void write_problem(struct call *call, const char *detail)
+{
+    unsigned status = call->answer.status;
+    char type[64];
+    snprintf(type, sizeof(type), "https://httpproblems.com/http-status/%u", status);
+    struct json_writer writer;
+    json_begin(&writer, &call->answer.body);
+    json_open(&writer, NULL, '{');
+    json_write_string(&writer, "type", type);
+    json_write_string(&writer, "title", http_status_text(status));
+    json_write_integer(&writer, "status", status);
+    json_write_string(&writer, "detail", detail);
+    json_write_string(&writer, "instance", call->path);
+    json_open(&writer, "trace", '{');
+    json_write_stamp(&writer, "timestamp", call->now_ms);
+    json_write_string(&writer, "requestId", call->request_id);
+    json_close(&writer, '}');
+    json_close(&writer, '}');
+}
+
+enum kr_err api_problem(struct call *call, enum kr_err err, const char *format, ...)
+{
+    char detail[KR_DETAIL_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(detail, sizeof(detail), format, arguments);
+    va_end(arguments);
+    call->answer.field_count = 0;
+    call->answer.wants_receipt = false;
+    api_answer_status(call, err_http_status(err));
+    call->answer.content_type = "application/problem+json";
+    write_problem(call, detail);
+    if (call->answer.status == 503 || call->answer.status == 429)
+        api_field(call, "Retry-After", "1");
+    return err;
+}
+
+void api_json_begin(struct call *call, struct json_writer *writer)
+{
+    api_answer_status(call, 200);
+    call->answer.content_type = "application/json";
+    call->answer.failure = KR_ERR_OK;
+    json_begin(writer, &call->answer.body);
+}
+
+enum kr_err api_json_end(struct call *call, struct json_writer *writer)
+{
+    (void)writer;
+    if (call->answer.failure != KR_ERR_OK)
+        return api_problem(call, call->answer.failure, "a stored value cannot be shown");
+    if (buf_result(&call->answer.body) != KR_ERR_OK)
+        return api_problem(call, KR_ERR_INVALID, "the answer is too large; ask for fewer items");
+    return KR_ERR_OK;
+}
+
+enum kr_err api_check_view(struct call *call)
+{
+    struct fault fault = {0};
+    enum kr_err err = store_view_error(call->view, &fault);
+    if (err == KR_ERR_OK)
+        return KR_ERR_OK;
+    LOG_ERROR("stored rows cannot be read", LOG_TEXT("reason", fault.text),
+              LOG_TEXT("requestId", call->request_id));
+    return api_problem(call, err, "the node cannot read its stored state: %s", err_text(err));
+}
+
+// --- concurrency ---------------------------------------------------------------------------------
+
+static const char *etag(struct call *call, const char *id, uint64_t version)
+{
+    return arena_printf(&call->arena, "\"%s.%llu\"", id, (unsigned long long)version);
+}
+
+void api_etag(struct call *call, const char *id, uint64_t version)
+{
+    api_field(call, "ETag", etag(call, id, version));
+}
+
+// RFC 9110 §13.1.1: any of a list, by strong comparison, so a weak one never fits.
+static bool etag_matches(const char *list, const char *tag)
+{
+    size_t size = strlen(tag);
+    while (*list != '\0') {
+        list += strspn(list, " \t,");
+        size_t item = strcspn(list, " \t,");
+        if ((item == 1 && *list == '*') || (item == size && memcmp(list, tag, size) == 0))
+            return true;
+        list += item;
+    }
+    return false;
+}
+
+enum kr_err api_check_match(struct call *call, const char *id, uint64_t version)
+{
+    if (call->if_match == NULL || etag_matches(call->if_match, etag(call, id, version)))
+        return KR_ERR_OK;
+    return api_problem(call, KR_ERR_PRECONDITION,
+                       "If-Match does not name the current state; read the resource again");
+}
+
+// --- the change ----------------------------------------------------------------------------------
+
+struct command_op *api_op(struct call *call, enum command_kind kind)
+{
+    call->has_command = true;
+    return command_add(&call->command, kind, &call->arena);
+}
+
+// The label that the token bore when it acted; a label may change, a trail may not.
+static const char *actor_label(struct call *call)
+{
+    struct key token;
+    if (!store_get_key_by_id(call->view, call->actor.token_id, &call->arena, &token))
+        return NULL;
+    return token.description;
+}
+
+void api_audit(struct call *call, const char *action, const char *target, const char *target_name,
+               const char *detail)
+{
+    struct audit *audit = arena_zalloc(&call->arena, sizeof(*audit));
+    bool has_actor = call->actor.token_id[0] != '\0';
+    *audit = (struct audit){.action = action,
+                            .actor_id = has_actor ? call->actor.token_id : "system",
+                            .actor_label = has_actor ? actor_label(call) : NULL,
+                            .target = target,
+                            .target_name = target_name,
+                            .detail = detail,
+                            .client_address = call->client_address,
+                            .request_id = call->request_id,
+                            .is_success = call->answer.status < 400};
+    call->command.audit = audit;
+    call->has_command = true;
+}
+
+char *api_new_id(struct call *call, const char *type)
+{
+    char random[KR_ID_CHARACTERS + 1] = "";
+    rand_base62(random, KR_ID_CHARACTERS);
+    return arena_printf(&call->arena, "%s_%s", type, random);
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// The resources that a path names: found by name or id, or answered 404.
+//
+// An id is tried before a name, so that nobody takes over an id by naming something like it.
+#include "node/api/api.h"
+#include "node/node.h"
+
+static enum kr_err not_found(struct call *call, const char *what, const char *name)
+{
+    enum kr_err err = api_check_view(call);
+    if (err != KR_ERR_OK)
+        return err;
+    return api_problem(call, KR_ERR_NOT_FOUND, "there is no %s %.200s", what, name);
+}
+
+enum kr_err api_account(struct call *call)
+{
+    const struct node *node = call->node;
+    if ((node->account_name != NULL && strcmp(call->account, node->account_name) == 0) ||
+        (node->account_id != NULL && strcmp(call->account, node->account_id) == 0))
+        return KR_ERR_OK;
+    return not_found(call, "account", call->account);
+}
+
+static bool get_bucket(struct call *call, const char *name, struct bucket *bucket)
+{
+    if (format_is_id(name, "bckt") && store_get_bucket(call->view, name, &call->arena, bucket) &&
+        !bucket->is_deleted)
+        return true;
+    return store_get_bucket_named(call->view, name, &call->arena, bucket) && !bucket->is_deleted;
+}
+
+bool api_find_bucket(struct call *call, const char *name, struct bucket *bucket)
+{
+    return get_bucket(call, name, bucket) && !bucket->is_system;
+}
+
+enum kr_err api_bucket(struct call *call, struct bucket *bucket)
+{
+    enum kr_err err = api_account(call);
+    if (err != KR_ERR_OK)
+        return err;
+    if (!api_find_bucket(call, call->bucket_name, bucket))
+        return not_found(call, "bucket", call->bucket_name);
+    if (access_allows_bucket(&call->actor, bucket))
+        return KR_ERR_OK;
+    err = api_problem(call, KR_ERR_FORBIDDEN, "the token is limited to other buckets");
+    api_audit(call, "access.denied", bucket->id, bucket->name, NULL);
+    return err;
+}
+
+static bool get_consumer(struct call *call, const struct bucket *bucket, const char *name,
+                         struct consumer *consumer)
+{
+    if (format_is_id(name, "csmr") &&
+        store_get_consumer(call->view, name, &call->arena, consumer) && !consumer->is_deleted &&
+        strcmp(consumer->bucket_id, bucket->id) == 0)
+        return true;
+    return store_get_consumer_named(call->view, bucket->id, name, &call->arena, consumer) &&
+           !consumer->is_deleted;
+}
+
+enum kr_err api_consumer(struct call *call, struct bucket *bucket, struct consumer *consumer)
+{
+    enum kr_err err = api_bucket(call, bucket);
+    if (err != KR_ERR_OK)
+        return err;
+    if (!get_consumer(call, bucket, call->consumer_name, consumer))
+        return not_found(call, "consumer", call->consumer_name);
+    return api_check_tags(call, &consumer->tags);
+}
+
+enum kr_err api_key(struct call *call, struct bucket *bucket, struct consumer *consumer,
+                    struct key *key)
+{
+    enum kr_err err = api_consumer(call, bucket, consumer);
+    if (err != KR_ERR_OK)
+        return err;
+    if (!format_is_id(call->item, "key") ||
+        !store_get_key_by_id(call->view, call->item, &call->arena, key) ||
+        strcmp(key->consumer_id, consumer->id) != 0)
+        return not_found(call, "key", call->item);
+    return KR_ERR_OK;
+}
+
+enum kr_err api_check_tags(struct call *call, const struct tags *tags)
+{
+    if (api_tags_match(call, tags))
+        return KR_ERR_OK;
+    return not_found(call, "consumer with these tags named", call->consumer_name);
+}
