@@ -8,6 +8,11 @@
 
 #include "node/api/call.h"
 
+// Limits of what bodies bring, in characters; pairs of tags.
+#define KR_DESCRIPTION_MAX 1024
+#define KR_LABEL_MAX 128
+#define KR_TAGS_MAX 5
+
 // --- answers -------------------------------------------------------------------------------------
 // Replaces the answer by application/problem+json (RFC 9457) with this detail; returns err.
 enum kr_err api_problem(struct call *call, enum kr_err err, const char *format, ...)
@@ -115,6 +120,15 @@ struct api_new_key {
     const char *where;             // "apiKeys[2].", "" at the top, for details
     const char *value;             // out
 };
+// The settings of a new key from an object that bears only them: description, expiresOn, key,
+// keyHash, enabled, notBefore, scopes, ipAllow, tags, metadata. object NULL: the call's body itself
+// (absent: all defaults). where names the object in details ("apiKeys[2]"); it becomes
+// new_key->where.
+enum kr_err api_new_key_members(struct call *call, const struct bucket *bucket,
+                                const struct json *object, const char *where,
+                                struct api_new_key *new_key);
+// Replaces CIDR blocks by their canonical texts; 400 names the item. where: as new_key->where.
+enum kr_err api_canonical_cidrs(struct call *call, const char *where, struct texts *blocks);
 // consumer_id and is_enabled are the caller's to fill; id, bucket_id, created_by, times, metadata
 // are filled when unset. 409 when the value is in use in the view; equal values inside one command
 // are the caller's to find (apply would refuse the whole).
