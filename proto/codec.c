@@ -24,6 +24,15 @@ static uint64_t field_bit(const ProtobufCMessageDescriptor *type,
     return (uint64_t)1 << position;
 }
 
+// protobuf-c does not look at the wire type of a bool. No message of ours has numbers of fixed size
+// or packed ones.
+static uint32_t wire_type_of(const ProtobufCFieldDescriptor *field)
+{
+    bool is_number = field->type != PROTOBUF_C_TYPE_STRING &&
+                     field->type != PROTOBUF_C_TYPE_BYTES && field->type != PROTOBUF_C_TYPE_MESSAGE;
+    return is_number ? KR_WIRE_VARINT : KR_WIRE_BYTES;
+}
+
 // Nesting ends where the descriptors do: no message of ours contains itself.
 static bool looks_like(const ProtobufCMessageDescriptor *type, struct bytes in)
 {
@@ -39,10 +48,9 @@ static bool looks_like(const ProtobufCMessageDescriptor *type, struct bytes in)
         if ((seen & bit) != 0 && field->label != PROTOBUF_C_LABEL_REPEATED)
             return false;
         seen |= bit;
-        // protobuf-c itself refuses a known field of the wrong wire type.
-        if (found.type != KR_WIRE_BYTES || found.bytes.size == 0)
-            continue;
-        if (field->type == PROTOBUF_C_TYPE_STRING &&
+        if (found.type != wire_type_of(field))
+            return false;
+        if (field->type == PROTOBUF_C_TYPE_STRING && found.bytes.size > 0 &&
             memchr(found.bytes.data, '\0', found.bytes.size) != NULL)
             return false;
         if (field->type == PROTOBUF_C_TYPE_MESSAGE && !looks_like(field->descriptor, found.bytes))

@@ -36,7 +36,7 @@ static inline ProtobufCBinaryData codec_lend_bytes(const uint8_t *data, size_t s
 
 // A message in the arena, its texts too; NULL when the bytes are no such message. Refuses what
 // protobuf-c lets pass and our encoders never write: a NUL in a text (which would cut it), a single
-// field or an operation that occurs twice, a number that overflows.
+// field or an operation that occurs twice, a field of the wrong wire type, a number that overflows.
 ProtobufCMessage *codec_unpack(const ProtobufCMessageDescriptor *type, struct bytes in,
                                struct arena *arena);
 void codec_pack(struct buf *out, const ProtobufCMessage *message);

@@ -105,7 +105,7 @@ enum kr_err codec_key(struct bytes in, struct arena *arena, struct key *out)
     return codec_read_key((Keyreeve__V1__KeyRecord *)message, arena, out);
 }
 
-// Fields of KeyRecord in record.proto.
+// Fields of KeyRecord in record.proto: first the texts, then the numbers, then what may repeat.
 enum {
     KR_FIELD_DIGEST = 1,
     KR_FIELD_ID,
@@ -122,47 +122,63 @@ enum {
     KR_FIELD_HOT_END
 };
 
-// Which of the fields are numbers; the others are texts or bytes.
 enum {
-    KR_FIELDS_NUMBERS = 1u << KR_FIELD_EXPIRES | 1u << KR_FIELD_NOT_BEFORE |
-                        1u << KR_FIELD_REVISION | 1u << KR_FIELD_IS_ENABLED |
-                        1u << KR_FIELD_IS_REVOKED | 1u << KR_FIELD_IS_CUSTOM,
-    KR_FIELDS_REPEATED = 1u << KR_FIELD_SCOPES | 1u << KR_FIELD_IP_ALLOW,
     KR_FIELDS_REQUIRED = 1u << KR_FIELD_DIGEST | 1u << KR_FIELD_ID | 1u << KR_FIELD_BUCKET_ID |
-                         1u << KR_FIELD_CONSUMER_ID
+                         1u << KR_FIELD_CONSUMER_ID,
+    KR_FIELDS_REPEATED = 1u << KR_FIELD_SCOPES | 1u << KR_FIELD_IP_ALLOW
 };
 
-enum kr_err codec_key_hot(struct bytes in, struct codec_key_hot *out)
+// What one pass finds. A text that is not in seen was not set.
+struct hot_fields {
+    uint32_t seen; // bit: field number
+    struct bytes texts[KR_FIELD_CONSUMER_ID + 1];
+    uint64_t numbers[KR_FIELD_IS_CUSTOM - KR_FIELD_EXPIRES + 1];
+};
+
+static inline uint64_t number_of(const struct hot_fields *found, unsigned field)
+{
+    return found->numbers[field - KR_FIELD_EXPIRES];
+}
+
+static inline bool read_hot_fields(struct bytes in, struct hot_fields *out)
 {
     struct codec_wire wire = codec_wire_of(in);
     struct codec_field field;
-    struct bytes texts[KR_FIELD_HOT_END] = {{0}};
-    uint64_t numbers[KR_FIELD_HOT_END] = {0};
-    uint32_t seen = 0;
     while (codec_wire_next(&wire, &field)) {
         if (field.number >= KR_FIELD_HOT_END)
             continue;
         uint32_t bit = 1u << field.number;
-        uint32_t type = (bit & KR_FIELDS_NUMBERS) != 0 ? KR_WIRE_VARINT : KR_WIRE_BYTES;
-        if (field.type != type || (seen & bit & ~(uint32_t)KR_FIELDS_REPEATED) != 0)
-            return KR_ERR_CORRUPT;
-        seen |= bit;
-        texts[field.number] = field.bytes;
-        numbers[field.number] = field.value;
+        bool is_number = field.number >= KR_FIELD_EXPIRES && field.number <= KR_FIELD_IS_CUSTOM;
+        if (field.type != (is_number ? KR_WIRE_VARINT : KR_WIRE_BYTES) ||
+            (out->seen & bit & ~(uint32_t)KR_FIELDS_REPEATED) != 0)
+            return false;
+        out->seen |= bit;
+        if (is_number)
+            out->numbers[field.number - KR_FIELD_EXPIRES] = field.value;
+        else if (field.number <= KR_FIELD_CONSUMER_ID)
+            out->texts[field.number] = field.bytes;
     }
-    if (wire.is_bad || (seen & KR_FIELDS_REQUIRED) != KR_FIELDS_REQUIRED ||
-        texts[KR_FIELD_DIGEST].size != KR_DIGEST_SIZE || !is_key_id(texts[KR_FIELD_ID]))
+    return !wire.is_bad;
+}
+
+enum kr_err codec_key_hot(struct bytes in, struct codec_key_hot *out)
+{
+    struct hot_fields found;
+    found.seen = 0;
+    memset(found.numbers, 0, sizeof(found.numbers));
+    if (!read_hot_fields(in, &found) || (~found.seen & KR_FIELDS_REQUIRED) != 0 ||
+        found.texts[KR_FIELD_DIGEST].size != KR_DIGEST_SIZE || !is_key_id(found.texts[KR_FIELD_ID]))
         return KR_ERR_CORRUPT;
-    memcpy(out->digest, texts[KR_FIELD_DIGEST].data, KR_DIGEST_SIZE);
-    out->id = bytes_of(texts[KR_FIELD_ID].data + KR_KEY_ID_TYPE_SIZE, 24);
-    out->bucket_id = texts[KR_FIELD_BUCKET_ID];
-    out->consumer_id = texts[KR_FIELD_CONSUMER_ID];
-    out->expires_ms = (int64_t)numbers[KR_FIELD_EXPIRES];
-    out->not_before_ms = (int64_t)numbers[KR_FIELD_NOT_BEFORE];
-    out->revision = numbers[KR_FIELD_REVISION];
-    out->is_enabled = numbers[KR_FIELD_IS_ENABLED] != 0;
-    out->is_revoked = numbers[KR_FIELD_IS_REVOKED] != 0;
-    out->is_custom = numbers[KR_FIELD_IS_CUSTOM] != 0;
-    out->has_extra = (seen & KR_FIELDS_REPEATED) != 0;
+    memcpy(out->digest, found.texts[KR_FIELD_DIGEST].data, KR_DIGEST_SIZE);
+    out->id = bytes_of(found.texts[KR_FIELD_ID].data + KR_KEY_ID_TYPE_SIZE, 24);
+    out->bucket_id = found.texts[KR_FIELD_BUCKET_ID];
+    out->consumer_id = found.texts[KR_FIELD_CONSUMER_ID];
+    out->expires_ms = (int64_t)number_of(&found, KR_FIELD_EXPIRES);
+    out->not_before_ms = (int64_t)number_of(&found, KR_FIELD_NOT_BEFORE);
+    out->revision = number_of(&found, KR_FIELD_REVISION);
+    out->is_enabled = number_of(&found, KR_FIELD_IS_ENABLED) != 0;
+    out->is_revoked = number_of(&found, KR_FIELD_IS_REVOKED) != 0;
+    out->is_custom = number_of(&found, KR_FIELD_IS_CUSTOM) != 0;
+    out->has_extra = (found.seen & KR_FIELDS_REPEATED) != 0;
     return KR_ERR_OK;
 }

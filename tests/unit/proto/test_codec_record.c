@@ -112,10 +112,12 @@ static void a_nul_in_a_text_is_corrupt(void **state)
 static void a_field_of_the_wrong_type_is_corrupt(void **state)
 {
     (void)state;
-    // Bucket: description as a number, version as a text.
+    // Bucket: description as a number, version and is_deleted as texts.
     assert_int_equal(recode_result_with(recode_bucket, golden_bucket_minimal, "980101"),
                      KR_ERR_CORRUPT);
     assert_int_equal(recode_result_with(recode_bucket, golden_bucket_minimal, "1a0161"),
+                     KR_ERR_CORRUPT);
+    assert_int_equal(recode_result_with(recode_bucket, golden_bucket_minimal, "620161"),
                      KR_ERR_CORRUPT);
 }
 
