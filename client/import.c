@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+// The steps of an import.
+//
+// Happy path: read → send → receive → commit → save. It fails: the input cannot be read, the token
+// or a bucket is refused, the node stays away for too long, the report or state cannot be written.
+// The first failure is printed and kept in `code`; what was committed stays committed.
+#include "client/import.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/api.h"
+
+enum {
+    KR_IMPORT_BACKOFF_MS = 250,
+    KR_IMPORT_BACKOFF_MAX_MS = 5000,
+    KR_IMPORT_PATIENCE_MS = 60000, // without any whole answer
+    KR_IMPORT_SHOWN_MAX = 10
+};
+
+#define KR_IMPORT_REPORT_MAX ((size_t)256 << 20)
+
+static const char again[] = "the same command goes on from here";
+
+static struct import_segment *segment_at(struct import *import, size_t position)
+{
+    return &import->segments[(import->first + position) % import->ring_size];
+}
+
+static void take_line(struct import *import, struct import_segment *segment, struct bytes line)
+{
+    struct fault reason = {0};
+    uint64_t number = import->lines_read;
+    if (line.size == 0 || (line.size == 1 && line.data[0] == '\r'))
+        return;
+    if (import_row_take(&import->row, line, &reason) != KR_ERR_OK) {
+        import_segment_refuse(segment, number, reason.text);
+        return;
+    }
+    const char *bucket = *import->row.bucket != '\0' ? import->row.bucket : import->default_bucket;
+    if (bucket == NULL)
+        import_segment_refuse(segment, number, "the row names no bucket, and --bucket neither");
+    else if (import->is_dry)
+        segment->imported++;
+    else
+        import_segment_add(segment, bucket, number, import->row.text);
+}
+
+void import_read(struct import *import)
+{
+    struct fault fault = {0};
+    if (import->is_at_end || import->count == import->ring_size || import->code != KR_EXIT_OK)
+        return;
+    struct import_segment *segment = segment_at(import, import->count++);
+    import_segment_init(segment);
+    while (!import->is_at_end && !import_segment_is_full(segment, import->batch)) {
+        struct bytes line = {0};
+        enum import_reader_result result = import_reader_next(&import->reader, &line, &fault);
+        import->is_at_end = result == KR_READER_END || result == KR_READER_FAILED;
+        if (result == KR_READER_FAILED)
+            import->code = session_fail(import->session, KR_EXIT_FAILURE, again, "%s", fault.text);
+        if (import->is_at_end)
+            break;
+        import->lines_read++;
+        segment->line_count++;
+        if (result == KR_READER_TOO_LONG)
+            import_segment_refuse(segment, import->lines_read, "the line is longer than 256 KiB");
+        else
+            take_line(import, segment, line);
+    }
+    segment->end_offset = import->reader.offset;
+    import_segment_seal(segment);
+}
+
+static void start(struct import *import, struct import_group *group)
+{
+    struct session *session = import->session;
+    // The arena of the segment, not of the session: there may be millions of requests.
+    group->call.url = arena_printf(&group->segment->arena, "%s%s/%s/$import", session->url,
+                                   import->base, group->bucket);
+    group->call.method = "POST";
+    group->call.body = buf_bytes(&group->body);
+    group->state = KR_GROUP_SENT;
+    group->tries++;
+    import->in_flight++;
+    http_start(session->http, &group->call);
+}
+
+void import_send(struct import *import, uint64_t now_ms)
+{
+    for (size_t i = 0; i < import->count && import->code == KR_EXIT_OK; i++)
+        for (struct import_group *group = segment_at(import, i)->groups; group != NULL;
+             group = group->next) {
+            if (import->in_flight == import->concurrency)
+                return;
+            if (group->state == KR_GROUP_READY && group->retry_at_ms <= now_ms)
+                start(import, group);
+        }
+}
+
+static void try_later(struct import *import, struct import_group *group, uint64_t now_ms)
+{
+    uint64_t wait_ms = (uint64_t)KR_IMPORT_BACKOFF_MS << (group->tries < 5 ? group->tries : 5);
+    if (group->call.retry_after_s > 0)
+        wait_ms = group->call.retry_after_s * UINT64_C(1000);
+    if (wait_ms > KR_IMPORT_BACKOFF_MAX_MS)
+        wait_ms = KR_IMPORT_BACKOFF_MAX_MS;
+    group->state = KR_GROUP_READY;
+    group->retry_at_ms = now_ms + wait_ms;
+    if (now_ms - import->heard_ms < KR_IMPORT_PATIENCE_MS)
+        return;
+    if (group->call.err != KR_ERR_OK)
+        import->code =
+            session_fail(import->session, KR_EXIT_UNREACHABLE, again, "cannot reach %s: %s",
+                         import->session->url, group->call.fault.text);
+    else
+        import->code = session_fail(import->session, KR_EXIT_FAILURE, again,
+                                    "the node takes no writes (%u)", group->call.status);
+}
+
+static const char *detail_of(const struct import_group *group, const struct json *json)
+{
+    const char *detail = api_text(json, "detail");
+    return detail != NULL              ? detail
+           : group->call.status == 404 ? "there is no such bucket"
+                                       : "the node gave no reason";
+}
+
+// An answer other than 200, which the node means and repeating would not change.
+static void refuse(struct import *import, struct import_group *group)
+{
+    unsigned status = group->call.status;
+    struct json *json = NULL;
+    if (group->call.answer.size > 0 &&
+        json_parse(buf_bytes(&group->call.answer), &json, NULL) != KR_ERR_OK)
+        json = NULL;
+    if (status == 400 || status == 413 || status == 422) {
+        import_group_divide(group, detail_of(group, json));
+    } else {
+        group->state = KR_GROUP_READY;
+        import->code = session_fail(
+            import->session, api_exit_code(status),
+            status == 404 ? "keyreeve bucket create makes it; then the same command goes on"
+                          : again,
+            "bucket %s: %s (%u)", group->bucket, detail_of(group, json), status);
+    }
+    if (json != NULL)
+        json_free(&json);
+}
+
+static void receive(struct import *import, struct import_group *group, uint64_t now_ms)
+{
+    struct http_call *call = &group->call;
+    import->in_flight--;
+    bool is_away = call->err != KR_ERR_OK || call->status == 429 || call->status >= 500;
+    if (!is_away)
+        import->heard_ms = now_ms;
+    if (is_away)
+        try_later(import, group, now_ms);
+    else if (call->status != 200)
+        refuse(import, group);
+    else if (!import_group_take(group, buf_bytes(&call->answer)))
+        import->code = session_fail(import->session, KR_EXIT_FAILURE,
+                                    "the node may be of another version; keyreeve status tells",
+                                    "the node's answer to an import does not add up");
+}
+
+void import_receive(struct import *import, uint64_t now_ms)
+{
+    for (size_t i = 0; i < import->count; i++)
+        for (struct import_group *group = segment_at(import, i)->groups; group != NULL;
+             group = group->next)
+            if (group->state == KR_GROUP_SENT && group->call.state == KR_HTTP_DONE &&
+                import->code == KR_EXIT_OK)
+                receive(import, group, now_ms);
+}
+
+static bool write_all(int fd, struct bytes text)
+{
+    while (text.size > 0) {
+        ssize_t size = write(fd, text.data, text.size);
+        if (size < 0 && errno != EINTR)
+            return false;
+        if (size > 0)
+            text = bytes_of(text.data + size, text.size - (size_t)size);
+    }
+    return true;
+}
+
+static void show_refusals(struct import *import, const struct import_segment *segment)
+{
+    for (size_t i = 0; i < segment->refusal_count && import->shown_refusals < KR_IMPORT_SHOWN_MAX;
+         i++) {
+        progress_wipe(&import->progress);
+        session_note(import->session, "line %llu: %s",
+                     (unsigned long long)segment->refusals[i].line, segment->refusals[i].detail);
+        if (++import->shown_refusals == KR_IMPORT_SHOWN_MAX)
+            session_note(import->session, "(more are not shown; --report FILE keeps them all)");
+    }
+}
+
+static void report(struct import *import, struct import_segment *segment)
+{
+    struct buf text;
+    if (segment->refusal_count == 0)
+        return;
+    buf_init(&text, KR_IMPORT_REPORT_MAX);
+    import_segment_add_report(segment, &text);
+    if (import->report_fd < 0)
+        show_refusals(import, segment);
+    else if (buf_result(&text) != KR_ERR_OK || !write_all(import->report_fd, buf_bytes(&text)))
+        import->code = session_fail(import->session, KR_EXIT_FAILURE, again,
+                                    "cannot write the report: %s", strerror(errno));
+    else
+        import->state.report_bytes += text.size;
+    buf_fini(&text);
+}
+
+void import_commit(struct import *import)
+{
+    while (import->count > 0 && import_segment_is_done(segment_at(import, 0))) {
+        struct import_segment *segment = segment_at(import, 0);
+        report(import, segment);
+        import->state.offset = segment->end_offset;
+        import->state.lines += segment->line_count;
+        import->state.imported += segment->imported;
+        import->state.existing += segment->existing;
+        import->state.refused += segment->refusal_count;
+        import_segment_fini(segment);
+        import->first = (import->first + 1) % import->ring_size;
+        import->count--;
+    }
+}
+
+void import_save(struct import *import, uint64_t now_ms)
+{
+    struct fault fault = {0};
+    import->saved_ms = now_ms;
+    if (import->report_fd >= 0 && fsync(import->report_fd) != 0 && errno != EINVAL) {
+        import->code = session_fail(import->session, KR_EXIT_FAILURE, again,
+                                    "cannot write the report: %s", strerror(errno));
+        return;
+    }
+    if (import->state_path == NULL)
+        return;
+    import_reader_digest(&import->reader, import->state.offset, import->state.digest);
+    if (import_state_store(import->state_path, &import->state, &fault) != KR_ERR_OK)
+        import->code = session_fail(import->session, KR_EXIT_FAILURE, NULL, "%s", fault.text);
+}
+
+void import_cancel(struct import *import)
+{
+    for (size_t i = 0; i < import->count; i++)
+        for (struct import_group *group = segment_at(import, i)->groups; group != NULL;
+             group = group->next)
+            if (group->state == KR_GROUP_SENT) {
+                http_cancel(import->session->http, &group->call);
+                group->state = KR_GROUP_READY;
+            }
+    import->in_flight = 0;
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// An import under way: reads segments, keeps requests in flight, commits what is finished in order.
+//
+// import_* functions are steps of the loop in run_import.c; the struct holds all that they share.
+#pragma once
+
+#include "client/import_reader.h"
+#include "client/import_segment.h"
+#include "client/import_state.h"
+#include "client/progress.h"
+#include "client/session.h"
+
+struct import {
+    struct session *session;
+    struct import_reader reader;
+    struct import_row row;
+    struct import_state state; // of the committed prefix
+    const char *state_path;    // NULL: progress is not kept
+    const char *default_bucket;
+    const char *base; // path before a bucket's name
+    int report_fd;    // -1: none
+    bool is_dry;
+    bool is_at_end; // nothing more will be read
+    size_t concurrency, batch;
+    struct import_segment *segments; // a ring in the input's order
+    size_t ring_size, first, count;
+    size_t in_flight;
+    uint64_t lines_read;
+    uint64_t started_ms, saved_ms, heard_ms; // heard: the last whole answer
+    uint64_t first_line;                     // lines that earlier runs committed
+    struct progress progress;
+    unsigned shown_refusals; // printed for want of a report
+    enum exit_code code;     // sticky
+};
+
+// Reads one more segment into the ring, if there is room; sets is_at_end.
+void import_read(struct import *import);
+// Sends what is ready, as far as concurrency allows.
+void import_send(struct import *import, uint64_t now_ms);
+// Looks at the answers that have come.
+void import_receive(struct import *import, uint64_t now_ms);
+// Counts, reports and drops the finished segments at the front.
+void import_commit(struct import *import);
+// fsyncs the report and stores the state.
+void import_save(struct import *import, uint64_t now_ms);
+// Takes requests back that are under way.
+void import_cancel(struct import *import);

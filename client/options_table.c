@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every option of the keyreeve command, one row each.
+#include "client/spec.h"
+
+#define FLAG KR_OPTION_FLAG, NULL, 0, 0, NULL
+#define TEXT(value) KR_OPTION_TEXT, value, 0, 0, NULL
+#define TEXT_OR_ENV(value, variable) KR_OPTION_TEXT, value, 0, 0, variable
+#define FILE_NAME KR_OPTION_FILE, "FILE", 0, 0, NULL
+#define LIST(value) KR_OPTION_LIST, value, 0, 0, NULL
+#define NUMBER(value, least, most) KR_OPTION_NUMBER, value, least, most, NULL
+#define CHOICE(value) KR_OPTION_CHOICE, value, 0, 0, NULL
+
+#define REASONS                                                                                    \
+    "unspecified|keyCompromise|superseded|cessationOfOperation|affiliationChanged|"                \
+    "privilegeWithdrawn"
+
+const struct spec_option spec_options[KR_OPT_COUNT] = {
+    [KR_OPT_URL] = {"url", 0, TEXT_OR_ENV("URL", "KEYREEVE_URL"), "base URL of a node"},
+    [KR_OPT_TOKEN_FILE] = {"token-file", 0, FILE_NAME,
+                           "read the token from FILE (mode 0600); - reads standard input"},
+    [KR_OPT_CONTEXT] = {"context", 0, TEXT_OR_ENV("NAME", "KEYREEVE_CONTEXT"),
+                        "use this stored login instead of the current one"},
+    [KR_OPT_ACCOUNT] = {"account", 0, TEXT_OR_ENV("NAME", "KEYREEVE_ACCOUNT"),
+                        "account to work in (default: the context's, else default)"},
+    [KR_OPT_BUCKET] = {"bucket", 'b', TEXT_OR_ENV("NAME", "KEYREEVE_BUCKET"),
+                       "bucket to work in (default: the context's)"},
+    [KR_OPT_CACERT] = {"cacert", 0, KR_OPTION_FILE, "FILE", 0, 0, "KEYREEVE_CACERT",
+                       "trust the certificates of this PEM file"},
+    [KR_OPT_TIMEOUT] = {"timeout", 0, NUMBER("SECONDS", 1, 3600),
+                        "give up on an answer after this long (default 30)"},
+    [KR_OPT_JSON] = {"json", 0, FLAG, "print JSON instead of a table"},
+    [KR_OPT_HELP] = {"help", 'h', FLAG, "show help for the command"},
+    [KR_OPT_VERSION] = {"version", 0, FLAG, "show the version"},
+
+    [KR_OPT_NAME] = {"name", 0, TEXT("NAME"), "name of the context (default: the URL's host)"},
+    [KR_OPT_DESCRIPTION] = {"description", 'd', TEXT("TEXT"), "what it is for"},
+    [KR_OPT_TAG] = {"tag", 't', LIST("NAME=VALUE"),
+                    "a tag; repeat for more (an update replaces all of them)"},
+    [KR_OPT_METADATA] = {"metadata", 0, TEXT("JSON"),
+                         "a JSON object that gateways receive; @FILE reads it from a file"},
+    [KR_OPT_ENVIRONMENT] = {"environment", 0, CHOICE("production|preview|development"),
+                            "what the bucket's keys are for"},
+    [KR_OPT_KEY_PREFIX] = {"key-prefix", 0, TEXT("PREFIX"), "how new keys begin, as kr_live"},
+    [KR_OPT_RETRIEVABLE] = {"retrievable", 0, FLAG, "keep the keys' values, sealed, for reveal"},
+    [KR_OPT_EXPIRY_DAYS] = {"default-expiry-days", 0, NUMBER("DAYS", 0, 36500),
+                            "new keys expire after this many days; 0: never"},
+    [KR_OPT_MAX_STALENESS] = {"max-staleness-ms", 0, TEXT("MS"),
+                              "how old a node's knowledge may be; unbounded: always answer"},
+    [KR_OPT_METADATA_LIMIT] = {"metadata-limit", 0, NUMBER("BYTES", 0, 16384),
+                               "largest metadata in this bucket"},
+    [KR_OPT_DELETE_PROTECTION] = {"delete-protection", 0, CHOICE("on|off"),
+                                  "refuse to delete the bucket while on"},
+    [KR_OPT_YES] = {"yes", 'y', FLAG, "do not ask before destroying something"},
+    [KR_OPT_REASON] = {"reason", 0, CHOICE(REASONS), "why it is revoked"},
+    [KR_OPT_WAIT] = {"wait", 'w', KR_OPTION_OPTIONAL_CHOICE, "everywhere|committed", 0, 0, NULL,
+                     "return when it holds on every node (everywhere) or is durable (committed)"},
+    [KR_OPT_WAIT_MS] = {"wait-ms", 0, NUMBER("MS", 1, 600000),
+                        "longest wait for every node (default 10000)"},
+    [KR_OPT_EXPIRES] = {"expires", 0, TEXT("TIME"),
+                        "2027-01-31, 2027-01-31T12:00:00Z, 90d, 12h, 30m, or never"},
+    [KR_OPT_NOT_BEFORE] = {"not-before", 0, TEXT("TIME"), "not valid before this time"},
+    [KR_OPT_SCOPE] = {"scope", 's', LIST("SCOPE"), "a scope of the key; repeat for more"},
+    [KR_OPT_IP_ALLOW] = {"ip-allow", 0, LIST("CIDR"),
+                         "only these client addresses; repeat for more"},
+    [KR_OPT_KEY_FILE] = {"key-file", 0, FILE_NAME,
+                         "read the key's value from FILE; - reads standard input"},
+    [KR_OPT_KEY_SHA256] = {"key-sha256", 0, TEXT("DIGEST"),
+                           "import a key of which only the SHA-256 is known (hex or base64)"},
+    [KR_OPT_LAST4] = {"last4", 0, TEXT("TEXT"), "its last four characters, to show it masked"},
+    [KR_OPT_ENABLED] = {"enabled", 0, CHOICE("true|false"), "a disabled key is refused"},
+    [KR_OPT_STATUS] = {"status", 0, CHOICE("active|expiring|expired|revoked|disabled"),
+                       "only keys of this status"},
+    [KR_OPT_LIMIT] = {"limit", 'n', NUMBER("N", 1, 1000000000), "show at most N (default 1000)"},
+    [KR_OPT_OFFSET] = {"offset", 0, NUMBER("N", 0, 1000000000), "skip the first N"},
+    [KR_OPT_ALL] = {"all", 'a', FLAG, "show all, however many"},
+    [KR_OPT_PREFIX] = {"prefix", 0, TEXT("TEXT"), "only names that begin like this"},
+    [KR_OPT_WITH_KEY] = {"with-key", 0, FLAG, "create a first key too, and print its value"},
+    [KR_OPT_PRINT_KEY] = {"print-key", 0, FLAG, "print the new key's value"},
+    [KR_OPT_SUB] = {"sub", 0, TEXT("SUBJECT"), "the manager's subject at the identity provider"},
+    [KR_OPT_ROLE] = {"role", 0, LIST("owner|admin|developer|viewer"),
+                     "a role of the token; repeat for more"},
+    [KR_OPT_ALLOW_BUCKET] = {"allow-bucket", 0, LIST("NAME"),
+                             "limit the token to this bucket; repeat for more"},
+    [KR_OPT_ACTION] = {"action", 0, TEXT("ACTION"), "only this action, as key.create"},
+    [KR_OPT_ACTOR] = {"actor", 0, TEXT("ID"), "only what this token did"},
+    [KR_OPT_SINCE] = {"since", 0, TEXT("TIME"), "from this time on; 7d: in the last seven days"},
+    [KR_OPT_UNTIL] = {"until", 0, TEXT("TIME"), "up to this time"},
+    [KR_OPT_SUCCESS] = {"success", 0, CHOICE("true|false"), "only what succeeded, or failed"},
+    [KR_OPT_IP] = {"ip", 0, TEXT("ADDRESS"), "client address to check against the allow list"},
+    [KR_OPT_MIN_INDEX] = {"min-index", 0, NUMBER("N", 0, INT64_MAX),
+                          "wait until the node knows this write (Keyreeve-Index)"},
+    [KR_OPT_EXPLAIN] = {"explain", 0, FLAG, "say what every check found"},
+    [KR_OPT_DRY_RUN] = {"dry-run", 0, FLAG, "check every row here and write nothing"},
+    [KR_OPT_REPORT] = {"report", 0, FILE_NAME,
+                       "write refused rows there: JSON Lines of line number and reason"},
+    [KR_OPT_STATE] = {"state", 0, FILE_NAME,
+                      "where progress is kept (default: the input's name + .keyreeve-state)"},
+    [KR_OPT_RESTART] = {"restart", 0, FLAG, "forget earlier progress and begin at the first row"},
+    [KR_OPT_CONCURRENCY] = {"concurrency", 0, NUMBER("N", 1, 64), "requests in flight (default 4)"},
+    [KR_OPT_BATCH] = {"batch", 0, NUMBER("ROWS", 1, 2000), "rows in a request (default 2000)"},
+    [KR_OPT_OUT] = {"out", 'o', FILE_NAME, "write there instead of to standard output"},
+};

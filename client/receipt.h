@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// Revocations and their receipts: asking for one, showing one.
+#pragma once
+
+#include "client/api.h"
+
+// POSTs the revocation to path with --wait, --wait-ms and --reason, and shows its receipt.
+// confirm: the name that the route wants repeated, or NULL.
+must_use enum exit_code receipt_revoke(struct session *session, const char *path,
+                                       const char *confirm);
+// path with the query that --wait and --wait-ms mean.
+const char *receipt_path(struct session *session, const char *path);
+// Prints a receipt; FAILURE when nodes are still pending.
+must_use enum exit_code receipt_show(struct session *session, const struct json *receipt);

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+// keyreeve import: opens what an import needs, runs its loop, says what came of it.
+#include "client/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/api.h"
+#include "client/import.h"
+#include "client/table.h"
+#include "core/base/clock.h"
+
+enum {
+    KR_IMPORT_CONCURRENCY = 4,
+    KR_IMPORT_BATCH = 2000,
+    KR_IMPORT_AHEAD = 4, // segments read beyond those in flight
+    KR_IMPORT_SAVE_MS = 1000,
+    KR_IMPORT_DRAIN_MS = 10000, // for what is in flight when it is interrupted
+    KR_IMPORT_POLL_MS = 50
+};
+
+static volatile sig_atomic_t is_interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    is_interrupted = 1;
+}
+
+static uint64_t now_ms(void)
+{
+    return clock_mono_ns() / 1000000;
+}
+
+static void fail(struct import *import, const struct fault *fault)
+{
+    import->code = session_fail(
+        import->session, fault->err == KR_ERR_NOT_FOUND ? KR_EXIT_NOT_FOUND : KR_EXIT_FAILURE, NULL,
+        "%s", fault->text);
+}
+
+static void open_report(struct import *import)
+{
+    const char *path = parse_value(import->session->in, KR_OPT_REPORT);
+    if (path == NULL)
+        return;
+    import->report_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    // What an interrupted run wrote beyond its last saved state is written again.
+    if (import->report_fd < 0 ||
+        ftruncate(import->report_fd, (off_t)import->state.report_bytes) != 0 ||
+        lseek(import->report_fd, 0, SEEK_END) < 0)
+        import->code =
+            session_fail(import->session, KR_EXIT_FAILURE, NULL, "%s: %s", path, strerror(errno));
+}
+
+// Where progress is kept: --state, else beside a file that can be read again.
+static const char *state_path(struct import *import, const char *input)
+{
+    const char *path = parse_value(import->session->in, KR_OPT_STATE);
+    if (import->is_dry)
+        return NULL;
+    if (path != NULL || !import->reader.is_regular || strcmp(input, "-") == 0)
+        return path;
+    return arena_printf(&import->session->arena, "%s.keyreeve-state", input);
+}
+
+static void resume(struct import *import, const struct import_state *found)
+{
+    struct fault fault = {0};
+    char lines[KR_PROGRESS_NUMBER_SIZE];
+    if (strcmp(found->target, import->state.target) != 0) {
+        import->code = session_fail(import->session, KR_EXIT_FAILURE, "--restart begins anew, here",
+                                    "an import of this file to %s has not ended", found->target);
+        return;
+    }
+    enum kr_err err = import_reader_resume(&import->reader, found->offset, found->digest, &fault);
+    if (err != KR_ERR_OK) {
+        import->code = session_fail(import->session, KR_EXIT_FAILURE, "--restart begins anew", "%s",
+                                    fault.text);
+        return;
+    }
+    import->state = *found;
+    import->lines_read = found->lines;
+    import->first_line = found->lines;
+    session_note(import->session, "going on after line %s", progress_number(found->lines, lines));
+}
+
+static void find_state(struct import *import, const char *input)
+{
+    struct fault fault = {0};
+    struct import_state found;
+    const struct session *session = import->session;
+    import->state_path = state_path(import, input);
+    snprintf(import->state.target, sizeof(import->state.target), "%s, account %s, bucket %s",
+             session->url == NULL ? "-" : session->url, session->account,
+             session->bucket == NULL ? "-" : session->bucket);
+    if (import->state_path == NULL || parse_has(session->in, KR_OPT_RESTART))
+        return;
+    enum kr_err err = import_state_load(import->state_path, &found, &fault);
+    if (err == KR_ERR_OK)
+        resume(import, &found);
+    else if (err != KR_ERR_NOT_FOUND)
+        fail(import, &fault);
+}
+
+static void open_import(struct import *import, struct session *session)
+{
+    struct fault fault = {0};
+    const char *input = session->in->arguments[0];
+    *import = (struct import){
+        .session = session,
+        .reader = {.fd = -1},
+        .report_fd = -1,
+        .is_dry = parse_has(session->in, KR_OPT_DRY_RUN),
+        .default_bucket = session->bucket,
+        .concurrency = (size_t)parse_number(session->in, KR_OPT_CONCURRENCY, KR_IMPORT_CONCURRENCY),
+        .batch = (size_t)parse_number(session->in, KR_OPT_BATCH, KR_IMPORT_BATCH),
+        .started_ms = now_ms(),
+    };
+    import->saved_ms = import->heard_ms = import->started_ms;
+    import->base = api_buckets(session);
+    import->ring_size = import->concurrency + KR_IMPORT_AHEAD;
+    import->segments = mem_zalloc(import->ring_size * sizeof(*import->segments));
+    import_row_init(&import->row);
+    progress_init(&import->progress, &session->err, import->is_dry ? "Checking" : "Importing",
+                  import->started_ms);
+    if (import_reader_open(&import->reader, input, &fault) != KR_ERR_OK) {
+        fail(import, &fault);
+        return;
+    }
+    find_state(import, input);
+    if (import->code == KR_EXIT_OK)
+        open_report(import);
+}
+
+static void close_import(struct import *import)
+{
+    import_cancel(import);
+    for (; import->count > 0; import->count--) {
+        import_segment_fini(&import->segments[import->first]);
+        import->first = (import->first + 1) % import->ring_size;
+    }
+    mem_free(import->segments);
+    import_row_fini(&import->row);
+    import_reader_close(&import->reader);
+    if (import->report_fd >= 0)
+        close(import->report_fd);
+}
+
+static uint64_t rate_of(const struct import *import, uint64_t now)
+{
+    uint64_t elapsed_ms = now - import->started_ms;
+    uint64_t lines = import->state.lines - import->first_line;
+    return elapsed_ms == 0 ? 0 : lines * 1000 / elapsed_ms;
+}
+
+static void draw(struct import *import, uint64_t now)
+{
+    char detail[192], rows[KR_PROGRESS_NUMBER_SIZE], rate[KR_PROGRESS_NUMBER_SIZE];
+    const struct import_state *state = &import->state;
+    if (!progress_is_due(&import->progress, now))
+        return;
+    snprintf(detail, sizeof(detail), "%s rows, %s/s, %llu refused",
+             progress_number(state->lines, rows), progress_number(rate_of(import, now), rate),
+             (unsigned long long)state->refused);
+    progress_draw(&import->progress,
+                  (struct progress_now){state->offset, import->reader.size_bytes, detail}, now);
+}
+
+static bool has_more(const struct import *import)
+{
+    return import->code == KR_EXIT_OK && (import->count > 0 || !import->is_at_end);
+}
+
+static void run_loop(struct import *import)
+{
+    uint64_t stop_ms = UINT64_MAX;
+    while (has_more(import)) {
+        uint64_t now = now_ms();
+        if (is_interrupted && stop_ms == UINT64_MAX) {
+            stop_ms = now + KR_IMPORT_DRAIN_MS;
+            import->is_at_end = true;
+        }
+        if (now >= stop_ms)
+            break;
+        import_read(import);
+        if (!is_interrupted)
+            import_send(import, now);
+        bool can_read = !import->is_at_end && import->count < import->ring_size;
+        if (import->in_flight > 0)
+            http_poll(import->session->http, can_read ? 0 : KR_IMPORT_POLL_MS);
+        else if (!can_read && !import->is_dry)
+            usleep(KR_IMPORT_POLL_MS * 1000);
+        import_receive(import, now_ms());
+        import_commit(import);
+        if (is_interrupted && import->in_flight == 0)
+            break;
+        if (now - import->saved_ms >= KR_IMPORT_SAVE_MS)
+            import_save(import, now);
+        draw(import, now);
+    }
+}
+
+static enum exit_code show_json(struct import *import, double seconds)
+{
+    const struct import_state *state = &import->state;
+    struct json_writer writer;
+    struct buf out;
+    buf_init(&out, (size_t)1 << 16);
+    json_begin(&writer, &out);
+    json_open(&writer, NULL, '{');
+    json_write_integer(&writer, "lines", (int64_t)state->lines);
+    json_write_integer(&writer, import->is_dry ? "good" : "imported", (int64_t)state->imported);
+    if (!import->is_dry)
+        json_write_integer(&writer, "existing", (int64_t)state->existing);
+    json_write_integer(&writer, "refused", (int64_t)state->refused);
+    json_write_integer(&writer, "milliseconds", (int64_t)(seconds * 1000));
+    json_write_bool(&writer, "complete", import->code == KR_EXIT_OK && !is_interrupted);
+    json_close(&writer, '}');
+    buf_add_u8(&out, '\n');
+    enum exit_code code = session_flush(import->session, &out);
+    buf_fini(&out);
+    return code;
+}
+
+static enum exit_code show_summary(struct import *import)
+{
+    struct session *session = import->session;
+    const struct import_state *state = &import->state;
+    uint64_t elapsed_ms = now_ms() - import->started_ms;
+    char numbers[4][KR_PROGRESS_NUMBER_SIZE], time[64];
+    struct buf out;
+    if (session->is_json)
+        return show_json(import, (double)elapsed_ms / 1000);
+    snprintf(time, sizeof(time), "%.1f s", (double)elapsed_ms / 1000);
+    struct table_field fields[] = {
+        {"lines", progress_number(state->lines, numbers[0]), KR_STYLE_PLAIN},
+        {import->is_dry ? "good" : "imported", progress_number(state->imported, numbers[1]),
+         KR_STYLE_GREEN},
+        {"existing", progress_number(state->existing, numbers[2]), KR_STYLE_PLAIN},
+        {"refused", progress_number(state->refused, numbers[3]),
+         state->refused > 0 ? KR_STYLE_RED : KR_STYLE_PLAIN},
+        {"time", time, KR_STYLE_PLAIN},
+    };
+    buf_init(&out, (size_t)1 << 16);
+    table_render_record(fields, sizeof(fields) / sizeof(fields[0]), &session->out, &out);
+    enum exit_code code = session_flush(session, &out);
+    buf_fini(&out);
+    return code;
+}
+
+// Ends the run: the state is kept as long as there is something left to do.
+static void settle(struct import *import)
+{
+    bool is_complete =
+        import->code == KR_EXIT_OK && import->is_at_end && import->count == 0 && !is_interrupted;
+    enum exit_code code = import->code;
+    import_save(import, now_ms());
+    progress_wipe(&import->progress);
+    if (is_complete && import->code == KR_EXIT_OK && import->state_path != NULL)
+        unlink(import->state_path);
+    enum exit_code shown = show_summary(import);
+    if (import->code == KR_EXIT_OK)
+        import->code = code != KR_EXIT_OK ? code : shown;
+    if (import->code == KR_EXIT_OK && is_interrupted)
+        import->code =
+            session_fail(import->session, KR_EXIT_FAILURE,
+                         import->state_path != NULL ? "the same command goes on from here"
+                                                    : "with --state FILE it could go on from here",
+                         "interrupted");
+    if (import->code == KR_EXIT_OK && import->state.refused > 0)
+        import->code = session_fail(import->session, KR_EXIT_FAILURE,
+                                    import->report_fd < 0 ? "--report FILE keeps the reasons"
+                                                          : "the report says which, and why",
+                                    "%llu rows were refused",
+                                    (unsigned long long)import->state.refused);
+}
+
+enum exit_code run_import(struct session *session)
+{
+    struct import import;
+    struct sigaction action = {.sa_handler = on_signal};
+    open_import(&import, session);
+    if (import.code == KR_EXIT_OK) {
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGTERM, &action, NULL);
+        run_loop(&import);
+        settle(&import);
+    }
+    enum exit_code code = import.code;
+    close_import(&import);
+    return code;
+}

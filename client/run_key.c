@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// keyreeve key …
+#include "client/run.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/body.h"
+#include "client/change.h"
+#include "client/receipt.h"
+#include "client/roll.h"
+
+enum { KR_KEY_PAGE = 1000 };
+
+static const struct view_column list_columns[] = {
+    {"ID", "id", KR_VIEW_TEXT, false},
+    {"STATUS", "status", KR_VIEW_STATUS, false},
+    {"KEY", "masked", KR_VIEW_TEXT, false},
+    {"CREATED", "createdOn", KR_VIEW_TIME, false},
+    {"EXPIRES", "expiresOn", KR_VIEW_TIME, false},
+    {"SCOPES", "scopes", KR_VIEW_TEXTS, true},
+    {"DESCRIPTION", "description", KR_VIEW_TEXT, true},
+};
+
+static const struct view_column fields[] = {
+    {"id", "id", KR_VIEW_TEXT, false},
+    {"status", "status", KR_VIEW_STATUS, false},
+    {"key", "masked", KR_VIEW_TEXT, false},
+    {"description", "description", KR_VIEW_TEXT, false},
+    {"scopes", "scopes", KR_VIEW_TEXTS, false},
+    {"allowed addresses", "ipAllow", KR_VIEW_TEXTS, false},
+    {"tags", "tags", KR_VIEW_TAGS, false},
+    {"metadata", "metadata", KR_VIEW_JSON, false},
+    {"created", "createdOn", KR_VIEW_TIME, false},
+    {"created by", "createdBy", KR_VIEW_TEXT, false},
+    {"updated", "updatedOn", KR_VIEW_TIME, false},
+    {"not before", "notBefore", KR_VIEW_TIME, false},
+    {"expires", "expiresOn", KR_VIEW_TIME, false},
+    {"last used", "lastUsedOn", KR_VIEW_TIME, false},
+    {"rotated from", "rotatedFrom", KR_VIEW_TEXT, false},
+    {"revoked", "revokedOn", KR_VIEW_TIME, false},
+    {"reason", "revokeReason", KR_VIEW_TEXT, false},
+};
+
+static const struct view_column verdict_fields[] = {
+    {"verdict", "code", KR_VIEW_STATUS, false},
+    {"key", "keyId", KR_VIEW_TEXT, false},
+    {"consumer", "consumer.name", KR_VIEW_TEXT, false},
+    {"bucket", "bucket", KR_VIEW_TEXT, false},
+    {"environment", "environment", KR_VIEW_TEXT, false},
+    {"scopes", "scopes", KR_VIEW_TEXTS, false},
+    {"data", "data", KR_VIEW_JSON, false},
+    {"expires", "expiresOn", KR_VIEW_TIME, false},
+    {"as of index", "index", KR_VIEW_TEXT, false},
+    {"age (ms)", "ageMs", KR_VIEW_NUMBER, false},
+    {"node", "node", KR_VIEW_TEXT, false},
+    {"checks", "explain", KR_VIEW_JSON, false},
+};
+
+static const char *keys_of(struct session *session, const char *consumer)
+{
+    return api_under(session, api_consumer(session, consumer), "keys");
+}
+
+static const char *key_of(struct session *session)
+{
+    return api_key(session, session->in->arguments[0], session->in->arguments[1]);
+}
+
+enum exit_code run_key_create(struct session *session)
+{
+    // An imported value is known to whoever imports it, and of a hash nobody here knows one.
+    bool is_given =
+        parse_has(session->in, KR_OPT_KEY_FILE) || parse_has(session->in, KR_OPT_KEY_SHA256);
+    return change_send(session,
+                       &(struct change){.method = "POST",
+                                        .path = keys_of(session, session->in->arguments[0]),
+                                        .columns = fields,
+                                        .column_count = KR_VIEW_COUNT(fields),
+                                        .secret = is_given ? NULL : "key"});
+}
+
+enum exit_code run_key_list(struct session *session)
+{
+    const char *path = keys_of(session, session->in->arguments[0]);
+    const char *status = parse_value(session->in, KR_OPT_STATUS);
+    path = api_with(session, path, "key-format", "masked");
+    if (status != NULL)
+        path = api_with(session, path, "status", status);
+    return view_list(session, path, KR_KEY_PAGE, list_columns, KR_VIEW_COUNT(list_columns));
+}
+
+enum exit_code run_key_show(struct session *session)
+{
+    return view_fetched(session, api_with(session, key_of(session), "key-format", "masked"), fields,
+                        KR_VIEW_COUNT(fields));
+}
+
+enum exit_code run_key_update(struct session *session)
+{
+    return change_send(session, &(struct change){.method = "PATCH",
+                                                 .path = key_of(session),
+                                                 .wants_change = true,
+                                                 .columns = fields,
+                                                 .column_count = KR_VIEW_COUNT(fields)});
+}
+
+// With return=key the route answers 200 and the new key; without, 204.
+enum exit_code roll_keys(struct session *session, const char *consumer, bool wants_value)
+{
+    struct body body;
+    struct api_answer answer = {0};
+    const char *path = api_under(session, api_consumer(session, consumer), "roll-key");
+    if (wants_value)
+        path = api_with(session, path, "return", "key");
+    body_begin(&body, session);
+    enum exit_code code = body_end(&body, false);
+    if (code == KR_EXIT_OK)
+        code = api_send(session,
+                        &(struct api_request){.method = "POST", .path = path, .body = &body.text},
+                        &answer);
+    if (code == KR_EXIT_OK && wants_value) {
+        view_aside(session, answer.json, fields, KR_VIEW_COUNT(fields));
+        code = change_print_secret(session, answer.json, api_text(answer.json, "key"));
+    } else if (code == KR_EXIT_OK) {
+        session_note(session, "the keys of %s were rolled", consumer);
+    }
+    api_answer_fini(&answer);
+    body_fini(&body);
+    return code;
+}
+
+enum exit_code run_key_roll(struct session *session)
+{
+    return roll_keys(session, session->in->arguments[0], true);
+}
+
+enum exit_code run_key_revoke(struct session *session)
+{
+    return receipt_revoke(session, api_under(session, key_of(session), "revoke"), NULL);
+}
+
+enum exit_code run_key_reveal(struct session *session)
+{
+    struct api_answer answer;
+    enum exit_code code =
+        api_send(session,
+                 &(struct api_request){.method = "POST",
+                                       .path = api_under(session, key_of(session), "reveal")},
+                 &answer);
+    if (code == KR_EXIT_OK)
+        code = change_print_secret(session, answer.json, api_text(answer.json, "key"));
+    api_answer_fini(&answer);
+    return code;
+}
+
+static enum exit_code ask_key(struct session *session, const char **key)
+{
+    struct fault fault = {0};
+    struct buf typed;
+    enum exit_code code = KR_EXIT_OK;
+    if (isatty(STDIN_FILENO) != 1)
+        return session_read_secret(session, "-", key);
+    buf_init(&typed, 1 << 13);
+    if (term_ask("Key (not shown): ", true, &typed, &fault) == KR_ERR_OK)
+        *key = arena_text_of(&session->arena, buf_bytes(&typed));
+    else
+        code = session_fail(session, KR_EXIT_USAGE, NULL, "%s", fault.text);
+    buf_fini(&typed);
+    return code;
+}
+
+enum exit_code run_key_verify(struct session *session)
+{
+    struct body body;
+    struct api_answer answer = {0};
+    const char *key = NULL;
+    enum exit_code code = KR_EXIT_OK;
+    if (!parse_has(session->in, KR_OPT_KEY_FILE))
+        code = ask_key(session, &key);
+    if (code != KR_EXIT_OK)
+        return code;
+    body_begin(&body, session);
+    if (key != NULL)
+        body_add_text(&body, "key", key);
+    if (parse_has(session->in, KR_OPT_BUCKET))
+        body_add_text(&body, "bucket", session->bucket);
+    code = body_end(&body, false);
+    if (code == KR_EXIT_OK)
+        code = api_send(
+            session,
+            &(struct api_request){.method = "POST", .path = "/v1/validate", .body = &body.text},
+            &answer);
+    if (code == KR_EXIT_OK)
+        code = view_record(session, answer.json, verdict_fields, KR_VIEW_COUNT(verdict_fields));
+    if (code == KR_EXIT_OK && !api_flag(answer.json, "valid"))
+        code = KR_EXIT_NOT_VALID;
+    api_answer_fini(&answer);
+    body_fini(&body);
+    return code;
+}
+
+enum exit_code run_key_delete(struct session *session)
+{
+    return change_delete(session, key_of(session), "key", session->in->arguments[1]);
+}

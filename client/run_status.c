@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// keyreeve status: is the node alive, does it serve, and what does the cluster look like.
+#include "client/run.h"
+
+#include "client/view.h"
+
+static const struct view_column cluster_fields[] = {
+    {"cluster", "clusterId", KR_VIEW_TEXT, false}, {"engine", "engine", KR_VIEW_TEXT, false},
+    {"leader", "leader", KR_VIEW_TEXT, false},     {"epoch", "epoch", KR_VIEW_TEXT, false},
+    {"index", "index", KR_VIEW_TEXT, false},
+};
+
+static const struct view_column node_columns[] = {
+    {"NODE", "id", KR_VIEW_TEXT, false},
+    {"REGION", "region", KR_VIEW_TEXT, false},
+    {"ROLE", "role", KR_VIEW_TEXT, false},
+    {"STATE", "state", KR_VIEW_STATUS, false},
+    {"INDEX", "index", KR_VIEW_TEXT, false},
+    {"LAG MS", "lagMs", KR_VIEW_NUMBER, false},
+    {"LEASE MS", "leaseMs", KR_VIEW_NUMBER, false},
+    {"VERSION", "version", KR_VIEW_TEXT, false},
+    {"HTTP", "http", KR_VIEW_TEXT, true},
+};
+
+// One probe: the status, 0 when the node cannot be reached (and that is printed).
+static unsigned probe(struct session *session, const char *path, bool is_quiet)
+{
+    struct api_answer answer;
+    enum exit_code code = api_send(
+        session, &(struct api_request){.method = "GET", .path = path, .is_quiet = is_quiet},
+        &answer);
+    unsigned status = answer.status;
+    api_answer_fini(&answer);
+    return code == KR_EXIT_OK ? 200 : status;
+}
+
+static enum exit_code show_json(struct session *session, bool is_ready, const struct json *cluster)
+{
+    struct json_writer writer;
+    struct buf out, inner;
+    buf_init(&out, (size_t)16 << 20);
+    buf_init(&inner, (size_t)16 << 20);
+    json_begin(&writer, &out);
+    json_open(&writer, NULL, '{');
+    json_write_string(&writer, "url", session->url);
+    json_write_bool(&writer, "alive", true);
+    json_write_bool(&writer, "ready", is_ready);
+    if (cluster != NULL)
+        json_add(&inner, cluster);
+    else
+        buf_add_text(&inner, "null");
+    json_write_raw(&writer, "cluster", buf_bytes(&inner));
+    json_close(&writer, '}');
+    buf_add_u8(&out, '\n');
+    enum exit_code code = session_flush(session, &out);
+    buf_fini(&inner);
+    buf_fini(&out);
+    return code;
+}
+
+static enum exit_code show_people(struct session *session, bool is_ready,
+                                  const struct json *cluster)
+{
+    struct buf out;
+    const char *ready = is_ready ? "serving" : "starting";
+    struct table_field fields[] = {
+        {"node", session->url, KR_STYLE_PLAIN},
+        {"state", ready, is_ready ? KR_STYLE_GREEN : KR_STYLE_YELLOW},
+    };
+    buf_init(&out, (size_t)1 << 20);
+    table_render_record(fields, 2, &session->out, &out);
+    enum exit_code code = session_flush(session, &out);
+    if (code == KR_EXIT_OK && cluster != NULL)
+        code = view_record(session, cluster, cluster_fields, KR_VIEW_COUNT(cluster_fields));
+    const struct json *nodes = api_array(cluster, "nodes");
+    if (code == KR_EXIT_OK && nodes != NULL)
+        code = session_write(session, bytes_text("\n"));
+    if (code == KR_EXIT_OK && nodes != NULL)
+        code = view_rows(session, nodes, node_columns, KR_VIEW_COUNT(node_columns));
+    buf_fini(&out);
+    return code;
+}
+
+enum exit_code run_status(struct session *session)
+{
+    struct api_answer cluster = {0};
+    enum exit_code code = KR_EXIT_OK;
+    unsigned alive = probe(session, "/healthz", false);
+    if (alive != 200)
+        return api_exit_code(alive);
+    bool is_ready = probe(session, "/readyz", true) == 200;
+    if (session->token != NULL)
+        code = api_get(session, "/v1/cluster", &cluster);
+    if (code == KR_EXIT_OK)
+        code = session->is_json ? show_json(session, is_ready, cluster.json)
+                                : show_people(session, is_ready, cluster.json);
+    api_answer_fini(&cluster);
+    if (session->token == NULL)
+        session_note(session, "without a token the cluster's nodes are not shown");
+    if (code == KR_EXIT_OK && !is_ready)
+        code = KR_EXIT_FAILURE;
+    return code;
+}
