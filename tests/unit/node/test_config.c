@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tests of the settings: precedence, bounds, and errors that name where the mistake stands.
+#include "node/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+// cmocka needs stdarg, setjmp and stdlib.
+#include <cmocka.h>
+
+static char path[64];
+
+static void write_file(const char *text)
+{
+    snprintf(path, sizeof(path), "/tmp/keyreeve-config-XXXXXX");
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+static enum kr_err load(char *flag, struct config **config, struct fault *fault)
+{
+    char program[] = "keyreeved", option[] = "--config";
+    char *argv[] = {program, option, path, flag, NULL};
+    enum config_action action;
+    *fault = (struct fault){0};
+    enum kr_err err = config_load(flag == NULL ? 3 : 4, argv, config, &action, fault);
+    unlink(path);
+    return err;
+}
+
+static void flags_go_before_variables_before_the_file(void **state)
+{
+    (void)state;
+    struct config *config;
+    struct fault fault;
+    char flag[] = "--region=flag";
+    write_file("node_id: file\nregion: file\nrealm: file\nserve_threads: 3\ninsecure: true\n");
+    setenv("KEYREEVE_NODE_ID", "variable", 1);
+    setenv("KEYREEVE_REGION", "variable", 1);
+    assert_int_equal(load(flag, &config, &fault), KR_ERR_OK);
+    unsetenv("KEYREEVE_NODE_ID");
+    unsetenv("KEYREEVE_REGION");
+    assert_string_equal(config->region, "flag");
+    assert_string_equal(config->node_id, "variable");
+    assert_string_equal(config->realm, "file");
+    assert_int_equal(config->serve_threads, 3);
+    assert_true(config->insecure);
+    assert_string_equal(config->http, "127.0.0.1:7400");
+    config_free(&config);
+}
+
+static void expect_fault(const char *text, const char *flag, const char *first, const char *second)
+{
+    struct config *config;
+    struct fault fault;
+    char copy[64] = "";
+    write_file(text);
+    if (flag != NULL)
+        snprintf(copy, sizeof(copy), "%s", flag);
+    assert_int_equal(load(flag == NULL ? NULL : copy, &config, &fault), KR_ERR_INVALID);
+    assert_null(config);
+    assert_non_null(strstr(fault.text, first));
+    assert_non_null(strstr(fault.text, second));
+}
+
+static void names_line_and_setting_of_a_mistake(void **state)
+{
+    (void)state;
+    expect_fault("region: x\n# a comment\ncolour: blue\n", NULL, ":3: ", "\"colour\"");
+    expect_fault("region: x\nregion: y\n", NULL, ":2: ", "twice");
+    expect_fault("region: x\nserve_threads: many\n", NULL, ":2: ", "many");
+    expect_fault("serve_threads: 9999\n", NULL, "serve_threads", "0 to 256");
+    expect_fault("", "--serve-threads=x", "--serve-threads", "whole number");
+    expect_fault("", "--colour=blue", "--colour", "--help");
+    expect_fault("", "--trusted-proxies=10.0.0.1/8", "trusted_proxies", "10.0.0.1/8");
+    expect_fault("", "--log-level=loud", "log_level", "loud");
+    expect_fault("", "--http", "--http", "value");
+}
+
+static void prints_a_file_that_reads_back(void **state)
+{
+    (void)state;
+    struct config *config, *again;
+    struct fault fault;
+    char flag[] = "--realm=a b#c: d";
+    write_file("");
+    assert_int_equal(load(flag, &config, &fault), KR_ERR_OK);
+    write_file("");
+    FILE *file = fopen(path, "w");
+    config_print(config, file);
+    fclose(file);
+    assert_int_equal(load(NULL, &again, &fault), KR_ERR_OK);
+    assert_string_equal(again->realm, "a b#c: d");
+    assert_int_equal(again->retention_days, config->retention_days);
+    config_free(&config);
+    config_free(&again);
+}
+
+static void splits_addresses(void **state)
+{
+    (void)state;
+    char host[32];
+    unsigned port;
+    assert_true(config_split_address("127.0.0.1:7400", host, sizeof(host), &port));
+    assert_string_equal(host, "127.0.0.1");
+    assert_int_equal(port, 7400);
+    assert_true(config_split_address("[::1]:0", host, sizeof(host), &port));
+    assert_string_equal(host, "::1");
+    static const char *const bad[] = {"", "x", ":1", "h:", "h:65536", "h:1x", "h:-1"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(config_split_address(bad[i], host, sizeof(host), &port));
+    assert_true(config_is_loopback("127.1.2.3"));
+    assert_false(config_is_loopback("0.0.0.0"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(flags_go_before_variables_before_the_file),
+        cmocka_unit_test(names_line_and_setting_of_a_mistake),
+        cmocka_unit_test(prints_a_file_that_reads_back),
+        cmocka_unit_test(splits_addresses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
