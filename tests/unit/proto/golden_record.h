@@ -62,7 +62,7 @@ static const char golden_audit_minimal[] = "0a0d6163636573732e64656e696564";
 
 static const char golden_idempotency[] =
     "0a20000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f1220fffefdfcfbfaf9f8f7f6"
-    "f5f4f3f2f1f0efeeedecebeae9e8e7e6e5e4e3e2e1e01a03090008208dd095ffbc31";
+    "f5f4f3f2f1f0efeeedecebeae9e8e7e6e5e4e3e2e1e01a03090008208dd095ffbc3128b302";
 
 static const char golden_idempotency_minimal[] =
     "0a20000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f1220fffefdfcfbfaf9f8f7f6"

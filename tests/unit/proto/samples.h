@@ -150,6 +150,7 @@ static const struct idempotency sample_idempotency = {
     .body = KR_SAMPLE_OTHER_DIGEST,
     .answer = {sample_answer, sizeof(sample_answer)},
     .expires_ms = 1700000000013,
+    .index = 307,
 };
 static const struct idempotency sample_idempotency_minimal = {
     .scope = KR_SAMPLE_DIGEST,
