@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // keyreeve-bench keys: a file of keys, and the JSON Lines that import them.
 #include "bench/bench.h"
-#include "bench/draw.h"
-#include "bench/options.h"
-#include "bench/progress.h"
-#include "core/base/clock.h"
-#include "core/keys/model.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "bench/draw.h"
+#include "bench/options.h"
+#include "bench/progress.h"
+#include "core/base/clock.h"
+#include "core/keys/model.h"
 
 enum { KR_KEYS_BUFFER = 1 << 20, KR_KEYS_STEP = 1 << 16 };
 

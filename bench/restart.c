@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // keyreeve-bench restart: from start to healthz, to a first right answer, to readyz; memory a key.
 #include "bench/bench.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "bench/child.h"
 #include "bench/options.h"
 #include "bench/process.h"
@@ -8,11 +14,6 @@
 #include "bench/table.h"
 #include "core/base/json.h"
 #include "core/base/mem.h"
-
-#include <errno.h>
-#include <ftw.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 enum { KR_RESTART_TURNS = 50, KR_RESTART_JSON = 65536 };
 

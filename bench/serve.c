@@ -2,15 +2,16 @@
 // keyreeve-bench serve: HTTP validations against a running node, in turns with what they are
 // compared with.
 #include "bench/bench.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "bench/options.h"
 #include "bench/progress.h"
 #include "bench/redis.h"
 #include "bench/serve_figures.h"
 #include "core/base/mem.h"
-
-#include <sched.h>
-#include <stdio.h>
-#include <string.h>
 
 struct serve_options {
     const char *url, *unix_path, *keys, *path, *empty, *redis;

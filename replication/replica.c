@@ -23,7 +23,13 @@
 #include "core/base/clock.h"
 #include "replication/batch.h"
 
-enum replica_state { STANDBY, CATCHING_UP, LEADING, FAILED, CLOSING };
+enum replica_state {
+    KR_REPLICA_STANDBY,
+    KR_REPLICA_CATCHING_UP,
+    KR_REPLICA_LEADING,
+    KR_REPLICA_FAILED,
+    KR_REPLICA_CLOSING
+};
 
 struct append {
     struct append *next;
@@ -72,32 +78,38 @@ static void note_validity(struct replica *replica, bool is_leader)
 
 static void enter(struct replica *replica, enum replica_state state)
 {
-    // Rows: from. Nothing leaves CLOSING, and FAILED only closes.
+    // Rows: from. Nothing leaves KR_REPLICA_CLOSING, and KR_REPLICA_FAILED only closes.
     static const bool is_allowed[5][5] = {
-        [STANDBY] = {[STANDBY] = true, [CATCHING_UP] = true, [FAILED] = true, [CLOSING] = true},
-        [CATCHING_UP] = {[STANDBY] = true,
-                         [CATCHING_UP] = true,
-                         [LEADING] = true,
-                         [FAILED] = true,
-                         [CLOSING] = true},
-        [LEADING] = {[STANDBY] = true, [CATCHING_UP] = true, [FAILED] = true, [CLOSING] = true},
-        [FAILED] = {[CLOSING] = true},
-        [CLOSING] = {false},
+        [KR_REPLICA_STANDBY] = {[KR_REPLICA_STANDBY] = true,
+                                [KR_REPLICA_CATCHING_UP] = true,
+                                [KR_REPLICA_FAILED] = true,
+                                [KR_REPLICA_CLOSING] = true},
+        [KR_REPLICA_CATCHING_UP] = {[KR_REPLICA_STANDBY] = true,
+                                    [KR_REPLICA_CATCHING_UP] = true,
+                                    [KR_REPLICA_LEADING] = true,
+                                    [KR_REPLICA_FAILED] = true,
+                                    [KR_REPLICA_CLOSING] = true},
+        [KR_REPLICA_LEADING] = {[KR_REPLICA_STANDBY] = true,
+                                [KR_REPLICA_CATCHING_UP] = true,
+                                [KR_REPLICA_FAILED] = true,
+                                [KR_REPLICA_CLOSING] = true},
+        [KR_REPLICA_FAILED] = {[KR_REPLICA_CLOSING] = true},
+        [KR_REPLICA_CLOSING] = {false},
     };
     assert(is_allowed[replica->state][state]);
     replica->state = state;
-    if (state == LEADING)
+    if (state == KR_REPLICA_LEADING)
         note_validity(replica, true);
-    else if (state != CATCHING_UP)
+    else if (state != KR_REPLICA_CATCHING_UP)
         note_validity(replica, false);
 }
 
 static void fail_for_good(struct replica *replica, enum kr_err err, const struct fault *fault)
 {
     struct fault unsaid;
-    if (replica->state == FAILED || replica->state == CLOSING)
+    if (replica->state == KR_REPLICA_FAILED || replica->state == KR_REPLICA_CLOSING)
         return;
-    enter(replica, FAILED);
+    enter(replica, KR_REPLICA_FAILED);
     if (fault == NULL || fault->err == KR_ERR_OK) {
         fault_set(&unsaid, err, "log engine %s: %s", replica->options.engine->verbs->name,
                   err_text(err));
@@ -109,18 +121,18 @@ static void fail_for_good(struct replica *replica, enum kr_err err, const struct
 static void on_role(void *ctx, enum engine_role role, uint64_t epoch)
 {
     struct replica *replica = ctx;
-    if (replica->state == FAILED || replica->state == CLOSING)
+    if (replica->state == KR_REPLICA_FAILED || replica->state == KR_REPLICA_CLOSING)
         return;
     if (role != KR_ENGINE_LEADER) {
-        enter(replica, STANDBY);
+        enter(replica, KR_REPLICA_STANDBY);
         return;
     }
     replica->engine_epoch = epoch;
     atomic_store_explicit(&replica->epoch, epoch, memory_order_release);
     // A store-backed log holds nothing that the store does not.
-    enter(replica, CATCHING_UP);
+    enter(replica, KR_REPLICA_CATCHING_UP);
     if (replica->options.engine->is_store_backed && replica->append_count == 0)
-        enter(replica, LEADING);
+        enter(replica, KR_REPLICA_LEADING);
 }
 
 // --- telling submitters --------------------------------------------------------------------------
@@ -223,8 +235,8 @@ static void on_appended(void *ctx, enum kr_err err, const struct fault *fault)
         fail_for_good(replica, applied, &own);
     else if (err != KR_ERR_OK && !is_survivable(err))
         fail_for_good(replica, err, fault);
-    else if (err != KR_ERR_OK && replica->state == LEADING)
-        enter(replica, CATCHING_UP);
+    else if (err != KR_ERR_OK && replica->state == KR_REPLICA_LEADING)
+        enter(replica, KR_REPLICA_CATCHING_UP);
     settle(replica);
 }
 
@@ -288,7 +300,7 @@ static void catch_up(struct replica *replica)
     struct arena arena;
     size_t count = 0;
     if (replica->options.engine->is_store_backed) {
-        enter(replica, LEADING);
+        enter(replica, KR_REPLICA_LEADING);
         return;
     }
     arena_init(&arena);
@@ -302,7 +314,7 @@ static void catch_up(struct replica *replica)
     if (err != KR_ERR_OK)
         fail_for_good(replica, err, &fault);
     else if (read == KR_ERR_NOT_FOUND)
-        enter(replica, LEADING);
+        enter(replica, KR_REPLICA_LEADING);
     mem_free(results);
     mem_free(rows);
     arena_fini(&arena);
@@ -315,7 +327,7 @@ struct replica *replica_new(const struct replica_options *options)
     struct replica *replica = mem_zalloc(sizeof(*replica));
     assert(options->fatal != NULL);
     replica->options = *options;
-    replica->state = STANDBY;
+    replica->state = KR_REPLICA_STANDBY;
     replica->last = &replica->first;
     batch_queue_init(&replica->queue);
     options->engine->events = (struct engine_events){.ctx = replica, .role = on_role};
@@ -328,13 +340,13 @@ void replica_close(struct replica *replica, void (*closed)(void *ctx), void *ctx
     assert(replica->closed == NULL && closed != NULL);
     replica->closed = closed;
     replica->closed_ctx = ctx;
-    enter(replica, CLOSING);
+    enter(replica, KR_REPLICA_CLOSING);
 }
 
 enum kr_err replica_submit(struct replica *replica, const struct command *command,
                            replica_done_fn *done, void *ctx)
 {
-    if (replica->state != LEADING && replica->state != CATCHING_UP)
+    if (replica->state != KR_REPLICA_LEADING && replica->state != KR_REPLICA_CATCHING_UP)
         return KR_ERR_NO_LEADER;
     if (replica->held_bytes >= KR_REPLICA_QUEUE_BYTES)
         return KR_ERR_BUSY;
@@ -366,25 +378,25 @@ static bool finish_closing(struct replica *replica)
 
 static bool step(struct replica *replica)
 {
-    if (replica->state == CATCHING_UP && replica->append_count == 0)
+    if (replica->state == KR_REPLICA_CATCHING_UP && replica->append_count == 0)
         catch_up(replica);
-    if (replica->state == LEADING) {
+    if (replica->state == KR_REPLICA_LEADING) {
         note_validity(replica, true);
         if (replica->queue.first != NULL && replica->append_count < KR_REPLICA_APPENDS)
             start_append(replica);
     }
-    if (replica->state != LEADING && replica->state != CATCHING_UP)
+    if (replica->state != KR_REPLICA_LEADING && replica->state != KR_REPLICA_CATCHING_UP)
         fail_queue(replica);
     bool has_work = replica->queue.first != NULL && replica->append_count < KR_REPLICA_APPENDS;
     bool is_busy = replica->append_count > 0 && replica->options.engine->is_store_backed;
     switch (replica->state) {
-    case CATCHING_UP:
+    case KR_REPLICA_CATCHING_UP:
         return replica->append_count == 0 || is_busy;
-    case LEADING:
-    case CLOSING:
+    case KR_REPLICA_LEADING:
+    case KR_REPLICA_CLOSING:
         return has_work || is_busy;
-    case STANDBY:
-    case FAILED:
+    case KR_REPLICA_STANDBY:
+    case KR_REPLICA_FAILED:
         return is_busy;
     }
     return false;
@@ -396,7 +408,7 @@ bool replica_turn(struct replica *replica)
     replica->is_in_turn = true;
     bool is_more = step(replica);
     replica->is_in_turn = false;
-    return replica->state == CLOSING ? finish_closing(replica) : is_more;
+    return replica->state == KR_REPLICA_CLOSING ? finish_closing(replica) : is_more;
 }
 
 bool replica_is_leader(const struct replica *replica)
