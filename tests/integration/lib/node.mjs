@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starts and stops real nodes for the integration tests, and watches what they say.
+//
+// Every node gets a data directory of its own and a free port. A sanitizer's report, or an exit that
+// nobody asked for, fails the test that stops the node.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+
+export const binDir = resolve(process.env.KEYREEVE_BIN ?? 'build/dev/bin');
+export const keyreeved = join(binDir, 'keyreeved');
+export const keyreeve = join(binDir, 'keyreeve');
+
+const START_DEADLINE_MS = 60_000;
+const STOP_DEADLINE_MS = 30_000;
+
+/** Waits until check() answers something truthy, and answers that. */
+export async function until(check, { what, deadlineMs = 20_000, everyMs = 10 } = {}) {
+  const end = Date.now() + deadlineMs;
+  for (;;) {
+    const result = await check();
+    if (result) return result;
+    if (Date.now() > end) throw new Error(`waited ${deadlineMs} ms in vain for ${what ?? check}`);
+    await pause(everyMs);
+  }
+}
+
+export function makeDataDir() {
+  return mkdtempSync(join(tmpdir(), 'keyreeve-test-'));
+}
+
+class Node {
+  constructor(dataDir, flags, env) {
+    this.dataDir = dataDir;
+    this.stderr = '';
+    this.stdout = '';
+    this.exit = null;
+    const args = ['--data', dataDir, '--http', '127.0.0.1:0', '--rate-limit-per-token', '0', ...flags];
+    this.process = spawn(keyreeved, args, {
+      env: { PATH: process.env.PATH, ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? '', TSAN_OPTIONS: process.env.TSAN_OPTIONS ?? '', ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.process.stdout.on('data', (bytes) => (this.stdout += bytes));
+    this.process.stderr.on('data', (bytes) => (this.stderr += bytes));
+    this.ended = new Promise((done) => {
+      this.process.on('close', (code, signal) => done((this.exit = { code, signal })));
+    });
+  }
+
+  get pid() {
+    return this.process.pid;
+  }
+
+  async ready() {
+    const addressFile = join(this.dataDir, 'http-address');
+    await until(
+      async () => {
+        if (this.exit) throw new Error(`keyreeved ended: ${JSON.stringify(this.exit)}\n${this.stderr}`);
+        if (!existsSync(addressFile)) return false;
+        const pidFile = join(this.dataDir, 'keyreeved.pid');
+        if (!existsSync(pidFile) || Number(readFileSync(pidFile, 'utf8')) !== this.pid) return false;
+        this.url = `http://${readFileSync(addressFile, 'utf8').trim()}`;
+        try {
+          return (await fetch(`${this.url}/readyz`)).status === 200;
+        } catch {
+          return false;
+        }
+      },
+      { what: '/readyz', deadlineMs: START_DEADLINE_MS },
+    );
+    this.port = Number(new URL(this.url).port);
+    this.token = readFileSync(join(this.dataDir, 'owner-token'), 'utf8').trim();
+    return this;
+  }
+
+  assertClean() {
+    assert.doesNotMatch(this.stderr, /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:/, this.stderr);
+  }
+
+  /** Asks for a stop and checks that it was a clean one. */
+  async stop() {
+    if (!this.exit) this.process.kill('SIGTERM');
+    const timer = setTimeout(() => this.process.kill('SIGABRT'), STOP_DEADLINE_MS);
+    await this.ended;
+    clearTimeout(timer);
+    this.assertClean();
+    assert.deepEqual(this.exit, { code: 0, signal: null }, this.stderr);
+  }
+
+  async kill9() {
+    this.process.kill('SIGKILL');
+    await this.ended;
+    this.assertClean();
+  }
+
+  /** Everything of a clean end, and the data directory with it. */
+  async remove() {
+    await this.stop();
+    rmSync(this.dataDir, { recursive: true, force: true });
+  }
+
+  metrics() {
+    return fetch(`${this.url}/metrics`).then((answer) => answer.text());
+  }
+
+  async metric(name) {
+    const line = (await this.metrics()).split('\n').find((text) => text.startsWith(`keyreeve_${name} `) || text.startsWith(`keyreeve_${name}{`));
+    return line === undefined ? undefined : Number(line.split(' ').at(-1));
+  }
+}
+
+/** A node that is ready: {url, port, token, dataDir, pid, stop(), kill9(), remove(), metric(name)}. */
+export async function startNode({ dataDir = makeDataDir(), flags = [], env = {} } = {}) {
+  return new Node(dataDir, flags, env).ready();
+}
+
+/** A node that must not come up: its exit and what it said. */
+export async function refuseNode({ dataDir = makeDataDir(), flags = [], env = {} } = {}) {
+  const node = new Node(dataDir, flags, env);
+  const timer = setTimeout(() => node.process.kill('SIGABRT'), START_DEADLINE_MS);
+  await node.ended;
+  clearTimeout(timer);
+  node.assertClean();
+  return { ...node.exit, stderr: node.stderr, stdout: node.stdout, dataDir };
+}
