@@ -116,7 +116,7 @@ static void fill_subjects(struct hot_bench *bench)
     hot_put_bucket(bench->hot, &bucket);
     progress_begin(&progress, "consumers", bench->options.consumers);
     for (uint64_t i = 0; i < bench->options.consumers; i++) {
-        char id[KR_ID_SIZE], name[16];
+        char id[KR_ID_SIZE], name[24];
         snprintf(id, sizeof(id), "csmr_%024" PRIu64, i);
         snprintf(name, sizeof(name), "c%06" PRIu64, i + 1);
         const struct consumer consumer = {

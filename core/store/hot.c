@@ -4,8 +4,9 @@
 //
 // The concurrency contract. One writer at a time (the caller's lock), any number of readers.
 //
-// A slot is two words: hash, and record: EMPTY, GONE (a tombstone), or an address. The record word
-// decides; the hash only spares a look at records of other keys.
+// A slot is two words: hash, and record: EMPTY, GONE (a tombstone), or an address (and a hint which
+// only a prefetch believes). The record word decides; the hash only spares a look at records of
+// other keys.
 //   insert   the record's bytes, then hash (relaxed), then the record word (release).
 //   replace  the new record's bytes, then the record word (release); the slot and hash stay.
 //   remove   the record word := GONE, or EMPTY where no search can pass the bucket (hot_table.c).
@@ -135,9 +136,8 @@ struct hot *hot_new(size_t expected_keys)
     rand_bytes(&hot->seed, sizeof(hot->seed));
     uint64_t buckets = hot_table_buckets_for(expected_keys, KR_HOT_PRESIZE_LOAD);
     hot->least_buckets = buckets < KR_HOT_LEAST_BUCKETS ? KR_HOT_LEAST_BUCKETS : buckets;
-    struct hot_table *table = hot_table_new(hot->least_buckets);
-    atomic_store_explicit(&hot->table, table, memory_order_release);
-    hot_count(&hot->slot_count, (int64_t)(table->buckets * KR_HOT_SLOTS));
+    atomic_store_explicit(&hot->table, hot_table_new(hot->least_buckets), memory_order_release);
+    hot_publish_slots(hot);
     hot_numbers_init(&hot->subjects);
     hot_numbers_init(&hot->extras);
     hot_ids_init(&hot->subject_ids);
@@ -169,6 +169,7 @@ void hot_free(struct hot **slot)
     hot_extras_fini(hot);
     hot_subjects_fini(hot);
     hot_buckets_fini(hot);
+    hot_pool_fini(&hot->pool);
     buf_fini(&hot->removed_keys.items);
     buf_fini(&hot->removed_subjects.items);
     buf_fini(&hot->removed_buckets.items);
@@ -183,13 +184,6 @@ uint64_t hot_hash(const struct hot *hot, const void *data, size_t size)
 }
 
 // --- readers -------------------------------------------------------------------------------------
-// A search that has come to a record with the right hash, or to the end (record NULL).
-struct search {
-    uint64_t hash;
-    const struct hot_table *table;
-    const struct hot_record *record;
-};
-
 // The table where a search begins: the old one while the key may still be there.
 static const struct hot_table *first_table(const struct hot *hot, uint64_t hash)
 {
@@ -202,95 +196,89 @@ static const struct hot_table *first_table(const struct hot *hot, uint64_t hash)
     }
 }
 
-static const struct hot_slot *home_slots(const struct hot_table *table, uint64_t hash)
+// What the verdict will read behind the record. Asked for as soon as the slot is known, so that it
+// arrives together with the record.
+static void prefetch_subject(const struct hot *hot, uint64_t word)
 {
-    return &table->slots[hot_table_home(table, hash) * KR_HOT_SLOTS];
+    const _Atomic uintptr_t *slot = hot_numbers_slot(&hot->subjects, hot_word_hint(word));
+    if (slot != NULL)
+        __builtin_prefetch((const void *)atomic_load_explicit(slot, memory_order_relaxed));
 }
 
-// The first record of this hash and, unless digest is NULL, of this digest.
-static const struct hot_record *search_table(const struct hot_table *table, uint64_t hash,
-                                             const uint8_t *digest)
+// The word of the first record of this hash and, unless digest is NULL, of this digest; else EMPTY.
+static uint64_t search_table(const struct hot *hot, const struct hot_table *table, uint64_t hash,
+                             const uint8_t *digest)
 {
     uint64_t bucket = hot_table_home(table, hash);
     for (;;) {
         const struct hot_slot *slots = &table->slots[bucket * KR_HOT_SLOTS];
         bool is_end = false;
         for (unsigned i = 0; i < KR_HOT_SLOTS; i++) {
-            uintptr_t word = atomic_load_explicit(&slots[i].record, memory_order_acquire);
+            uint64_t word = atomic_load_explicit(&slots[i].record, memory_order_acquire);
             is_end |= word == KR_HOT_EMPTY;
             if (atomic_load_explicit(&slots[i].hash, memory_order_relaxed) != hash ||
                 word <= KR_HOT_GONE)
                 continue;
-            const struct hot_record *record = (const struct hot_record *)word;
-            if (digest == NULL || hot_digest_equal(record->digest, digest))
-                return record;
+            if (digest == NULL)
+                return word;
+            prefetch_subject(hot, word);
+            if (hot_digest_equal(hot_word_record(word)->digest, digest))
+                return word;
         }
         if (is_end)
-            return NULL;
+            return KR_HOT_EMPTY;
         bucket = bucket + 1 == table->buckets ? 0 : bucket + 1;
     }
 }
 
-static const struct hot_record *search_from(const struct hot_table *table, uint64_t hash,
-                                            const uint8_t *digest)
+static uint64_t search(const struct hot *hot, const struct hot_table *table, uint64_t hash,
+                       const uint8_t *digest)
 {
-    const struct hot_record *record = NULL;
-    while (record == NULL && table != NULL) {
-        record = search_table(table, hash, digest);
+    uint64_t word = KR_HOT_EMPTY;
+    while (word == KR_HOT_EMPTY && table != NULL) {
+        word = search_table(hot, table, hash, digest);
         table = atomic_load_explicit(&table->next, memory_order_acquire);
     }
-    return record;
+    return word;
 }
 
-static const struct hot_record *unless_removed(const struct hot_record *record)
+static const struct hot_record *record_of(uint64_t word)
 {
-    return record == NULL || (record->flags & KR_HOT_REMOVED) != 0 ? NULL : record;
+    const struct hot_record *record = hot_word_record(word);
+    return word == KR_HOT_EMPTY || (record->flags & KR_HOT_REMOVED) != 0 ? NULL : record;
 }
 
 const struct hot_record *hot_find(const struct hot *hot, const uint8_t digest[KR_DIGEST_SIZE])
 {
     uint64_t hash = hot_hash(hot, digest, KR_HOT_DIGEST_BYTES);
-    return unless_removed(search_from(first_table(hot, hash), hash, digest));
-}
-
-// The line that hot_record_subject will read, and the pointer to it before that.
-static const _Atomic uintptr_t *prefetch_number(const struct hot *hot,
-                                                const struct hot_record *record)
-{
-    if (record == NULL || (record->flags & KR_HOT_EXTRA) != 0)
-        return NULL;
-    const _Atomic uintptr_t *slot = hot_numbers_slot(&hot->subjects, record->number);
-    __builtin_prefetch(slot);
-    return slot;
+    return record_of(search(hot, first_table(hot, hash), hash, digest));
 }
 
 // Each stage asks for the lines that the next one reads, for all of the group, so that their
-// misses overlap: the slots, the records, the pointers to the subjects, the subjects.
+// misses overlap: the slots; the records and the pointers to the subjects; the subjects.
 static void find_group(const struct hot *hot, const uint8_t (*digests)[KR_DIGEST_SIZE],
                        size_t count, const struct hot_record *out[])
 {
-    struct search searches[KR_HOT_GROUP];
-    const _Atomic uintptr_t *numbers[KR_HOT_GROUP];
+    const struct hot_table *tables[KR_HOT_GROUP];
+    uint64_t hashes[KR_HOT_GROUP], words[KR_HOT_GROUP];
     for (size_t i = 0; i < count; i++) {
-        searches[i].hash = hot_hash(hot, digests[i], KR_HOT_DIGEST_BYTES);
-        searches[i].table = first_table(hot, searches[i].hash);
-        __builtin_prefetch(home_slots(searches[i].table, searches[i].hash));
+        hashes[i] = hot_hash(hot, digests[i], KR_HOT_DIGEST_BYTES);
+        tables[i] = first_table(hot, hashes[i]);
+        __builtin_prefetch(&tables[i]->slots[hot_table_home(tables[i], hashes[i]) * KR_HOT_SLOTS]);
     }
     for (size_t i = 0; i < count; i++) {
-        searches[i].record = search_from(searches[i].table, searches[i].hash, NULL);
-        __builtin_prefetch(searches[i].record);
-    }
-    for (size_t i = 0; i < count; i++) {
-        const struct hot_record *record = searches[i].record;
-        if (record != NULL && !hot_digest_equal(record->digest, digests[i]))
-            record = search_from(searches[i].table, searches[i].hash, digests[i]);
-        out[i] = unless_removed(record);
-        numbers[i] = prefetch_number(hot, out[i]);
+        words[i] = search(hot, tables[i], hashes[i], NULL);
+        __builtin_prefetch(hot_word_record(words[i]));
+        __builtin_prefetch(hot_numbers_slot(&hot->subjects, hot_word_hint(words[i])));
     }
     for (size_t i = 0; i < count; i++)
-        if (numbers[i] != NULL)
-            __builtin_prefetch(
-                (const void *)atomic_load_explicit(numbers[i], memory_order_relaxed));
+        prefetch_subject(hot, words[i]);
+    for (size_t i = 0; i < count; i++) {
+        if (words[i] != KR_HOT_EMPTY &&
+            !hot_digest_equal(hot_word_record(words[i])->digest, digests[i]))
+            words[i] = search(hot, tables[i], hashes[i], digests[i]);
+        out[i] = record_of(words[i]);
+    }
 }
 
 void hot_find_many(const struct hot *hot, const uint8_t (*digests)[KR_DIGEST_SIZE], size_t count,

@@ -202,7 +202,7 @@ static void replace(struct hot *hot, uint32_t number, const struct box *box)
 
 static uint32_t add(struct hot *hot, const struct hot_ids_query *query)
 {
-    uint32_t number = hot_numbers_add(&hot->buckets);
+    uint32_t number = hot_numbers_add(&hot->buckets, &hot->pool);
     hot_ids_add(&hot->bucket_ids, query->hash, number);
     return number;
 }

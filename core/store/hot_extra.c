@@ -19,9 +19,9 @@ static size_t box_size(const struct hot_extra *extra)
 }
 
 // Behind the box: the scopes' pointers, the address blocks, the scopes' texts.
-static struct box *copy_box(const struct hot_extra *from)
+static struct box *copy_box(struct hot_pool *pool, const struct hot_extra *from)
 {
-    struct box *box = mem_alloc(box_size(from));
+    struct box *box = hot_pool_alloc(pool, box_size(from));
     const char **items = (const char **)(box + 1);
     struct cidr *blocks = (struct cidr *)(items + from->scopes.count);
     char *texts = (char *)(blocks + from->ip_allow_count);
@@ -43,7 +43,7 @@ static uint32_t take_number(struct hot *hot)
 {
     uint32_t number = 0;
     if (hot->free_extras.size == 0)
-        return hot_numbers_add(&hot->extras);
+        return hot_numbers_add(&hot->extras, &hot->pool);
     hot->free_extras.size -= sizeof(number);
     memcpy(&number, hot->free_extras.data + hot->free_extras.size, sizeof(number));
     return number;
@@ -51,7 +51,7 @@ static uint32_t take_number(struct hot *hot)
 
 uint32_t hot_extra_add(struct hot *hot, const struct hot_put *put)
 {
-    struct box *box = copy_box(put->extra);
+    struct box *box = copy_box(&hot->pool, put->extra);
     box->number = take_number(hot);
     box->extra.subject = put->subject;
     hot_numbers_set(&hot->extras, box->number, box);
@@ -79,13 +79,14 @@ void hot_extra_free(struct hot *hot, const void *extra)
     hot_numbers_set(&hot->extras, box->number, NULL);
     buf_add(&hot->free_extras, &box->number, sizeof(box->number));
     hot_count(&hot->subject_bytes, -(int64_t)box->size);
-    mem_free(box);
+    hot_pool_free(&hot->pool, box, box->size);
 }
 
 void hot_extras_fini(struct hot *hot)
 {
     for (uint32_t i = 0; i < hot->extras.count; i++)
-        mem_free((void *)(uintptr_t)hot_numbers_at(&hot->extras, i));
+        if (hot_numbers_at(&hot->extras, i) != NULL)
+            hot_extra_free(hot, hot_numbers_at(&hot->extras, i));
     hot_numbers_fini(&hot->extras);
     buf_fini(&hot->free_extras);
 }

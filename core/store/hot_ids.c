@@ -17,18 +17,17 @@ void hot_numbers_init(struct hot_numbers *numbers)
 
 void hot_numbers_fini(struct hot_numbers *numbers)
 {
-    for (size_t i = 0; i * KR_HOT_NUMBERS_CHUNK < numbers->count; i++)
-        mem_free(atomic_load_explicit(&numbers->chunks[i], memory_order_relaxed));
-    mem_free(numbers->chunks);
+    mem_free(numbers->chunks); // what they point to is the pool's
 }
 
-uint32_t hot_numbers_add(struct hot_numbers *numbers)
+uint32_t hot_numbers_add(struct hot_numbers *numbers, struct hot_pool *pool)
 {
     assert(numbers->count < UINT32_MAX - 2); // the last ones have meanings elsewhere
     uint32_t number = numbers->count++;
     if (number % KR_HOT_NUMBERS_CHUNK == 0)
         atomic_store_explicit(&numbers->chunks[number / KR_HOT_NUMBERS_CHUNK],
-                              mem_zalloc(sizeof(struct hot_number_chunk)), memory_order_release);
+                              hot_pool_carve(pool, sizeof(struct hot_number_chunk)),
+                              memory_order_release);
     return number;
 }
 

@@ -18,19 +18,34 @@ enum {
     KR_HOT_CHUNK_FIRST = 64,      // … the first of which hold its bitmap
     KR_HOT_NUMBERS_CHUNK = 16384,
     KR_HOT_NUMBERS_CHUNKS = 262144, // × KR_HOT_NUMBERS_CHUNK = 2^32
-    KR_HOT_IDS_PARTS = 4096
+    KR_HOT_IDS_PARTS = 4096,
+    KR_HOT_POOL_SIZES = 64, // different ones, of pieces of a pool
+    KR_HOT_HINT_BITS = 22
 };
 
-// A slot's record word: an address, or one of these.
-#define KR_HOT_EMPTY ((uintptr_t)0) // never used since its bucket last had room: ends a search
-#define KR_HOT_GONE ((uintptr_t)1)  // a tombstone, or moved to the next table
+// A slot's record word: an address and a hint, or one of these. Records are 64-byte aligned, so
+// that six of the address's 48 bits and the sixteen above them are free for the low bits of the
+// number of the key's subject: its line is asked for together with the record's. Only a prefetch
+// relies on it; it may be wrong.
+#define KR_HOT_EMPTY UINT64_C(0) // never used since its bucket last had room: ends a search
+#define KR_HOT_GONE UINT64_C(1)  // a tombstone, or moved to the next table
 
 struct hot_slot {
     _Atomic uint64_t hash;
-    _Atomic uintptr_t record;
+    _Atomic uint64_t record;
 };
 
 _Static_assert(sizeof(struct hot_slot) == 16, "four slots are one cache line");
+
+static inline const struct hot_record *hot_word_record(uint64_t word)
+{
+    return (const struct hot_record *)(uintptr_t)(word >> KR_HOT_HINT_BITS << 6);
+}
+
+static inline uint32_t hot_word_hint(uint64_t word)
+{
+    return (uint32_t)word & ((1u << KR_HOT_HINT_BITS) - 1);
+}
 
 // --- slots (hot_table.c) -------------------------------------------------------------------------
 struct hot_table {
@@ -46,11 +61,11 @@ struct hot_table {
     uint64_t tombstones;   // of them
 };
 
-// Where a search ended. slot is the record's, or (record KR_HOT_EMPTY) the one to insert into.
+// Where a search ended. slot is the record's, or (word KR_HOT_EMPTY) the one to insert into.
 struct hot_place {
     struct hot_table *table;
     struct hot_slot *slot;
-    uintptr_t record;
+    uint64_t word;
 };
 
 struct hot_table *hot_table_new(uint64_t buckets); // gives
@@ -58,7 +73,8 @@ void hot_table_free(struct hot_table *table);      // takes
 uint64_t hot_table_buckets_for(uint64_t keys, double load);
 bool hot_table_is_full(const struct hot_table *table); // above the highest load
 struct hot_place hot_table_locate(struct hot_table *table, uint64_t hash, const uint8_t *digest);
-void hot_table_insert(struct hot_place place, uint64_t hash, const struct hot_record *record);
+uint64_t hot_word(const struct hot_record *record, uint32_t subject);
+void hot_table_insert(struct hot_place place, uint64_t hash, uint64_t word);
 void hot_table_clear(struct hot_place place);
 // Moves at most count buckets to table->next. True: all are moved.
 bool hot_table_move(struct hot_table *table, uint64_t count);
@@ -103,6 +119,19 @@ const struct hot_record *hot_slab_next(const struct hot_slab *slab, uint64_t *po
                                        size_t *budget);
 uint64_t hot_slab_end(const struct hot_slab *slab);
 
+// --- memory behind records (hot_pool.c) ----------------------------------------------------------
+struct hot_pool {
+    uint8_t **chunks; // huge pages
+    size_t count;
+    size_t carved; // of the last one
+    void *free[KR_HOT_POOL_SIZES];
+};
+
+void hot_pool_fini(struct hot_pool *pool);
+void *hot_pool_alloc(struct hot_pool *pool, size_t size); // uninitialised
+void hot_pool_free(struct hot_pool *pool, void *memory, size_t size);
+void *hot_pool_carve(struct hot_pool *pool, size_t size); // zeroed; stays until the end
+
 // --- numbers and ids (hot_ids.c) -----------------------------------------------------------------
 struct hot_number_chunk {
     _Atomic uintptr_t items[KR_HOT_NUMBERS_CHUNK];
@@ -116,7 +145,7 @@ struct hot_numbers {
 
 void hot_numbers_init(struct hot_numbers *numbers);
 void hot_numbers_fini(struct hot_numbers *numbers); // the objects are the caller's
-uint32_t hot_numbers_add(struct hot_numbers *numbers);
+uint32_t hot_numbers_add(struct hot_numbers *numbers, struct hot_pool *pool);
 void hot_numbers_set(struct hot_numbers *numbers, uint32_t number, const void *object);
 
 static inline const _Atomic uintptr_t *hot_numbers_slot(const struct hot_numbers *numbers,
@@ -163,6 +192,7 @@ bool hot_ids_find(const struct hot *hot, const struct hot_ids *ids,
 enum hot_retired {
     KR_HOT_RETIRED_RECORD,
     KR_HOT_RETIRED_EXTRA,
+    KR_HOT_RETIRED_SUBJECT,
     KR_HOT_RETIRED_HEAP,
     KR_HOT_RETIRED_TABLE
 };
@@ -209,6 +239,7 @@ struct hot {
     // writer
     uint64_t least_buckets; // of a table
     struct hot_slab slab;
+    struct hot_pool pool;
     struct hot_ids subject_ids, bucket_ids;
     struct hot_retired_list pending, waiting; // for a grace period to begin, to end
     bool has_grace;                           // waiting has one
@@ -218,6 +249,7 @@ struct hot {
     struct hot_removals removed_keys, removed_subjects, removed_buckets;
 };
 
+void hot_publish_slots(struct hot *hot); // hot_write.c: the slots' figures
 uint64_t hot_hash(const struct hot *hot, const void *data, size_t size);
 
 // Writer's counters.
@@ -237,6 +269,7 @@ void hot_extras_fini(struct hot *hot);
 void hot_forget_subject(struct hot *hot, const uint8_t *item);
 void hot_forget_bucket(struct hot *hot, const uint8_t *item);
 
+void hot_subject_free(struct hot *hot, const void *subject); // no reader has it any more
 void hot_subjects_fini(struct hot *hot);
 uint32_t hot_bucket_number(struct hot *hot, const struct bucket *record); // puts an unknown one
 void hot_buckets_init(struct hot *hot);

@@ -38,6 +38,9 @@ static void recycle(struct hot *hot, uintptr_t item)
     case KR_HOT_RETIRED_EXTRA:
         hot_extra_free(hot, object);
         break;
+    case KR_HOT_RETIRED_SUBJECT:
+        hot_subject_free(hot, object);
+        break;
     case KR_HOT_RETIRED_HEAP:
         mem_free(object);
         break;

@@ -142,13 +142,13 @@ static void replace(struct hot *hot, uint32_t number, const struct hot_subject *
         return;
     hot_count(&hot->subject_bytes, -(int64_t)allocated_size(old));
     hot_count(&hot->subject_count, is_marker(old) ? 0 : -1);
-    hot_retire(hot, KR_HOT_RETIRED_HEAP, old);
+    hot_retire(hot, KR_HOT_RETIRED_SUBJECT, old);
 }
 
 static void add(struct hot *hot, const struct hot_ids_query *query, uint32_t *number)
 {
     size_t before = hot->subject_ids.bytes;
-    *number = hot_numbers_add(&hot->subjects);
+    *number = hot_numbers_add(&hot->subjects, &hot->pool);
     hot_ids_add(&hot->subject_ids, query->hash, *number);
     hot_count(&hot->subject_bytes, (int64_t)(hot->subject_ids.bytes - before + sizeof(uintptr_t)));
 }
@@ -165,15 +165,16 @@ uint32_t hot_put_subject(struct hot *hot, const struct consumer *record,
     head.bucket = hot_bucket_number(hot, bucket);
     if (!is_known)
         add(hot, &query, &number);
-    replace(hot, number, render(mem_alloc(subject_size(&head)), &head, record, bucket));
+    replace(hot, number,
+            render(hot_pool_alloc(&hot->pool, subject_size(&head)), &head, record, bucket));
     return number;
 }
 
-static const struct hot_subject *new_marker(struct bytes id, uint64_t revision)
+static const struct hot_subject *new_marker(struct hot_pool *pool, struct bytes id,
+                                            uint64_t revision)
 {
-    struct hot_subject *marker = mem_zalloc(sizeof(*marker) + id.size);
-    marker->revision = revision;
-    marker->id_size = (uint16_t)id.size;
+    struct hot_subject *marker = hot_pool_alloc(pool, sizeof(*marker) + id.size);
+    *marker = (struct hot_subject){.revision = revision, .id_size = (uint16_t)id.size};
     memcpy(marker->texts, id.data, id.size);
     return marker;
 }
@@ -201,7 +202,7 @@ void hot_remove_subject(struct hot *hot, const char *id, uint64_t revision)
     assert(query.id.size < KR_ID_SIZE);
     if (!is_known)
         add(hot, &query, &number);
-    replace(hot, number, new_marker(query.id, revision));
+    replace(hot, number, new_marker(&hot->pool, query.id, revision));
     buf_add(&hot->removed_subjects.items, &number, sizeof(number));
 }
 
@@ -214,10 +215,17 @@ void hot_forget_subject(struct hot *hot, const uint8_t *item)
         forget(hot, number);
 }
 
+void hot_subject_free(struct hot *hot, const void *subject)
+{
+    struct hot_subject *old = (struct hot_subject *)(uintptr_t)subject;
+    hot_pool_free(&hot->pool, old, allocated_size(old));
+}
+
 void hot_subjects_fini(struct hot *hot)
 {
     for (uint32_t i = 0; i < hot->subjects.count; i++)
-        mem_free((void *)(uintptr_t)at(hot, i));
+        if (at(hot, i) != NULL)
+            hot_subject_free(hot, at(hot, i));
     hot_numbers_fini(&hot->subjects);
     hot_ids_fini(&hot->subject_ids);
 }

@@ -3,13 +3,14 @@
 // side; readers search in hot.c. The order of stores is the contract at the top of that file.
 #include "core/store/hot_internal.h"
 
+#include <assert.h>
 #include <sys/mman.h>
 
 #define KR_HOT_LOAD_MAX_PERCENT 85
 
 enum { KR_HOT_PAGE_BYTES = 4096, KR_HOT_BUCKET_BYTES = KR_HOT_SLOTS * sizeof(struct hot_slot) };
 
-static uintptr_t load_record(const struct hot_slot *slot)
+static uint64_t load_word(const struct hot_slot *slot)
 {
     return atomic_load_explicit(&slot->record, memory_order_relaxed); // the writer's own stores
 }
@@ -43,10 +44,10 @@ bool hot_table_is_full(const struct hot_table *table)
 
 static bool is_record(const struct hot_slot *slot, uint64_t hash, const uint8_t *digest)
 {
-    uintptr_t word = load_record(slot);
+    uint64_t word = load_word(slot);
     if (word <= KR_HOT_GONE || atomic_load_explicit(&slot->hash, memory_order_relaxed) != hash)
         return false;
-    return hot_digest_equal(((const struct hot_record *)word)->digest, digest);
+    return hot_digest_equal(hot_word_record(word)->digest, digest);
 }
 
 struct hot_place hot_table_locate(struct hot_table *table, uint64_t hash, const uint8_t *digest)
@@ -58,9 +59,9 @@ struct hot_place hot_table_locate(struct hot_table *table, uint64_t hash, const 
         bool is_end = false;
         for (unsigned i = 0; i < KR_HOT_SLOTS; i++) {
             if (is_record(&slots[i], hash, digest))
-                return (struct hot_place){table, &slots[i], load_record(&slots[i])};
-            is_end = is_end || load_record(&slots[i]) == KR_HOT_EMPTY;
-            if (free_place.slot == NULL && load_record(&slots[i]) <= KR_HOT_GONE)
+                return (struct hot_place){table, &slots[i], load_word(&slots[i])};
+            is_end = is_end || load_word(&slots[i]) == KR_HOT_EMPTY;
+            if (free_place.slot == NULL && load_word(&slots[i]) <= KR_HOT_GONE)
                 free_place.slot = &slots[i];
         }
         if (is_end)
@@ -70,15 +71,22 @@ struct hot_place hot_table_locate(struct hot_table *table, uint64_t hash, const 
     return free_place;
 }
 
-void hot_table_insert(struct hot_place place, uint64_t hash, const struct hot_record *record)
+uint64_t hot_word(const struct hot_record *record, uint32_t subject)
+{
+    uint64_t address = (uintptr_t)record;
+    assert(address % sizeof(*record) == 0 && address >> 48 == 0);
+    return address >> 6 << KR_HOT_HINT_BITS | (subject & ((1u << KR_HOT_HINT_BITS) - 1));
+}
+
+void hot_table_insert(struct hot_place place, uint64_t hash, uint64_t word)
 {
     struct hot_table *table = place.table;
-    if (load_record(place.slot) == KR_HOT_GONE)
+    if (load_word(place.slot) == KR_HOT_GONE)
         table->tombstones--;
     else
         table->used++;
     atomic_store_explicit(&place.slot->hash, hash, memory_order_relaxed);
-    atomic_store_explicit(&place.slot->record, (uintptr_t)record, memory_order_release);
+    atomic_store_explicit(&place.slot->record, word, memory_order_release);
 }
 
 // A bucket that has an empty slot has never been full, so no search passes it, and the cleared slot
@@ -90,9 +98,9 @@ void hot_table_clear(struct hot_place place)
     size_t at = (size_t)(place.slot - table->slots) / KR_HOT_SLOTS * KR_HOT_SLOTS;
     bool has_empty = false;
     for (unsigned i = 0; i < KR_HOT_SLOTS; i++)
-        has_empty = has_empty || load_record(&table->slots[at + i]) == KR_HOT_EMPTY;
+        has_empty = has_empty || load_word(&table->slots[at + i]) == KR_HOT_EMPTY;
     bool is_replaced = atomic_load_explicit(&table->next, memory_order_relaxed) != NULL;
-    uintptr_t word = has_empty && !is_replaced ? KR_HOT_EMPTY : KR_HOT_GONE;
+    uint64_t word = has_empty && !is_replaced ? KR_HOT_EMPTY : KR_HOT_GONE;
     if (word == KR_HOT_EMPTY)
         table->used--;
     else
@@ -107,7 +115,7 @@ static struct hot_place find_free(struct hot_table *table, uint64_t hash)
     for (;;) {
         struct hot_slot *slots = &table->slots[bucket * KR_HOT_SLOTS];
         for (unsigned i = 0; i < KR_HOT_SLOTS; i++)
-            if (load_record(&slots[i]) <= KR_HOT_GONE)
+            if (load_word(&slots[i]) <= KR_HOT_GONE)
                 return (struct hot_place){.table = table, .slot = &slots[i]};
         bucket = bucket + 1 == table->buckets ? 0 : bucket + 1;
     }
@@ -119,12 +127,12 @@ static bool move_bucket(struct hot_table *table, struct hot_table *next, uint64_
     struct hot_slot *slots = &table->slots[bucket * KR_HOT_SLOTS];
     bool is_end = false;
     for (unsigned i = 0; i < KR_HOT_SLOTS; i++) {
-        uintptr_t word = load_record(&slots[i]);
+        uint64_t word = load_word(&slots[i]);
         is_end = is_end || word == KR_HOT_EMPTY;
         if (word <= KR_HOT_GONE)
             continue;
         uint64_t hash = atomic_load_explicit(&slots[i].hash, memory_order_relaxed);
-        hot_table_insert(find_free(next, hash), hash, (const struct hot_record *)word);
+        hot_table_insert(find_free(next, hash), hash, word);
         atomic_store_explicit(&slots[i].record, KR_HOT_GONE, memory_order_release);
     }
     return is_end;

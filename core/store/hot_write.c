@@ -34,7 +34,7 @@ static void store_u48(uint8_t out[6], uint64_t value)
 }
 
 // --- growth --------------------------------------------------------------------------------------
-static void publish_slots(struct hot *hot)
+void hot_publish_slots(struct hot *hot)
 {
     const struct hot_table *table = current(hot);
     const struct hot_table *next = next_of(table);
@@ -61,7 +61,7 @@ static void begin_growth(struct hot *hot)
     if (buckets < hot->least_buckets)
         buckets = hot->least_buckets;
     atomic_store_explicit(&table->next, hot_table_new(buckets), memory_order_release);
-    publish_slots(hot);
+    hot_publish_slots(hot);
 }
 
 // True: still growing.
@@ -76,7 +76,7 @@ static bool grow(struct hot *hot, uint64_t moves)
         atomic_store_explicit(&hot->table, next, memory_order_release);
         hot_retire(hot, KR_HOT_RETIRED_TABLE, table);
     }
-    publish_slots(hot);
+    hot_publish_slots(hot);
     return !is_moved;
 }
 
@@ -86,7 +86,7 @@ static struct hot_place locate(const struct hot *hot, uint64_t hash, const uint8
 {
     struct hot_table *table = current(hot);
     struct hot_place place = hot_table_locate(table, hash, digest);
-    if (place.record == KR_HOT_EMPTY && next_of(table) != NULL)
+    if (place.word == KR_HOT_EMPTY && next_of(table) != NULL)
         place = hot_table_locate(next_of(table), hash, digest);
     return place;
 }
@@ -112,25 +112,25 @@ static void retire_record(struct hot *hot, const struct hot_record *record)
 // Publishes record at its place, in place of what is there. A use that a reader notes on the old
 // record while it is being replaced is lost; the next one is not.
 static void publish(struct hot *hot, struct hot_place place, uint64_t hash,
-                    struct hot_record *record)
+                    struct hot_record *record, uint32_t subject)
 {
     count_record(hot, record, 1);
     hot_slab_set_live(record, true);
-    if (place.record == KR_HOT_EMPTY) {
-        hot_table_insert(place, hash, record);
+    if (place.word == KR_HOT_EMPTY) {
+        hot_table_insert(place, hash, hot_word(record, subject));
         return;
     }
-    const struct hot_record *old = (const struct hot_record *)place.record;
+    const struct hot_record *old = hot_word_record(place.word);
     const _Atomic uint32_t *last_used = (const _Atomic uint32_t *)&old->last_used_min;
     record->last_used_min = atomic_load_explicit(last_used, memory_order_relaxed);
-    atomic_store_explicit(&place.slot->record, (uintptr_t)record, memory_order_release);
+    atomic_store_explicit(&place.slot->record, hot_word(record, subject), memory_order_release);
     retire_record(hot, old);
 }
 
 static bool is_older(uint64_t revision, struct hot_place place)
 {
-    return place.record != KR_HOT_EMPTY &&
-           revision < hot_record_u48(((const struct hot_record *)place.record)->revision);
+    return place.word != KR_HOT_EMPTY &&
+           revision < hot_record_u48(hot_word_record(place.word)->revision);
 }
 
 static struct hot_record *new_record(struct hot *hot, const uint8_t *digest, uint64_t revision)
@@ -170,7 +170,7 @@ static void put_hashed(struct hot *hot, const struct hot_put *put, uint64_t hash
         record->flags |= KR_HOT_EXTRA;
         record->number = hot_extra_add(hot, put);
     }
-    publish(hot, place, hash, record);
+    publish(hot, place, hash, record, put->subject);
     after_insert(hot);
 }
 
@@ -212,7 +212,7 @@ static void put_removed(struct hot *hot, struct hot_place place, uint64_t hash,
                         struct hot_record *record)
 {
     record->flags = KR_HOT_REMOVED;
-    publish(hot, place, hash, record);
+    publish(hot, place, hash, record, 0);
     buf_add(&hot->removed_keys.items, record->digest, KR_HOT_DIGEST_BYTES);
     after_insert(hot);
 }
@@ -220,8 +220,8 @@ static void put_removed(struct hot *hot, struct hot_place place, uint64_t hash,
 static void unlink_record(struct hot *hot, struct hot_place place)
 {
     hot_table_clear(place);
-    retire_record(hot, (const struct hot_record *)place.record);
-    publish_slots(hot);
+    retire_record(hot, hot_word_record(place.word));
+    hot_publish_slots(hot);
 }
 
 void hot_remove(struct hot *hot, const uint8_t digest[KR_DIGEST_SIZE], uint64_t revision)
@@ -232,7 +232,7 @@ void hot_remove(struct hot *hot, const uint8_t digest[KR_DIGEST_SIZE], uint64_t 
         return;
     if (hot->is_loading)
         put_removed(hot, place, hash, new_record(hot, digest, revision));
-    else if (place.record != KR_HOT_EMPTY)
+    else if (place.word != KR_HOT_EMPTY)
         unlink_record(hot, place);
 }
 
@@ -250,9 +250,9 @@ void hot_loading_end(struct hot *hot)
 static void forget_record(struct hot *hot, const uint8_t *digest)
 {
     struct hot_place place = locate(hot, hot_hash(hot, digest, KR_HOT_DIGEST_BYTES), digest);
-    if (place.record == KR_HOT_EMPTY)
+    if (place.word == KR_HOT_EMPTY)
         return;
-    if ((((const struct hot_record *)place.record)->flags & KR_HOT_REMOVED) != 0)
+    if ((hot_word_record(place.word)->flags & KR_HOT_REMOVED) != 0)
         unlink_record(hot, place);
 }
 
