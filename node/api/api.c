@@ -65,7 +65,8 @@ enum kr_err api_problem(struct call *call, enum kr_err err, const char *format, 
     call->answer.wants_receipt = false;
     api_answer_status(call, err_http_status(err));
     call->answer.content_type = "application/problem+json";
-    write_problem(call, detail);
+    call->answer.problem = arena_text(&call->arena, detail);
+    write_problem(call, call->answer.problem);
     if (call->answer.status == 503 || call->answer.status == 429)
         api_field(call, "Retry-After", "1");
     return err;
@@ -140,33 +141,6 @@ struct command_op *api_op(struct call *call, enum command_kind kind)
 {
     call->has_command = true;
     return command_add(&call->command, kind, &call->arena);
-}
-
-// The label that the token bore when it acted; a label may change, a trail may not.
-static const char *actor_label(struct call *call)
-{
-    struct key token;
-    if (!store_get_key_by_id(call->view, call->actor.token_id, &call->arena, &token))
-        return NULL;
-    return token.description;
-}
-
-void api_audit(struct call *call, const char *action, const char *target, const char *target_name,
-               const char *detail)
-{
-    struct audit *audit = arena_zalloc(&call->arena, sizeof(*audit));
-    bool has_actor = call->actor.token_id[0] != '\0';
-    *audit = (struct audit){.action = action,
-                            .actor_id = has_actor ? call->actor.token_id : "system",
-                            .actor_label = has_actor ? actor_label(call) : NULL,
-                            .target = target,
-                            .target_name = target_name,
-                            .detail = detail,
-                            .client_address = call->client_address,
-                            .request_id = call->request_id,
-                            .is_success = call->answer.status < 400};
-    call->command.audit = audit;
-    call->has_command = true;
 }
 
 char *api_new_id(struct call *call, const char *type)

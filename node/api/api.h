@@ -12,6 +12,7 @@
 #define KR_DESCRIPTION_MAX 1024
 #define KR_LABEL_MAX 128
 #define KR_TAGS_MAX 5
+#define KR_CIDRS_MAX 64
 
 // --- answers -------------------------------------------------------------------------------------
 // Replaces the answer by application/problem+json (RFC 9457) with this detail; returns err.
@@ -35,6 +36,9 @@ enum kr_err api_key(struct call *call, struct bucket *bucket, struct consumer *c
                     struct key *key);
 // A live bucket by name or id, of no matter whose; false for the system bucket. No answer.
 bool api_find_bucket(struct call *call, const char *name, struct bucket *bucket);
+// A live consumer of the bucket by name or id; false when there is none. No answer.
+bool api_find_consumer(struct call *call, const struct bucket *bucket, const char *name,
+                       struct consumer *consumer);
 // tag.NAME=VALUE preconditions of the query on these tags: mismatch is 404. api_consumer does it.
 enum kr_err api_check_tags(struct call *call, const struct tags *tags);
 bool api_tags_match(const struct call *call, const struct tags *tags);
@@ -98,7 +102,7 @@ struct api_member {
 enum kr_err api_body(struct call *call, const struct api_member *members, size_t count);
 // The body as any JSON into call->json (arrays of $bulk); 400 when it is none.
 enum kr_err api_parse(struct call *call);
-// The members of an object inside; where names it in details ("apiKeys[2]").
+// The members of an object inside; where names it in details ("apiKeys[2]"), "": not at all.
 enum kr_err api_members(struct call *call, const struct json *object, const char *where,
                         const struct api_member *members, size_t count);
 
@@ -108,6 +112,9 @@ struct command_op *api_op(struct call *call, enum command_kind kind); // marks h
 // The audit row of this call; detail is a JSON object text, or NULL.
 void api_audit(struct call *call, const char *action, const char *target, const char *target_name,
                const char *detail);
+const char *api_detail(struct call *call, const char *name, const char *value); // {"name":"value"}
+// {"changed":[…]}: the names of the members of the call's body, which have been taken.
+const char *api_detail_changed(struct call *call);
 char *api_new_id(struct call *call, const char *type); // "key_" + 24 base62
 
 // Puts one key into the command: minted or given (plain or hashed), sealed where the bucket is
@@ -127,6 +134,13 @@ struct api_new_key {
 enum kr_err api_new_key_members(struct call *call, const struct bucket *bucket,
                                 const struct json *object, const char *where,
                                 struct api_new_key *new_key);
+// The same in parts, for objects that bear more: the defaults; the rows that take the settings into
+// *new_key (kept), to which the caller adds its own; the checks of what was taken.
+#define KR_NEW_KEY_MEMBERS 10
+void api_new_key_defaults(struct api_new_key *new_key);
+void api_new_key_table(const struct bucket *bucket, struct api_new_key *new_key,
+                       struct api_member members[KR_NEW_KEY_MEMBERS]);
+enum kr_err api_new_key_check(struct call *call, struct api_new_key *new_key);
 // Replaces CIDR blocks by their canonical texts; 400 names the item. where: as new_key->where.
 enum kr_err api_canonical_cidrs(struct call *call, const char *where, struct texts *blocks);
 // consumer_id and is_enabled are the caller's to fill; id, bucket_id, created_by, times, metadata
@@ -134,6 +148,10 @@ enum kr_err api_canonical_cidrs(struct call *call, const char *where, struct tex
 // are the caller's to find (apply would refuse the whole).
 enum kr_err api_put_new_key(struct call *call, const struct bucket *bucket,
                             struct api_new_key *new_key);
+
+// The body {reason?, confirm} of a revocation; confirm must be `name` when that is not NULL.
+enum kr_err api_revoke_body(struct call *call, const char *name, enum revoke_reason *reason);
+int64_t api_purge_ms(const struct call *call); // now + the retention period
 
 // --- models
 // ----------------------------------------------------------------------------------------

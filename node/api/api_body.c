@@ -264,9 +264,11 @@ enum kr_err api_members(struct call *call, const struct json *object, const char
                         const struct api_member *members, size_t count)
 {
     if (json_type_of(object) != KR_JSON_OBJECT)
-        return api_problem(call, KR_ERR_INVALID, "%s: must be an object, is %s", where,
-                           json_type_name(json_type_of(object)));
-    return take_all(call, object, arena_printf(&call->arena, "%s.", where), members, count);
+        return api_problem(call, KR_ERR_INVALID, "%s%smust be an object, is %s", where,
+                           where[0] == '\0' ? "" : ": ", json_type_name(json_type_of(object)));
+    if (where[0] != '\0')
+        where = arena_printf(&call->arena, "%s.", where);
+    return take_all(call, object, where, members, count);
 }
 
 enum kr_err api_parse(struct call *call)

@@ -2,7 +2,7 @@
 // The settings of a new key as a body brings them, at the top or inside apiKeys, $bulk and imports.
 #include "node/api/api.h"
 
-enum { KR_CIDRS_MAX = 64, KR_SCOPES_MAX = 64, KR_SCOPE_MAX = 128 };
+enum { KR_SCOPES_MAX = 64, KR_SCOPE_MAX = 128 };
 
 // RFC 6749 §3.3's scope-token: safe in a header that lists scopes between spaces.
 static bool is_scope(const char *text)
@@ -43,25 +43,32 @@ enum kr_err api_canonical_cidrs(struct call *call, const char *where, struct tex
     return KR_ERR_OK;
 }
 
-static enum kr_err check(struct call *call, struct api_new_key *new_key)
+enum kr_err api_new_key_check(struct call *call, struct api_new_key *new_key)
 {
     struct key *record = &new_key->record;
+    if (new_key->given_hash != NULL && json_type_of(new_key->given_hash) == KR_JSON_NULL)
+        new_key->given_hash = NULL;
     enum kr_err err = check_scopes(call, new_key->where, &record->scopes);
     if (err == KR_ERR_OK)
         err = api_canonical_cidrs(call, new_key->where, &record->ip_allow);
+    if (err == KR_ERR_OK && record->expires_ms != 0 && record->expires_ms <= call->now_ms)
+        err = api_problem(call, KR_ERR_INVALID, "%sexpiresOn: is in the past", new_key->where);
     if (err == KR_ERR_OK && record->expires_ms != 0 && record->not_before_ms >= record->expires_ms)
         err = api_problem(call, KR_ERR_INVALID, "%snotBefore: must be before expiresOn",
                           new_key->where);
     return err;
 }
 
-enum kr_err api_new_key_members(struct call *call, const struct bucket *bucket,
-                                const struct json *object, const char *where,
-                                struct api_new_key *out)
+void api_new_key_defaults(struct api_new_key *new_key)
 {
-    *out = (struct api_new_key){.record = {.is_enabled = true, .metadata = "{}"}, .where = ""};
+    *new_key = (struct api_new_key){.record = {.is_enabled = true, .metadata = "{}"}, .where = ""};
+}
+
+void api_new_key_table(const struct bucket *bucket, struct api_new_key *out,
+                       struct api_member members[KR_NEW_KEY_MEMBERS])
+{
     struct key *record = &out->record;
-    const struct api_member members[] = {
+    const struct api_member table[KR_NEW_KEY_MEMBERS] = {
         {"description", KR_MEMBER_TEXT, &record->description, KR_DESCRIPTION_MAX, false, NULL},
         {"expiresOn", KR_MEMBER_TIME, &record->expires_ms, 0, false, &out->is_expiry_given},
         {"key", KR_MEMBER_TEXT, &out->given, KR_KEY_VALUE_MAX, false, NULL},
@@ -74,14 +81,22 @@ enum kr_err api_new_key_members(struct call *call, const struct bucket *bucket,
         {"metadata", KR_MEMBER_METADATA, &record->metadata, bucket->metadata_limit_bytes, false,
          NULL},
     };
-    const size_t count = sizeof(members) / sizeof(members[0]);
-    enum kr_err err = object == NULL ? api_body(call, members, count)
-                                     : api_members(call, object, where, members, count);
+    memcpy(members, table, sizeof(table));
+}
+
+enum kr_err api_new_key_members(struct call *call, const struct bucket *bucket,
+                                const struct json *object, const char *where,
+                                struct api_new_key *out)
+{
+    struct api_member members[KR_NEW_KEY_MEMBERS];
+    api_new_key_defaults(out);
+    api_new_key_table(bucket, out, members);
+    enum kr_err err = object == NULL
+                          ? api_body(call, members, KR_NEW_KEY_MEMBERS)
+                          : api_members(call, object, where, members, KR_NEW_KEY_MEMBERS);
     if (err != KR_ERR_OK)
         return err;
-    if (object != NULL)
+    if (object != NULL && where[0] != '\0')
         out->where = arena_printf(&call->arena, "%s.", where);
-    if (out->given_hash != NULL && json_type_of(out->given_hash) == KR_JSON_NULL)
-        out->given_hash = NULL;
-    return check(call, out);
+    return api_new_key_check(call, out);
 }

@@ -49,8 +49,8 @@ enum kr_err api_bucket(struct call *call, struct bucket *bucket)
     return err;
 }
 
-static bool get_consumer(struct call *call, const struct bucket *bucket, const char *name,
-                         struct consumer *consumer)
+bool api_find_consumer(struct call *call, const struct bucket *bucket, const char *name,
+                       struct consumer *consumer)
 {
     if (format_is_id(name, "csmr") &&
         store_get_consumer(call->view, name, &call->arena, consumer) && !consumer->is_deleted &&
@@ -65,7 +65,7 @@ enum kr_err api_consumer(struct call *call, struct bucket *bucket, struct consum
     enum kr_err err = api_bucket(call, bucket);
     if (err != KR_ERR_OK)
         return err;
-    if (!get_consumer(call, bucket, call->consumer_name, consumer))
+    if (!api_find_consumer(call, bucket, call->consumer_name, consumer))
         return not_found(call, "consumer", call->consumer_name);
     return api_check_tags(call, &consumer->tags);
 }

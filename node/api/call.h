@@ -39,6 +39,7 @@ struct call_answer {
     struct call_field fields[KR_CALL_FIELDS_MAX];
     size_t field_count;
     bool wants_receipt;  // after the commit the body becomes the revocation receipt of its index
+    const char *problem; // detail of the last problem, in the arena; rows of an import report it
     enum kr_err failure; // of a model that could not be written; api_json_end answers it
 };
 

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// The audit row of a call, and the small JSON objects that say what changed.
+//
+// Details hold names of fields, ids and counts; never a value of a key.
+#include "node/api/api.h"
+
+enum { KR_AUDIT_DETAIL_MAX = 8192 };
+
+// The label that the token bore when it acted; a label may change, a trail may not.
+static const char *actor_label(struct call *call)
+{
+    struct key token;
+    if (!store_get_key_by_id(call->view, call->actor.token_id, &call->arena, &token))
+        return NULL;
+    return token.description;
+}
+
+void api_audit(struct call *call, const char *action, const char *target, const char *target_name,
+               const char *detail)
+{
+    struct audit *audit = arena_zalloc(&call->arena, sizeof(*audit));
+    bool has_actor = call->actor.token_id[0] != '\0';
+    *audit = (struct audit){.action = action,
+                            .actor_id = has_actor ? call->actor.token_id : "system",
+                            .actor_label = has_actor ? actor_label(call) : NULL,
+                            .target = target,
+                            .target_name = target_name,
+                            .detail = detail,
+                            .client_address = call->client_address,
+                            .request_id = call->request_id,
+                            .is_success = call->answer.status < 400};
+    call->command.audit = audit;
+    call->has_command = true;
+}
+
+static const char *detail_text(struct call *call, struct buf *text)
+{
+    const char *detail = text->has_failed ? NULL : arena_text_of(&call->arena, buf_bytes(text));
+    buf_fini(text);
+    return detail;
+}
+
+const char *api_detail(struct call *call, const char *name, const char *value)
+{
+    struct buf text;
+    struct json_writer writer;
+    buf_init(&text, KR_AUDIT_DETAIL_MAX);
+    json_begin(&writer, &text);
+    json_open(&writer, NULL, '{');
+    json_write_string(&writer, name, value);
+    json_close(&writer, '}');
+    return detail_text(call, &text);
+}
+
+const char *api_detail_changed(struct call *call)
+{
+    struct buf text;
+    struct json_writer writer;
+    void *cursor = NULL;
+    const char *name;
+    const struct json *value;
+    buf_init(&text, KR_AUDIT_DETAIL_MAX);
+    json_begin(&writer, &text);
+    json_open(&writer, NULL, '{');
+    json_open(&writer, "changed", '[');
+    while (call->json != NULL && json_next(call->json, &cursor, &name, &value))
+        json_write_string(&writer, NULL, name);
+    json_close(&writer, ']');
+    json_close(&writer, '}');
+    return detail_text(call, &text);
+}
