@@ -1,6 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // Talking to a node: JSON calls with a token, and raw sockets for what no client would send.
+import assert from 'node:assert/strict';
+import { request } from 'node:http';
 import { connect } from 'node:net';
+
+/** Asserts an answer's status, showing its text when it differs, and hands it back. */
+export function expect(answer, status) {
+  assert.equal(answer.status, status, answer.text);
+  return answer;
+}
+
+/** Asserts a problem+json of exactly the shape that every error has. */
+export function expectProblem(answer, status, detail = /./) {
+  expect(answer, status);
+  assert.equal(answer.headers.get('content-type'), 'application/problem+json');
+  assert.deepEqual(Object.keys(answer.body), ['type', 'title', 'status', 'detail', 'instance', 'trace']);
+  assert.equal(answer.body.type, `https://httpproblems.com/http-status/${status}`);
+  assert.equal(answer.body.status, status);
+  assert.match(answer.body.title, /^[A-Z]/);
+  assert.match(answer.body.detail, detail);
+  assert.deepEqual(Object.keys(answer.body.trace), ['timestamp', 'requestId']);
+  assert.match(answer.body.trace.timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  assert.equal(answer.body.trace.requestId, answer.headers.get('x-request-id'));
+  return answer;
+}
 
 /** A client bound to a node and a token; answers {status, headers, body, text}. */
 export function client(node, token = node.token) {
@@ -12,7 +35,7 @@ export function client(node, token = node.token) {
         ...(body !== undefined ? { 'content-type': 'application/json' } : {}),
         ...headers,
       },
-      body: body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
+      body: body === undefined || typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body),
     });
     const text = await answer.text();
     const isJson = (answer.headers.get('content-type') ?? '').includes('json');
@@ -29,7 +52,53 @@ export function client(node, token = node.token) {
     consumers: (bucket = 'production') => `${buckets}/${bucket}/consumers`,
     keys: (consumer, bucket = 'production') => `${buckets}/${bucket}/consumers/${consumer}/keys`,
     validate: (key, more = {}, headers = {}) => call('POST', '/v1/validate', { key, ...more }, { authorization: '', ...headers }),
+    /** The code that a validation of this key answers. */
+    code: async (key, more = {}) => (await call('POST', '/v1/validate', { key, ...more }, { authorization: '' })).body.code,
+    makeBucket: async (name, more = {}) => expect(await call('POST', buckets, { name, ...more }), 200).body,
+    makeConsumer: async (name, more = {}, bucket = 'production') =>
+      expect(await call('POST', `${buckets}/${bucket}/consumers`, { name, ...more }), 200).body,
+    makeKey: async (consumer, more = {}, bucket = 'production') =>
+      expect(await call('POST', `${buckets}/${bucket}/consumers/${consumer}/keys`, more), 200).body,
+    /** A management token; answers {id, token, …}. */
+    makeToken: async (label, more) => expect(await call('POST', '/v1/accounts/default/tokens', { label, ...more }), 200).body,
   };
+}
+
+/** One request with exactly these headers and this method, which fetch would not let pass. */
+export function exchange(node, { method = 'GET', path = '/', headers = {}, body, socketPath, agent } = {}) {
+  return new Promise((done, fail) => {
+    const where = socketPath ? { socketPath } : { host: '127.0.0.1', port: node.port };
+    const sent = request({ ...where, method, path, headers, agent, timeout: 20_000 }, (answer) => {
+      const parts = [];
+      answer.on('data', (part) => parts.push(part));
+      answer.on('error', fail);
+      answer.on('end', () => {
+        const bytes = Buffer.concat(parts);
+        const get = (name) => answer.headers[name.toLowerCase()] ?? null;
+        done({ status: answer.statusCode, headers: { get, all: answer.headers, raw: answer.rawHeaders }, bytes, text: bytes.toString() });
+      });
+    });
+    sent.on('timeout', () => sent.destroy(new Error(`${method} ${path}: no answer within 20 s`)));
+    sent.on('error', fail);
+    sent.end(body);
+  });
+}
+
+/** Counts whole HTTP/1.1 answers in what a raw connection received: their statuses, in order. */
+export function statusesOf(received, { isHead = false } = {}) {
+  const statuses = [];
+  let rest = received;
+  while (rest.length > 0) {
+    const end = rest.indexOf('\r\n\r\n');
+    assert.notEqual(end, -1, `a half answer: ${JSON.stringify(rest.slice(0, 200))}`);
+    const head = rest.slice(0, end);
+    const status = /^HTTP\/1\.1 (\d{3}) /.exec(head);
+    assert.ok(status, `no status line: ${JSON.stringify(rest.slice(0, 200))}`);
+    statuses.push(Number(status[1]));
+    const length = Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0);
+    rest = rest.slice(end + 4 + (isHead || status[1].startsWith('1') ? 0 : length));
+  }
+  return statuses;
 }
 
 /** A raw connection: write bytes (latin1), read what came until a condition holds or it closes. */

@@ -32,6 +32,10 @@ export function makeDataDir() {
   return mkdtempSync(join(tmpdir(), 'keyreeve-test-'));
 }
 
+// A test that broke off must leave no node behind.
+const alive = new Set();
+process.on('exit', () => alive.forEach((child) => child.kill('SIGKILL')));
+
 class Node {
   constructor(dataDir, flags, env) {
     this.dataDir = dataDir;
@@ -43,10 +47,14 @@ class Node {
       env: { PATH: process.env.PATH, ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? '', TSAN_OPTIONS: process.env.TSAN_OPTIONS ?? '', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    alive.add(this.process);
     this.process.stdout.on('data', (bytes) => (this.stdout += bytes));
     this.process.stderr.on('data', (bytes) => (this.stderr += bytes));
     this.ended = new Promise((done) => {
-      this.process.on('close', (code, signal) => done((this.exit = { code, signal })));
+      this.process.on('close', (code, signal) => {
+        alive.delete(this.process);
+        done((this.exit = { code, signal }));
+      });
     });
   }
 
@@ -125,4 +133,22 @@ export async function refuseNode({ dataDir = makeDataDir(), flags = [], env = {}
   clearTimeout(timer);
   node.assertClean();
   return { ...node.exit, stderr: node.stderr, stdout: node.stdout, dataDir };
+}
+
+/** Runs a program to its end: {code, signal, stdout, stderr}. */
+export async function run(program, args, { env = {}, input, cwd, deadlineMs = 60_000 } = {}) {
+  const child = spawn(program, args, { env: { ...process.env, ...env }, cwd, stdio: ['pipe', 'pipe', 'pipe'] });
+  const result = { stdout: '', stderr: '' };
+  child.stdout.on('data', (bytes) => (result.stdout += bytes));
+  child.stderr.on('data', (bytes) => (result.stderr += bytes));
+  child.stdin.on('error', () => {});
+  child.stdin.end(input);
+  const timer = setTimeout(() => child.kill('SIGKILL'), deadlineMs);
+  return new Promise((done, fail) => {
+    child.on('error', fail);
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      done({ ...result, code, signal });
+    });
+  });
 }
