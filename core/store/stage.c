@@ -2,6 +2,8 @@
 // The stage: a hash table of touched rows, a list of undo steps, and walks over table and index.
 #include "core/store/stage.h"
 
+#include <stdlib.h>
+
 #include "core/base/hash.h"
 
 #define KR_STAGE_SLOTS_MIN 1024u
@@ -291,14 +293,56 @@ enum kr_err stage_result(const struct stage *stage, struct fault *fault)
     return stage->reader.fault.err;
 }
 
-void stage_write(const struct stage *stage, struct index_batch *batch)
+// A row in the order of writing: by family, then key, the first bytes of which are at hand.
+struct stage_order {
+    uint64_t start;
+    struct stage_row *row;
+};
+
+static int by_place(const void *a, const void *b)
+{
+    const struct stage_order *x = a, *y = b;
+    if (x->row->family != y->row->family) {
+        return x->row->family < y->row->family ? -1 : 1;
+    }
+    if (x->start != y->start) {
+        return x->start < y->start ? -1 : 1;
+    }
+    return compare(x->row->key, y->row->key);
+}
+
+static uint64_t start_of(struct bytes key)
+{
+    uint64_t start = 0;
+    for (size_t i = 0; i < sizeof start; i++) {
+        start = start << 8 | (i < key.size ? key.data[i] : 0);
+    }
+    return start;
+}
+
+// In order, since neighbours share the way to their place in RocksDB's sorted memory.
+static struct stage_order *sorted(struct stage *stage, size_t *count)
+{
+    struct stage_order *order = arena_alloc(&stage->arena, (stage->row_count + 1) * sizeof *order);
+    size_t changed = 0;
+    for (size_t i = 0; i < stage->row_count; i++) {
+        struct stage_row *row = stage->rows[i];
+        if (row->is_changed) {
+            order[changed++] = (struct stage_order){start_of(row->key), row};
+        }
+    }
+    qsort(order, changed, sizeof *order, by_place);
+    *count = changed;
+    return order;
+}
+
+void stage_write(struct stage *stage, struct index_batch *batch)
 {
     struct index *index = stage->reader.index;
-    for (size_t i = 0; i < stage->row_count; i++) {
-        const struct stage_row *row = stage->rows[i];
-        if (!row->is_changed) {
-            continue;
-        }
+    size_t count = 0;
+    const struct stage_order *order = sorted(stage, &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct stage_row *row = order[i].row;
         if (row->state == KR_STAGE_PRESENT) {
             index_batch_put(index, batch, row->family, row->key, row->value);
         } else if (!row->was_absent) {

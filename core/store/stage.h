@@ -32,4 +32,4 @@ void stage_undo(struct stage *stage, size_t mark); // everything since the mark
 // Damage that a read has met since stage_clear; every read answers "not there" behind it.
 must_use enum kr_err stage_result(const struct stage *stage, struct fault *fault);
 // Puts every changed row into the batch.
-void stage_write(const struct stage *stage, struct index_batch *batch);
+void stage_write(struct stage *stage, struct index_batch *batch);
