@@ -66,6 +66,10 @@ const char *api_detail_changed(struct call *call)
     while (call->json != NULL && json_next(call->json, &cursor, &name, &value))
         json_write_string(&writer, NULL, name);
     json_close(&writer, ']');
+    // The one row of a change that also shows values must say so.
+    const char *format = api_parameter(call, "key-format");
+    if (format != NULL && strcmp(format, "visible") == 0)
+        json_write_string(&writer, "keyFormat", format);
     json_close(&writer, '}');
     return detail_text(call, &text);
 }
