@@ -1,0 +1,303 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# All tests: installs what they need, builds with sanitizers, runs, counts.
+set -uo pipefail
+
+usage() {
+    cat <<'TEXT'
+usage: ./tests/run.sh [--no-packages] [PART]
+
+Without a part: everything below but the soak. Each part builds what it needs.
+
+  unit                  unit tests and the committed fuzz corpora, with ASan and UBSan
+  lint                  layers, borders, sizes, names, headers, format, words, docs
+  fuzz [SECONDS]        each fuzz target for SECONDS (default 5), with libFuzzer
+  tsan                  the unit tests of store, replication and node under ThreadSanitizer
+  integration [NAME…]   tests/integration/NAME.test.mjs over the sanitized programs (default: all)
+  gateway [NAME…]       tests/gateway/NAME.test.mjs with real gateways (default: all)
+  soak                  each fuzz target for 60 s, then the integration tests with longer loops
+
+  --no-packages         install nothing: trust that all is there
+  --help                this text
+
+Logs lie in build/tests. The last line is "N passed, N failed"; the exit code is 0 when none failed.
+TEXT
+}
+
+cd "$(dirname "$0")/.." || exit 1
+root=$PWD
+logs=$root/build/tests
+jobs=$(nproc)
+started=$SECONDS
+has_packages=no
+declare -A passed=() failed=() skipped=()
+kinds=()
+
+# --- counting -------------------------------------------------------------------------------------
+
+# add KIND PASSED FAILED [SKIPPED]
+add() {
+    if [ -z "${passed[$1]+set}" ]; then
+        kinds+=("$1")
+        passed[$1]=0 failed[$1]=0 skipped[$1]=0
+    fi
+    passed[$1]=$((passed[$1] + $2))
+    failed[$1]=$((failed[$1] + $3))
+    skipped[$1]=$((skipped[$1] + ${4:-0}))
+}
+
+# Adds what count.mjs says; KIND overrides its names. False: it counted nothing.
+add_counted() {
+    local form=$1 file=$2 kind=${3:-} name good bad passed_over has_any=1
+    while read -r name good bad passed_over; do
+        add "${kind:-$name}" "$good" "$bad" "$passed_over"
+        has_any=0
+    done < <([ -f "$file" ] && node tests/count.mjs "$form" "$file")
+    return $has_any
+}
+
+# --- sections -------------------------------------------------------------------------------------
+
+section_title=
+section_started=0
+
+begin() {
+    section_title=$1
+    section_started=$SECONDS
+    printf '\n== %s\n' "$1"
+}
+
+end() {
+    printf -- '-- %s: %s s\n' "$section_title" $((SECONDS - section_started))
+}
+
+# Runs a command with its output in a log; shows the log's end when it fails.
+quietly() {
+    local log=$1
+    shift
+    if "$@" >"$log" 2>&1; then
+        return 0
+    fi
+    tail -n 60 "$log"
+    echo "   failed: $* (all of its output: ${log#"$root"/})"
+    return 1
+}
+
+install_packages() {
+    [ $has_packages = yes ] && return 0
+    begin 'packages'
+    if ! ./deploy/packages.sh build run test; then
+        add packages 0 1
+        finish
+    fi
+    end
+}
+
+# build PRESET [TARGET…]. A build that fails counts as one failed test.
+build() {
+    local preset=$1
+    shift
+    local arguments=(--build --preset "$preset" -j "$jobs")
+    [ $# -gt 0 ] && arguments+=(--target "$@")
+    if quietly "$logs/configure-$preset.log" cmake --preset "$preset" &&
+        quietly "$logs/build-$preset.log" cmake "${arguments[@]}"; then
+        return 0
+    fi
+    add build 0 1
+    return 1
+}
+
+# run_ctest DIRECTORY KIND ARGUMENT…; KIND empty: as the tests' names begin.
+run_ctest() {
+    local directory=$1 kind=$2 junit
+    shift 2
+    junit=$logs/ctest-${directory##*/}.xml
+    rm -f "$junit"
+    ctest --test-dir "$directory" --output-on-failure --output-junit "$junit" -j "$jobs" \
+        --test-output-size-passed 4000000 --test-output-size-failed 4000000 --no-tests=error "$@" \
+        >"$logs/ctest-${directory##*/}.log" 2>&1
+    local code=$?
+    if [ $code -ne 0 ]; then
+        grep -vE '^ *(Start +[0-9]+:|[0-9]+/[0-9]+ Test +#[0-9]+: .* Passed )' \
+            "$logs/ctest-${directory##*/}.log" | tail -n 300
+    fi
+    if ! add_counted ctest "$junit" "$kind" && [ $code -ne 0 ]; then
+        add "${kind:-ctest}" 0 1
+    fi
+}
+
+part_unit() {
+    begin 'build with ASan and UBSan'
+    build dev && end || return
+    begin 'unit tests and fuzz corpora'
+    run_ctest build/dev '' -LE lint
+    end
+}
+
+part_lint() {
+    begin 'lint'
+    build dev kr_proto_generated && run_ctest build/dev '' -L lint
+    end
+}
+
+part_fuzz() {
+    local seconds=${1:-5} source what
+    begin "fuzz targets, $seconds s each"
+    for source in tests/fuzz/fuzz_*.c; do
+        what=${source##*/fuzz_}
+        what=${what%.c}
+        if quietly "$logs/fuzz-$what.log" tests/fuzz/run.sh "$seconds" "$what"; then
+            printf '   %-12s %s runs\n' "$what" \
+                "$(sed -n 's/.*number_of_executed_units: *//p' "$logs/fuzz-$what.log")"
+            add fuzz-run 1 0
+        else
+            add fuzz-run 0 1
+        fi
+    done
+    end
+}
+
+# The targets of kr_unit_tests for these folders.
+unit_targets() {
+    local folder source name
+    for folder; do
+        for source in tests/unit/"$folder"/test_*.c; do
+            [ -f "$source" ] || continue
+            name=${source##*/test_}
+            echo "unit_${folder//\//_}_${name%.c}"
+        done
+    done
+}
+
+# ThreadSanitizer of GCC 12 cannot place its shadow where the kernel randomizes addresses widely.
+without_randomization() {
+    if setarch "$(uname -m)" -R true 2>/dev/null; then
+        setarch "$(uname -m)" -R "$@"
+    else
+        "$@"
+    fi
+}
+
+part_tsan() {
+    local targets
+    mapfile -t targets < <(unit_targets core/store replication node)
+    begin 'threads: store, replication and node under ThreadSanitizer'
+    local options="halt_on_error=1 second_deadlock_stack=1"
+    [ -f tests/tsan.supp ] && options+=" suppressions=$root/tests/tsan.supp"
+    if build tsan "${targets[@]}"; then
+        TSAN_OPTIONS=$options without_randomization \
+            run_ctest build/tsan tsan -R '^unit/(core/store|replication|node)/'
+    fi
+    end
+}
+
+# run_node KIND FOLDER [NAME…]: each file by itself, so that its time and its failures stand apart.
+run_node() {
+    local kind=$1 folder=$2 name file tap before
+    shift 2
+    if [ $# -eq 0 ]; then
+        for file in "$folder"/*.test.mjs; do
+            [ -f "$file" ] || continue
+            name=${file##*/}
+            set -- "$@" "${name%.test.mjs}"
+        done
+    fi
+    for name; do
+        file=$folder/$name.test.mjs
+        tap=$logs/$kind-$name.tap
+        before=$SECONDS
+        rm -f "$tap"
+        if KEYREEVE_BIN=$root/build/dev/bin timeout -k 10 900 node --test \
+            --test-reporter=spec --test-reporter-destination=stdout \
+            --test-reporter=tap --test-reporter-destination="$tap" "$file" \
+            >"$logs/$kind-$name.log" 2>&1; then
+            printf '   %-28s %s s\n' "$name" $((SECONDS - before))
+            add_counted tap "$tap" "$kind" || add "$kind" 0 1
+        else
+            tail -n 120 "$logs/$kind-$name.log"
+            printf '   %-28s failed after %s s\n' "$name" $((SECONDS - before))
+            add_failed_run "$tap" "$kind"
+        fi
+    done
+}
+
+# A run that ended badly counts at least one failure, even if it broke off before it could say so.
+add_failed_run() {
+    local tap=$1 kind=$2 before=${failed[$2]:-0}
+    add_counted tap "$tap" "$kind"
+    [ "${failed[$kind]:-0}" -gt "$before" ] || add "$kind" 0 1
+}
+
+part_integration() {
+    begin 'integration tests over the sanitized programs'
+    build dev && run_node integration tests/integration "$@"
+    end
+}
+
+part_gateway() {
+    begin 'gateways'
+    build dev && run_node gateway tests/gateway "$@"
+    end
+}
+
+finish() {
+    local kind good=0 bad=0 over=0
+    printf '\n== summary, %s s\n' $((SECONDS - started))
+    for kind in "${kinds[@]}"; do
+        printf '   %-14s %6d passed %4d failed' "$kind" "${passed[$kind]}" "${failed[$kind]}"
+        [ "${skipped[$kind]}" -gt 0 ] && printf ' %4d skipped' "${skipped[$kind]}"
+        printf '\n'
+        good=$((good + passed[$kind]))
+        bad=$((bad + failed[$kind]))
+        over=$((over + skipped[$kind]))
+    done
+    [ $over -gt 0 ] && printf '   %d skipped: their output says why\n' $over
+    printf '%d passed, %d failed\n' $good $bad
+    [ $bad -eq 0 ] && [ $good -gt 0 ]
+    exit
+}
+
+# --- what is asked --------------------------------------------------------------------------------
+
+if [ "${1:-}" = --no-packages ]; then
+    has_packages=yes
+    shift
+fi
+part=${1:-all}
+[ $# -gt 0 ] && shift
+case $part in
+--help | -h)
+    usage
+    exit 0
+    ;;
+all | unit | lint | tsan | soak) [ $# -eq 0 ] || { usage >&2 && exit 2; } ;;
+fuzz | integration | gateway) ;;
+*)
+    echo "tests/run.sh: no part \"$part\"" >&2
+    usage >&2
+    exit 2
+    ;;
+esac
+
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+command -v ccache >/dev/null 2>&1 && export CMAKE_C_COMPILER_LAUNCHER=ccache
+mkdir -p "$logs"
+install_packages
+case $part in
+all)
+    part_unit
+    part_lint
+    part_fuzz
+    part_tsan
+    part_integration
+    part_gateway
+    ;;
+soak)
+    export KEYREEVE_SOAK=1
+    part_unit
+    part_fuzz 60
+    part_integration
+    ;;
+*) "part_$part" "$@" ;;
+esac
+finish
