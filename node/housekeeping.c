@@ -7,7 +7,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 
-enum { KR_PURGE_ROWS = 1000, KR_PURGE_EVERY_TICKS = 20, KR_MAINTAIN_BUDGET_NS = 2000000 };
+enum { KR_PURGE_ROWS = 1000, KR_SECOND_TICKS = 20, KR_MAINTAIN_BUDGET_NS = 2000000 };
 
 static void purged(void *ctx, const struct replica_outcome *outcome)
 {
@@ -37,6 +37,8 @@ void housekeeping_tick(struct control *control)
     uint64_t until_ns = clock_mono_ns() + KR_MAINTAIN_BUDGET_NS;
     while (store_maintain(control->node->store, clock_unix_ms()) && clock_mono_ns() < until_ns)
         continue;
-    if (control->ticks++ % KR_PURGE_EVERY_TICKS == 0)
-        purge(control);
+    if (control->ticks++ % KR_SECOND_TICKS != 0)
+        return;
+    figures_update(control->node->figures, control->node->store);
+    purge(control);
 }

@@ -10,6 +10,7 @@
 #include "core/store/store.h"
 #include "node/config.h"
 #include "node/control.h"
+#include "node/figures.h"
 #include "node/metrics.h"
 #include "replication/replica.h"
 
@@ -24,6 +25,7 @@ struct node {
     struct replica *replica;
     struct vault *vault;
     struct control *control;
+    struct figures *figures; // of the store, for any thread
     struct serve *serves[KR_NODE_LOOPS_MAX];
     struct metrics *metrics[KR_NODE_LOOPS_MAX]; // one a serving loop
     size_t serve_count;

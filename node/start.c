@@ -277,6 +277,7 @@ enum kr_err start_run(const struct config *config, struct fault *fault)
     arena_init(&arena);
     node->config = config;
     node->started_boot_ms = clock_boot_ms();
+    node->figures = figures_new();
     configure_log(config);
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
@@ -302,6 +303,7 @@ enum kr_err start_run(const struct config *config, struct fault *fault)
     if (err == KR_ERR_OK)
         LOG_INFO("stopped", LOG_NUMBER("afterMs", clock_boot_ms() - node->started_boot_ms));
 done:
+    figures_free(&node->figures);
     arena_fini(&arena);
     mem_free(node);
     return err;

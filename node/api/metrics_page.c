@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// GET /metrics: the loops' counters and the store's figures in Prometheus' text form.
+#include "core/base/clock.h"
+#include "node/api/api.h"
+#include "node/api/handlers.h"
+#include "node/figures.h"
+#include "node/node.h"
+
+enum kr_err api_metrics(struct call *call)
+{
+    const struct node *node = call->node;
+    struct metrics_node facts = {
+        .node_id = node->config->node_id,
+        .region = node->config->region,
+        .epoch = replica_epoch(node->replica),
+        .calls_queued = control_queued(node->control),
+        .uptime_s = (clock_boot_ms() - node->started_boot_ms) / 1000,
+        .is_leader = replica_is_leader(node->replica),
+    };
+    figures_read(node->figures, &facts.store);
+    api_answer_status(call, 200);
+    call->answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    metrics_render(&call->answer.body, node->metrics, node->serve_count, &facts);
+    if (buf_result(&call->answer.body) != KR_ERR_OK)
+        return api_problem(call, KR_ERR_INTERNAL, "the metrics do not fit");
+    return KR_ERR_OK;
+}

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+// Management tokens: keys of the reserved bucket, whose scopes say roles and limits.
+//
+// A token makes none that may do more than itself. The last owner token that works cannot be
+// deleted: nobody could manage anything any more.
+#include "node/api/token.h"
+
+#include "node/api/handlers.h"
+#include "node/dispatch.h"
+
+enum {
+    KR_LIST_LIMIT = 1000,
+    KR_ROLES_MAX = 4,
+    KR_ENVIRONMENT_TEXT_MAX = 16,
+    KR_SCOPES_MAX = KR_ROLES_MAX + KR_ACCESS_BUCKETS_MAX + 1
+};
+
+static const char token_consumer[] = "management";
+
+// The reserved bucket and its consumer; a node without them is damaged.
+static enum kr_err find_place(struct call *call, struct bucket *bucket, struct consumer *consumer)
+{
+    enum kr_err err = api_account(call);
+    if (err != KR_ERR_OK)
+        return err;
+    if (store_get_bucket_named(call->view, KR_SYSTEM_BUCKET, &call->arena, bucket) &&
+        store_get_consumer_named(call->view, bucket->id, token_consumer, &call->arena, consumer))
+        return KR_ERR_OK;
+    err = api_check_view(call);
+    if (err != KR_ERR_OK)
+        return err;
+    return api_problem(call, KR_ERR_INTERNAL, "the reserved bucket of the tokens is missing");
+}
+
+// --- the model -----------------------------------------------------------------------------------
+
+static void write_roles(struct json_writer *writer, unsigned roles)
+{
+    json_open(writer, "roles", '[');
+    for (unsigned role = KR_ROLE_OWNER; role <= KR_ROLE_VIEWER; role <<= 1) {
+        if ((roles & role) != 0)
+            json_write_string(writer, NULL, access_role_text((enum access_role)role));
+    }
+    json_close(writer, ']');
+}
+
+void token_write_access(struct call *call, struct json_writer *writer, const struct access *access)
+{
+    struct bucket bucket;
+    write_roles(writer, access->roles);
+    json_open(writer, "buckets", '[');
+    for (size_t i = 0; i < access->bucket_count; i++) {
+        const char *id = access->buckets[i];
+        bool is_there = api_find_bucket(call, id, &bucket);
+        json_write_string(writer, NULL, is_there ? bucket.name : id);
+    }
+    json_close(writer, ']');
+    json_write_string(
+        writer, "environment",
+        access->environment < 0 ? NULL : environment_text((enum environment)access->environment));
+}
+
+static void write_stamp(struct json_writer *writer, const char *name, int64_t unix_ms)
+{
+    if (unix_ms == 0)
+        json_write_null(writer, name);
+    else
+        json_write_stamp(writer, name, unix_ms);
+}
+
+// value: shown once, at creation.
+static void write_token(struct call *call, struct json_writer *writer, const struct key *key,
+                        enum key_status status, const char *value)
+{
+    struct access access;
+    access_from_scopes(&key->scopes, &access);
+    json_open(writer, NULL, '{');
+    json_write_string(writer, "id", key->id);
+    json_write_string(writer, "label", key->description);
+    token_write_access(call, writer, &access);
+    if (value != NULL)
+        json_write_string(writer, "token", value);
+    json_write_string(writer, "masked", key->masked);
+    json_write_string(writer, "status", key_status_text(status));
+    json_write_stamp(writer, "createdOn", key->created_ms);
+    write_stamp(writer, "expiresOn", key->expires_ms);
+    json_write_string(writer, "createdBy", key->created_by);
+    write_stamp(writer, "lastUsedOn", store_last_used_ms(call->view, key));
+    json_close(writer, '}');
+}
+
+// --- list ----------------------------------------------------------------------------------------
+
+enum kr_err api_token_list(struct call *call)
+{
+    struct bucket bucket;
+    struct consumer consumer;
+    struct api_page page;
+    enum kr_err err = find_place(call, &bucket, &consumer);
+    if (err == KR_ERR_OK)
+        err = api_page(call, KR_LIST_LIMIT, KR_LIST_LIMIT, &page);
+    if (err != KR_ERR_OK)
+        return err;
+    struct json_writer writer;
+    struct key key;
+    const char *last = NULL;
+    struct store_cursor *cursor = store_keys(call->view, consumer.id, page.after);
+    store_cursor_skip(cursor, page.offset);
+    api_json_begin(call, &writer);
+    json_open(&writer, NULL, '{');
+    json_open(&writer, "data", '[');
+    for (uint64_t i = 0; i < page.limit && store_next_key(cursor, &call->arena, &key); i++) {
+        write_token(call, &writer, &key, key_status_of(&key, &consumer, &bucket, call->now_ms),
+                    NULL);
+        last = key.id;
+    }
+    bool has_more = store_cursor_skip(cursor, 1) == 1;
+    store_cursor_close(&cursor);
+    json_close(&writer, ']');
+    api_write_page(&writer, &page, store_get_count(call->view, 'k', consumer.id),
+                   has_more ? last : NULL);
+    json_close(&writer, '}');
+    return api_json_end(call, &writer);
+}
+
+// --- create --------------------------------------------------------------------------------------
+
+struct token_body {
+    const char *environment;
+    struct texts roles, buckets;
+    struct access access; // as asked
+};
+
+static enum kr_err take_roles(struct call *call, struct token_body *body)
+{
+    if (body->roles.count == 0)
+        return api_problem(call, KR_ERR_INVALID, "roles: at least one");
+    for (size_t i = 0; i < body->roles.count; i++) {
+        enum access_role role;
+        if (!access_role_parse(body->roles.items[i], &role))
+            return api_problem(call, KR_ERR_INVALID,
+                               "roles[%zu]: must be owner, admin, developer or viewer", i);
+        body->access.roles |= (unsigned)role;
+    }
+    return KR_ERR_OK;
+}
+
+static enum kr_err take_buckets(struct call *call, struct token_body *body)
+{
+    for (size_t i = 0; i < body->buckets.count; i++) {
+        struct bucket bucket;
+        if (!api_find_bucket(call, body->buckets.items[i], &bucket)) {
+            enum kr_err err = api_check_view(call);
+            return err != KR_ERR_OK ? err
+                                    : api_problem(call, KR_ERR_INVALID,
+                                                  "buckets[%zu]: there is no such bucket", i);
+        }
+        strcpy(body->access.buckets[body->access.bucket_count++], bucket.id);
+    }
+    return KR_ERR_OK;
+}
+
+static enum kr_err take_environment(struct call *call, struct token_body *body)
+{
+    enum environment environment;
+    body->access.environment = -1;
+    if (body->environment == NULL)
+        return KR_ERR_OK;
+    if (!environment_parse(body->environment, &environment))
+        return api_problem(call, KR_ERR_INVALID,
+                           "environment: must be production, preview or development");
+    body->access.environment = (int)environment;
+    return KR_ERR_OK;
+}
+
+static bool has_bucket(const struct access *access, const char *id)
+{
+    for (size_t i = 0; i < access->bucket_count; i++) {
+        if (strcmp(access->buckets[i], id) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_within(const struct access *wanted, const struct access *own)
+{
+    if (own->environment >= 0 && wanted->environment != own->environment)
+        return false;
+    if (own->bucket_count == 0)
+        return true;
+    for (size_t i = 0; i < wanted->bucket_count; i++) {
+        if (!has_bucket(own, wanted->buckets[i]))
+            return false;
+    }
+    return wanted->bucket_count > 0;
+}
+
+static enum kr_err take_body(struct call *call, struct token_body *body, struct key *record)
+{
+    const struct api_member members[] = {
+        {"label", KR_MEMBER_TEXT, &record->description, KR_LABEL_MAX, false, NULL},
+        {"roles", KR_MEMBER_TEXTS, &body->roles, KR_ROLES_MAX, true, NULL},
+        {"buckets", KR_MEMBER_TEXTS, &body->buckets, KR_ACCESS_BUCKETS_MAX, false, NULL},
+        {"environment", KR_MEMBER_TEXT, &body->environment, KR_ENVIRONMENT_TEXT_MAX, false, NULL},
+        {"expiresOn", KR_MEMBER_TIME, &record->expires_ms, 0, false, NULL},
+    };
+    enum kr_err err = api_body(call, members, sizeof(members) / sizeof(members[0]));
+    if (err == KR_ERR_OK)
+        err = take_roles(call, body);
+    if (err == KR_ERR_OK)
+        err = take_buckets(call, body);
+    if (err == KR_ERR_OK)
+        err = take_environment(call, body);
+    if (err == KR_ERR_OK && record->expires_ms != 0 && record->expires_ms <= call->now_ms)
+        err = api_problem(call, KR_ERR_INVALID, "expiresOn: must be in the future");
+    if (err != KR_ERR_OK || is_within(&body->access, &call->actor))
+        return err;
+    err = api_problem(call, KR_ERR_FORBIDDEN, "the new token would reach further than this one");
+    api_audit(call, "access.denied", call->actor.token_id, call->route->name, NULL);
+    return err;
+}
+
+static struct texts scopes_of(struct call *call, const struct access *access)
+{
+    const char **items = arena_alloc(&call->arena, sizeof(*items) * KR_SCOPES_MAX);
+    size_t count = 0;
+    for (unsigned role = KR_ROLE_OWNER; role <= KR_ROLE_VIEWER; role <<= 1) {
+        if ((access->roles & role) != 0)
+            items[count++] =
+                arena_printf(&call->arena, "role:%s", access_role_text((enum access_role)role));
+    }
+    for (size_t i = 0; i < access->bucket_count; i++)
+        items[count++] = arena_printf(&call->arena, "bucket:%s", access->buckets[i]);
+    if (access->environment >= 0)
+        items[count++] = arena_printf(&call->arena, "environment:%s",
+                                      environment_text((enum environment)access->environment));
+    return (struct texts){items, count};
+}
+
+static const char *created_detail(struct call *call, const struct access *access)
+{
+    struct buf text;
+    struct json_writer writer;
+    buf_init(&text, 4096);
+    json_begin(&writer, &text);
+    json_open(&writer, NULL, '{');
+    token_write_access(call, &writer, access);
+    json_close(&writer, '}');
+    const char *detail = text.has_failed ? NULL : arena_text_of(&call->arena, buf_bytes(&text));
+    buf_fini(&text);
+    return detail;
+}
+
+enum kr_err api_token_create(struct call *call)
+{
+    struct bucket bucket;
+    struct consumer consumer;
+    struct token_body body = {0};
+    struct api_new_key token = {
+        .record = {.is_enabled = true}, .is_expiry_given = true, .where = ""};
+    enum kr_err err = find_place(call, &bucket, &consumer);
+    if (err == KR_ERR_OK)
+        err = take_body(call, &body, &token.record);
+    if (err != KR_ERR_OK)
+        return err;
+    token.record.consumer_id = consumer.id;
+    token.record.scopes = scopes_of(call, &body.access);
+    err = api_put_new_key(call, &bucket, &token);
+    if (err != KR_ERR_OK)
+        return err;
+    api_audit(call, "token.create", token.record.id, token.record.description,
+              created_detail(call, &body.access));
+    struct json_writer writer;
+    api_json_begin(call, &writer);
+    write_token(call, &writer, &token.record,
+                key_status_of(&token.record, &consumer, &bucket, call->now_ms), token.value);
+    return api_json_end(call, &writer);
+}
+
+// --- delete --------------------------------------------------------------------------------------
+
+static bool is_working_owner(struct call *call, const struct key *key, const struct bucket *bucket,
+                             const struct consumer *consumer)
+{
+    struct access access;
+    enum key_status status = key_status_of(key, consumer, bucket, call->now_ms);
+    access_from_scopes(&key->scopes, &access);
+    return (access.roles & KR_ROLE_OWNER) != 0 &&
+           (status == KR_KEY_ACTIVE || status == KR_KEY_EXPIRING);
+}
+
+static bool is_last_owner(struct call *call, const struct key *key, const struct bucket *bucket,
+                          const struct consumer *consumer)
+{
+    struct key other;
+    bool is_last = true;
+    struct store_cursor *cursor = store_keys(call->view, consumer->id, NULL);
+    while (is_last && store_next_key(cursor, &call->arena, &other))
+        is_last =
+            strcmp(other.id, key->id) == 0 || !is_working_owner(call, &other, bucket, consumer);
+    store_cursor_close(&cursor);
+    return is_last;
+}
+
+// Two deletions of the last two owners at once would each see the other. So one that takes an owner
+// also writes the consumer: the second finds it changed, and looks again.
+static enum kr_err check_owner(struct call *call, const struct key *key,
+                               const struct bucket *bucket, const struct consumer *consumer)
+{
+    if (!is_working_owner(call, key, bucket, consumer))
+        return KR_ERR_OK;
+    if (is_last_owner(call, key, bucket, consumer))
+        return api_problem(call, KR_ERR_CONFLICT,
+                           "this is the last owner token; create another one before");
+    struct command_op *op = api_op(call, KR_OP_CONSUMER_PUT);
+    op->as.consumer_put =
+        (struct command_consumer_put){.record = *consumer, .expected_version = consumer->version};
+    op->as.consumer_put.record.updated_ms = call->now_ms;
+    return KR_ERR_OK;
+}
+
+static enum kr_err find_token(struct call *call, const struct consumer *consumer, struct key *key)
+{
+    if (format_is_id(call->item, "key") &&
+        store_get_key_by_id(call->view, call->item, &call->arena, key) &&
+        strcmp(key->consumer_id, consumer->id) == 0)
+        return KR_ERR_OK;
+    enum kr_err err = api_check_view(call);
+    if (err != KR_ERR_OK)
+        return err;
+    return api_problem(call, KR_ERR_NOT_FOUND, "there is no token %.64s", call->item);
+}
+
+enum kr_err api_token_delete(struct call *call)
+{
+    struct bucket bucket;
+    struct consumer consumer;
+    struct key key;
+    enum kr_err err = find_place(call, &bucket, &consumer);
+    if (err == KR_ERR_OK)
+        err = find_token(call, &consumer, &key);
+    if (err == KR_ERR_OK)
+        err = check_owner(call, &key, &bucket, &consumer);
+    if (err != KR_ERR_OK)
+        return err;
+    struct command_op *op = api_op(call, KR_OP_KEY_REVOKE);
+    op->as.key_revoke = (struct command_key_revoke){.expected_version = key.version,
+                                                    .reason = KR_REASON_CESSATION_OF_OPERATION,
+                                                    .purge_ms = api_purge_ms(call)};
+    memcpy(op->as.key_revoke.digest, key.digest, sizeof(key.digest));
+    api_answer_status(call, 204);
+    api_audit(call, "token.delete", key.id, key.description, NULL);
+    return KR_ERR_OK;
+}

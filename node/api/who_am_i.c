@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who-am-i: what the presented token is and may do.
+#include "node/api/handlers.h"
+#include "node/api/token.h"
+#include "node/node.h"
+
+enum kr_err api_who_am_i(struct call *call)
+{
+    struct json_writer writer;
+    struct key token;
+    bool is_there = store_get_key_by_id(call->view, call->actor.token_id, &call->arena, &token);
+    api_json_begin(call, &writer);
+    json_open(&writer, NULL, '{');
+    json_write_string(&writer, "sub", call->actor.token_id);
+    json_write_string(&writer, "account", call->node->account_name);
+    token_write_access(call, &writer, &call->actor);
+    json_write_string(&writer, "label", is_there ? token.description : NULL);
+    if (is_there && token.expires_ms != 0)
+        json_write_stamp(&writer, "expiresOn", token.expires_ms);
+    else
+        json_write_null(&writer, "expiresOn");
+    json_close(&writer, '}');
+    return api_json_end(call, &writer);
+}
