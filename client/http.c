@@ -288,8 +288,9 @@ void http_add_encoded(struct buf *out, const char *text)
 
 static bool is_this_machine(const char *host)
 {
-    return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-           strcmp(host, "[::1]") == 0;
+    // "127.evil.example" is a name, and no address.
+    bool is_v4 = strncmp(host, "127.", 4) == 0 && host[strspn(host, "0123456789.")] == '\0';
+    return is_v4 || strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0;
 }
 
 enum kr_err http_check_url(const char *url, char *host, size_t size, bool *is_loopback,

@@ -99,6 +99,17 @@ void import_send(struct import *import, uint64_t now_ms)
         }
 }
 
+// Once an outage, so that a pause explains itself.
+static void tell_absence(struct import *import, const struct import_group *group)
+{
+    if (import->has_told_absence || group->call.status == 429)
+        return;
+    progress_wipe(&import->progress);
+    session_note(import->session, "the node takes no rows at the moment; trying for %d s",
+                 KR_IMPORT_PATIENCE_MS / 1000);
+    import->has_told_absence = true;
+}
+
 static void try_later(struct import *import, struct import_group *group, uint64_t now_ms)
 {
     uint64_t wait_ms = (uint64_t)KR_IMPORT_BACKOFF_MS << (group->tries < 5 ? group->tries : 5);
@@ -108,8 +119,10 @@ static void try_later(struct import *import, struct import_group *group, uint64_
         wait_ms = KR_IMPORT_BACKOFF_MAX_MS;
     group->state = KR_GROUP_READY;
     group->retry_at_ms = now_ms + wait_ms;
-    if (now_ms - import->heard_ms < KR_IMPORT_PATIENCE_MS)
+    if (now_ms - import->heard_ms < KR_IMPORT_PATIENCE_MS) {
+        tell_absence(import, group);
         return;
+    }
     if (group->call.err != KR_ERR_OK)
         import->code =
             session_fail(import->session, KR_EXIT_UNREACHABLE, again, "cannot reach %s: %s",
@@ -154,8 +167,10 @@ static void receive(struct import *import, struct import_group *group, uint64_t 
     struct http_call *call = &group->call;
     import->in_flight--;
     bool is_away = call->err != KR_ERR_OK || call->status == 429 || call->status >= 500;
-    if (!is_away)
+    if (!is_away) {
         import->heard_ms = now_ms;
+        import->has_told_absence = false;
+    }
     if (is_away)
         try_later(import, group, now_ms);
     else if (call->status != 200)

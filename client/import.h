@@ -29,6 +29,7 @@ struct import {
     uint64_t started_ms, saved_ms, heard_ms; // heard: the last whole answer
     uint64_t first_line;                     // lines that earlier runs committed
     struct progress progress;
+    bool has_told_absence;
     unsigned shown_refusals; // printed for want of a report
     enum exit_code code;     // sticky
 };

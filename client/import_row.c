@@ -268,16 +268,24 @@ static struct bytes trimmed(struct bytes line)
     return line;
 }
 
+// The parser's "line 1, column 8: …" would be read as a line of the input.
+static const char *without_line(const char *text)
+{
+    static const char start[] = "line 1, ";
+    return strncmp(text, start, sizeof(start) - 1) == 0 ? text + sizeof(start) - 1 : text;
+}
+
 enum kr_err import_row_take(struct import_row *row, struct bytes line, struct fault *reason)
 {
     struct json *root = NULL;
+    struct fault parsed;
     line = trimmed(line);
     buf_clear(&row->scratch);
     row->bucket[0] = '\0';
     row->text = line;
-    enum kr_err err = json_parse(line, &root, reason);
+    enum kr_err err = json_parse(line, &root, &parsed);
     if (err != KR_ERR_OK)
-        return err;
+        return fault_set(reason, err, "not JSON: %s", without_line(parsed.text));
     err = check_row(root, reason);
     const struct json *bucket = err == KR_ERR_OK ? json_member(root, "bucket") : NULL;
     if (bucket != NULL) {

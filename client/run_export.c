@@ -30,11 +30,14 @@ struct export
 
 static void write_out(struct export *export)
 {
-    if (export->code == KR_EXIT_OK &&
-        fwrite(export->text.data, 1, export->text.size, export->file) != export->text.size)
+    struct buf *text = &export->text;
+    if (export->code == KR_EXIT_OK && export->temporary == NULL)
+        export->code = session_write(export->session, buf_bytes(text));
+    else if (export->code == KR_EXIT_OK && text->size > 0 &&
+             fwrite(text->data, 1, text->size, export->file) != text->size)
         export->code = session_fail(export->session, KR_EXIT_FAILURE, NULL, "cannot write: %s",
                                     strerror(errno));
-    buf_clear(&export->text);
+    buf_clear(text);
 }
 
 static void draw(struct export *export)
@@ -156,9 +159,9 @@ static void close_out(struct export *export)
 {
     const char *path = parse_value(export->session->in, KR_OPT_OUT);
     write_out(export);
-    bool is_good = export->file != NULL && fflush(export->file) == 0;
+    bool is_good = true;
     if (export->temporary != NULL && export->file != NULL) {
-        is_good = is_good && fsync(fileno(export->file)) == 0;
+        is_good = fflush(export->file) == 0 && fsync(fileno(export->file)) == 0;
         is_good = fclose(export->file) == 0 && is_good;
         if (export->code == KR_EXIT_OK && is_good)
             is_good = rename(export->temporary, path) == 0;
@@ -167,7 +170,7 @@ static void close_out(struct export *export)
     }
     if (!is_good && export->code == KR_EXIT_OK)
         export->code = session_fail(export->session, KR_EXIT_FAILURE, NULL, "cannot write %s: %s",
-                                    path == NULL ? "to standard output" : path, strerror(errno));
+                                    path, strerror(errno));
 }
 
 enum exit_code run_export(struct session *session)

@@ -100,9 +100,9 @@ static void find_state(struct import *import, const char *input)
     if (import->state_path == NULL || parse_has(session->in, KR_OPT_RESTART))
         return;
     enum kr_err err = import_state_load(import->state_path, &found, &fault);
-    if (err == KR_ERR_OK)
+    if (err == KR_ERR_OK && found.offset > 0)
         resume(import, &found);
-    else if (err != KR_ERR_NOT_FOUND)
+    else if (err != KR_ERR_OK && err != KR_ERR_NOT_FOUND)
         fail(import, &fault);
 }
 

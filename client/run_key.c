@@ -55,7 +55,12 @@ static const struct view_column verdict_fields[] = {
     {"as of index", "index", KR_VIEW_TEXT, false},
     {"age (ms)", "ageMs", KR_VIEW_NUMBER, false},
     {"node", "node", KR_VIEW_TEXT, false},
-    {"checks", "explain", KR_VIEW_JSON, false},
+};
+
+static const struct view_column check_columns[] = {
+    {"CHECK", "check", KR_VIEW_TEXT, false},
+    {"OK", "ok", KR_VIEW_BOOL, false},
+    {"DETAIL", "detail", KR_VIEW_TEXT, true},
 };
 
 static const char *keys_of(struct session *session, const char *consumer)
@@ -171,6 +176,22 @@ static enum exit_code ask_key(struct session *session, const char **key)
     return code;
 }
 
+static enum exit_code show_verdict(struct session *session, const struct json *verdict)
+{
+    const struct json *explain = verdict == NULL || json_type_of(verdict) != KR_JSON_OBJECT
+                                     ? NULL
+                                     : json_member(verdict, "explain");
+    const struct json *checks = api_array(explain, "checks");
+    enum exit_code code =
+        view_record(session, verdict, verdict_fields, KR_VIEW_COUNT(verdict_fields));
+    if (code != KR_EXIT_OK || checks == NULL || session->is_json)
+        return code;
+    code = session_write(session, bytes_text("\n"));
+    return code != KR_EXIT_OK
+               ? code
+               : view_rows(session, checks, check_columns, KR_VIEW_COUNT(check_columns));
+}
+
 enum exit_code run_key_verify(struct session *session)
 {
     struct body body;
@@ -193,7 +214,7 @@ enum exit_code run_key_verify(struct session *session)
             &(struct api_request){.method = "POST", .path = "/v1/validate", .body = &body.text},
             &answer);
     if (code == KR_EXIT_OK)
-        code = view_record(session, answer.json, verdict_fields, KR_VIEW_COUNT(verdict_fields));
+        code = show_verdict(session, answer.json);
     if (code == KR_EXIT_OK && !api_flag(answer.json, "valid"))
         code = KR_EXIT_NOT_VALID;
     api_answer_fini(&answer);

@@ -104,6 +104,8 @@ enum exit_code session_write(struct session *session, struct bytes text)
         goto fail;
     return KR_EXIT_OK;
 fail:
+    if (errno == EPIPE) // the reader has seen enough, as head has
+        return KR_EXIT_FAILURE;
     return session_fail(session, KR_EXIT_FAILURE, NULL, "cannot write to standard output: %s",
                         strerror(errno));
 }

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checking and splicing a row of an import.
+#include "client/import_row.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#define KEY "\"key\":\"0123456789abcdef1\""
+
+static struct import_row row;
+static struct fault reason;
+
+static enum kr_err take(const char *line)
+{
+    reason = (struct fault){0};
+    return import_row_take(&row, bytes_text(line), &reason);
+}
+
+static void assert_row(const char *line, const char *bucket, const char *text)
+{
+    if (take(line) != KR_ERR_OK)
+        fail_msg("%s: %s", line, reason.text);
+    assert_string_equal(row.bucket, bucket);
+    assert_int_equal(row.text.size, strlen(text));
+    assert_memory_equal(row.text.data, text, row.text.size);
+}
+
+static void assert_refused(const char *line, const char *why)
+{
+    if (take(line) == KR_ERR_OK)
+        fail_msg("%s was taken", line);
+    if (strstr(reason.text, why) == NULL)
+        fail_msg("%s: \"%s\" does not speak of \"%s\"", line, reason.text, why);
+}
+
+static void a_row_without_a_bucket_goes_on_as_it_stands(void **state)
+{
+    (void)state;
+    assert_row("{\"consumer\":\"a\", " KEY "}", "", "{\"consumer\":\"a\", " KEY "}");
+    assert_row(" \t{\"consumer\":\"a\"," KEY "} \r", "", "{\"consumer\":\"a\"," KEY "}");
+}
+
+static void the_bucket_is_cut_out_wherever_it_stands(void **state)
+{
+    (void)state;
+    assert_row("{\"bucket\":\"bbb\",\"consumer\":\"a\"," KEY "}", "bbb",
+               "{\"consumer\":\"a\"," KEY "}");
+    assert_row("{\"consumer\":\"a\",\"bucket\" : \"bbb\" ," KEY "}", "bbb",
+               "{\"consumer\":\"a\"," KEY "}");
+    assert_row("{\"consumer\":\"a\"," KEY " , \"bucket\":\"bbb\" }", "bbb",
+               "{\"consumer\":\"a\"," KEY " }");
+}
+
+static void only_the_top_level_bucket_is_cut(void **state)
+{
+    static const char rest[] = "{\"metadata\":{\"bucket\":\"x\",\"a\":[1,{\"bucket\":2}]},"
+                               "\"description\":\"\\\"bucket\\\":,}\","
+                               "\"consumer\":\"a\"," KEY "}";
+    char line[512];
+    (void)state;
+    assert_row(rest, "", rest);
+    snprintf(line, sizeof(line), "%.*s,\"bucket\":\"bbb\"}", (int)(sizeof(rest) - 2), rest);
+    assert_row(line, "bbb", rest);
+}
+
+static void a_bucket_written_with_escapes_is_found_too(void **state)
+{
+    (void)state;
+    assert_row("{\"consumer\":\"a\",\"b\\u0075cket\":\"bbb\"," KEY "}", "bbb",
+               "{\"consumer\":\"a\"," KEY "}");
+}
+
+static void all_members_are_taken(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        take("{\"bucket\":\"bbb\",\"consumer\":\"a\",\"keyHash\":{\"algorithm\":\"sha256\","
+             "\"value\":"
+             "\"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\",\"last4\":\"abcd\"},"
+             "\"description\":null,\"expiresOn\":\"2027-01-31T12:00:00Z\",\"scopes\":[\"a\"],"
+             "\"tags\":{\"x\":\"y\"},\"metadata\":{\"n\":1},\"consumerMetadata\":{},"
+             "\"consumerTags\":{},\"consumerDescription\":\"d\"}"),
+        KR_ERR_OK);
+}
+
+static void what_is_wrong_is_named(void **state)
+{
+    (void)state;
+    assert_refused("", "not JSON");
+    assert_refused("nonsense", "not JSON");
+    assert_refused("[]", "object");
+    assert_refused("{\"consumer\":\"a\"," KEY "} {}", "not JSON");
+    assert_refused("{\"consumer\":\"a\"," KEY "," KEY "}", "not JSON");
+    assert_refused("{" KEY "}", "consumer");
+    assert_refused("{\"consumer\":\"a\"}", "key");
+    assert_refused("{\"consumer\":\"a\"," KEY ",\"keyHash\":{\"algorithm\":\"sha256\",\"value\":"
+                   "\"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"}}",
+                   "either");
+    assert_refused("{\"consumer\":\"A\"," KEY "}", "consumer");
+    assert_refused("{\"consumer\":1," KEY "}", "consumer");
+    assert_refused("{\"bucket\":\"b\",\"consumer\":\"a\"," KEY "}", "bucket");
+    assert_refused("{\"consumer\":\"a\",\"key\":\"too-short\"}", "key");
+    assert_refused("{\"consumer\":\"a\",\"key\":\"with a space 0123456\"}", "key");
+    assert_refused("{\"consumer\":\"a\",\"keyHash\":{\"algorithm\":\"md5\",\"value\":\"x\"}}",
+                   "algorithm");
+    assert_refused("{\"consumer\":\"a\",\"keyHash\":{\"algorithm\":\"sha256\",\"value\":\"x\"}}",
+                   "value");
+    assert_refused("{\"consumer\":\"a\"," KEY ",\"expiresOn\":\"soon\"}", "expiresOn");
+    assert_refused("{\"consumer\":\"a\"," KEY ",\"expiresOn\":17}", "expiresOn");
+    assert_refused("{\"consumer\":\"a\"," KEY ",\"scopes\":[1]}", "scopes");
+    assert_refused("{\"consumer\":\"a\"," KEY ",\"tags\":{\"a\":1}}", "tags");
+    assert_refused("{\"consumer\":\"a\"," KEY ",\"metadata\":[]}", "metadata");
+    assert_refused("{\"consumer\":\"a\"," KEY ",\"colour\":\"red\"}", "colour");
+}
+
+static void a_damaged_key_is_refused_and_not_quoted(void **state)
+{
+    static const char body[] = "d67b7e241bb948758f415b79aa8ec822";
+    (void)state;
+    assert_int_equal(
+        take("{\"consumer\":\"a\",\"key\":\"zpka_d67b7e241bb948758f415b79aa8ec822_2efb7009\"}"),
+        KR_ERR_OK);
+    assert_refused(
+        "{\"consumer\":\"a\",\"key\":\"zpka_d67b7e241bb948758f415b79aa8ec822_2efb7008\"}",
+        "checksum");
+    assert_null(strstr(reason.text, body));
+    assert_refused("{\"consumer\":\"a\",\"key\":zpka_d67b7e241bb948758f415b79aa8ec822_2efb7009}",
+                   "not JSON");
+    assert_null(strstr(reason.text, body));
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    import_row_init(&row);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    import_row_fini(&row);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_row_without_a_bucket_goes_on_as_it_stands),
+        cmocka_unit_test(the_bucket_is_cut_out_wherever_it_stands),
+        cmocka_unit_test(only_the_top_level_bucket_is_cut),
+        cmocka_unit_test(a_bucket_written_with_escapes_is_found_too),
+        cmocka_unit_test(all_members_are_taken),
+        cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(a_damaged_key_is_refused_and_not_quoted),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
