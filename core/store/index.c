@@ -89,9 +89,13 @@ static enum kr_err translate(const char *directory, char *message, struct fault 
         err = KR_ERR_CORRUPT;
         mend = "; restore this directory from a backup, or empty it and let the node join again";
     }
-    // Messages about the write-ahead log and the manifest name no file; the directory helps then.
+    // Some messages name no file: that a checksum is wrong in the write-ahead log, for one.
     const char *where = strstr(message, directory) ? "" : directory;
-    fault_set(fault, err, "%s%s%s%s", where, *where ? ": " : "", message, mend);
+    const char *what = "";
+    if (*where && err == KR_ERR_CORRUPT && !strstr(message, "CURRENT")) {
+        what = "/*.log (the write-ahead log)";
+    }
+    fault_set(fault, err, "%s%s%s%s%s", where, what, *where ? ": " : "", message, mend);
     rocksdb_free(message);
     return err;
 }

@@ -29,7 +29,8 @@ static enum kr_err check_format(struct store *store, bool is_there, struct bytes
 {
     uint32_t format = 0;
     if (!is_there) {
-        return write_format(store, fault);
+        // Else it is gone with everything else, which check_watermark says.
+        return watermark_index(store->watermark) == 0 ? write_format(store, fault) : KR_ERR_OK;
     }
     if (!rows_get_u32(value, &format)) {
         return store_damaged(store, KR_INDEX_META, fault);
@@ -63,6 +64,21 @@ static enum kr_err read_meta(struct store *store, struct fault *fault)
     return err;
 }
 
+// That the state was not cut short: see watermark.h.
+static enum kr_err check_watermark(struct store *store, struct fault *fault)
+{
+    const char *directory = index_directory(store->index);
+    uint64_t applied = store->applied.position.index, written = watermark_index(store->watermark);
+    if (applied >= written) {
+        return KR_ERR_OK;
+    }
+    return fault_set(fault, KR_ERR_CORRUPT,
+                     "%s: the state ends at entry %llu, but entry %llu was written: the end of its "
+                     "MANIFEST or of a write-ahead log (*.log) is missing; restore this directory "
+                     "from a backup, or empty it and let the node join again",
+                     directory, (unsigned long long)applied, (unsigned long long)written);
+}
+
 static enum kr_err open_index(struct store *store, struct fault *fault)
 {
     struct index_options options = {.directory = store->options.directory,
@@ -72,11 +88,14 @@ static enum kr_err open_index(struct store *store, struct fault *fault)
         return err;
     }
     store->stage = stage_new(store->index);
-    err = read_meta(store, fault);
-    if (err != KR_ERR_OK) {
-        return err;
+    err = watermark_open(options.directory, &store->watermark, fault);
+    if (err == KR_ERR_OK) {
+        err = read_meta(store, fault);
     }
-    return store_log_check_tail(store, fault);
+    if (err == KR_ERR_OK) {
+        err = check_watermark(store, fault);
+    }
+    return err == KR_ERR_OK ? store_log_check_tail(store, fault) : err;
 }
 
 enum kr_err store_open(const struct store_options *options, struct store **out, struct fault *fault)
@@ -128,6 +147,7 @@ void store_close(struct store **store)
     }
     stage_free(&it->stage);
     index_batch_free(&it->batch);
+    watermark_close(&it->watermark);
     index_close(&it->index);
     buf_fini(&it->record);
     buf_fini(&it->scratch);

@@ -152,6 +152,7 @@ static enum kr_err commit(struct store *store, const struct rows_applied *applie
     }
     if (err == KR_ERR_OK) {
         store->applied = *applied;
+        watermark_set(store->watermark, applied->position.index);
     }
     return err;
 }

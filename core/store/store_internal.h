@@ -13,6 +13,7 @@
 #include "core/store/rows.h"
 #include "core/store/stage.h"
 #include "core/store/store.h"
+#include "core/store/watermark.h"
 
 struct store_load;
 
@@ -34,6 +35,7 @@ struct store {
 
     // control loop
     struct rows_applied applied;
+    struct watermark *watermark;
     _Atomic uint64_t applied_index;
     _Atomic uint64_t log_first;
     struct stage *stage;
