@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Borders: a foreign library's header is included only by the files that are its home.
+import { C_FILES, files, includes, main, read } from './tree.mjs';
+
+const HOMES = [
+  [/^rocksdb\//, /^core\/store\/(index|checkpoint)\.c$/],
+  [/^urcu/, /^core\/store\/hot\.c$/],
+  [/^xxhash\.h$/, /^core\/base\/hash\.[ch]$/],
+  [/^nghttp2\//, /^core\/http\/http2\.c$/],
+  [/^openssl\//, /^(core\/keys\/digest\.c|core\/tls\/.*)$/],
+  [/^protobuf-c\/|\.pb-c\.h$/, /^proto\/codec(_\w+)?\.[ch]$/],
+  [/^uv\.h$/, /^(node\/.*|client\/.*|replication\/\w+_link\.c)$/],
+  [/^sodium/, /^(core\/base\/(rand|mem)\.c|core\/keys\/(vault|password)\.c)$/],
+  [/^jansson\.h$/, /^core\/base\/json\.c$/],
+  [/^curl\//, /^(client\/http|node\/outbound|replication\/engine_etcd)\.c$/],
+  [/^cyaml\//, /^node\/config_file\.c$/],
+  [/^yaml\.h$/, /^node\/api\/openapi_json\.c$/],
+  [/^systemd\//, /^node\/notify\.c$/],
+  [/^zlib\.h$/, /^core\/keys\/format\.c$/],
+  [/^cmocka\.h$/, /^tests\/unit\//],
+];
+
+// Headers of C11 and POSIX (and Linux), which have no home.
+const SYSTEM = new Set(
+  ('arpa/inet.h assert.h ctype.h dirent.h endian.h errno.h fcntl.h float.h ftw.h inttypes.h limits.h linux/mman.h ' +
+    'locale.h math.h net/if.h netdb.h netinet/in.h netinet/tcp.h poll.h pthread.h regex.h sched.h setjmp.h ' +
+    'signal.h spawn.h stdalign.h stdarg.h stdatomic.h stdbool.h stddef.h stdint.h stdio.h stdlib.h ' +
+    'string.h strings.h sys/epoll.h sys/file.h sys/ioctl.h sys/mman.h sys/random.h sys/resource.h sys/sendfile.h sys/socket.h ' +
+    'sys/stat.h sys/statvfs.h sys/time.h sys/types.h sys/uio.h sys/un.h sys/wait.h termios.h time.h ' +
+    'unistd.h wchar.h immintrin.h').split(' '),
+);
+
+function checkInclude(path, { line, path: included, isForeign }) {
+  const row = HOMES.find(([header]) => header.test(included));
+  if (row) return row[1].test(path) ? null : `${path}:${line}: <${included}> is not at home here`;
+  if (!isForeign || SYSTEM.has(included)) return null;
+  return `${path}:${line}: <${included}> has no home; give it one in tests/lint/borders.mjs`;
+}
+
+export function check(root) {
+  const problems = [];
+  for (const path of files(root, C_FILES))
+    for (const one of includes(read(root, path))) {
+      const problem = checkInclude(path, one);
+      if (problem) problems.push(problem);
+    }
+  return { problems };
+}
+
+main(import.meta.url, check);
