@@ -15,14 +15,15 @@
 // old address with a new hash: the reader then skips a key that was removed before, or compares
 // digests and finds them unequal; both are right answers for the moment it read the word.
 //
-// Growth. table → next; two tables at most, the second begins empty. While next is set, inserts go
-// to next, replacements and removals wherever the key is found, and buckets move in order: each
-// record is published in next (release) before its old slot becomes GONE (release). Nothing is ever
-// inserted into the old table again, so a key moves once, in one direction.
+// Growth. table → next; two tables at most, the second begins empty. While next is set, buckets
+// move in order: each record is published in next (release) before its old slot becomes GONE
+// (release). Replacements and removals happen where the key is. Inserts go to the old table ahead
+// of the sweep and to next behind it (so that next's pages are touched in order too); the old
+// table's slots behind the sweep are never written again. So a key moves once, in one direction.
 //   A reader searches table, and when it has not found the key, loads next (acquire) and searches
 // there. If it missed the key in the old table because it had moved, it read that GONE by acquire
-// and therefore sees it in next. A reader never finds an older record after a newer one: the old
-// slot's word, once GONE, stays so.
+// and therefore sees it in next. A reader never finds an older record after a newer one: what a
+// slot holds is replaced in place, and a slot behind the sweep, once GONE, stays so.
 //   `moved` (release, after the slots) says that every key whose home lies below it is in next; a
 // reader (acquire) skips the old table then, and pages below it may be given back: they read as
 // EMPTY. It only advances past buckets that end a search, because a key whose home is below may

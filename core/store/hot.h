@@ -91,14 +91,16 @@ struct hot *hot_new(size_t expected_keys); // gives; sized so that no growth hap
 void hot_free(struct hot **hot);           // no reader may be registered any more
 
 // --- readers -------------------------------------------------------------------------------------
-void hot_thread_register(void);
+void hot_thread_register(void); // and is online from then on
 void hot_thread_unregister(void);
 void hot_quiescent(void); // nothing lent is held any more
 void hot_offline(void);   // before sleeping …
 void hot_online(void);    // … and after
 
+// NULL where absent; a KR_HOT_REMOVED record is absent too.
 const struct hot_record *hot_find(const struct hot *hot, const uint8_t digest[KR_DIGEST_SIZE]);
-// Hashes, prefetches and resolves count digests in stages; out[i] NULL where absent. Any count.
+// Hashes, prefetches and resolves count digests in stages, and asks for their subjects' first lines
+// besides; out[i] as hot_find. Any count.
 void hot_find_many(const struct hot *hot, const uint8_t (*digests)[KR_DIGEST_SIZE], size_t count,
                    const struct hot_record *out[]);
 
@@ -106,13 +108,14 @@ const struct hot_extra *hot_record_extra(const struct hot *hot, const struct hot
 const struct hot_subject *hot_record_subject(const struct hot *hot,
                                              const struct hot_record *record);
 const struct hot_bucket *hot_bucket_at(const struct hot *hot, uint32_t number); // NULL: unknown
+// A deleted bucket is found by its number alone.
 const struct hot_bucket *hot_bucket_named(const struct hot *hot, struct bytes name_or_id);
 // Notes a use, at most one store a key and minute.
 void hot_note_used(const struct hot_record *record, uint32_t now_min);
 
 struct hot_figures {
     uint64_t keys, custom_keys, subjects, buckets, slots, tombstones;
-    uint64_t record_bytes, slot_bytes, subject_bytes; // resident
+    uint64_t record_bytes, slot_bytes, subject_bytes; // about what is resident
     bool is_growing;
 };
 void hot_figures(const struct hot *hot, struct hot_figures *out); // any thread, relaxed
@@ -139,6 +142,7 @@ void hot_loading_end(struct hot *hot);
 // Returns the number; the record is copied. Numbers are never reused while the process lives.
 uint32_t hot_put_bucket(struct hot *hot, const struct bucket *record);
 void hot_remove_bucket(struct hot *hot, const char *id, uint64_t revision);
+// Puts a bucket that the table does not know as well.
 uint32_t hot_put_subject(struct hot *hot, const struct consumer *record,
                          const struct bucket *bucket);
 void hot_remove_subject(struct hot *hot, const char *id, uint64_t revision);
@@ -146,12 +150,14 @@ bool hot_subject_number(const struct hot *hot, struct bytes consumer_id, uint32_
 
 // A bounded step of growth and reclamation; the owner calls it each turn. True: more to do.
 bool hot_maintain(struct hot *hot);
-// Visits records from *position (0 at first) for at most budget slots; false at the end.
+// Visits records from *position (0 at first) for at most budget places; false at the end. A record
+// that is there from the first call to the last is visited once; a key that is changed meanwhile
+// may be missed, or come twice.
 typedef void hot_visit_fn(void *ctx, const struct hot_record *record);
 bool hot_visit(const struct hot *hot, uint64_t *position, size_t budget, hot_visit_fn *visit,
                void *ctx);
 
-// A subject or an extra outside the table, for answers from the index: in the arena.
+// A subject outside the table, for answers from the index: in the arena, its bucket UINT32_MAX.
 struct arena;
 struct hot_subject *hot_render_subject(const struct consumer *record, const struct bucket *bucket,
                                        struct arena *arena);

@@ -76,6 +76,9 @@ struct hot_place hot_table_locate(struct hot_table *table, uint64_t hash, const 
 uint64_t hot_word(const struct hot_record *record, uint32_t subject);
 void hot_table_insert(struct hot_place place, uint64_t hash, uint64_t word);
 void hot_table_clear(struct hot_place place);
+// May this hash be inserted there while the table is being replaced? Not behind the sweep, nor
+// around the table's end.
+bool hot_table_is_ahead(struct hot_place place, uint64_t hash);
 // Moves at most count buckets to table->next. True: all are moved.
 bool hot_table_move(struct hot_table *table, uint64_t count);
 

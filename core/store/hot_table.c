@@ -108,6 +108,14 @@ void hot_table_clear(struct hot_place place)
     atomic_store_explicit(&place.slot->record, word, memory_order_release);
 }
 
+bool hot_table_is_ahead(struct hot_place place, uint64_t hash)
+{
+    const struct hot_table *table = place.table;
+    uint64_t home = hot_table_home(table, hash);
+    uint64_t bucket = (uint64_t)(place.slot - table->slots) / KR_HOT_SLOTS;
+    return place.slot != NULL && home >= table->position && bucket >= home;
+}
+
 // The first slot for a key that the table does not hold.
 static struct hot_place find_free(struct hot_table *table, uint64_t hash)
 {

@@ -41,7 +41,8 @@ void hot_publish_slots(struct hot *hot)
     uint64_t bytes = table->mapped_bytes - table->returned_bytes;
     uint64_t tombstones = table->tombstones;
     if (next != NULL) {
-        bytes += next->mapped_bytes;
+        bytes += (uint64_t)((double)next->mapped_bytes * (double)table->position /
+                            (double)table->buckets); // touched in order as well
         tombstones += next->tombstones;
     }
     const struct hot_table *newest = next == NULL ? table : next;
@@ -81,14 +82,16 @@ static bool grow(struct hot *hot, uint64_t moves)
 }
 
 // --- keys ----------------------------------------------------------------------------------------
-// Where the key is, or where it goes: always into the newest table.
+// Where the key is, or where it goes.
 static struct hot_place locate(const struct hot *hot, uint64_t hash, const uint8_t *digest)
 {
     struct hot_table *table = current(hot);
     struct hot_place place = hot_table_locate(table, hash, digest);
-    if (place.word == KR_HOT_EMPTY && next_of(table) != NULL)
-        place = hot_table_locate(next_of(table), hash, digest);
-    return place;
+    if (place.word != KR_HOT_EMPTY || next_of(table) == NULL)
+        return place;
+    struct hot_place in_next = hot_table_locate(next_of(table), hash, digest);
+    bool is_insert = in_next.word == KR_HOT_EMPTY;
+    return is_insert && hot_table_is_ahead(place, hash) ? place : in_next;
 }
 
 static void count_record(struct hot *hot, const struct hot_record *record, int64_t change)
