@@ -57,6 +57,16 @@ function(kr_library name)
     target_link_libraries(${name} PUBLIC ${ARG_LINK})
 endfunction()
 
+# kr_embed(kr_node api/openapi.yaml openapi_yaml): the file's bytes as openapi_yaml_data and _size.
+function(kr_embed target file name)
+    set(source ${CMAKE_CURRENT_BINARY_DIR}/${name}.c)
+    add_custom_command(OUTPUT ${source}
+        COMMAND ${CMAKE_COMMAND} -DIN=${CMAKE_CURRENT_SOURCE_DIR}/${file} -DOUT=${source}
+                -DNAME=${name} -P ${CMAKE_SOURCE_DIR}/cmake/embed.cmake
+        DEPENDS ${file} ${CMAKE_SOURCE_DIR}/cmake/embed.cmake VERBATIM)
+    target_sources(${target} PRIVATE ${source})
+endfunction()
+
 # kr_program(keyreeved LINK … [SOURCES …]): main.c of this folder as a program in bin/.
 function(kr_program name)
     cmake_parse_arguments(ARG "" "" "LINK;SOURCES" ${ARGN})

@@ -77,6 +77,7 @@ void api_json_begin(struct call *call, struct json_writer *writer)
     api_answer_status(call, 200);
     call->answer.content_type = "application/json";
     call->answer.failure = KR_ERR_OK;
+    api_field(call, "Cache-Control", "no-store"); // some answers hold a key's value
     json_begin(writer, &call->answer.body);
 }
 

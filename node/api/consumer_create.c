@@ -110,8 +110,7 @@ static bool is_listed(const struct manager *managers, size_t count, const char *
 static enum kr_err put_managers(struct creation *creation)
 {
     struct call *call = creation->call;
-    enum kr_err err =
-        count_of(call, "managers", creation->managers_json, &creation->manager_count);
+    enum kr_err err = count_of(call, "managers", creation->managers_json, &creation->manager_count);
     if (err != KR_ERR_OK)
         return err;
     creation->managers =
@@ -119,8 +118,8 @@ static enum kr_err put_managers(struct creation *creation)
     for (size_t i = 0; i < creation->manager_count && err == KR_ERR_OK; i++) {
         struct manager *manager = &creation->managers[i];
         const char *where = arena_printf(&call->arena, "managers[%zu]", i);
-        err = manager_body(call, json_at(creation->managers_json, i), where,
-                           creation->consumer.id, manager);
+        err = manager_body(call, json_at(creation->managers_json, i), where, creation->consumer.id,
+                           manager);
         if (err == KR_ERR_OK && is_listed(creation->managers, i, manager->email))
             err = api_problem(call, KR_ERR_CONFLICT, "%s.email: the same as an item before it",
                               where);
