@@ -321,24 +321,26 @@ static inline const char *api_answer_field(const struct api_world *world, const 
     return NULL;
 }
 
-// The status, with the problem's detail in the message when it is another.
-#define api_expect(world, status, method, target, body)                                            \
-    do {                                                                                           \
-        unsigned got = api_send(world, method, target, body);                                      \
-        if (got != (status))                                                                       \
-            fail_msg("%s %s: %u instead of %u: %.*s", method, target, got, (unsigned)(status),     \
-                     (int)(world)->call->answer.body.size,                                         \
-                     (const char *)(world)->call->answer.body.data);                               \
-    } while (0)
+// Fails with the answer in the message when its status is another.
+static inline void api_expect(struct api_world *world, unsigned status, const char *method,
+                              const char *target, const char *body)
+{
+    unsigned got = api_send(world, method, target, body);
+    if (got != status)
+        fail_msg("%s %s: %u instead of %u: %.*s", method, target, got, status,
+                 (int)world->call->answer.body.size, (const char *)world->call->answer.body.data);
+}
 
 // A refusal whose detail names what is wrong.
-#define api_expect_problem(world, status, method, target, body, part)                              \
-    do {                                                                                           \
-        api_expect(world, status, method, target, body);                                           \
-        const char *detail = api_text(world, "detail");                                            \
-        if (detail == NULL || strstr(detail, part) == NULL)                                        \
-            fail_msg("%s %s: the detail \"%s\" does not name %s", method, target, detail, part);   \
-    } while (0)
+static inline void api_expect_problem(struct api_world *world, unsigned status, const char *method,
+                                      const char *target, const char *body, const char *part)
+{
+    api_expect(world, status, method, target, body);
+    const char *detail = api_text(world, "detail");
+    if (detail == NULL || strstr(detail, part) == NULL)
+        fail_msg("%s %s: the detail \"%s\" does not name %s", method, target,
+                 detail == NULL ? "" : detail, part);
+}
 
 // The newest audit row; texts in the world's arena.
 static inline struct audit api_last_audit(struct api_world *world)
