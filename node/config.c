@@ -148,13 +148,10 @@ static enum kr_err take_file_row(struct config *config, const struct config_row 
     snprintf(where, sizeof(where), "%s: %s", path, row->name);
     switch (row->kind) {
     case KR_CONFIG_TEXT:
-        set_text(config, row, value);
-        return KR_ERR_OK;
+    case KR_CONFIG_FLAG:
+        return set(config, row, value, where, fault);
     case KR_CONFIG_NUMBER:
         return set_number(config, row, *(const int64_t *)value, where, fault);
-    case KR_CONFIG_FLAG:
-        memcpy(config_place(config, row), value, sizeof(bool));
-        return KR_ERR_OK;
     }
     return KR_ERR_INTERNAL;
 }

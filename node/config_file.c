@@ -18,7 +18,8 @@ static const cyaml_schema_field_t fields[] = {
 #define NUMBER(name, fallback, least, most, unit, help)                                            \
     CYAML_FIELD_INT_PTR(#name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_file, name),
 #define FLAG(name, fallback, help)                                                                 \
-    CYAML_FIELD_BOOL_PTR(#name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_file, name),
+    CYAML_FIELD_STRING_PTR(#name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_file,    \
+                           name, 0, KR_CONFIG_TEXT_MAX),
 #include "node/config_table.h"
 #undef TEXT
 #undef NUMBER
@@ -101,6 +102,9 @@ static enum kr_err complain(const char *path, struct bytes text, const struct co
         return fault_set(fault, KR_ERR_INVALID, "%s:%u: \"%s\" is set twice; keep one", path,
                          line_of_key(text, key), key);
     }
+    if (complaint->line == 0) // the document as a whole
+        return fault_set(fault, KR_ERR_INVALID, "%s: %s; write lines like region: eu", path,
+                         complaint->text);
     return fault_set(fault, KR_ERR_INVALID, "%s:%u: %s", path, complaint->line, complaint->text);
 }
 

@@ -4,16 +4,16 @@
 // The only file that includes libcyaml. A setting that the file does not name stays NULL.
 #pragma once
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/base/fault.h"
 
-// What a file says: a pointer a setting.
+// What a file says: a pointer a setting. Flags are texts: libcyaml takes any word that it does not
+// know for true, and a misspelled "false" must not open a listener.
 struct config_file {
 #define TEXT(name, fallback, help) char *name;
 #define NUMBER(name, fallback, least, most, unit, help) int64_t *name;
-#define FLAG(name, fallback, help) bool *name;
+#define FLAG(name, fallback, help) char *name;
 #include "node/config_table.h"
 #undef TEXT
 #undef NUMBER

@@ -188,6 +188,8 @@ enum kr_err serve_new(struct node *node, size_t number, struct serve **out, stru
     init_memory(serve);
     init_handles(serve);
     enum kr_err err = open_listeners(serve, fault);
+    if (!serve->has_unix)
+        uv_close((uv_handle_t *)&serve->unix_listener, NULL);
     if (err != KR_ERR_OK) {
         close_listeners(serve);
         close_own_handles(serve);
@@ -195,8 +197,6 @@ enum kr_err serve_new(struct node *node, size_t number, struct serve **out, stru
         free_serve(&serve);
         return err;
     }
-    if (!serve->has_unix)
-        uv_close((uv_handle_t *)&serve->unix_listener, NULL);
     *out = serve;
     return KR_ERR_OK;
 }

@@ -178,9 +178,11 @@ static enum kr_err tell_holder(int fd, const char *path, struct fault *fault)
     if (size > 0 && text[size - 1] == '\n')
         size--;
     if (size > 0 && text_decimal(bytes_of(text, (size_t)size), INT32_MAX, &pid))
-        return fault_set(fault, KR_ERR_LOCKED, "%s is locked by process %llu", path,
+        return fault_set(fault, KR_ERR_LOCKED,
+                         "%s is locked by process %llu; stop it, or name another directory", path,
                          (unsigned long long)pid);
-    return fault_set(fault, KR_ERR_LOCKED, "%s is locked by another process", path);
+    return fault_set(fault, KR_ERR_LOCKED,
+                     "%s is locked by another process; stop it, or name another directory", path);
 }
 
 static enum kr_err write_holder(int fd, const char *path, struct fault *fault)
