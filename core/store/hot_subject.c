@@ -39,7 +39,8 @@ static void write_json(struct buf *out, const struct consumer *record, const str
 }
 
 // Where the slices of the fragment lie; the literals are those of write_json.
-static struct hot_subject measure(const struct consumer *record, const struct bucket *bucket)
+static void measure(const struct consumer *record, const struct bucket *bucket,
+                    struct hot_subject *head)
 {
     size_t name = strlen(record->name), id = strlen(record->id);
     size_t data = strlen(metadata_of(record));
@@ -50,17 +51,17 @@ static struct hot_subject measure(const struct consumer *record, const struct bu
     size_t size = bucket_at + strlen(bucket->name) + strlen("\",\"environment\":\"") +
                   strlen(environment_text(bucket->environment)) + strlen("\"");
     assert(id_at + id <= UINT16_MAX); // metadata is ≤ 16 KiB
-    return (struct hot_subject){.revoked_before = record->revoked_before,
-                                .revision = record->revision,
-                                .bucket = KR_HOT_NO_BUCKET,
-                                .json_size = (uint32_t)size,
-                                .id_at = (uint16_t)id_at,
-                                .id_size = (uint16_t)id,
-                                .name_at = (uint16_t)name_at,
-                                .name_size = (uint16_t)name,
-                                .data_at = (uint32_t)data_at,
-                                .data_size = (uint32_t)data,
-                                .header_size = (uint32_t)base64url_size(data)};
+    *head = (struct hot_subject){.revoked_before = record->revoked_before,
+                                 .revision = record->revision,
+                                 .bucket = KR_HOT_NO_BUCKET,
+                                 .json_size = (uint32_t)size,
+                                 .id_at = (uint16_t)id_at,
+                                 .id_size = (uint16_t)id,
+                                 .name_at = (uint16_t)name_at,
+                                 .name_size = (uint16_t)name,
+                                 .data_at = (uint32_t)data_at,
+                                 .data_size = (uint32_t)data,
+                                 .header_size = (uint32_t)base64url_size(data)};
 }
 
 static size_t subject_size(const struct hot_subject *subject)
@@ -84,7 +85,8 @@ static struct hot_subject *render(void *memory, const struct hot_subject *head,
 struct hot_subject *hot_render_subject(const struct consumer *record, const struct bucket *bucket,
                                        struct arena *arena)
 {
-    struct hot_subject head = measure(record, bucket);
+    struct hot_subject head;
+    measure(record, bucket, &head);
     return render(arena_alloc(arena, subject_size(&head)), &head, record, bucket);
 }
 
@@ -161,7 +163,8 @@ uint32_t hot_put_subject(struct hot *hot, const struct consumer *record,
     bool is_known = hot_ids_find(hot, &hot->subject_ids, &query, &number);
     if (is_known && record->revision < at(hot, number)->revision)
         return number;
-    struct hot_subject head = measure(record, bucket);
+    struct hot_subject head;
+    measure(record, bucket, &head);
     head.bucket = hot_bucket_number(hot, bucket);
     if (!is_known)
         add(hot, &query, &number);
