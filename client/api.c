@@ -119,7 +119,9 @@ static void print_problem(struct session *session, const struct http_call *call,
 {
     const char *detail = api_text(json, "detail"), *title = api_text(json, "title");
     const char *said = detail != NULL ? detail : title != NULL ? title : "no reason given";
-    if (call->err != KR_ERR_OK)
+    if (call->err == KR_ERR_TOO_LARGE)
+        session_fail(session, KR_EXIT_FAILURE, "--limit asks for less", "%s", call->fault.text);
+    else if (call->err != KR_ERR_OK)
         session_fail(session, KR_EXIT_UNREACHABLE, hint_of(0), "cannot reach %s: %s", session->url,
                      call->fault.text);
     else if (*call->request_id != '\0' && call->status >= 500)
@@ -184,8 +186,11 @@ enum exit_code api_send(struct session *session, const struct api_request *reque
     if (call.err == KR_ERR_OK && call.answer.size > 0 &&
         json_parse(buf_bytes(&call.answer), &answer->json, NULL) != KR_ERR_OK)
         answer->json = NULL; // a proxy's page, say: the status speaks for itself
-    enum exit_code code = api_exit_code(answer->status);
-    if (code != KR_EXIT_OK && !request->is_quiet)
+    enum exit_code code =
+        call.err == KR_ERR_TOO_LARGE ? KR_EXIT_FAILURE : api_exit_code(answer->status);
+    answer->is_too_large = call.err == KR_ERR_TOO_LARGE;
+    if (code != KR_EXIT_OK && !request->is_quiet &&
+        !(answer->is_too_large && request->may_overflow))
         print_problem(session, &call, answer->json);
     http_call_fini(&call);
     return code;
@@ -228,9 +233,9 @@ static const char *page_path(struct session *session, const struct api_pages *pa
 
 static const char *next_cursor(struct session *session, const struct json *json)
 {
-    const char *cursor = api_text(json, "nextCursor");
-    if (cursor == NULL)
-        cursor = api_text(json, "cursor");
+    const char *cursor = api_text(json, "cursor");
+    if (cursor == NULL) // the audit trail's place for it
+        cursor = api_text(json_member(json, "pagination"), "cursor");
     return cursor == NULL ? NULL : arena_text(&session->arena, cursor);
 }
 
@@ -242,31 +247,44 @@ static void take_total(struct api_pages *pages, const struct json *json)
     pages->total = total > 0 ? (uint64_t)total : 0;
 }
 
+// One page; *has_more says whether to go on, *cursor from where.
+static enum exit_code fetch_page(struct session *session, struct api_pages *pages,
+                                 const char **cursor, bool *has_more)
+{
+    struct api_answer answer;
+    uint64_t before = pages->shown;
+    enum exit_code code = api_send(session,
+                                   &(struct api_request){.method = "GET",
+                                                         .path = page_path(session, pages, *cursor),
+                                                         .may_overflow = pages->page_size > 1},
+                                   &answer);
+    const struct json *list = api_array(answer.json, "data");
+    if (answer.is_too_large && pages->page_size > 1) {
+        pages->page_size = pages->page_size / 4 > 0 ? pages->page_size / 4 : 1;
+        code = KR_EXIT_OK;
+    } else if (code == KR_EXIT_OK && list == NULL) {
+        code = session_fail(session, KR_EXIT_FAILURE, hint_of(405), "the node's answer is no list");
+    } else if (code == KR_EXIT_OK) {
+        take_total(pages, answer.json);
+        *has_more = show_page(pages, list);
+        *cursor = next_cursor(session, answer.json);
+        // Without a cursor, the total says whether there is more.
+        if (pages->shown == before ||
+            (*cursor == NULL && pages->offset + pages->shown >= pages->total))
+            *has_more = false;
+    }
+    api_answer_fini(&answer);
+    return code;
+}
+
 enum exit_code api_list(struct session *session, struct api_pages *pages)
 {
     enum exit_code code = KR_EXIT_OK;
     const char *cursor = NULL;
-    bool wants_more = true;
+    bool has_more = true;
     pages->shown = pages->total = 0;
-    while (code == KR_EXIT_OK && wants_more) {
-        struct api_answer answer;
-        uint64_t before = pages->shown;
-        code = api_get(session, page_path(session, pages, cursor), &answer);
-        const struct json *list = api_array(answer.json, "data");
-        if (code == KR_EXIT_OK && list == NULL)
-            code = session_fail(session, KR_EXIT_FAILURE, hint_of(405),
-                                "the node's answer is no list");
-        if (code == KR_EXIT_OK) {
-            take_total(pages, answer.json);
-            wants_more = show_page(pages, list);
-            cursor = next_cursor(session, answer.json);
-            // Without a cursor, the total says whether there is more.
-            if (pages->shown == before ||
-                (cursor == NULL && pages->offset + pages->shown >= pages->total))
-                wants_more = false;
-        }
-        api_answer_fini(&answer);
-    }
+    while (code == KR_EXIT_OK && has_more)
+        code = fetch_page(session, pages, &cursor, &has_more);
     return code;
 }
 

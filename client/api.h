@@ -26,11 +26,13 @@ struct api_request {
     struct buf *body;  // finished JSON, or NULL
     const char *label; // what a wait over two seconds shows: "Revoking"; NULL: "Waiting"
     bool is_quiet;     // do not print errors
+    bool may_overflow; // do not print that the answer is too large
 };
 
 struct api_answer {
     struct json *json; // NULL when the answer has no JSON body
     unsigned status;   // 0: no answer
+    bool is_too_large; // beyond KR_HTTP_ANSWER_MAX
     uint64_t index;    // Keyreeve-Index
 };
 
@@ -47,7 +49,7 @@ must_use enum exit_code api_get(struct session *session, const char *path,
 typedef bool api_item_fn(void *user, const struct json *item);
 struct api_pages {
     const char *path;
-    uint64_t page_size; // largest the route allows
+    uint64_t page_size; // largest the route allows; shrinks when answers are too large
     uint64_t limit;     // UINT64_MAX: all
     uint64_t offset;
     api_item_fn *each;

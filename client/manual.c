@@ -70,7 +70,7 @@ static void add_options(struct buf *out, uint64_t options)
         form[text.size] = '\0';
         add_term(out, form, spec_options[i].help);
         if (spec_options[i].environment != NULL)
-            buf_printf(out, "Environment:\n.BR %s .\n", spec_options[i].environment);
+            buf_printf(out, "(environment:\n.BR %s )\n", spec_options[i].environment);
     }
 }
 

@@ -36,16 +36,16 @@ static const struct view_column token_fields[] = {
 };
 
 static const struct view_column who_fields[] = {
-    {"subject", "sub", KR_VIEW_TEXT, false},
-    {"account", "account", KR_VIEW_TEXT, false},
-    {"roles", "roles", KR_VIEW_TEXTS, false},
-    {"email", "email", KR_VIEW_TEXT, false},
+    {"subject", "sub", KR_VIEW_TEXT, false},       {"label", "label", KR_VIEW_TEXT, false},
+    {"account", "account", KR_VIEW_TEXT, false},   {"roles", "roles", KR_VIEW_TEXTS, false},
+    {"expires", "expiresOn", KR_VIEW_TIME, false}, {"email", "email", KR_VIEW_TEXT, false},
 };
 
 static const struct view_column audit_columns[] = {
-    {"TIME", "timestamp", KR_VIEW_TIME, false},  {"ACTION", "action", KR_VIEW_TEXT, false},
-    {"ACTOR", "actor", KR_VIEW_TEXT, true},      {"TARGET", "target", KR_VIEW_TEXT, true},
-    {"SUCCESS", "success", KR_VIEW_BOOL, false}, {"ADDRESS", "clientAddress", KR_VIEW_TEXT, false},
+    {"TIME", "timestamp", KR_VIEW_TIME, false},        {"ACTION", "action", KR_VIEW_TEXT, false},
+    {"ACTOR", "actorLabel", KR_VIEW_TEXT, true},       {"TARGET", "targetName", KR_VIEW_TEXT, true},
+    {"TARGET ID", "target", KR_VIEW_TEXT, false},      {"SUCCESS", "success", KR_VIEW_BOOL, false},
+    {"ADDRESS", "clientAddress", KR_VIEW_TEXT, false},
 };
 
 static const char *managers(struct session *session)

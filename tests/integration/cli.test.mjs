@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// The keyreeve command over a real node: logins, the life of a key, exit codes, import and export.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { crc32 } from 'node:zlib';
+import { keyreeve, run, startNode, until } from './lib/node.mjs';
+
+let node, home;
+
+before(async () => {
+  node = await startNode();
+  home = mkdtempSync(join(tmpdir(), 'keyreeve-cli-'));
+});
+after(async () => {
+  rmSync(home, { recursive: true, force: true });
+  await node.remove();
+});
+
+const clean = { KEYREEVE_URL: '', KEYREEVE_TOKEN: '', KEYREEVE_BUCKET: '', KEYREEVE_CONTEXT: '' };
+const place = () => ({ ...clean, HOME: home, XDG_CONFIG_HOME: join(home, 'config') });
+const asOwner = () => ({ ...place(), KEYREEVE_URL: node.url, KEYREEVE_TOKEN: node.token, KEYREEVE_BUCKET: 'production' });
+
+/** Runs the command as the owner; fails unless it ends with this code. */
+async function cli(args, { code = 0, input = '', env = asOwner() } = {}) {
+  const ended = await run(keyreeve, args, { env, input });
+  assert.equal(ended.code, code, `keyreeve ${args.join(' ')}\n${ended.stdout}\n${ended.stderr}`);
+  return ended;
+}
+const json = async (args, options) => JSON.parse((await cli([...args, '--json'], options)).stdout);
+
+const crc = crc32 ?? crcByHand;
+function crcByHand(text) {
+  let value = ~0;
+  for (const byte of Buffer.from(text)) {
+    value ^= byte;
+    for (let bit = 0; bit < 8; bit++) value = (value >>> 1) ^ (0xedb88320 & -(value & 1));
+  }
+  return ~value >>> 0;
+}
+function makeKey(number) {
+  const body = `Import${String(number).padStart(37, '0')}`;
+  return `kr_live_${body}_${crc(body).toString(16).padStart(8, '0')}`;
+}
+const path = (name) => join(home, name);
+const lines = (text) => text.split('\n').filter((line) => line !== '');
+
+test('login stores a context that only its owner can read, and later commands use it', async () => {
+  const tokenFile = path('token');
+  writeFileSync(tokenFile, `${node.token}\n`, { mode: 0o600 });
+  await cli(['login', node.url, '--token-file', tokenFile, '--name', 'here'], { env: place() });
+  const stored = path('config/keyreeve/contexts.json');
+  assert.equal(statSync(stored).mode & 0o777, 0o600);
+  const who = await json(['whoami'], { env: place() });
+  assert.deepEqual(who.roles, ['owner']);
+  const listed = await json(['contexts', 'list'], { env: place() });
+  assert.equal(listed.data[0].name, 'here');
+  assert.ok(!JSON.stringify(listed).includes(node.token));
+  chmodSync(stored, 0o640);
+  assert.match((await cli(['whoami'], { env: place(), code: 4 })).stderr, /chmod 600/);
+  chmodSync(stored, 0o600);
+  await cli(['contexts', 'remove', 'here'], { env: place() });
+  await cli(['whoami'], { env: place(), code: 2 });
+});
+
+test('a token is not sent to another URL than its context has', async () => {
+  const tokenFile = path('token2');
+  writeFileSync(tokenFile, node.token, { mode: 0o600 });
+  await cli(['login', node.url, '--token-file', tokenFile, '--name', 'here'], { env: place() });
+  const ended = await cli(['whoami', '--url', 'http://127.0.0.1:9'], { env: place(), code: 4 });
+  assert.match(ended.stderr, /no token for http:\/\/127\.0\.0\.1:9/);
+  await cli(['contexts', 'remove', 'here'], { env: place() });
+});
+
+test('login refuses a token that is wrong, or that others can read', async () => {
+  await cli(['login', node.url], { env: place(), input: 'kr_mgmt_wrong-token-0123', code: 4 });
+  assert.ok(!existsSync(path('config/keyreeve/contexts.json')) || !readFileSync(path('config/keyreeve/contexts.json'), 'utf8').includes('wrong'));
+  writeFileSync(path('open'), node.token);
+  chmodSync(path('open'), 0o644);
+  assert.match((await cli(['login', node.url, '--token-file', path('open')], { env: place(), code: 4 })).stderr, /chmod 600/);
+});
+
+test('a key lives: made, verified, disabled, rolled, revoked with a receipt', async () => {
+  await cli(['consumer', 'create', 'life', '--metadata', '{"plan":"gold"}']);
+  const made = await cli(['key', 'create', 'life', '-d', 'CI', '--expires', '90d', '-s', 'orders:read']);
+  assert.match(made.stdout, /^kr_live_[0-9A-Za-z]{43}_[0-9a-f]{8}\n$/);
+  assert.ok(!made.stderr.includes(made.stdout.trim()), 'the value is on standard output alone');
+  const value = made.stdout.trim();
+  const [key] = (await json(['key', 'list', 'life'])).data;
+  assert.equal(key.description, 'CI');
+  assert.ok(!JSON.stringify(key).includes(value));
+
+  const verdict = await json(['key', 'verify', '-s', 'orders:read'], { input: value });
+  assert.equal(verdict.code, 'VALID');
+  assert.deepEqual(verdict.data, { plan: 'gold' });
+  await cli(['key', 'verify', '-s', 'orders:write'], { input: value, code: 6 });
+  await cli(['key', 'update', 'life', key.id, '--enabled', 'false']);
+  assert.equal((await json(['key', 'verify'], { input: value, code: 6 })).code, 'DISABLED');
+  await cli(['key', 'update', 'life', key.id, '--enabled', 'true']);
+
+  const rolled = (await cli(['key', 'roll', 'life', '--expires', '1h'])).stdout.trim();
+  assert.equal((await json(['key', 'verify'], { input: rolled })).code, 'VALID');
+  const receipt = await json(['key', 'revoke', 'life', key.id, '--reason', 'keyCompromise', '--wait']);
+  assert.equal(receipt.level, 'everywhere');
+  assert.equal(receipt.nodes[0].state, 'applied');
+  assert.deepEqual((await json(['receipt', String(receipt.index)])).index, receipt.index);
+  assert.equal((await json(['key', 'verify'], { input: value, code: 6 })).code, 'REVOKED');
+  await cli(['consumer', 'revoke', 'life', '--yes']);
+  assert.equal((await json(['key', 'verify'], { input: rolled, code: 6 })).code, 'REVOKED');
+});
+
+test('what exits how', async () => {
+  await cli(['nonsense'], { code: 2 });
+  await cli(['bucket', 'show', 'no-such-bucket'], { code: 3 });
+  await cli(['consumer', 'create', 'twice']);
+  await cli(['consumer', 'create', 'twice'], { code: 4 });
+  await cli(['consumer', 'create', 'Not A Name'], { code: 1 });
+  await cli(['status', '--url', 'http://127.0.0.1:9'], { code: 5 });
+  await cli(['consumer', 'delete', 'twice'], { code: 2 });
+  await cli(['consumer', 'delete', 'twice', '--yes']);
+  await cli(['status']);
+  const ended = await cli(['bucket', 'show', 'no-such-bucket', '--json'], { code: 3 });
+  assert.ok(JSON.parse(ended.stderr).hint);
+});
+
+test('buckets, managers, tokens and the audit trail', async () => {
+  await cli(['bucket', 'create', 'partners', '--environment', 'preview', '--key-prefix', 'acme_test', '--retrievable']);
+  await cli(['consumer', 'create', 'p1', '-b', 'partners']);
+  const value = (await cli(['key', 'create', 'p1', '-b', 'partners'])).stdout;
+  assert.match(value, /^acme_test_/);
+  const [key] = (await json(['key', 'list', 'p1', '-b', 'partners'])).data;
+  assert.equal((await cli(['key', 'reveal', 'p1', key.id, '-b', 'partners'])).stdout, value);
+  await cli(['manager', 'add', 'p1', 'ada@example.com', '-b', 'partners']);
+  const [manager] = (await json(['manager', 'list', 'p1', '-b', 'partners'])).data;
+  await cli(['manager', 'remove', 'p1', manager.id, '-b', 'partners', '--yes']);
+
+  const token = (await cli(['token', 'create', 'looker', '--role', 'viewer'])).stdout.trim();
+  const asViewer = { ...asOwner(), KEYREEVE_TOKEN: token };
+  await cli(['bucket', 'list'], { env: asViewer });
+  await cli(['bucket', 'create', 'denied'], { env: asViewer, code: 4 });
+  const listed = (await json(['token', 'list'])).data.find((item) => item.label === 'looker');
+  await cli(['token', 'delete', listed.id, '--yes']);
+  await cli(['bucket', 'list'], { env: asViewer, code: 4 });
+
+  const trail = await json(['audit', '--action', 'key.reveal']);
+  assert.equal(trail.data[0].target, key.id);
+  await cli(['bucket', 'delete', 'partners', '--yes']);
+  await cli(['bucket', 'show', 'partners'], { code: 3 });
+});
+
+test('a dry run checks every row and writes nothing', async () => {
+  writeFileSync(path('dry.jsonl'), ['{"consumer":"dry","key":"' + makeKey(1) + '"}', 'nonsense', '{"consumer":"dry","key":"' + makeKey(2).replace(/.$/, 'x') + '"}'].join('\n'));
+  const result = await json(['import', path('dry.jsonl'), '--dry-run', '--report', path('dry.report')], { code: 1, env: { ...place(), KEYREEVE_BUCKET: 'production' } });
+  assert.equal(result.lines, 3);
+  const refused = lines(readFileSync(path('dry.report'), 'utf8')).map((line) => JSON.parse(line).line);
+  assert.ok(refused.includes(2));
+  await cli(['consumer', 'show', 'dry'], { code: 3 });
+});
+
+test('import counts what is new, what is there and what is refused, and keys work at once', async () => {
+  const rows = Array.from({ length: 3000 }, (_, i) => ({ bucket: i % 2 ? 'preview' : 'production', consumer: `imported-${i % 50}`, key: makeKey(1000 + i), consumerMetadata: { n: i % 50 } }));
+  rows[10].keyHash = { algorithm: 'sha256', value: 'ab'.repeat(32), last4: 'beef' };
+  delete rows[10].key;
+  const text = rows.map((row) => JSON.stringify(row));
+  text.splice(5, 0, '', '{"consumer":"x"}');
+  writeFileSync(path('in.jsonl'), text.join('\n'));
+  const first = await json(['import', path('in.jsonl'), '--batch', '700', '--report', path('in.report')], { code: 1 });
+  assert.deepEqual([first.imported, first.existing, first.refused], [3000, 0, 1]);
+  assert.deepEqual(lines(readFileSync(path('in.report'), 'utf8')).map((line) => JSON.parse(line).line), [7]);
+  assert.ok(!existsSync(path('in.jsonl.keyreeve-state')), 'nothing is left to go on with');
+  const again = await json(['import', path('in.jsonl')], { code: 1 });
+  assert.deepEqual([again.imported, again.existing, again.refused], [0, 3000, 1]);
+  const verdict = await json(['key', 'verify'], { input: makeKey(1000) });
+  assert.equal(verdict.code, 'VALID');
+  assert.deepEqual(verdict.data, { n: 0 });
+  writeFileSync(path('other.jsonl'), JSON.stringify({ bucket: 'preview', consumer: 'thief', key: makeKey(1001) }));
+  const stolen = await json(['import', path('other.jsonl'), '--report', path('other.report')], { code: 1 });
+  assert.deepEqual([stolen.imported, stolen.refused], [0, 1]);
+  assert.ok(!readFileSync(path('other.report'), 'utf8').includes(makeKey(1001)));
+});
+
+test('an import that is killed goes on, and its counts and report are whole', async () => {
+  const count = 60_000;
+  const rows = Array.from({ length: count }, (_, i) => JSON.stringify({ consumer: `killed-${i % 500}`, key: makeKey(100_000 + i), ...(i % 10_000 === 9_999 ? { colour: 'red' } : {}) }));
+  writeFileSync(path('killed.jsonl'), `${rows.join('\n')}\n`);
+  const state = path('killed.jsonl.keyreeve-state');
+  const args = ['import', path('killed.jsonl'), '--batch', '50', '--concurrency', '1', '--report', path('killed.report')];
+  const child = spawn(keyreeve, args, { env: { ...process.env, ...asOwner() }, stdio: 'ignore' });
+  const ended = new Promise((done) => child.on('close', done));
+  await until(() => child.exitCode !== null || (existsSync(state) && JSON.parse(readFileSync(state)).lines > 0), { what: 'a saved state' });
+  assert.equal(child.exitCode, null, 'it ended before it could be killed');
+  child.kill('SIGKILL');
+  await ended;
+  const kept = JSON.parse(readFileSync(state));
+  assert.ok(kept.lines > 0 && kept.lines < count);
+  const result = await json(['import', path('killed.jsonl'), '--report', path('killed.report')], { code: 1 });
+  assert.equal(result.lines, count);
+  assert.equal(result.imported + result.existing, count - 6);
+  assert.deepEqual(lines(readFileSync(path('killed.report'), 'utf8')).map((line) => JSON.parse(line).line), [10_000, 20_000, 30_000, 40_000, 50_000, 60_000]);
+});
+
+test('a changed input is not continued', async () => {
+  const text = `${JSON.stringify({ consumer: 'changed', key: makeKey(7) })}\n`;
+  const state = path('changed.jsonl.keyreeve-state');
+  writeFileSync(path('changed.jsonl'), text);
+  writeFileSync(state, JSON.stringify({ format: 1, target: `${node.url}, account default, bucket production`, digest: '00'.repeat(32), offset: 10, lines: 1, imported: 1, existing: 0, refused: 0, reportBytes: 0 }));
+  assert.match((await cli(['import', path('changed.jsonl')], { code: 1 })).stderr, /--restart/);
+  await cli(['import', path('changed.jsonl'), '--restart']);
+});
+
+test('export writes what there is, and no value', async () => {
+  await cli(['consumer', 'create', 'exported', '-b', 'development']);
+  const value = (await cli(['key', 'create', 'exported', '-b', 'development'])).stdout.trim();
+  await cli(['export', 'development', '--out', path('out.jsonl')]);
+  const text = readFileSync(path('out.jsonl'), 'utf8');
+  const rows = lines(text).map((line) => JSON.parse(line));
+  assert.deepEqual([...new Set(rows.map((row) => row.type))], ['bucket', 'consumer', 'key']);
+  assert.ok(!text.includes(value));
+  assert.equal(rows.at(-1).consumer, 'exported');
+});
+
+test('tables are aligned, plain in a pipe, and page beyond the first thousand', async () => {
+  const rows = Array.from({ length: 1500 }, (_, i) => JSON.stringify({ bucket: 'development', consumer: `many-${String(i).padStart(4, '0')}`, key: makeKey(900_000 + i) }));
+  writeFileSync(path('many.jsonl'), rows.join('\n'));
+  await cli(['import', path('many.jsonl')]);
+  const first = await cli(['consumer', 'list', '-b', 'development', '--prefix', 'many-']);
+  assert.equal(lines(first.stdout).length, 1001);
+  assert.match(first.stderr, /1,000 of 1,500 shown/);
+  assert.ok(!first.stdout.includes('\x1b'));
+  const all = await json(['consumer', 'list', '-b', 'development', '--prefix', 'many-', '--all']);
+  assert.equal(new Set(all.data.map((item) => item.name)).size, 1500);
+});
+
+test('every shell gets its completion, and bash accepts its own', async () => {
+  for (const shell of ['bash', 'zsh', 'fish']) assert.match((await cli(['completion', shell])).stdout, /keyCompromise/);
+  const script = (await cli(['completion', 'bash'])).stdout;
+  const asked = `${script}\nCOMP_WORDS=(keyreeve key rev); COMP_CWORD=2; _keyreeve; echo "\${COMPREPLY[*]}"`;
+  assert.equal((await run('bash', ['-c', asked])).stdout.trim(), 'revoke reveal'.split(' ').sort().reverse().join(' '));
+});
+
+test('every command has a manual page', async () => {
+  assert.match((await cli(['man'])).stdout, /^\.TH "KEYREEVE" 1/);
+  assert.match((await cli(['man', 'key', 'create'])).stdout, /^\.TH "KEYREEVE-KEY-CREATE" 1/);
+});
