@@ -121,6 +121,7 @@ enum executor_next executor_committed(struct call *call, const struct replica_ou
         executor_refuse(call, KR_ERR_CONFLICT, "others change the same resource; try again");
         return KR_EXECUTOR_ANSWERED;
     }
+    commits_note(call->node->commits, outcome->index, outcome->committed_ms);
     if (call->answer.wants_receipt)
         receipt_answer(call, outcome);
     add_index(call, outcome->index);

@@ -8,6 +8,7 @@
 
 #include "core/keys/vault.h"
 #include "core/store/store.h"
+#include "node/commits.h"
 #include "node/config.h"
 #include "node/control.h"
 #include "node/figures.h"
@@ -26,6 +27,7 @@ struct node {
     struct vault *vault;
     struct control *control;
     struct figures *figures; // of the store, for any thread
+    struct commits *commits; // for receipts; NULL: not remembered
     struct serve *serves[KR_NODE_LOOPS_MAX];
     struct metrics *metrics[KR_NODE_LOOPS_MAX]; // one a serving loop
     size_t serve_count;

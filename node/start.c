@@ -278,6 +278,7 @@ enum kr_err start_run(const struct config *config, struct fault *fault)
     node->config = config;
     node->started_boot_ms = clock_boot_ms();
     node->figures = figures_new();
+    node->commits = commits_new();
     configure_log(config);
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
@@ -304,6 +305,7 @@ enum kr_err start_run(const struct config *config, struct fault *fault)
         LOG_INFO("stopped", LOG_NUMBER("afterMs", clock_boot_ms() - node->started_boot_ms));
 done:
     figures_free(&node->figures);
+    commits_free(&node->commits);
     arena_fini(&arena);
     mem_free(node);
     return err;

@@ -66,8 +66,11 @@ enum kr_err receipt_again(struct call *call, uint64_t index)
 {
     struct receipt receipt;
     enum kr_err err = KR_ERR_OK;
-    if (store_get_receipt(call->view, index, &call->arena, &receipt))
+    if (store_get_receipt(call->view, index, &call->arena, &receipt)) {
+        // Behind a restart only the entry's own time is known, which is a little earlier.
+        commits_find(call->node->commits, index, &receipt.committed_ms);
         return receipt_write(call, &receipt, is_everywhere(call));
+    }
     err = api_check_view(call);
     if (err != KR_ERR_OK)
         return err;
