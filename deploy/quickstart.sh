@@ -192,7 +192,7 @@ token_line() {
 
 start_detached() {
     log=$data/keyreeved.log
-    printf '\n' >>"$log"
+    (umask 077 && printf '\n' >>"$log")
     first_line=$(wc -l <"$log")
     setsid "$root/build/release/bin/keyreeved" --data "$data" --http "$http" \
         >>"$log" 2>&1 </dev/null &
