@@ -321,6 +321,12 @@ static inline const char *api_answer_field(const struct api_world *world, const 
     return NULL;
 }
 
+static inline bool api_answer_has(const struct api_world *world, const char *text)
+{
+    const struct buf *body = &world->call->answer.body;
+    return body->size > 0 && memmem(body->data, body->size, text, strlen(text)) != NULL;
+}
+
 // Fails with the answer in the message when its status is another.
 static inline void api_expect(struct api_world *world, unsigned status, const char *method,
                               const char *target, const char *body)
