@@ -163,10 +163,7 @@ static enum kr_err check_families(const struct index *index, struct fault *fault
     size_t count = 0;
     char *message = NULL;
     char **names = rocksdb_list_column_families(index->options, index->directory, &count, &message);
-    if (message) {
-        return translate(index->directory, message, fault);
-    }
-    enum kr_err err = KR_ERR_OK;
+    enum kr_err err = message ? translate(index->directory, message, fault) : KR_ERR_OK;
     for (size_t i = 0; i < count && err == KR_ERR_OK; i++) {
         bool is_known = strcmp(names[i], "default") == 0;
         for (size_t j = 0; j < KR_INDEX_FAMILY_COUNT && !is_known; j++) {

@@ -131,6 +131,17 @@ void rows_prefix_end(struct rows_key *key, struct bytes prefix)
     end(key, &out);
 }
 
+struct hash128 rows_term(struct buf *scratch, enum index_family family, struct bytes key,
+                         struct bytes value)
+{
+    buf_clear(scratch);
+    buf_add_u8(scratch, (uint8_t)family);
+    buf_add_u32(scratch, (uint32_t)key.size);
+    buf_add_bytes(scratch, key);
+    buf_add_bytes(scratch, value);
+    return hash_u128(buf_bytes(scratch));
+}
+
 // --- numbers -------------------------------------------------------------------------------------
 void rows_put_u64(uint8_t out[KR_ROWS_U64_SIZE], uint64_t value)
 {

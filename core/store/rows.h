@@ -61,6 +61,11 @@ void rows_time(struct rows_key *key, int64_t at_ms); // how audit and due rows b
 // The row behind the key. False: it is no due row. out->id lends key.
 bool rows_read_due(struct bytes key, struct apply_due_row *out);
 
+// A record row's term in the state digest of its class: XXH3-128(family | key size | key | value).
+// scratch is overwritten.
+struct hash128 rows_term(struct buf *scratch, enum index_family family, struct bytes key,
+                         struct bytes value);
+
 // The least key above all that begin with prefix; size 0: there is none.
 void rows_prefix_end(struct rows_key *key, struct bytes prefix);
 

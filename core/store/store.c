@@ -2,7 +2,6 @@
 // The store's life: opening with its checks, closing, upkeep, position and figures.
 #include "core/store/store_internal.h"
 
-#define KR_STORE_RECORD_MAX (64u << 20) // bytes of an encoded record or log row
 #define KR_STORE_LOAD_THREADS 2
 
 enum kr_err store_damaged(const struct store *store, enum index_family family, struct fault *fault)

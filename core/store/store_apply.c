@@ -5,7 +5,7 @@
 // not continue the log (CORRUPT) or cannot be decoded (CORRUPT, VERSION), when a read meets damage
 // (CORRUPT, IO), or when the disk is too full (DISK_FULL); and at the write itself, of which
 // RocksDB keeps all or nothing (DISK_FULL, IO, CORRUPT).
-#include "core/store/store_internal.h"
+#include "core/store/store_state.h"
 
 #include "proto/codec.h"
 

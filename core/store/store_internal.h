@@ -15,6 +15,8 @@
 #include "core/store/store.h"
 #include "core/store/watermark.h"
 
+#define KR_STORE_RECORD_MAX (64u << 20) // bytes of an encoded record or log row
+
 struct store_load;
 
 // The walk that writes last-used times back. Minutes are Unix minutes.
@@ -98,24 +100,6 @@ void store_hot_apply(struct store *store, const struct store_change *changes, si
 // no such consumer.
 must_use enum kr_err store_hot_subject(struct store *store, struct bytes consumer_id,
                                        struct arena *arena, uint32_t *number, struct fault *fault);
-
-// --- store_state.c: core/keys/apply's verbs over the stage
-struct store_state {
-    struct store *store;
-    struct fault fault; // the first damage
-    struct store_position position;
-    uint64_t index; // of the entry under way
-    struct store_change *changes;
-    size_t change_count, change_capacity;
-    // The last records that were decoded, since many keys of one consumer come together.
-    const uint8_t *bucket_at, *consumer_at;
-    struct bucket bucket;
-    struct consumer consumer;
-};
-
-void store_state_init(struct store_state *state, struct store *store);
-void store_state_fini(struct store_state *state);
-struct apply_state store_state_verbs(struct store_state *state); // keeps state
 
 // --- store_log.c
 must_use enum kr_err store_log_check_tail(struct store *store, struct fault *fault);

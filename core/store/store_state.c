@@ -2,10 +2,9 @@
 // The state as apply sees it: its verbs over the stage, with the digest sums and the list of what
 // the hot table has to follow.
 //
-// A record row's term in its class's sum is XXH3-128(family ‖ key size ‖ key ‖ value); rows that
-// follow from records (names, links, counts) and usage are in no sum. Damage answers "not there"
-// and is remembered: the commit fails.
-#include "core/store/store_internal.h"
+// Record rows are in the sums (rows_term); rows that follow from records (names, links, counts) and
+// usage are in none. Damage answers "not there" and is remembered: the commit fails.
+#include "core/store/store_state.h"
 
 #include "proto/codec.h"
 
@@ -23,7 +22,7 @@ void store_state_fini(struct store_state *state)
     state->changes = NULL;
 }
 
-static void note_damage(struct store_state *state, enum index_family family, enum kr_err err)
+void store_state_note(struct store_state *state, enum index_family family, enum kr_err err)
 {
     if (state->fault.err == KR_ERR_OK && err != KR_ERR_OK) {
         store_damaged(state->store, family, &state->fault);
@@ -46,28 +45,23 @@ static struct store_change *add_change(struct store_state *state, enum store_cha
 static struct hash128 term(struct store_state *state, enum index_family family, struct bytes key,
                            struct bytes value)
 {
-    struct buf *scratch = &state->store->scratch;
-    buf_clear(scratch);
-    buf_add_u8(scratch, (uint8_t)family);
-    buf_add_u32(scratch, (uint32_t)key.size);
-    buf_add_bytes(scratch, key);
-    buf_add_bytes(scratch, value);
-    return hash_u128(buf_bytes(scratch));
+    return rows_term(&state->store->scratch, family, key, value);
 }
 
-static bool get(struct store_state *state, enum index_family family, const struct rows_key *key,
-                struct bytes *value)
+bool store_state_get(struct store_state *state, enum index_family family,
+                     const struct rows_key *key, struct bytes *value)
 {
     return stage_get(state->store->stage, family, rows_key_bytes(key), value);
 }
 
-static void put(struct store_state *state, enum index_family family, const struct rows_key *key,
-                struct bytes value)
+void store_state_put(struct store_state *state, enum index_family family,
+                     const struct rows_key *key, struct bytes value)
 {
     stage_put(state->store->stage, family, rows_key_bytes(key), value);
 }
 
-static void delete (struct store_state *state, enum index_family family, const struct rows_key *key)
+void store_state_delete(struct store_state *state, enum index_family family,
+                        const struct rows_key *key)
 {
     stage_delete(state->store->stage, family, rows_key_bytes(key));
 }
@@ -76,39 +70,41 @@ static void subtract_old(struct store_state *state, enum store_class class,
                          enum index_family family, const struct rows_key *key)
 {
     struct bytes old;
-    if (get(state, family, key, &old)) {
+    if (store_state_get(state, family, key, &old)) {
         state->position.digest[class] = hash_sum_sub(state->position.digest[class],
                                                      term(state, family, rows_key_bytes(key), old));
     }
 }
 
-static void put_new_record(struct store_state *state, enum store_class class,
-                           enum index_family family, const struct rows_key *key, struct bytes value)
+void store_state_put_new_record(struct store_state *state, enum store_class class,
+                                enum index_family family, const struct rows_key *key,
+                                struct bytes value)
 {
     if (buf_result(&state->store->record) != KR_ERR_OK) {
-        note_damage(state, family, KR_ERR_TOO_LARGE);
+        store_state_note(state, family, KR_ERR_TOO_LARGE);
     }
-    put(state, family, key, value);
+    store_state_put(state, family, key, value);
     state->position.digest[class] = hash_sum_add(state->position.digest[class],
                                                  term(state, family, rows_key_bytes(key), value));
 }
 
-static void put_record(struct store_state *state, enum store_class class, enum index_family family,
-                       const struct rows_key *key, struct bytes value)
+void store_state_put_record(struct store_state *state, enum store_class class,
+                            enum index_family family, const struct rows_key *key,
+                            struct bytes value)
 {
     subtract_old(state, class, family, key);
-    put_new_record(state, class, family, key, value);
+    store_state_put_new_record(state, class, family, key, value);
 }
 
-static void delete_record(struct store_state *state, enum store_class class,
-                          enum index_family family, const struct rows_key *key)
+void store_state_delete_record(struct store_state *state, enum store_class class,
+                               enum index_family family, const struct rows_key *key)
 {
     subtract_old(state, class, family, key);
-    delete (state, family, key);
+    store_state_delete(state, family, key);
 }
 
 // An empty buffer for a record's encoding; `term` uses the other one.
-static struct buf *record_buf(struct store_state *state)
+struct buf *store_state_record(struct store_state *state)
 {
     buf_clear(&state->store->record);
     return &state->store->record;
@@ -129,7 +125,7 @@ static bool get_name(struct store_state *state, enum index_family family,
                      const struct rows_key *key, const char **id)
 {
     struct bytes value;
-    if (!get(state, family, key, &value)) {
+    if (!store_state_get(state, family, key, &value)) {
         return false;
     }
     *id = text_of(state, value);
@@ -141,8 +137,8 @@ static void free_name(struct store_state *state, enum index_family family,
                       const struct rows_key *key, const char *id)
 {
     struct bytes holder;
-    if (get(state, family, key, &holder) && bytes_equal_text(holder, id)) {
-        delete (state, family, key);
+    if (store_state_get(state, family, key, &holder) && bytes_equal_text(holder, id)) {
+        store_state_delete(state, family, key);
     }
 }
 
@@ -153,7 +149,7 @@ static void check_sizes(struct store_state *state, enum index_family family, con
     bool is_sane = strlen(id) < KR_ID_SIZE && strlen(name) <= KR_STATE_NAME_MAX &&
                    (!metadata || strlen(metadata) <= KR_STATE_METADATA_MAX);
     if (!is_sane) {
-        note_damage(state, family, KR_ERR_CORRUPT);
+        store_state_note(state, family, KR_ERR_CORRUPT);
     }
 }
 
@@ -164,12 +160,12 @@ static bool get_bucket(void *ctx, const char *id, struct bucket *out)
     struct rows_key key;
     struct bytes value;
     rows_tagged(&key, 'i', id);
-    if (!get(state, KR_INDEX_BUCKETS, &key, &value)) {
+    if (!store_state_get(state, KR_INDEX_BUCKETS, &key, &value)) {
         return false;
     }
     if (value.data != state->bucket_at) {
         enum kr_err err = codec_bucket(value, &state->store->arena, &state->bucket);
-        note_damage(state, KR_INDEX_BUCKETS, err);
+        store_state_note(state, KR_INDEX_BUCKETS, err);
         state->bucket_at = err == KR_ERR_OK ? value.data : NULL;
     }
     *out = state->bucket;
@@ -189,13 +185,13 @@ static void put_bucket(void *ctx, const struct bucket *record)
     struct rows_key key;
     struct bucket old;
     bool is_update = get_bucket(ctx, record->id, &old);
-    struct buf *out = record_buf(state);
+    struct buf *out = store_state_record(state);
     codec_add_bucket(out, record);
     rows_tagged(&key, 'i', record->id);
-    put_record(state, KR_CLASS_BUCKET, KR_INDEX_BUCKETS, &key, buf_bytes(out));
+    store_state_put_record(state, KR_CLASS_BUCKET, KR_INDEX_BUCKETS, &key, buf_bytes(out));
     if (!is_update) {
         rows_tagged(&key, 'n', record->name);
-        put(state, KR_INDEX_BUCKETS, &key, bytes_text(record->id));
+        store_state_put(state, KR_INDEX_BUCKETS, &key, bytes_text(record->id));
     }
     check_sizes(state, KR_INDEX_BUCKETS, record->id, record->name, NULL);
     struct store_change *change = add_change(state, KR_CHANGE_BUCKET);
@@ -215,7 +211,7 @@ static void delete_bucket(void *ctx, const struct bucket *record)
     struct rows_key key;
     free_bucket_name(ctx, record);
     rows_tagged(&key, 'i', record->id);
-    delete_record(ctx, KR_CLASS_BUCKET, KR_INDEX_BUCKETS, &key);
+    store_state_delete_record(ctx, KR_CLASS_BUCKET, KR_INDEX_BUCKETS, &key);
     add_change(ctx, KR_CHANGE_BUCKET_GONE)->id = record->id;
 }
 
@@ -226,12 +222,12 @@ static bool get_consumer(void *ctx, const char *id, struct consumer *out)
     struct rows_key key;
     struct bytes value;
     rows_tagged(&key, 'i', id);
-    if (!get(state, KR_INDEX_SUBJECTS, &key, &value)) {
+    if (!store_state_get(state, KR_INDEX_SUBJECTS, &key, &value)) {
         return false;
     }
     if (value.data != state->consumer_at) {
         enum kr_err err = codec_consumer(value, &state->store->arena, &state->consumer);
-        note_damage(state, KR_INDEX_SUBJECTS, err);
+        store_state_note(state, KR_INDEX_SUBJECTS, err);
         state->consumer_at = err == KR_ERR_OK ? value.data : NULL;
     }
     *out = state->consumer;
@@ -250,21 +246,21 @@ static void put_consumer(void *ctx, const struct consumer *record)
     struct store_state *state = ctx;
     struct rows_key key;
     struct bytes old;
-    struct buf *out = record_buf(state);
+    struct buf *out = store_state_record(state);
     codec_add_consumer(out, record);
     rows_tagged(&key, 'i', record->id);
-    bool is_update = get(state, KR_INDEX_SUBJECTS, &key, &old);
-    put_record(state, KR_CLASS_CONSUMER, KR_INDEX_SUBJECTS, &key, buf_bytes(out));
+    bool is_update = store_state_get(state, KR_INDEX_SUBJECTS, &key, &old);
+    store_state_put_record(state, KR_CLASS_CONSUMER, KR_INDEX_SUBJECTS, &key, buf_bytes(out));
     if (!is_update) {
         rows_tagged_pair(&key, 'n', record->bucket_id, record->name);
-        put(state, KR_INDEX_SUBJECTS, &key, bytes_text(record->id));
+        store_state_put(state, KR_INDEX_SUBJECTS, &key, bytes_text(record->id));
         rows_tagged_pair(&key, 'b', record->bucket_id, record->id);
-        put(state, KR_INDEX_SUBJECTS, &key, bytes_text(""));
+        store_state_put(state, KR_INDEX_SUBJECTS, &key, bytes_text(""));
     }
     check_sizes(state, KR_INDEX_SUBJECTS, record->id, record->name, record->metadata);
     struct store_consumer_change put_change = {.consumer = *record};
     if (!get_bucket(ctx, record->bucket_id, &put_change.bucket)) {
-        note_damage(state, KR_INDEX_BUCKETS, KR_ERR_CORRUPT);
+        store_state_note(state, KR_INDEX_BUCKETS, KR_ERR_CORRUPT);
         return;
     }
     add_change(state, KR_CHANGE_CONSUMER)->as.consumer =
@@ -283,9 +279,9 @@ static void delete_consumer(void *ctx, const struct consumer *record)
     struct rows_key key;
     free_consumer_name(ctx, record);
     rows_tagged_pair(&key, 'b', record->bucket_id, record->id);
-    delete (ctx, KR_INDEX_SUBJECTS, &key);
+    store_state_delete(ctx, KR_INDEX_SUBJECTS, &key);
     rows_tagged(&key, 'i', record->id);
-    delete_record(ctx, KR_CLASS_CONSUMER, KR_INDEX_SUBJECTS, &key);
+    store_state_delete_record(ctx, KR_CLASS_CONSUMER, KR_INDEX_SUBJECTS, &key);
     add_change(ctx, KR_CHANGE_CONSUMER_GONE)->id = record->id;
 }
 
@@ -295,7 +291,7 @@ static bool has_digest(void *ctx, const uint8_t digest[KR_DIGEST_SIZE])
     struct rows_key key;
     struct bytes value;
     rows_digest(&key, digest, KR_DIGEST_SIZE);
-    return get(ctx, KR_INDEX_KEYS, &key, &value);
+    return store_state_get(ctx, KR_INDEX_KEYS, &key, &value);
 }
 
 static bool get_key(void *ctx, const uint8_t digest[KR_DIGEST_SIZE], struct key *out)
@@ -304,11 +300,11 @@ static bool get_key(void *ctx, const uint8_t digest[KR_DIGEST_SIZE], struct key 
     struct rows_key key;
     struct bytes value;
     rows_digest(&key, digest, KR_DIGEST_SIZE);
-    if (!get(state, KR_INDEX_KEYS, &key, &value)) {
+    if (!store_state_get(state, KR_INDEX_KEYS, &key, &value)) {
         return false;
     }
     enum kr_err err = codec_key(value, &state->store->arena, out);
-    note_damage(state, KR_INDEX_KEYS, err);
+    store_state_note(state, KR_INDEX_KEYS, err);
     return err == KR_ERR_OK;
 }
 
@@ -317,7 +313,7 @@ static bool has_key_id(void *ctx, const char *id)
     struct rows_key key;
     struct bytes value;
     rows_text(&key, id);
-    return get(ctx, KR_INDEX_KEY_IDS, &key, &value);
+    return store_state_get(ctx, KR_INDEX_KEY_IDS, &key, &value);
 }
 
 static void put_key(void *ctx, const struct key *record)
@@ -325,20 +321,20 @@ static void put_key(void *ctx, const struct key *record)
     struct store_state *state = ctx;
     struct rows_key key;
     struct bytes old, digest = bytes_of(record->digest, KR_DIGEST_SIZE);
-    struct buf *out = record_buf(state);
+    struct buf *out = store_state_record(state);
     codec_add_key(out, record);
     rows_digest(&key, record->digest, KR_DIGEST_SIZE);
-    bool is_update = get(state, KR_INDEX_KEYS, &key, &old);
-    put_record(state, KR_CLASS_KEY, KR_INDEX_KEYS, &key, buf_bytes(out));
+    bool is_update = store_state_get(state, KR_INDEX_KEYS, &key, &old);
+    store_state_put_record(state, KR_CLASS_KEY, KR_INDEX_KEYS, &key, buf_bytes(out));
     if (!is_update) {
         rows_text(&key, record->id);
-        put(state, KR_INDEX_KEY_IDS, &key, digest);
+        store_state_put(state, KR_INDEX_KEY_IDS, &key, digest);
         rows_consumer_key(&key, record->consumer_id, record->created_ms, record->id);
-        put(state, KR_INDEX_CONSUMER_KEYS, &key, digest);
+        store_state_put(state, KR_INDEX_CONSUMER_KEYS, &key, digest);
     }
     struct store_key_change put_change = {.consumer_id = record->consumer_id};
     if (!store_hot_put(record, &state->store->arena, &put_change.put)) {
-        note_damage(state, KR_INDEX_KEYS, KR_ERR_CORRUPT);
+        store_state_note(state, KR_INDEX_KEYS, KR_ERR_CORRUPT);
         return;
     }
     add_change(state, KR_CHANGE_KEY)->as.key = copy_of(state, &put_change, sizeof put_change);
@@ -349,165 +345,16 @@ static void delete_key(void *ctx, const struct key *record)
     struct store_state *state = ctx;
     struct rows_key key;
     rows_digest(&key, record->digest, KR_DIGEST_SIZE);
-    delete_record(state, KR_CLASS_KEY, KR_INDEX_KEYS, &key);
+    store_state_delete_record(state, KR_CLASS_KEY, KR_INDEX_KEYS, &key);
     rows_digest(&key, record->digest, KR_HOT_DIGEST_BYTES);
-    delete (state, KR_INDEX_USAGE, &key);
+    store_state_delete(state, KR_INDEX_USAGE, &key);
     rows_text(&key, record->id);
-    delete (state, KR_INDEX_KEY_IDS, &key);
-    delete_record(state, KR_CLASS_CORE, KR_INDEX_VAULT, &key);
+    store_state_delete(state, KR_INDEX_KEY_IDS, &key);
+    store_state_delete_record(state, KR_CLASS_CORE, KR_INDEX_VAULT, &key);
     rows_consumer_key(&key, record->consumer_id, record->created_ms, record->id);
-    delete (state, KR_INDEX_CONSUMER_KEYS, &key);
+    store_state_delete(state, KR_INDEX_CONSUMER_KEYS, &key);
     add_change(state, KR_CHANGE_KEY_GONE)->as.digest =
         copy_of(state, record->digest, KR_DIGEST_SIZE);
-}
-
-// --- what only core nodes hold -------------------------------------------------------------------
-static bool read_manager(struct store_state *state, const struct rows_key *key, struct manager *out)
-{
-    struct bytes value;
-    if (!get(state, KR_INDEX_USERS, key, &value)) {
-        return false;
-    }
-    enum kr_err err = codec_manager(value, &state->store->arena, out);
-    note_damage(state, KR_INDEX_USERS, err);
-    return err == KR_ERR_OK;
-}
-
-static bool get_manager(void *ctx, const char *consumer_id, const char *manager_id,
-                        struct manager *out)
-{
-    struct rows_key key;
-    rows_pair(&key, consumer_id, manager_id);
-    return read_manager(ctx, &key, out);
-}
-
-static void put_manager(void *ctx, const struct manager *record)
-{
-    struct rows_key key;
-    struct buf *out = record_buf(ctx);
-    codec_add_manager(out, record);
-    rows_pair(&key, record->consumer_id, record->id);
-    put_record(ctx, KR_CLASS_CORE, KR_INDEX_USERS, &key, buf_bytes(out));
-}
-
-static void delete_manager(void *ctx, const struct manager *record)
-{
-    struct rows_key key;
-    rows_pair(&key, record->consumer_id, record->id);
-    delete_record(ctx, KR_CLASS_CORE, KR_INDEX_USERS, &key);
-}
-
-static void put_sealed(void *ctx, const struct sealed *record)
-{
-    struct rows_key key;
-    struct buf *out = record_buf(ctx);
-    codec_add_sealed(out, record);
-    rows_text(&key, record->key_id);
-    put_record(ctx, KR_CLASS_CORE, KR_INDEX_VAULT, &key, buf_bytes(out));
-}
-
-static bool get_idempotency(void *ctx, const uint8_t scope[KR_DIGEST_SIZE], struct idempotency *out)
-{
-    struct store_state *state = ctx;
-    struct rows_key key;
-    struct bytes value;
-    rows_digest(&key, scope, KR_DIGEST_SIZE);
-    if (!get(state, KR_INDEX_IDEMPOTENCY, &key, &value)) {
-        return false;
-    }
-    enum kr_err err = codec_idempotency(value, &state->store->arena, out);
-    note_damage(state, KR_INDEX_IDEMPOTENCY, err);
-    return err == KR_ERR_OK;
-}
-
-static void put_idempotency(void *ctx, const struct idempotency *record)
-{
-    struct rows_key key;
-    struct buf *out = record_buf(ctx);
-    codec_add_idempotency(out, record);
-    rows_digest(&key, record->scope, KR_DIGEST_SIZE);
-    put_record(ctx, KR_CLASS_CORE, KR_INDEX_IDEMPOTENCY, &key, buf_bytes(out));
-}
-
-static void delete_idempotency(void *ctx, const uint8_t scope[KR_DIGEST_SIZE])
-{
-    struct rows_key key;
-    rows_digest(&key, scope, KR_DIGEST_SIZE);
-    delete_record(ctx, KR_CLASS_CORE, KR_INDEX_IDEMPOTENCY, &key);
-}
-
-static void put_receipt(void *ctx, const struct receipt *record)
-{
-    struct rows_key key;
-    struct buf *out = record_buf(ctx);
-    codec_add_receipt(out, record);
-    rows_index(&key, record->index);
-    put_record(ctx, KR_CLASS_CORE, KR_INDEX_RECEIPTS, &key, buf_bytes(out));
-}
-
-static void delete_receipt(void *ctx, uint64_t index)
-{
-    struct rows_key key;
-    rows_index(&key, index);
-    delete_record(ctx, KR_CLASS_CORE, KR_INDEX_RECEIPTS, &key);
-}
-
-// An entry has one audit row, and its index is in the row's key: there can be no older one.
-static void put_audit(void *ctx, const struct audit *record)
-{
-    struct rows_key key;
-    struct buf *out = record_buf(ctx);
-    codec_add_audit(out, record);
-    rows_audit(&key, record->at_ms, record->index);
-    put_new_record(ctx, KR_CLASS_CORE, KR_INDEX_AUDIT, &key, buf_bytes(out));
-}
-
-static void put_cluster(void *ctx, const struct command_cluster_init *record)
-{
-    struct rows_key key;
-    struct buf *out = record_buf(ctx);
-    rows_add_cluster(out, record);
-    rows_text(&key, KR_ROWS_CLUSTER);
-    put_record(ctx, KR_CLASS_CORE, KR_INDEX_META, &key, buf_bytes(out));
-}
-
-// --- what is due ---------------------------------------------------------------------------------
-static void put_due(void *ctx, const struct apply_due_row *row)
-{
-    struct store_state *state = ctx;
-    struct rows_key key;
-    rows_due(&key, row);
-    put_record(state, KR_CLASS_CORE, KR_INDEX_DUE, &key, bytes_text(""));
-    if (row->at_ms < state->store->due_from_ms) {
-        state->store->due_from_ms = row->at_ms;
-        state->store->is_due_known = false; // the entry may be undone
-    }
-}
-
-static void delete_due(void *ctx, const struct apply_due_row *row)
-{
-    struct store_state *state = ctx;
-    struct rows_key key;
-    rows_due(&key, row);
-    delete_record(state, KR_CLASS_CORE, KR_INDEX_DUE, &key);
-    state->store->is_due_known = false;
-}
-
-static bool first_due(void *ctx, int64_t until_ms, struct apply_due_row *out)
-{
-    struct store_state *state = ctx;
-    struct rows_key from;
-    struct bytes key;
-    rows_time(&from, state->store->due_from_ms);
-    if (!stage_first(state->store->stage, KR_INDEX_DUE, (struct bytes){0}, rows_key_bytes(&from),
-                     &key)) {
-        return false;
-    }
-    if (!rows_read_due(key, out)) {
-        note_damage(state, KR_INDEX_DUE, KR_ERR_CORRUPT);
-        return false;
-    }
-    return out->at_ms <= until_ms;
 }
 
 // --- the first of many ---------------------------------------------------------------------------
@@ -525,7 +372,7 @@ static bool first_consumer(void *ctx, const char *bucket_id, struct consumer *ou
     if (get_consumer(ctx, text_of(state, id), out)) {
         return true;
     }
-    note_damage(state, KR_INDEX_SUBJECTS, KR_ERR_CORRUPT);
+    store_state_note(state, KR_INDEX_SUBJECTS, KR_ERR_CORRUPT);
     return false;
 }
 
@@ -543,58 +390,13 @@ static bool first_key(void *ctx, const char *consumer_id, struct key *out)
         digest.size == KR_DIGEST_SIZE && get_key(ctx, digest.data, out)) {
         return true;
     }
-    note_damage(state, KR_INDEX_CONSUMER_KEYS, KR_ERR_CORRUPT);
+    store_state_note(state, KR_INDEX_CONSUMER_KEYS, KR_ERR_CORRUPT);
     return false;
-}
-
-static bool first_manager(void *ctx, const char *consumer_id, struct manager *out)
-{
-    struct store_state *state = ctx;
-    struct rows_key prefix, found;
-    struct bytes key;
-    rows_pair(&prefix, consumer_id, NULL);
-    if (!stage_first(state->store->stage, KR_INDEX_USERS, rows_key_bytes(&prefix),
-                     (struct bytes){0}, &key)) {
-        return false;
-    }
-    rows_digest(&found, key.data, key.size);
-    return read_manager(ctx, &found, out);
-}
-
-// --- counts --------------------------------------------------------------------------------------
-static uint64_t get_count(void *ctx, char what, const char *id)
-{
-    struct store_state *state = ctx;
-    struct rows_key key;
-    struct bytes value;
-    uint64_t count = 0;
-    rows_tagged(&key, what, id);
-    if (get(state, KR_INDEX_COUNTS, &key, &value) && !rows_get_u64(value, &count)) {
-        note_damage(state, KR_INDEX_COUNTS, KR_ERR_CORRUPT);
-    }
-    return count;
-}
-
-static void add_count(void *ctx, char what, const char *id, int64_t by)
-{
-    struct store_state *state = ctx;
-    struct rows_key key;
-    uint64_t count = get_count(ctx, what, id) + (uint64_t)by;
-    rows_tagged(&key, what, id);
-    if (count > INT64_MAX) { // below zero: rows were counted that are not there
-        note_damage(state, KR_INDEX_COUNTS, KR_ERR_CORRUPT);
-    } else if (count == 0) {
-        delete (state, KR_INDEX_COUNTS, &key);
-    } else {
-        uint8_t value[KR_ROWS_U64_SIZE];
-        rows_put_u64(value, count);
-        put(state, KR_INDEX_COUNTS, &key, bytes_of(value, sizeof value));
-    }
 }
 
 struct apply_state store_state_verbs(struct store_state *state)
 {
-    return (struct apply_state){
+    struct apply_state verbs = {
         .ctx = state,
         .get_bucket = get_bucket,
         .get_bucket_id = get_bucket_id,
@@ -611,24 +413,9 @@ struct apply_state store_state_verbs(struct store_state *state)
         .has_key_id = has_key_id,
         .put_key = put_key,
         .delete_key = delete_key,
-        .get_manager = get_manager,
-        .put_manager = put_manager,
-        .delete_manager = delete_manager,
-        .put_sealed = put_sealed,
-        .get_idempotency = get_idempotency,
-        .put_idempotency = put_idempotency,
-        .delete_idempotency = delete_idempotency,
-        .put_receipt = put_receipt,
-        .delete_receipt = delete_receipt,
-        .put_audit = put_audit,
-        .put_cluster = put_cluster,
-        .put_due = put_due,
-        .delete_due = delete_due,
-        .first_due = first_due,
         .first_consumer = first_consumer,
         .first_key = first_key,
-        .first_manager = first_manager,
-        .get_count = get_count,
-        .add_count = add_count,
     };
+    store_state_add_core(&verbs);
+    return verbs;
 }

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+// What survives: a killed process leaves a prefix with every acknowledged entry in it; a
+// write-ahead log that power loss cut leaves a prefix; damaged files are refused by name, never
+// half believed.
+#include "store_fixture.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#define KR_CRASH_ROUNDS 4
+#define KR_CRASH_ENTRIES 40 // a round, at least
+
+// The prefix property: the state is what its own log makes of an empty store.
+static void assert_state_is_its_log(struct world *world)
+{
+    struct world fresh;
+    world_start(&fresh);
+    replay(world, &fresh);
+    assert_same_position(world->store, fresh.store);
+    assert_int_equal(store_verify_log(world->store, &world->fault), KR_ERR_OK);
+    world_fini(&fresh);
+}
+
+// --- kill -9 -------------------------------------------------------------------------------------
+// Writes without end, three keys and a revocation an entry, several entries a commit; tells each
+// acknowledged index.
+static void write_until_killed(struct world *world, int pipe_fd)
+{
+    world_open(world);
+    for (unsigned number = (unsigned)world_index(world) * 10;;) {
+        struct store_row rows[3];
+        struct apply_result results[3];
+        for (unsigned i = 0; i < 3; i++) {
+            struct command command = {0};
+            for (unsigned j = 0; j < 3; j++) {
+                add_key(world, &command, 1, 1, ++number);
+            }
+            struct command_op *op = command_add(&command, KR_OP_KEY_REVOKE, &world->arena);
+            digest_of(number - 1, op->as.key_revoke.digest);
+            add_audit(world, &command, "key.create");
+            rows[i] = encode_entry(world, &command, world_index(world) + 1 + i);
+        }
+        if (store_apply(world->store, rows, 3, results, &world->fault) != KR_ERR_OK) {
+            _exit(1);
+        }
+        uint64_t index = world_index(world);
+        if (write(pipe_fd, &index, sizeof index) != sizeof index) {
+            _exit(1);
+        }
+    }
+}
+
+static uint64_t run_and_kill(struct world *world)
+{
+    int fds[2];
+    uint64_t acknowledged = 0, index;
+    assert_int_equal(pipe(fds), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        close(fds[0]);
+        write_until_killed(world, fds[1]);
+    }
+    close(fds[1]);
+    for (unsigned i = 0; i < KR_CRASH_ENTRIES / 3; i++) {
+        assert_int_equal(read(fds[0], &index, sizeof index), sizeof index);
+        acknowledged = index;
+    }
+    kill(child, SIGKILL);
+    while (read(fds[0], &index, sizeof index) == sizeof index) {
+        acknowledged = index; // told before it died
+    }
+    close(fds[0]);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    return acknowledged;
+}
+
+static void a_killed_writer_leaves_every_acknowledged_entry_and_no_half_one(void **state)
+{
+    struct world world;
+    (void)state;
+    world_start(&world);
+    put_bucket(&world, 1, "production");
+    put_consumer(&world, 1, 1);
+    store_close(&world.store);
+    for (unsigned i = 0; i < KR_CRASH_ROUNDS; i++) {
+        uint64_t acknowledged = run_and_kill(&world);
+        world_open(&world);
+        assert_true(world_index(&world) >= acknowledged);
+        assert_int_equal((world_index(&world) - 2) % 3, 0); // commits are whole
+        assert_state_is_its_log(&world);
+        store_close(&world.store);
+    }
+    world_fini(&world);
+}
+
+// --- files ---------------------------------------------------------------------------------------
+static void start_filled(struct world *world, unsigned entries)
+{
+    world_start(world);
+    put_keys(world, 50);
+    for (unsigned i = 0; i < entries; i++) {
+        put_key(world, 1, 1, 1000 + i);
+    }
+}
+
+// A copy of the closed store's directory.
+static void copy_world(const struct world *from, struct world *to)
+{
+    world_init(to);
+    copy_directory(from->directory, to->directory);
+}
+
+static void path_in(const struct world *world, const char *path, char out[1024])
+{
+    snprintf(out, 1024, "%s%s", world->directory, strrchr(path, '/'));
+}
+
+static void a_cut_write_ahead_log_leaves_a_prefix_or_is_refused(void **state)
+{
+    struct world world, copy;
+    char log[512], path[1024];
+    (void)state;
+    start_filled(&world, 30);
+    uint64_t last = world_index(&world);
+    store_close(&world.store);
+    find_file(world.directory, "", ".log", log);
+    long size = file_size(log);
+    for (unsigned i = 0; i < 12; i++) {
+        copy_world(&world, &copy);
+        path_in(&copy, log, path);
+        assert_int_equal(truncate(path, size - 1 - (size / 14) * (long)i), 0);
+        // The watermark knows of what is missing: a file was cut that had been whole.
+        assert_int_equal(world_try_open(&copy), KR_ERR_CORRUPT);
+        assert_non_null(strstr(copy.fault.text, "*.log"));
+        // Power loss: the watermark, never synced, did not reach the disk either.
+        snprintf(path, sizeof path, "%s/watermark", copy.directory);
+        assert_int_equal(unlink(path), 0);
+        world_open(&copy);
+        assert_true(world_index(&copy) < last);
+        assert_state_is_its_log(&copy);
+        world_fini(&copy);
+    }
+    world_fini(&world);
+}
+
+static void a_flipped_bit_in_the_write_ahead_log_is_refused(void **state)
+{
+    struct world world, copy;
+    char log[512], path[1024];
+    (void)state;
+    start_filled(&world, 10);
+    store_close(&world.store);
+    find_file(world.directory, "", ".log", log);
+    long size = file_size(log);
+    for (unsigned i = 0; i < 8; i++) {
+        copy_world(&world, &copy);
+        path_in(&copy, log, path);
+        flip_byte(path, size / 8 * (long)i);
+        assert_int_equal(world_try_open(&copy), KR_ERR_CORRUPT);
+        assert_non_null(strstr(copy.fault.text, ".log"));
+        assert_non_null(strstr(copy.fault.text, "restore"));
+        world_fini(&copy);
+    }
+    world_fini(&world);
+}
+
+// Opens and loads. OK only if nothing at all is missing.
+static enum kr_err open_and_load(struct world *world, uint64_t index)
+{
+    struct loading loading;
+    enum kr_err err = world_try_open(world);
+    if (err != KR_ERR_OK) {
+        return err;
+    }
+    loading_begin(world, &loading);
+    err = loading_wait(&loading);
+    world->fault = loading.fault;
+    if (err == KR_ERR_OK) {
+        assert_int_equal(world_index(world), index);
+        for (unsigned i = 1; i <= 50; i++) {
+            assert_int_equal(find_key(world, i).lookup, KR_STORE_FOUND);
+        }
+    }
+    store_close(&world->store);
+    return err;
+}
+
+static void a_flipped_bit_in_a_manifest_is_refused(void **state)
+{
+    struct world world, copy;
+    char manifest[512], path[1024];
+    (void)state;
+    start_filled(&world, 5);
+    uint64_t index = world_index(&world);
+    world_reopen(&world); // the write-ahead log becomes tables
+    store_close(&world.store);
+    find_file(world.directory, "MANIFEST", "", manifest);
+    long size = file_size(manifest);
+    for (unsigned i = 0; i < 24; i++) {
+        copy_world(&world, &copy);
+        path_in(&copy, manifest, path);
+        flip_byte(path, size / 24 * (long)i + 5); // lengths and checksums among them
+        assert_int_equal(open_and_load(&copy, index), KR_ERR_CORRUPT);
+        assert_non_null(strstr(copy.fault.text, "MANIFEST"));
+        world_fini(&copy);
+    }
+    world_fini(&world);
+}
+
+static void a_flipped_bit_in_any_table_is_refused_or_harmless(void **state)
+{
+    struct world world, copy;
+    char command[1024], path[1024], name[512];
+    unsigned refused = 0;
+    (void)state;
+    start_filled(&world, 5);
+    uint64_t index = world_index(&world);
+    world_reopen(&world);
+    store_close(&world.store);
+    snprintf(command, sizeof command, "ls %s/*.sst", world.directory);
+    FILE *list = popen(command, "r");
+    assert_non_null(list);
+    while (fgets(name, sizeof name, list)) {
+        name[strcspn(name, "\n")] = '\0';
+        copy_world(&world, &copy);
+        path_in(&copy, name, path);
+        flip_byte(path, file_size(path) / 3);
+        if (open_and_load(&copy, index) != KR_ERR_OK) {
+            assert_int_equal(copy.fault.err, KR_ERR_CORRUPT);
+            assert_non_null(strstr(copy.fault.text, strrchr(name, '/')));
+            refused++;
+        }
+        world_fini(&copy);
+    }
+    pclose(list);
+    assert_true(refused >= 4); // meta, log, subjects, keys at least
+    world_fini(&world);
+}
+
+static void a_missing_table_is_refused_by_name(void **state)
+{
+    struct world world;
+    char table[512];
+    (void)state;
+    start_filled(&world, 5);
+    world_reopen(&world);
+    store_close(&world.store);
+    find_file(world.directory, "", ".sst", table);
+    assert_int_equal(unlink(table), 0);
+    assert_int_equal(world_try_open(&world), KR_ERR_CORRUPT);
+    *strrchr(table, '.') = '\0'; // RocksDB also tries an older suffix
+    assert_non_null(strstr(world.fault.text, strrchr(table, '/')));
+    world_fini(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_killed_writer_leaves_every_acknowledged_entry_and_no_half_one),
+        cmocka_unit_test(a_cut_write_ahead_log_leaves_a_prefix_or_is_refused),
+        cmocka_unit_test(a_flipped_bit_in_the_write_ahead_log_is_refused),
+        cmocka_unit_test(a_flipped_bit_in_a_manifest_is_refused),
+        cmocka_unit_test(a_flipped_bit_in_any_table_is_refused_or_harmless),
+        cmocka_unit_test(a_missing_table_is_refused_by_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
