@@ -34,8 +34,11 @@ void rand_base62(char *out, size_t size)
     uint8_t draw[64];
     size_t done = 0;
     while (done < size) {
-        randombytes_buf(draw, sizeof(draw));
-        for (size_t i = 0; i < sizeof(draw) && done < size; i++)
+        // One byte in 32 is rejected; the system answers up to 32 bytes the fastest.
+        size_t wanted = size - done + 8;
+        size_t drawn = wanted < sizeof(draw) ? wanted : sizeof(draw);
+        randombytes_buf(draw, drawn);
+        for (size_t i = 0; i < drawn && done < size; i++)
             if (draw[i] < KR_RAND_BASE62_LIMIT)
                 out[done++] = digits[draw[i] % KR_RAND_BASE62];
     }
