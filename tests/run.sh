@@ -107,13 +107,16 @@ build() {
     return 1
 }
 
+# What ctest is started by.
+runner=(env)
+
 # run_ctest DIRECTORY KIND ARGUMENT…; KIND empty: as the tests' names begin.
 run_ctest() {
     local directory=$1 kind=$2 junit
     shift 2
     junit=$logs/ctest-${directory##*/}.xml
     rm -f "$junit"
-    ctest --test-dir "$directory" --output-on-failure --output-junit "$junit" -j "$jobs" \
+    "${runner[@]}" ctest --test-dir "$directory" --output-on-failure --output-junit "$junit" -j "$jobs" \
         --test-output-size-passed 4000000 --test-output-size-failed 4000000 --no-tests=error "$@" \
         >"$logs/ctest-${directory##*/}.log" 2>&1
     local code=$?
@@ -169,25 +172,18 @@ unit_targets() {
     done
 }
 
-# ThreadSanitizer of GCC 12 cannot place its shadow where the kernel randomizes addresses widely.
-without_randomization() {
-    if setarch "$(uname -m)" -R true 2>/dev/null; then
-        setarch "$(uname -m)" -R "$@"
-    else
-        "$@"
-    fi
-}
-
 part_tsan() {
     local targets
     mapfile -t targets < <(unit_targets core/store replication node)
     begin 'threads: store, replication and node under ThreadSanitizer'
     local options="halt_on_error=1 second_deadlock_stack=1"
     [ -f tests/tsan.supp ] && options+=" suppressions=$root/tests/tsan.supp"
+    # ThreadSanitizer of GCC 12 cannot place its shadow where addresses are randomized widely.
+    setarch "$(uname -m)" -R true 2>/dev/null && runner=(setarch "$(uname -m)" -R)
     if build tsan "${targets[@]}"; then
-        TSAN_OPTIONS=$options without_randomization \
-            run_ctest build/tsan tsan -R '^unit/(core/store|replication|node)/'
+        TSAN_OPTIONS=$options run_ctest build/tsan tsan -R '^unit/(core/store|replication|node)/'
     fi
+    runner=(env)
     end
 }
 

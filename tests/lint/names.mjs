@@ -11,6 +11,7 @@ const FAMILIES = {
   'core/keys/model.h': [
     'environment', 'revoke', 'bucket', 'consumer', 'key', 'manager', 'audit', 'tag', 'tags', 'texts', 'sealed', 'idempotency', 'receipt',
   ],
+  'core/store/store_load.h': ['load'],
   'node/control_internal.h': ['task'],
   'node/dispatch.h': ['route'],
   'node/serve_internal.h': ['job', 'suspended'],
