@@ -60,7 +60,8 @@ struct job {
     struct dispatch_match match;
     enum kr_err refusal; // not OK: not HTTP, or too large; answer and close
     const char *reason;
-    bool is_answered;
+    enum kr_err fault; // not OK: the question cannot be read; answered in the job's turn
+    const char *fault_text;
     uint64_t started_ns;
     struct validate_question question;
     bool has_question;
@@ -176,7 +177,8 @@ void serve_reply_begin(struct job *job, unsigned status);
 
 // --- serve_validate.c
 // ------------------------------------------------------------------------------ Reads the question
-// from the request. False: it has been answered already (400 …) .
+// from the request. False: the job's fault says why, and the reply function tells it. Nothing is
+// written here: the answers of other connections come first.
 bool serve_validate_ask(struct job *job);
 void serve_validate_reply(struct job *job);
 void serve_validate_batch(struct job *job); // the whole of $batch, answered

@@ -9,6 +9,7 @@
 
 #define KR_TYPE_JSON "application/json"
 #define KR_TYPE_PROTOBUF "application/x-protobuf"
+#define KR_FORMS_TEXT "Content-Type: application/json or application/x-protobuf"
 
 static bool is_type(struct bytes value, const char *type)
 {
@@ -70,17 +71,17 @@ bool serve_validate_ask(struct job *job)
     struct fault fault = {0};
     validate_init(&job->question);
     enum kr_err err = choose_form(job);
-    if (err != KR_ERR_OK) {
-        serve_reply_problem(job, err, "Content-Type: application/json or application/x-protobuf");
-        return false;
-    }
-    err = read_one(job, &fault);
+    if (err == KR_ERR_OK)
+        err = read_one(job, &fault);
+    else
+        fault_set(&fault, err, KR_FORMS_TEXT);
     if (err == KR_ERR_OK)
         err = read_min_index(job, &fault);
     if (err == KR_ERR_OK && job->question.ask.wants_explanation && !may_explain(job))
         err = fault_set(&fault, KR_ERR_UNAUTHORIZED, "explain: needs a management token");
+    job->fault = err;
     if (err != KR_ERR_OK)
-        serve_reply_problem(job, err, fault.text);
+        job->fault_text = arena_text(&job->connection->serve->scratch, fault.text);
     return err == KR_ERR_OK;
 }
 
@@ -126,6 +127,10 @@ static void reply(struct job *job, unsigned status)
 void serve_validate_reply(struct job *job)
 {
     struct serve *serve = job->connection->serve;
+    if (job->fault != KR_ERR_OK) {
+        serve_reply_problem(job, job->fault, job->fault_text);
+        return;
+    }
     buf_clear(&serve->body);
     render(serve, &job->question, job->wants_protobuf);
     reply(job, cannot_tell(&job->question) ? 503 : 200);
@@ -236,7 +241,7 @@ void serve_validate_batch(struct job *job)
     if (err == KR_ERR_OK)
         err = read_batch(job, &count, &fault);
     else
-        fault_set(&fault, err, "Content-Type: application/json or application/x-protobuf");
+        fault_set(&fault, err, KR_FORMS_TEXT);
     for (size_t i = 0; i < count && err == KR_ERR_OK; i++) {
         if (serve->batch[i].ask.wants_explanation && !may_explain(job))
             err = fault_set(&fault, KR_ERR_UNAUTHORIZED, "explain: needs a management token");

@@ -36,7 +36,6 @@ struct suspended *suspend_job(struct job *job, enum suspended_kind kind)
         keep_ask(suspended);
     job->connection->state = KR_CONNECTION_SUSPENDED;
     job->connection->suspended = suspended;
-    job->is_answered = true;
     return suspended;
 }
 

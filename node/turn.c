@@ -32,7 +32,6 @@ void turn_count(struct job *job, unsigned status)
     metrics_request(serve->metrics, number, status, clock_mono_ns() - job->started_ns);
     if (job->has_question)
         metrics_bump(&serve->metrics->verdicts[job->question.code], 1);
-    job->is_answered = true;
 }
 
 // --- gathering
@@ -71,7 +70,7 @@ static bool gather(struct serve *serve, struct connection *connection)
     job->connection = connection;
     job->started_ns = clock_mono_ns();
     job->has_question = false;
-    job->is_answered = false;
+    job->fault = KR_ERR_OK;
     job->match.route = NULL;
     job->match.allow[0] = '\0';
     if (job->refusal == KR_ERR_OK)
@@ -165,8 +164,6 @@ static void answer_route(struct job *job)
 
 static void answer(struct job *job)
 {
-    if (job->is_answered)
-        return;
     if (job->refusal != KR_ERR_OK) {
         metrics_bump(&job->connection->serve->metrics->requests_refused, 1);
         serve_reply_problem(job, job->refusal, job->reason);

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// What callers must not be able to do to each other, or to the node.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { client, exchange, expect, raw, statusesOf } from './lib/http.mjs';
+import { misspelled, strangerKey } from './lib/keys.mjs';
+import { startNode, until } from './lib/node.mjs';
+
+const postOf = (path, body, more = '') =>
+  `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n${more}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+
+const validateOf = (key, more = {}) => postOf('/v1/validate', JSON.stringify({ key, ...more }));
+
+/** Lets everything that the sockets hold arrive in one turn of the loop. */
+async function inOneTurn(node, send) {
+  process.kill(node.pid, 'SIGSTOP');
+  try {
+    send();
+    await pause(100);
+  } finally {
+    process.kill(node.pid, 'SIGCONT');
+  }
+}
+
+test('an answer goes to the connection that asked, whatever is refused in the same turn', async (t) => {
+  const node = await startNode({ flags: ['--serve-threads', '1'] });
+  t.after(() => node.remove());
+  const api = client(node);
+  await api.makeConsumer('alone');
+  const { key } = await api.makeKey('alone');
+  const sent = [
+    [validateOf(key), /"code":"VALID"/],
+    [validateOf(strangerKey()), /"code":"NOT_FOUND"/],
+    [postOf('/v1/validate', '{"key":17}'), / 400 .*key: expected a string/s],
+    [validateOf(misspelled()), /"code":"MALFORMED"/],
+    [postOf('/v1/validate', 'nonsense'), / 400 /],
+    [validateOf(key, { explain: true }), / 401 /],
+    [validateOf(key), /"code":"VALID"/],
+    [postOf('/v1/validate', '{}').replace('application/json', 'text/html'), / 415 /],
+    ['GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n', /\r\n\r\nok\n$/],
+  ];
+  const connections = sent.map(() => raw(node));
+  t.after(() => connections.forEach((connection) => connection.destroy()));
+  await Promise.all(connections.map((connection) => new Promise((done) => connection.socket.on('connect', done))));
+  const seen = connections.map(() => 0);
+  for (let round = 0; round < 3; round++) {
+    await inOneTurn(node, () => connections.forEach((connection, i) => connection.write(sent[i][0])));
+    for (const [i, connection] of connections.entries()) {
+      const received = (await connection.until((text) => text.indexOf('\r\n\r\n', seen[i]) > 0)).slice(seen[i]);
+      assert.match(received, sent[i][1]);
+      assert.equal(statusesOf(received).length, 1, received);
+      seen[i] += received.length;
+    }
+  }
+});
