@@ -6,6 +6,7 @@
 // one line. Stop: the reverse; the control loop has ended the serving loops and closed the replica.
 #include "node/start.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -223,6 +224,18 @@ static void close_engine(struct node *node)
         engine_local_turn(node->engine);
 }
 
+// A stop that is asked for while no loop listens stays pending: behind the start it is a clean
+// stop, behind the end nothing. Threads that are started meanwhile leave it to this one.
+static void hold_stop(int how)
+{
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGHUP);
+    pthread_sigmask(how, &stop, NULL);
+}
+
 static enum kr_err build(struct node *node, struct arena *arena, struct fault *fault)
 {
     enum kr_err err = open_store(node, fault);
@@ -246,7 +259,9 @@ static void run(struct node *node)
     for (size_t i = 0; i < node->serve_count; i++)
         serve_start(node->serves[i]);
     store_load(node->store, on_loaded, node);
+    hold_stop(SIG_UNBLOCK);
     control_run(node->control);
+    hold_stop(SIG_BLOCK);
     notify_stopping();
 }
 
@@ -281,6 +296,7 @@ enum kr_err start_run(const struct config *config, struct fault *fault)
     node->commits = commits_new();
     configure_log(config);
     signal(SIGPIPE, SIG_IGN);
+    hold_stop(SIG_BLOCK);
     raise_descriptor_limit();
     size_thread_pool();
     rand_init();
