@@ -14,6 +14,8 @@ export const binDir = resolve(process.env.KEYREEVE_BIN ?? 'build/dev/bin');
 export const keyreeved = join(binDir, 'keyreeved');
 export const keyreeve = join(binDir, 'keyreeve');
 
+if (!existsSync(keyreeved)) throw new Error(`${keyreeved} is missing: set KEYREEVE_BIN to the folder of the built programs`);
+
 const START_DEADLINE_MS = 60_000;
 const STOP_DEADLINE_MS = 30_000;
 
@@ -32,9 +34,19 @@ export function makeDataDir() {
   return mkdtempSync(join(tmpdir(), 'keyreeve-test-'));
 }
 
+/** A data directory that goes with the test, and before it whatever node still runs on it. */
+export function dataDirFor(t) {
+  const dataDir = makeDataDir();
+  t.after(async () => {
+    for (const node of [...alive]) if (node.dataDir === dataDir) await node.stop();
+    rmSync(dataDir, { recursive: true, force: true });
+  });
+  return dataDir;
+}
+
 // A test that broke off must leave no node behind.
 const alive = new Set();
-process.on('exit', () => alive.forEach((child) => child.kill('SIGKILL')));
+process.on('exit', () => alive.forEach((node) => node.process.kill('SIGKILL')));
 
 class Node {
   constructor(dataDir, flags, env) {
@@ -47,12 +59,12 @@ class Node {
       env: { PATH: process.env.PATH, ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? '', TSAN_OPTIONS: process.env.TSAN_OPTIONS ?? '', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    alive.add(this.process);
+    alive.add(this);
     this.process.stdout.on('data', (bytes) => (this.stdout += bytes));
     this.process.stderr.on('data', (bytes) => (this.stderr += bytes));
     this.ended = new Promise((done) => {
       this.process.on('close', (code, signal) => {
-        alive.delete(this.process);
+        alive.delete(this);
         done((this.exit = { code, signal }));
       });
     });
@@ -129,6 +141,7 @@ export async function startNode({ dataDir = makeDataDir(), flags = [], env = {} 
 export async function refuseNode({ dataDir = makeDataDir(), flags = [], env = {} } = {}) {
   const node = new Node(dataDir, flags, env);
   const timer = setTimeout(() => node.process.kill('SIGABRT'), START_DEADLINE_MS);
+  node.process.stderr.on('data', () => node.stderr.includes('"event":"ready"') && node.process.kill('SIGTERM'));
   await node.ended;
   clearTimeout(timer);
   node.assertClean();

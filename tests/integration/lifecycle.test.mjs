@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starting, restarting and stopping a node, and every start that must be refused with one line.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { client, exchange, expect, raw, statusesOf } from './lib/http.mjs';
+import { dataDirFor, keyreeved, refuseNode, run, startNode, until } from './lib/node.mjs';
+
+const modeOf = (path) => statSync(path).mode & 0o777;
+
+/** What a refused start must look like: its code, and one line for people at the end of stderr. */
+function assertRefused(ended, code, what) {
+  assert.equal(ended.code, code, JSON.stringify(ended));
+  const lines = ended.stderr.split('\n').filter((line) => line.startsWith('keyreeved: '));
+  assert.equal(lines.length, 1, ended.stderr);
+  for (const pattern of [what].flat()) assert.match(lines[0], pattern);
+}
+
+async function refuse(t, { flags = [], env, dataDir = dataDirFor(t), code = 1 }, what) {
+  assertRefused(await refuseNode({ dataDir, flags, env }), code, what);
+}
+
+test('the first start makes an account with three buckets and an owner token in a 0600 file', async (t) => {
+  const node = await startNode();
+  t.after(() => node.remove());
+  const api = client(node);
+  assert.equal(modeOf(join(node.dataDir, 'owner-token')), 0o600);
+  assert.equal(modeOf(join(node.dataDir, 'master-key')), 0o600);
+  assert.match(node.token, /^kr_mgmt_[0-9A-Za-z]{43}_[0-9a-f]{8}$/);
+
+  const me = expect(await api.get('/v1/who-am-i'), 200).body;
+  assert.deepEqual(me.roles, ['owner']);
+  assert.equal(me.account, 'default');
+
+  const list = expect(await api.get(api.buckets), 200).body;
+  assert.deepEqual(
+    list.data.map(({ name, environment, keyPrefix, isRetrievable }) => [name, environment, keyPrefix, isRetrievable]).sort(),
+    [
+      ['development', 'development', 'kr_dev', false],
+      ['preview', 'preview', 'kr_test', false],
+      ['production', 'production', 'kr_live', false],
+    ],
+  );
+  assert.equal(list.total, 3);
+  assert.ok(!node.stderr.includes(node.token), 'the owner token is in the log');
+  assert.ok(!node.stdout.includes(node.token), 'the owner token went to a stdout that is no terminal');
+});
+
+test('the owner token is shown once on a terminal, and not on the next start', async (t) => {
+  const dataDir = dataDirFor(t);
+  const onTerminal = async () => {
+    const node = run('script', ['-qefc', `exec ${keyreeved} --data ${dataDir} --http 127.0.0.1:0`, '/dev/null'], { env: { SHELL: '/bin/sh' } });
+    const pid = await until(() => existsSync(join(dataDir, 'keyreeved.pid')) && Number(readFileSync(join(dataDir, 'keyreeved.pid'), 'utf8')), { what: 'the pid file' });
+    process.kill(pid, 'SIGTERM');
+    return (await node).stdout;
+  };
+  const first = await onTerminal();
+  const token = readFileSync(join(dataDir, 'owner-token'), 'utf8').trim();
+  assert.equal(first.split(token).length, 2, 'the token stands there exactly once');
+  assert.doesNotMatch(first, /^\{/m, 'a terminal gets text, not JSON');
+  assert.ok(!(await onTerminal()).includes(token));
+});
+
+test('logs are JSON lines when stderr is no terminal', async (t) => {
+  const node = await startNode();
+  t.after(() => node.remove());
+  const lines = node.stderr.trim().split('\n').map((line) => JSON.parse(line));
+  assert.ok(lines.length >= 2);
+  for (const line of lines) assert.equal(typeof line.level, 'string', JSON.stringify(line));
+  assert.ok(lines.some((line) => JSON.stringify(line).includes('serving')));
+});
+
+test('a restart keeps buckets, consumers, keys, revocations and tokens', async (t) => {
+  const dataDir = dataDirFor(t);
+  let node = await startNode({ dataDir });
+  let api = client(node);
+  await api.makeBucket('kept', { isRetrievable: true, tags: { a: 'b' } });
+  await api.makeConsumer('ann', { metadata: { plan: 'gold' }, tags: { team: 'x' } }, 'kept');
+  const good = await api.makeKey('ann', { scopes: ['read'] }, 'kept');
+  const bad = await api.makeKey('ann', {}, 'kept');
+  expect(await api.post(`${api.keys('ann', 'kept')}/${bad.id}/revoke`, { reason: 'keyCompromise' }), 200);
+  const before = {
+    buckets: (await api.get(api.buckets)).body,
+    keys: (await api.get(api.keys('ann', 'kept'))).body,
+    cluster: (await api.get('/v1/cluster')).body,
+    audit: (await api.get('/v1/accounts/default/audit-logs?limit=100')).body,
+  };
+  await node.stop();
+  assert.ok(!existsSync(join(dataDir, 'keyreeved.pid')), 'the pid file goes with the process');
+
+  node = await startNode({ dataDir });
+  api = client(node);
+  assert.deepEqual((await api.get(api.buckets)).body, before.buckets);
+  assert.deepEqual((await api.get(api.keys('ann', 'kept'))).body, before.keys);
+  const cluster = (await api.get('/v1/cluster')).body;
+  assert.equal(cluster.clusterId, before.cluster.clusterId);
+  assert.equal(cluster.index, before.cluster.index);
+  assert.deepEqual((await api.get('/v1/accounts/default/audit-logs?limit=100')).body, before.audit);
+  const answer = (await api.validate(good.key)).body;
+  assert.equal(answer.code, 'VALID');
+  assert.deepEqual(answer.data, { plan: 'gold' });
+  assert.deepEqual(answer.scopes, ['read']);
+  assert.equal(await api.code(bad.key), 'REVOKED');
+  assert.equal((await api.post(`${api.keys('ann', 'kept')}/${good.id}/reveal`)).body.key, good.key);
+});
+
+test('SIGTERM answers a request whose body is still on its way, and closes idle connections', async (t) => {
+  const node = await startNode();
+  t.after(() => node.remove());
+  const idle = raw(node);
+  const slow = raw(node);
+  const body = JSON.stringify({ key: 'kr_live_short' });
+  slow.write(`POST /v1/validate HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 5)}`);
+  await until(async () => (await node.metric('connections_open')) >= 2, { what: 'both connections' });
+  node.process.kill('SIGTERM');
+  await idle.until((received, closed) => closed);
+  slow.write(body.slice(5));
+  const received = await slow.until((text, closed) => closed);
+  assert.deepEqual(statusesOf(received), [200]);
+});
+
+test('SIGTERM under writes loses none that was acknowledged', async (t) => {
+  const dataDir = dataDirFor(t);
+  let node = await startNode({ dataDir });
+  let api = client(node);
+  await api.makeConsumer('busy');
+  const acknowledged = [];
+  let isOver = false;
+  const writers = Array.from({ length: 8 }, async () => {
+    while (!isOver) {
+      try {
+        const answer = await api.post(api.keys('busy'), {});
+        if (answer.status === 200) acknowledged.push(answer.body);
+        else assert.equal(answer.status, 503, answer.text);
+      } catch (error) {
+        if (error instanceof assert.AssertionError) throw error;
+        return; // the connection was refused or closed: the node has stopped
+      }
+    }
+  });
+  await until(() => acknowledged.length >= 40, { what: 'writes under way' });
+  await node.stop();
+  isOver = true;
+  await Promise.all(writers);
+  node = await startNode({ dataDir });
+  api = client(node);
+  for (const key of acknowledged) assert.equal(await api.code(key.key), 'VALID', key.id);
+});
+
+test('a second SIGTERM does no harm, SIGHUP is ignored', async (t) => {
+  const node = await startNode();
+  t.after(() => node.remove());
+  node.process.kill('SIGHUP');
+  await until(() => node.stderr.includes('SIGHUP'), { what: 'the line about SIGHUP' });
+  assert.equal((await fetch(`${node.url}/healthz`)).status, 200);
+  node.process.kill('SIGTERM');
+  node.process.kill('SIGTERM');
+});
+
+test('an unknown setting in the file is refused with its line', async (t) => {
+  const dataDir = dataDirFor(t);
+  const file = join(dataDir, 'keyreeve.yaml');
+  writeFileSync(file, 'region: "eu"\n# a comment\nhtpp: "127.0.0.1:7400"\n');
+  await refuse(t, { dataDir, flags: ['--config', file], code: 2 }, [/keyreeve\.yaml:3:/, /htpp/, /--help/]);
+});
+
+test('a setting given twice, of a wrong type or out of range is refused with its name', async (t) => {
+  const dataDir = dataDirFor(t);
+  const file = join(dataDir, 'keyreeve.yaml');
+  const cases = [
+    ['region: "a"\nregion: "b"\n', [/:2:/, /region/]],
+    ['insecure: maybe\n', [/insecure/, /"maybe" is neither true nor false/]],
+    ['serve_threads: 100000\n', [/serve_threads/, /256/]],
+    ['idle_timeout_ms: soon\n', [/:1:/]],
+    ['insecure: fasle\n', [/"fasle"/]],
+    ['- a\n- b\n', [/keyreeve\.yaml: /, /write lines/]],
+    ['{ unbalanced\n', [/keyreeve\.yaml/]],
+  ];
+  for (const [text, what] of cases) {
+    writeFileSync(file, text);
+    await refuse(t, { dataDir, flags: ['--config', file], code: 2 }, what);
+  }
+  await refuse(t, { flags: ['--config', join(dataDir, 'absent.yaml')], code: 2 }, /absent\.yaml.*No such file/);
+});
+
+test('an unknown flag, a flag without its value and a bad number are refused', async (t) => {
+  await refuse(t, { flags: ['--htpp', 'x'], code: 2 }, [/--htpp/, /--help/]);
+  await refuse(t, { flags: ['--region'], code: 2 }, [/--region/, /value/]);
+  await refuse(t, { flags: ['--idle-timeout-ms', 'soon'], code: 2 }, [/--idle-timeout-ms/, /soon/]);
+  await refuse(t, { flags: ['--serve-threads=-1'], code: 2 }, [/--serve-threads/, /0 to 256/]);
+  await refuse(t, { flags: ['--log-level', 'loud'], code: 2 }, /log_level.*loud/);
+  await refuse(t, { flags: ['--trusted-proxies', '10.0.0.0/99'], code: 2 }, /trusted_proxies.*10\.0\.0\.0\/99/);
+  await refuse(t, { env: { KEYREEVE_CONNECTIONS_MAX: '0' }, code: 2 }, /KEYREEVE_CONNECTIONS_MAX/);
+});
+
+test('a flag goes before a variable, a variable before the file', async (t) => {
+  const dataDir = dataDirFor(t);
+  const file = join(dataDir, 'keyreeve.yaml');
+  writeFileSync(file, 'region: "file"\nnode_id: "file"\nrealm: "file"\n');
+  const env = { KEYREEVE_NODE_ID: 'variable', KEYREEVE_REALM: 'variable' };
+  const printed = await run(keyreeved, ['--config', file, '--realm', 'flag', '--print-config'], { env });
+  assert.match(printed.stdout, /^region: "file"$/m);
+  assert.match(printed.stdout, /^node_id: "variable"$/m);
+  assert.match(printed.stdout, /^realm: "flag"$/m);
+});
+
+test('--print-config prints a file that reads back to the same settings', async (t) => {
+  const dataDir = dataDirFor(t);
+  const file = join(dataDir, 'printed.yaml');
+  const given = ['--region', 'quo"te\\d', '--insecure', '--request-timeout-ms', '1234', '--trusted-proxies', '10.0.0.0/8,::1/128'];
+  const first = await run(keyreeved, [...given, '--print-config']);
+  assert.equal(first.code, 0, first.stderr);
+  writeFileSync(file, first.stdout);
+  const second = await run(keyreeved, ['--config', file, '--print-config']);
+  assert.equal(second.code, 0, second.stderr);
+  assert.equal(second.stdout, first.stdout);
+});
+
+test('--check says that the settings are good, and finds what a start would refuse', async (t) => {
+  const dataDir = dataDirFor(t);
+  const good = await run(keyreeved, ['--data', dataDir, '--check']);
+  assert.deepEqual([good.code, good.stderr], [0, '']);
+  assert.deepEqual(readdirSync(dataDir), [], '--check writes nothing');
+  writeFileSync(join(dataDir, 'master-key'), `${'ab'.repeat(32)}\n`, { mode: 0o644 });
+  chmodSync(join(dataDir, 'master-key'), 0o644);
+  const open = await run(keyreeved, ['--data', dataDir, '--check']);
+  assertRefused(open, 2, /chmod 600/);
+  assertRefused(await run(keyreeved, ['--http', '0.0.0.0:7400', '--check']), 2, /--insecure/);
+});
+
+test('--help names every setting, --version the version, --man is troff', async () => {
+  const help = await run(keyreeved, ['--help']);
+  const table = readFileSync(new URL('../../node/config_table.h', import.meta.url), 'utf8');
+  for (const [, name] of table.matchAll(/^(?:TEXT|NUMBER|FLAG)\((\w+),/gm)) assert.ok(help.stdout.includes(`--${name.replaceAll('_', '-')} `), name);
+  assert.match((await run(keyreeved, ['--version'])).stdout, /^keyreeved \d+\.\d+\.\d+\n$/);
+  assert.match((await run(keyreeved, ['--man'])).stdout, /^\.TH KEYREEVED 8/);
+});
+
+test('a port in use is refused, and the words say how to find the other process', async (t) => {
+  const node = await startNode();
+  t.after(() => node.remove());
+  await refuse(t, { flags: ['--http', `127.0.0.1:${node.port}`] }, [/in use/, /--http/]);
+});
+
+test('a data directory of a running node is refused', async (t) => {
+  const node = await startNode();
+  t.after(() => node.remove());
+  await refuse(t, { dataDir: node.dataDir }, [/locked by process/, new RegExp(String(node.pid)), /stop|another/]);
+  assert.equal((await fetch(`${node.url}/readyz`)).status, 200, 'the running node goes on');
+});
+
+test('a unix socket that another node serves is refused, a left-over one is taken over', async (t) => {
+  const dataDir = dataDirFor(t);
+  const socketPath = join(dataDir, 'http.sock');
+  const flags = ['--http-unix', socketPath];
+  const node = await startNode({ dataDir, flags });
+  assert.equal((await exchange(node, { path: '/healthz', socketPath })).status, 200);
+  assert.equal(statSync(socketPath).mode & 0o007, 0, 'no access for others');
+  await refuse(t, { flags }, [/another process serves/, /http\.sock/]);
+  await node.kill9();
+  assert.ok(existsSync(socketPath));
+  const next = await startNode({ dataDir, flags });
+  assert.equal((await exchange(next, { path: '/healthz', socketPath })).status, 200);
+});
+
+test('a master key that others may read, that is missing or damaged is refused', async (t) => {
+  const dataDir = dataDirFor(t);
+  const node = await startNode({ dataDir });
+  await node.stop();
+  const path = join(dataDir, 'master-key');
+  const value = readFileSync(path);
+  chmodSync(path, 0o640);
+  await refuse(t, { dataDir }, [/master-key/, /chmod 600/]);
+  chmodSync(path, 0o600);
+  writeFileSync(path, 'not hex\n');
+  await refuse(t, { dataDir }, [/master-key/, /64 hex digits/]);
+  rmSync(path);
+  await refuse(t, { dataDir }, [/master-key is missing/, /restore/]);
+  const elsewhere = join(dataDirFor(t), 'key');
+  writeFileSync(elsewhere, value, { mode: 0o600 });
+  const again = await startNode({ dataDir, flags: ['--master-key-file', elsewhere] });
+  await again.stop();
+});
+
+test('a data directory of another cluster is refused', async (t) => {
+  const dataDir = dataDirFor(t);
+  let node = await startNode({ dataDir });
+  const { clusterId } = (await client(node).get('/v1/cluster')).body;
+  await node.stop();
+  await refuse(t, { dataDir, flags: ['--cluster-id', 'clst_other'] }, [new RegExp(clusterId), /clst_other/, /--data or --cluster-id/]);
+  node = await startNode({ dataDir, flags: ['--cluster-id', clusterId] });
+  await node.stop();
+});
+
+test('a data directory of another format version is refused', async (t) => {
+  const dataDir = dataDirFor(t);
+  await (await startNode({ dataDir })).stop();
+  const put = (value) => execFileSync('ldb', [`--db=${join(dataDir, 'db')}`, '--column_family=meta', '--hex', 'put', `0x${Buffer.from('format').toString('hex')}`, value]);
+  put('0x00000002');
+  await refuse(t, { dataDir }, [/format 2/, /reads format 1/]);
+  put('0x00000001');
+  await (await startNode({ dataDir })).stop();
+});
+
+test('a family of rows that this version does not know is refused and not touched', async (t) => {
+  const dataDir = dataDirFor(t);
+  await (await startNode({ dataDir })).stop();
+  execFileSync('ldb', [`--db=${join(dataDir, 'db')}`, 'create_column_family', 'future']);
+  await refuse(t, { dataDir }, [/another version/, /future/]);
+});
+
+test('an address that is not loopback needs --insecure', async (t) => {
+  await refuse(t, { flags: ['--http', '0.0.0.0:0'] }, [/0\.0\.0\.0/, /--insecure/]);
+  await refuse(t, { flags: ['--http', '[::]:0'] }, /--insecure/);
+  await refuse(t, { flags: ['--http', 'nonsense'] }, /HOST:PORT/);
+  const dataDir = dataDirFor(t);
+  const node = await startNode({ dataDir, flags: ['--http', '0.0.0.0:0', '--insecure'] });
+  await node.stop();
+});
+
+test('a data directory that cannot be made is refused', async (t) => {
+  const dataDir = dataDirFor(t);
+  writeFileSync(join(dataDir, 'file'), '');
+  await refuse(t, { dataDir: join(dataDir, 'file') }, /file/);
+  await refuse(t, { dataDir: join(dataDir, 'file/below') }, /file/);
+});
