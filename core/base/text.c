@@ -6,7 +6,8 @@
 
 enum { KR_TEXT_BASE62 = 62, KR_TEXT_LIMBS = 5, KR_TEXT_GROUP = 4 };
 
-#define KR_TEXT_BASE62_POW4 UINT64_C(14776336) // 62⁴
+#define KR_TEXT_BASE62_POW4 UINT64_C(14776336)        // 62⁴
+#define KR_TEXT_BASE62_POW8 UINT64_C(218340105584896) // 62⁸
 
 void text_hex(const uint8_t *data, size_t size_bytes, char *out)
 {
@@ -121,38 +122,52 @@ bool text_from_base64(struct bytes text, uint8_t *out, size_t limit, size_t *siz
     return true;
 }
 
-static int base62_value(char digit)
+// One more than a base62 digit's value; 0: no digit. The digits are in ASCII order, so that numbers
+// sort as their texts.
+static const uint8_t base62_values[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+    ['G'] = 17, ['H'] = 18, ['I'] = 19, ['J'] = 20, ['K'] = 21, ['L'] = 22, ['M'] = 23, ['N'] = 24,
+    ['O'] = 25, ['P'] = 26, ['Q'] = 27, ['R'] = 28, ['S'] = 29, ['T'] = 30, ['U'] = 31, ['V'] = 32,
+    ['W'] = 33, ['X'] = 34, ['Y'] = 35, ['Z'] = 36, ['a'] = 37, ['b'] = 38, ['c'] = 39, ['d'] = 40,
+    ['e'] = 41, ['f'] = 42, ['g'] = 43, ['h'] = 44, ['i'] = 45, ['j'] = 46, ['k'] = 47, ['l'] = 48,
+    ['m'] = 49, ['n'] = 50, ['o'] = 51, ['p'] = 52, ['q'] = 53, ['r'] = 54, ['s'] = 55, ['t'] = 56,
+    ['u'] = 57, ['v'] = 58, ['w'] = 59, ['x'] = 60, ['y'] = 61, ['z'] = 62,
+};
+
+// Eight digits as a number below 62⁸ < 2⁴⁸; every value that is no digit clears *is_valid.
+static uint64_t base62_number(const char digits[8], bool *is_valid)
 {
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    if (digit >= 'A' && digit <= 'Z')
-        return digit - 'A' + 10;
-    if (digit >= 'a' && digit <= 'z')
-        return digit - 'a' + 36;
-    return -1;
+    uint64_t number = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        uint8_t value = base62_values[(uint8_t)digits[i]];
+        *is_valid &= value != 0;
+        number = number * KR_TEXT_BASE62 + value - 1;
+    }
+    return number;
 }
 
-// The digits are in ASCII order, so that the number, most significant limb first, sorts as the
-// text. 62²⁴ < 2¹⁴³: the top limb stays below 2¹⁶, and its upper half is what 18 bytes leave out.
+static void store_big_endian(uint64_t value, uint8_t *out, unsigned size)
+{
+    for (unsigned i = size; i-- > 0; value >>= 8)
+        out[i] = (uint8_t)value;
+}
+
+// 62²⁴ < 2¹⁴³: the upper 80 bits are kept apart from the lower 64. Loading a table does this once a
+// key.
 bool text_pack24(const char text[24], uint8_t out[18])
 {
-    uint32_t limbs[KR_TEXT_LIMBS] = {0};
-    for (unsigned at = 0; at < 24; at += KR_TEXT_GROUP) {
-        uint64_t carry = 0;
-        for (unsigned i = 0; i < KR_TEXT_GROUP; i++) {
-            int value = base62_value(text[at + i]);
-            if (value < 0)
-                return false;
-            carry = carry * KR_TEXT_BASE62 + (uint64_t)value;
-        }
-        for (unsigned i = KR_TEXT_LIMBS; i-- > 0;) {
-            carry += limbs[i] * KR_TEXT_BASE62_POW4;
-            limbs[i] = (uint32_t)carry;
-            carry >>= 32;
-        }
-    }
-    for (unsigned i = 0; i < 18; i++)
-        out[i] = (uint8_t)(limbs[(i + 2) / 4] >> (24 - 8 * ((i + 2) % 4)));
+    __extension__ typedef unsigned __int128 u128;
+    bool is_valid = true;
+    u128 first = (u128)base62_number(text, &is_valid) * KR_TEXT_BASE62_POW8;
+    first += base62_number(text + 8, &is_valid);
+    u128 low = (u128)(uint64_t)first * KR_TEXT_BASE62_POW8 + base62_number(text + 16, &is_valid);
+    u128 high = (first >> 64) * KR_TEXT_BASE62_POW8 + (low >> 64);
+    if (!is_valid)
+        return false;
+    store_big_endian((uint64_t)(high >> 64), out, 2);
+    store_big_endian((uint64_t)high, out + 2, 8);
+    store_big_endian((uint64_t)low, out + 10, 8);
     return true;
 }
 
