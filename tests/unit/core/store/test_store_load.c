@@ -8,6 +8,8 @@
 // Keys of several kinds, so that every way of decoding is taken.
 static void put_kinds(struct world *world, unsigned count)
 {
+    static const char *const scopes[] = {"read"};
+    static const char *const blocks[] = {"10.0.0.0/8", "::1/128"};
     struct command command = {0};
     put_bucket(world, 1, "production");
     put_bucket(world, 2, "preview");
@@ -22,10 +24,10 @@ static void put_kinds(struct world *world, unsigned count)
         key->is_enabled = i % 7 != 0;
         key->is_custom = i % 11 == 0;
         if (i % 4 == 0) {
-            key->scopes = (struct texts){(const char *const[]){"read"}, 1};
+            key->scopes = (struct texts){scopes, 1};
         }
         if (i % 6 == 0) {
-            key->ip_allow = (struct texts){(const char *const[]){"10.0.0.0/8", "::1/128"}, 2};
+            key->ip_allow = (struct texts){blocks, 2};
         }
     }
     assert_int_equal(world_apply(world, &command), KR_APPLY_OK);
