@@ -3,8 +3,8 @@
 //
 // Happy path: accepted → reading → ready → (turn) → flushed → reading … → peer ends → closed.
 // Failures: too many connections (refused at accept), a request that takes too long or an idle
-// connection (swept), a peer that does not read (swept while writing), read or write errors
-// (closed).
+// connection (swept), a peer that does not read (held: no further request is taken; swept while
+// writing), read or write errors (closed).
 #include "node/serve_internal.h"
 
 #include <errno.h>
@@ -143,12 +143,25 @@ static void spin(uv_idle_t *idle)
     (void)idle;
 }
 
+void connection_go_on(struct connection *connection)
+{
+    if (connection->writing_bytes <= KR_CONNECTION_WRITING_BYTES) {
+        connection_mark_ready(connection);
+        return;
+    }
+    connection->is_held = true;
+    uv_read_stop(&connection->uv.stream);
+}
+
 void connection_resume(struct connection *connection)
 {
+    connection->is_held = connection->writing_bytes > KR_CONNECTION_WRITING_BYTES;
+    if (connection->is_held)
+        return;
     if (!connection->has_ended)
         uv_read_start(&connection->uv.stream, give_space, got_bytes);
     connection_mark_ready(connection);
-    // Resumed by a timer, nothing else would wake the loop for what is already buffered.
+    // Resumed by a timer, or by a write, nothing else would wake the loop for what is buffered.
     uv_idle_start(&connection->serve->spin, spin);
 }
 
@@ -174,6 +187,8 @@ static void wrote(uv_write_t *request, int status)
         connection_close(connection);
     else if (connection->state == KR_CONNECTION_OPEN)
         connection_deadline(connection);
+    if (connection->state == KR_CONNECTION_OPEN && connection->is_held)
+        connection_resume(connection);
 }
 
 static void write_later(struct connection *connection, const uint8_t *bytes, size_t size)
@@ -188,6 +203,7 @@ static void write_later(struct connection *connection, const uint8_t *bytes, siz
     int status = uv_write(&pending->request, &connection->uv.stream, &part, 1, wrote);
     if (status < 0) {
         connection->writing_bytes -= size;
+        mem_zero(pending->bytes, size);
         mem_free(pending);
         connection_close(connection);
     }

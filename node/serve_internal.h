@@ -22,6 +22,7 @@
 #define KR_SERVE_JOBS 64
 #define KR_SERVE_OUT_BYTES (64u << 10) // kept; a turn's output may grow to the limit
 #define KR_SERVE_OUT_LIMIT_BYTES (64u << 20)
+#define KR_CONNECTION_WRITING_BYTES (256u << 10) // untaken answers above which it is held
 #define KR_REQUEST_ID_SIZE 25 // "req_", 20 characters, a NUL
 
 enum connection_state {
@@ -50,6 +51,7 @@ struct connection {
     struct cidr_address peer;
     uint64_t deadline_ms; // uv_now at which the sweep closes it
     size_t writing_bytes; // not yet taken by the kernel
+    bool is_held;         // its peer takes no answers: no further request until it does
     struct suspended *suspended;
 };
 
@@ -138,7 +140,9 @@ void connection_accepted(uv_stream_t *listener, int status); // uv_connection_cb
 void connection_mark_ready(struct connection *connection);
 // Writes what serve->out holds for this connection and empties it.
 void connection_flush(struct connection *connection);
-void connection_resume(struct connection *connection); // reads and parses again
+// Its next request is due: at once, or once the peer has taken the answers that wait for it.
+void connection_go_on(struct connection *connection);
+void connection_resume(struct connection *connection); // reads and goes on again
 void connection_close(struct connection *connection);
 void connection_deadline(struct connection *connection); // sets it from the state
 void connection_sweep(uv_timer_t *timer);                // closes what is past its deadline

@@ -202,7 +202,7 @@ static void settle(struct connection *connection, const struct job *job)
     http_conn_release(connection->http);
     connection_deadline(connection);
     if (connection->state == KR_CONNECTION_OPEN)
-        connection_mark_ready(connection);
+        connection_go_on(connection);
 }
 
 static void answer_all(struct serve *serve)
@@ -258,9 +258,10 @@ void turn_finish(struct suspended *suspended)
     connection->state =
         suspended->job.request.is_keep_alive ? KR_CONNECTION_OPEN : KR_CONNECTION_DRAINING;
     connection_flush(connection);
-    if (connection->state != KR_CONNECTION_OPEN)
+    if (connection->state == KR_CONNECTION_CLOSING)
         return;
     http_conn_release(connection->http);
     connection_deadline(connection);
-    connection_resume(connection);
+    if (connection->state == KR_CONNECTION_OPEN)
+        connection_resume(connection);
 }

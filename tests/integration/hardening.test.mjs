@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What callers must not be able to do to each other, or to the node.
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { client, exchange, expect, raw, statusesOf } from './lib/http.mjs';
@@ -53,4 +54,24 @@ test('an answer goes to the connection that asked, whatever is refused in the sa
       seen[i] += received.length;
     }
   }
+});
+
+test('a peer that asks and asks but takes no answers is not answered into memory', async (t) => {
+  const node = await startNode({ flags: ['--serve-threads', '1'] });
+  t.after(() => node.remove());
+  const asked = 1000;
+  const connection = connect(node.port, '127.0.0.1');
+  t.after(() => connection.destroy());
+  connection.pause();
+  connection.write('GET /openapi HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(asked));
+  const answered = () => node.metric('requests_total{route="openapi",status="2xx"}');
+  await until(answered, { what: 'a first answer' });
+  await pause(1000);
+  assert.ok((await answered()) < asked / 2, `${await answered()} answers wait in memory`);
+
+  let received = 0;
+  connection.on('data', (bytes) => (received += bytes.toString('latin1').split('HTTP/1.1 200 OK\r\n').length - 1));
+  connection.resume();
+  await until(async () => (await answered()) === asked, { what: 'the other answers' });
+  await until(() => received >= asked - 20, { what: 'the other answers to arrive' }); // some heads arrive in two parts
 });
