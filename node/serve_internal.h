@@ -23,7 +23,7 @@
 #define KR_SERVE_OUT_BYTES (64u << 10) // kept; a turn's output may grow to the limit
 #define KR_SERVE_OUT_LIMIT_BYTES (64u << 20)
 #define KR_CONNECTION_WRITING_BYTES (256u << 10) // untaken answers above which it is held
-#define KR_REQUEST_ID_SIZE 25 // "req_", 20 characters, a NUL
+#define KR_REQUEST_ID_SIZE 25                    // "req_", 20 characters, a NUL
 
 enum connection_state {
     KR_CONNECTION_OPEN,
