@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <termios.h>
@@ -12,7 +13,7 @@
 
 #include "core/base/mem.h"
 
-enum { KR_TERM_WIDTH = 80, KR_TERM_LINE_MAX = 4096, KR_TERM_INTERRUPT = 3 };
+enum { KR_TERM_WIDTH = 80, KR_TERM_LINE_MAX = 4096 };
 
 void term_init(struct term *term, FILE *file)
 {
@@ -57,17 +58,25 @@ bool term_can_ask(void)
     return fd >= 0;
 }
 
+static volatile sig_atomic_t is_interrupted;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    is_interrupted = 1;
+}
+
 static enum kr_err read_line(int fd, struct buf *out, struct fault *fault)
 {
     for (;;) {
         char byte;
         ssize_t size = read(fd, &byte, 1);
+        if (size < 0 && errno == EINTR && is_interrupted)
+            return fault_set(fault, KR_ERR_INVALID, "cancelled");
         if (size < 0 && errno == EINTR)
             continue;
         if (size <= 0 || byte == '\n')
             break;
-        if (byte == KR_TERM_INTERRUPT)
-            return fault_set(fault, KR_ERR_INVALID, "cancelled");
         if (byte != '\r')
             buf_add_u8(out, (uint8_t)byte);
         if (out->size > KR_TERM_LINE_MAX)
@@ -79,24 +88,42 @@ static enum kr_err read_line(int fd, struct buf *out, struct fault *fault)
     return KR_ERR_OK;
 }
 
-enum kr_err term_ask(const char *question, bool is_hidden, struct buf *out, struct fault *fault)
+// Without echo. An interrupt ends the question and not the process, which would leave the terminal
+// mute behind.
+static enum kr_err ask_hidden(int fd, const char *question, struct buf *out, struct fault *fault)
 {
     struct termios before, quiet;
+    struct sigaction action = {.sa_handler = on_interrupt}, old;
+    if (tcgetattr(fd, &before) != 0)
+        return fault_set(fault, KR_ERR_IO, "the terminal cannot hide what is typed");
+    quiet = before;
+    quiet.c_lflag &= ~(tcflag_t)ECHO;
+    is_interrupted = 0;
+    sigaction(SIGINT, &action, &old);
+    enum kr_err err = KR_ERR_OK;
+    if (tcsetattr(fd, TCSAFLUSH, &quiet) != 0)
+        err = fault_set(fault, KR_ERR_IO, "the terminal cannot hide what is typed");
+    if (err == KR_ERR_OK) {
+        dprintf(fd, "%s", question); // only now: what is typed before would be seen
+        err = read_line(fd, out, fault);
+    }
+    tcsetattr(fd, TCSAFLUSH, &before);
+    sigaction(SIGINT, &old, NULL);
+    dprintf(fd, "\n");
+    return err;
+}
+
+enum kr_err term_ask(const char *question, bool is_hidden, struct buf *out, struct fault *fault)
+{
     int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return fault_set(fault, KR_ERR_NOT_FOUND, "there is no terminal to ask on");
-    bool is_changed = is_hidden && tcgetattr(fd, &before) == 0;
-    if (is_changed) {
-        quiet = before;
-        // Without ISIG, Ctrl-C arrives as a byte, and the echo is restored before we end.
-        quiet.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
-        is_changed = tcsetattr(fd, TCSAFLUSH, &quiet) == 0;
-    }
-    dprintf(fd, "%s", question);
-    enum kr_err err = read_line(fd, out, fault);
-    if (is_changed) {
-        tcsetattr(fd, TCSAFLUSH, &before);
-        dprintf(fd, "\n");
+    enum kr_err err;
+    if (is_hidden) {
+        err = ask_hidden(fd, question, out, fault);
+    } else {
+        dprintf(fd, "%s", question);
+        err = read_line(fd, out, fault);
     }
     close(fd);
     return err;
