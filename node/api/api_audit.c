@@ -29,6 +29,8 @@ void api_audit(struct call *call, const char *action, const char *target, const 
                             .client_address = call->client_address,
                             .request_id = call->request_id,
                             .is_success = call->answer.status < 400};
+    if (!audit->is_success) // the row of a denial stands alone, whatever was prepared before it
+        call->command.op_count = 0;
     call->command.audit = audit;
     call->has_command = true;
 }

@@ -6,6 +6,7 @@
 #include "core/base/text.h"
 #include "node/api/api.h"
 #include "node/api/handlers.h"
+#include "node/dispatch.h"
 #include "node/node.h"
 
 #define KR_RANGE_MAX_MS ((int64_t)30 * 24 * 60 * 60 * 1000)
@@ -69,9 +70,21 @@ static enum kr_err read_cursor(struct call *call, struct trail *trail)
     return KR_ERR_OK;
 }
 
+// The trail is the whole account's; a limited token would learn from it of what it must not see.
+static enum kr_err check_unlimited(struct call *call)
+{
+    if (call->actor.bucket_count == 0 && call->actor.environment < 0)
+        return KR_ERR_OK;
+    api_problem(call, KR_ERR_FORBIDDEN, "the token is limited; the audit trail is the account's");
+    api_audit(call, "access.denied", call->actor.token_id, call->route->name, NULL);
+    return KR_ERR_FORBIDDEN;
+}
+
 static enum kr_err read_query(struct call *call, struct trail *trail)
 {
     enum kr_err err = api_account(call);
+    if (err == KR_ERR_OK)
+        err = check_unlimited(call);
     if (err == KR_ERR_OK)
         err = api_page(call, KR_LIST_LIMIT, KR_LIST_LIMIT_MAX, &trail->page);
     if (err == KR_ERR_OK)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Management tokens: keys of the reserved bucket, whose scopes say roles and limits.
 //
-// A token makes none that may do more than itself. The last owner token that works cannot be
-// deleted: nobody could manage anything any more.
+// A token makes and deletes none that reaches further than itself. The last owner token that works
+// cannot be deleted: nobody could manage anything any more.
 #include "node/api/token.h"
 
 #include "node/api/handlers.h"
@@ -195,6 +195,15 @@ static bool is_within(const struct access *wanted, const struct access *own)
     return wanted->bucket_count > 0;
 }
 
+static enum kr_err check_within(struct call *call, const struct access *wanted)
+{
+    if (is_within(wanted, &call->actor))
+        return KR_ERR_OK;
+    api_problem(call, KR_ERR_FORBIDDEN, "a limited token cannot handle one that reaches further");
+    api_audit(call, "access.denied", call->actor.token_id, call->route->name, NULL);
+    return KR_ERR_FORBIDDEN;
+}
+
 static enum kr_err take_body(struct call *call, struct token_body *body, struct key *record)
 {
     const struct api_member members[] = {
@@ -213,11 +222,7 @@ static enum kr_err take_body(struct call *call, struct token_body *body, struct 
         err = take_environment(call, body);
     if (err == KR_ERR_OK && record->expires_ms != 0 && record->expires_ms <= call->now_ms)
         err = api_problem(call, KR_ERR_INVALID, "expiresOn: must be in the future");
-    if (err != KR_ERR_OK || is_within(&body->access, &call->actor))
-        return err;
-    err = api_problem(call, KR_ERR_FORBIDDEN, "the new token would reach further than this one");
-    api_audit(call, "access.denied", call->actor.token_id, call->route->name, NULL);
-    return err;
+    return err == KR_ERR_OK ? check_within(call, &body->access) : err;
 }
 
 static struct texts scopes_of(struct call *call, const struct access *access)
@@ -339,6 +344,11 @@ enum kr_err api_token_delete(struct call *call)
     enum kr_err err = find_place(call, &bucket, &consumer);
     if (err == KR_ERR_OK)
         err = find_token(call, &consumer, &key);
+    if (err != KR_ERR_OK)
+        return err;
+    struct access access;
+    access_from_scopes(&key.scopes, &access);
+    err = check_within(call, &access);
     if (err == KR_ERR_OK)
         err = check_owner(call, &key, &bucket, &consumer);
     if (err != KR_ERR_OK)

@@ -163,6 +163,21 @@ static void a_limited_owner_makes_no_token_that_reaches_further(void **state)
                      200);
 }
 
+static void a_limited_token_does_not_reach_what_is_the_accounts(void **state)
+{
+    struct api_world *world = *state;
+    const char *targets[] = {KR_AUDIT, token_path(world, KR_OWNER_ID)};
+    api_expect(world, 200, "POST", KR_TOKENS, "{\"roles\":[\"owner\"]}");
+    for (size_t i = 0; i < 2; i++) {
+        api_end_call(world);
+        api_make(world, i == 0 ? "GET" : "DELETE", targets[i], bytes_text(""));
+        world->call->actor.environment = KR_ENV_PRODUCTION;
+        api_run(world);
+        assert_int_equal(world->call->answer.status, 403);
+        assert_string_equal(api_last_audit(world).action, "access.denied");
+    }
+}
+
 static void a_deleted_token_is_revoked(void **state)
 {
     struct api_world *world = *state;
@@ -304,6 +319,7 @@ int main(void)
         TEST(what_is_not_valid_is_refused_by_name),
         TEST(only_an_owner_manages_tokens),
         TEST(a_limited_owner_makes_no_token_that_reaches_further),
+        TEST(a_limited_token_does_not_reach_what_is_the_accounts),
         TEST(a_deleted_token_is_revoked),
         TEST(the_last_owner_token_stays),
         TEST(two_deletions_at_once_leave_an_owner),
