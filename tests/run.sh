@@ -176,7 +176,7 @@ part_tsan() {
     local targets
     mapfile -t targets < <(unit_targets core/store replication node)
     begin 'threads: store, replication and node under ThreadSanitizer'
-    local options="halt_on_error=1 second_deadlock_stack=1"
+    local options="halt_on_error=1 die_after_fork=0 second_deadlock_stack=1"
     [ -f tests/tsan.supp ] && options+=" suppressions=$root/tests/tsan.supp"
     # ThreadSanitizer of GCC 12 cannot place its shadow where addresses are randomized widely.
     setarch "$(uname -m)" -R true 2>/dev/null && runner=(setarch "$(uname -m)" -R)
