@@ -17,17 +17,41 @@
 // --- asking
 // ----------------------------------------------------------------------------------------------
 
-// The scopes parameter of the route: "a,b".
-static void read_scopes(struct bytes list, struct validation_ask *ask)
+enum { KR_AUTHZ_PARAMETERS_MAX = 16 };
+
+// The scopes parameter of the route: "a,b". False when there are more than can be judged.
+static bool read_scopes(struct bytes list, struct validation_ask *ask)
 {
-    while (list.size > 0 && ask->scope_count < KR_VALIDATION_SCOPES_MAX) {
+    while (list.size > 0) {
         const uint8_t *comma = memchr(list.data, ',', list.size);
         size_t size = comma == NULL ? list.size : (size_t)(comma - list.data);
+        if (size > 0 && ask->scope_count == KR_VALIDATION_SCOPES_MAX)
+            return false;
         if (size > 0)
             ask->scopes[ask->scope_count++] = bytes_of(list.data, size);
         size_t step = comma == NULL ? size : size + 1;
         list = bytes_of(list.data + step, list.size - step);
     }
+    return true;
+}
+
+// What the route requires of the key. False when that cannot be understood: to let anyone in then
+// would require less than the operator wrote.
+static bool read_route(struct job *job, struct validation_ask *ask)
+{
+    struct uri_parameter parameters[KR_AUTHZ_PARAMETERS_MAX];
+    size_t count = 0;
+    if (!uri_split_query(job->request.query, &job->connection->serve->scratch, parameters,
+                         KR_AUTHZ_PARAMETERS_MAX, &count))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct bytes value = bytes_text(parameters[i].value);
+        if (strcmp(parameters[i].name, "bucket") == 0)
+            ask->bucket = value;
+        else if (strcmp(parameters[i].name, "scopes") == 0 && !read_scopes(value, ask))
+            return false;
+    }
+    return true;
 }
 
 static struct bytes original_query(const struct http_request *request)
@@ -56,16 +80,15 @@ bool authz_ask(struct job *job)
 {
     struct serve *serve = job->connection->serve;
     struct validate_question *question = &job->question;
-    struct bytes value;
     validate_init(question);
     question->code = KR_VERDICT_MALFORMED;
     job->credential =
         credential_find(&job->request, serve->node->config, original_query(&job->request),
                         &serve->scratch, &question->ask.key);
-    if (uri_query_value(job->request.query, "bucket", &value))
-        question->ask.bucket = value;
-    if (uri_query_value(job->request.query, "scopes", &value))
-        read_scopes(value, &question->ask);
+    if (!read_route(job, &question->ask)) {
+        question->code = KR_VERDICT_UNAVAILABLE;
+        return false;
+    }
     read_client(job);
     return job->credential == KR_CREDENTIAL_FOUND;
 }
