@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { client, exchange, expect, raw, statusesOf } from './lib/http.mjs';
-import { misspelled, strangerKey } from './lib/keys.mjs';
+import { foreignValue, misspelled, strangerKey } from './lib/keys.mjs';
 import { startNode, until } from './lib/node.mjs';
 
 const postOf = (path, body, more = '') =>
@@ -74,4 +74,15 @@ test('a peer that asks and asks but takes no answers is not answered into memory
   connection.resume();
   await until(async () => (await answered()) === asked, { what: 'the other answers' });
   await until(() => received >= asked - 20, { what: 'the other answers to arrive' }); // some heads arrive in two parts
+});
+
+test('a stop waits for the calls under way, also past the stop timeout', async (t) => {
+  const node = await startNode({ flags: ['--serve-threads', '2', '--stop-timeout-ms', '0'] });
+  t.after(() => node.remove());
+  const { call, buckets } = client(node);
+  const importOf = () => ({ rows: Array.from({ length: 2000 }, () => ({ consumer: 'many', key: foreignValue() })) });
+  const calls = Array.from({ length: 300 }, () => call('POST', `${buckets}/production/$import`, importOf()).catch(() => undefined));
+  await until(async () => (await node.metric('calls_under_way')) > 100, { what: 'calls under way' });
+  await node.stop();
+  await Promise.all(calls);
 });
