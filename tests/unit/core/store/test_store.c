@@ -2,6 +2,9 @@
 // The store: what is applied is there, exactly, and again after a reopen; what is refused is not.
 #include "store_fixture.h"
 
+#include <fcntl.h>
+#include <sys/statvfs.h>
+
 #include "core/store/index.h"
 #include "core/store/rows.h"
 
@@ -279,7 +282,7 @@ static void a_changed_environment_shows_in_every_subject(void **state)
     world_fini(&world);
 }
 
-static void a_full_disk_refuses_writes_until_there_is_room(void **state)
+static void a_full_disk_refuses_writes_and_says_the_mend(void **state)
 {
     struct world world;
     struct command command = {0};
@@ -296,6 +299,36 @@ static void a_full_disk_refuses_writes_until_there_is_room(void **state)
     world.options.disk_reserve_bytes = 0;
     world_open(&world);
     assert_int_equal(world_apply(&world, &command), KR_APPLY_OK);
+    world_fini(&world);
+}
+
+static void writes_go_on_by_themselves_when_there_is_room_again(void **state)
+{
+    struct world world;
+    struct command command = {0};
+    struct statvfs status;
+    const uint64_t margin = 256u << 20; // what else writes here meanwhile matters less
+    char ballast[512];
+    (void)state;
+    world_init(&world);
+    assert_int_equal(statvfs(world.directory, &status), 0);
+    uint64_t free_bytes = (uint64_t)status.f_bavail * status.f_frsize;
+    snprintf(ballast, sizeof ballast, "%s/ballast", world.directory);
+    int fd = open(ballast, O_CREAT | O_RDWR, 0600);
+    assert_true(fd >= 0);
+    if (free_bytes < 8 * margin || posix_fallocate(fd, 0, (off_t)(2 * margin)) != 0) {
+        close(fd);
+        world_fini(&world);
+        skip();
+    }
+    world.options.disk_reserve_bytes = free_bytes - margin;
+    world_open(&world);
+    add_bucket(&world, &command, 1, "production");
+    assert_int_equal(world_try(&world, &command), KR_ERR_DISK_FULL);
+    assert_int_equal(ftruncate(fd, 0), 0);
+    close(fd);
+    assert_int_equal(world_apply(&world, &command), KR_APPLY_OK);
+    assert_int_equal(world_index(&world), 1);
     world_fini(&world);
 }
 
@@ -428,7 +461,8 @@ int main(void)
         cmocka_unit_test(purging_everything_leaves_the_sums_where_they_began),
         cmocka_unit_test(a_freed_name_can_be_taken_again_and_the_purge_leaves_its_new_bearer),
         cmocka_unit_test(a_changed_environment_shows_in_every_subject),
-        cmocka_unit_test(a_full_disk_refuses_writes_until_there_is_room),
+        cmocka_unit_test(a_full_disk_refuses_writes_and_says_the_mend),
+        cmocka_unit_test(writes_go_on_by_themselves_when_there_is_room_again),
         cmocka_unit_test(what_is_applied_is_found_in_memory_and_in_the_index_alike),
         cmocka_unit_test(revocations_reach_the_hot_table_with_the_commit),
         cmocka_unit_test(a_key_of_a_deleted_bucket_is_found_in_the_index_as_revoked),
