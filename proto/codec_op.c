@@ -70,6 +70,7 @@ static void fill_consumer_put(struct op_messages *out, const struct command_cons
     codec_fill_consumer(&out->record.consumer, &in->record, &out->tags);
     message->record = &out->record.consumer;
     KR_CODEC_SET(message, expected_version, in->expected_version);
+    KR_CODEC_SET(message, is_if_absent, in->is_if_absent);
     out->op.consumer_put = message;
 }
 
@@ -80,6 +81,7 @@ static void fill_key_put(struct op_messages *out, const struct command_key_put *
     codec_fill_key(&out->record.key, &in->record, &out->tags);
     message->record = &out->record.key;
     KR_CODEC_SET(message, expected_version, in->expected_version);
+    message->consumer_name = codec_lend(in->consumer_name);
     out->op.key_put = message;
 }
 
@@ -209,6 +211,7 @@ static enum kr_err read_consumer_put(const Keyreeve__V1__ConsumerPut *message, s
                                      struct command_consumer_put *out)
 {
     out->expected_version = message->expected_version;
+    out->is_if_absent = message->is_if_absent;
     return message->record == NULL ? KR_ERR_CORRUPT
                                    : codec_read_consumer(message->record, arena, &out->record);
 }
@@ -217,6 +220,7 @@ static enum kr_err read_key_put(const Keyreeve__V1__KeyPut *message, struct aren
                                 struct command_key_put *out)
 {
     out->expected_version = message->expected_version;
+    out->consumer_name = arena_text(arena, message->consumer_name);
     return message->record == NULL ? KR_ERR_CORRUPT
                                    : codec_read_key(message->record, arena, &out->record);
 }

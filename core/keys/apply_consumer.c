@@ -10,9 +10,10 @@ static enum apply_code create(struct apply *apply, const struct command_consumer
     const char *id;
     if (!apply_get_live_bucket(apply, put->record.bucket_id, &bucket))
         return KR_APPLY_MISSING;
-    if (state->get_consumer(state->ctx, put->record.id, &stored) ||
-        state->get_consumer_id(state->ctx, put->record.bucket_id, put->record.name, &id))
+    if (state->get_consumer(state->ctx, put->record.id, &stored))
         return KR_APPLY_EXISTS;
+    if (state->get_consumer_id(state->ctx, put->record.bucket_id, put->record.name, &id))
+        return put->is_if_absent ? KR_APPLY_OK : KR_APPLY_EXISTS;
     struct consumer record = put->record;
     record.is_deleted = false;
     record.version = 1;

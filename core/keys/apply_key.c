@@ -9,13 +9,17 @@ static enum apply_code create(struct apply *apply, const struct command_key_put 
     const struct apply_state *state = apply->state;
     struct consumer consumer;
     struct bucket bucket;
-    if (!apply_get_live_consumer(apply, put->record.consumer_id, &consumer, &bucket) ||
-        strcmp(consumer.bucket_id, put->record.bucket_id) != 0)
+    struct key record = put->record;
+    if (put->consumer_name != NULL &&
+        !state->get_consumer_id(state->ctx, record.bucket_id, put->consumer_name,
+                                &record.consumer_id))
+        return KR_APPLY_MISSING;
+    if (!apply_get_live_consumer(apply, record.consumer_id, &consumer, &bucket) ||
+        strcmp(consumer.bucket_id, record.bucket_id) != 0)
         return KR_APPLY_MISSING;
     if (state->has_digest(state->ctx, put->record.digest) ||
         state->has_key_id(state->ctx, put->record.id))
         return KR_APPLY_EXISTS;
-    struct key record = put->record;
     record.version = 1;
     record.revision = apply->entry->index;
     state->put_key(state->ctx, &record);

@@ -35,11 +35,14 @@ struct command_bucket_put {
 struct command_consumer_put {
     struct consumer record;
     uint64_t expected_version;
+    bool is_if_absent; // of a creation: nothing to do when the bucket has a consumer of this name
 };
 
 struct command_key_put {
     struct key record;
     uint64_t expected_version;
+    const char *consumer_name; // of a creation, not NULL: the key goes to the consumer that bears
+                               // this name when it is applied, whatever record.consumer_id says
 };
 
 // Delete or revoke everything of a bucket or consumer, by one record. expected_version 0: any.

@@ -4,7 +4,8 @@
 // A row is taken on trial: its operations go into the command, and out again when something speaks
 // against it. So a refused row leaves nothing behind, not even the consumer it would have made, and
 // the common row is looked up once. A row whose value its consumer has already counts as existing,
-// which makes a repeated import harmless.
+// which makes a repeated import harmless. Imports run side by side and make the same consumers:
+// whichever is applied first makes them, and the keys of the others find them by name.
 #include "node/api/api.h"
 #include "node/api/handlers.h"
 #include "node/api/seen.h"
@@ -117,7 +118,8 @@ static void put_owner(struct import *import, const struct owner *owner)
     record.bucket_id = import->bucket.id;
     record.name = owner->record.name;
     record.created_ms = record.updated_ms = call->now_ms;
-    api_op(call, KR_OP_CONSUMER_PUT)->as.consumer_put.record = record;
+    api_op(call, KR_OP_CONSUMER_PUT)->as.consumer_put =
+        (struct command_consumer_put){.record = record, .is_if_absent = true};
 }
 
 // Is the value one that this consumer has in the view?
@@ -135,11 +137,14 @@ static enum kr_err put_key(struct import *import, uint32_t position, bool *is_pu
     struct call *call = import->call;
     struct api_new_key *key = &import->row.key;
     const struct owner *owner = &import->owners[position];
+    size_t op = call->command.op_count;
     uint32_t before;
     key->record.consumer_id = owner->record.id;
     key->record.created_by = import->actor;
     enum kr_err err = api_put_new_key(call, &import->bucket, key);
     *is_put = err == KR_ERR_OK;
+    if (*is_put && owner->is_new)
+        call->command.ops[op].as.key_put.consumer_name = owner->record.name;
     if (err == KR_ERR_CONFLICT && exists(import, owner))
         return KR_ERR_OK;
     if (err != KR_ERR_OK)

@@ -218,6 +218,27 @@ static void values_are_sealed_where_the_bucket_keeps_them(void **state)
     assert_string_equal(api_text(world, "data.0.key"), KR_VALUE(1));
 }
 
+static void make_one_more(struct api_world *world)
+{
+    static int number = 0;
+    api_expect(world, 200, "POST", KR_CONSUMERS,
+               arena_printf(&world->arena, "{\"name\":\"c%d\"}", number++));
+    world->meanwhile = make_one_more;
+}
+
+static void consumers_that_others_make_meanwhile_do_not_stop_an_import(void **state)
+{
+    struct api_world *world = *state;
+    world->meanwhile = make_one_more;
+    import(world, KR_ROW("c0", 0) "," KR_ROW("c1", 1) "," KR_ROW("c2", 2) "," KR_ROW("c3", 3));
+    expect_counts(world, 4, 0, 0);
+    assert_int_equal(world->runs, 1);
+    world->meanwhile = NULL;
+    assert_int_equal(total_of(world, ""), 4);
+    assert_int_equal(total_of(world, "/c0/keys"), 1);
+    assert_int_equal(total_of(world, "/c3/keys"), 1);
+}
+
 static void import_the_same(struct api_world *world)
 {
     import(world, KR_ROW("acme", 1));
@@ -263,6 +284,7 @@ int main(void)
         KR_TEST(what_is_no_list_of_rows_is_refused_whole),
         KR_TEST(an_import_is_one_row_of_the_audit_trail),
         KR_TEST(values_are_sealed_where_the_bucket_keeps_them),
+        KR_TEST(consumers_that_others_make_meanwhile_do_not_stop_an_import),
         KR_TEST(two_imports_at_once_make_one_consumer),
         KR_TEST(imported_keys_are_found_by_their_digest),
     };

@@ -16,7 +16,7 @@ static const struct command_op sample_ops[] = {
     {KR_OP_CONSUMER_PUT, .as.consumer_put = {{.id = KR_SAMPLE_CONSUMER_ID,
                                               .bucket_id = KR_SAMPLE_BUCKET_ID,
                                               .name = "my-consumer"},
-                                             2}},
+                                             .expected_version = 2}},
     {KR_OP_CONSUMER_DELETE, .as.target = {KR_SAMPLE_CONSUMER_ID, .expected_version = 3}},
     {KR_OP_CONSUMER_REVOKE,
      .as.target = {KR_SAMPLE_CONSUMER_ID, .reason = KR_REASON_AFFILIATION_CHANGED}},
@@ -24,7 +24,7 @@ static const struct command_op sample_ops[] = {
                                     .id = KR_SAMPLE_KEY_ID,
                                     .bucket_id = KR_SAMPLE_BUCKET_ID,
                                     .consumer_id = KR_SAMPLE_CONSUMER_ID},
-                                   4}},
+                                   .expected_version = 4}},
     {KR_OP_KEY_REVOKE, .as.key_revoke = {KR_SAMPLE_DIGEST, 5, KR_REASON_SUPERSEDED, 1700000000020}},
     {KR_OP_MANAGER_PUT, .as.manager_put = {.id = KR_SAMPLE_MANAGER_ID,
                                            .consumer_id = KR_SAMPLE_CONSUMER_ID,
@@ -124,6 +124,25 @@ static void each_operation_survives_alone(void **state)
         buf_fini(&out);
         buf_fini(&again);
     }
+}
+
+static void a_creation_for_a_name_survives(void **state)
+{
+    (void)state;
+    struct command_op ops[] = {sample_ops[KR_OP_CONSUMER_PUT - 1], sample_ops[KR_OP_KEY_PUT - 1]};
+    ops[0].as.consumer_put.is_if_absent = true;
+    ops[1].as.key_put.consumer_name = "my-consumer";
+    struct entry entry = {.index = 1, .command = {.ops = ops, .op_count = 2}}, got;
+    struct arena arena;
+    struct buf out;
+    arena_init(&arena);
+    buf_init(&out, KR_SAMPLE_MAX);
+    codec_add_entry(&out, &entry);
+    assert_int_equal(codec_entry(buf_bytes(&out), &arena, &got), KR_ERR_OK);
+    assert_true(got.command.ops[0].as.consumer_put.is_if_absent);
+    assert_string_equal(got.command.ops[1].as.key_put.consumer_name, "my-consumer");
+    buf_fini(&out);
+    arena_fini(&arena);
 }
 
 static void damaged_entries_are_refused_or_settle(void **state)
@@ -229,6 +248,7 @@ int main(void)
         cmocka_unit_test(an_entry_survives_a_round_trip),
         cmocka_unit_test(a_decoded_entry_has_its_parts),
         cmocka_unit_test(each_operation_survives_alone),
+        cmocka_unit_test(a_creation_for_a_name_survives),
         cmocka_unit_test(damaged_entries_are_refused_or_settle),
         cmocka_unit_test(an_unknown_operation_is_of_another_version),
         cmocka_unit_test(an_operation_without_its_parts_is_corrupt),

@@ -56,7 +56,8 @@ static inline void add_consumer(const char *bucket_id, const char *id, const cha
                                 uint64_t expected_version)
 {
     add(KR_OP_CONSUMER_PUT)->as.consumer_put = (struct command_consumer_put){
-        {.id = id, .bucket_id = bucket_id, .name = name, .created_ms = 21}, expected_version};
+        {.id = id, .bucket_id = bucket_id, .name = name, .created_ms = 21},
+        .expected_version = expected_version};
 }
 
 static inline struct key key_of(const char *consumer_id, const char *id, uint8_t digest)
@@ -71,7 +72,8 @@ static inline struct key key_of(const char *consumer_id, const char *id, uint8_t
 
 static inline void add_key(struct key key, uint64_t expected_version)
 {
-    add(KR_OP_KEY_PUT)->as.key_put = (struct command_key_put){key, expected_version};
+    add(KR_OP_KEY_PUT)->as.key_put =
+        (struct command_key_put){key, .expected_version = expected_version};
 }
 
 static inline void add_target(enum command_kind kind, const char *id, uint64_t expected_version)

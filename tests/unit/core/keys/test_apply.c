@@ -40,6 +40,35 @@ static void an_id_name_or_digest_in_use_is_refused(void **state)
     assert_int_equal(commit(), KR_APPLY_OK);
 }
 
+static void a_consumer_made_if_absent_leaves_the_one_of_its_name_alone(void **state)
+{
+    (void)state;
+    add_consumer("b1", "c3", "one", 0);
+    room.entry.command.ops[0].as.consumer_put.is_if_absent = true;
+    add_key(key_of("c3", "k4", 4), 0);
+    room.entry.command.ops[1].as.key_put.consumer_name = "one";
+    assert_int_equal(commit(), KR_APPLY_OK);
+    assert_int_equal(consumer("c1").version, 1);
+    assert_string_equal(key(4).consumer_id, "c1");
+    assert_int_equal(count('c', "b1"), 2);
+    assert_int_equal(count('k', "c1"), 3);
+
+    add_consumer("b1", "c4", "four", 0);
+    room.entry.command.ops[0].as.consumer_put.is_if_absent = true;
+    add_key(key_of("c4", "k5", 5), 0);
+    room.entry.command.ops[1].as.key_put.consumer_name = "four";
+    assert_int_equal(commit(), KR_APPLY_OK);
+    assert_string_equal(key(5).consumer_id, "c4");
+    assert_int_equal(count('c', "b1"), 3);
+
+    add_key(key_of("c1", "k6", 6), 0);
+    room.entry.command.ops[0].as.key_put.consumer_name = "nobody";
+    assert_int_equal(commit(), KR_APPLY_MISSING);
+    add_consumer("b1", "c1", "five", 0); // an id in use is in use
+    room.entry.command.ops[0].as.consumer_put.is_if_absent = true;
+    assert_int_equal(commit(), KR_APPLY_EXISTS);
+}
+
 static void a_put_into_what_is_not_there_is_missing(void **state)
 {
     (void)state;
@@ -335,6 +364,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_created_record_has_version_1_and_the_entrys_revision),
         CASE(an_id_name_or_digest_in_use_is_refused),
+        CASE(a_consumer_made_if_absent_leaves_the_one_of_its_name_alone),
         CASE(a_put_into_what_is_not_there_is_missing),
         CASE(an_update_needs_the_stored_version_and_raises_it),
         CASE(an_update_keeps_what_was_fixed_at_creation),
