@@ -4,8 +4,8 @@
 // Happy path of a call: submitted → rate checked → run on the pool → command submitted → committed
 // → answered. Ways to fail: over the rate (429), stopping (503), refused by the replica (503), the
 // state moved on (run again, at the end 409).
-// The stop: no new calls (serving loops have stopped before), what is under way ends, the replica
-// closes, the loop's handles close, the loop ends.
+// The stop: no new calls, what is under way ends, the serving loops end, the replica closes, the
+// loop's handles close, the loop ends.
 #include "node/control_internal.h"
 
 #include <signal.h>
@@ -18,6 +18,8 @@
 #include "replication/engine_local.h"
 
 enum { KR_TICK_MS = 50 };
+
+static const char stopping_text[] = "the node is stopping; ask another one";
 
 // --- a call's way
 // ------------------------------------------------------------------------------------
@@ -68,7 +70,12 @@ static void go_on(struct task *task, enum executor_next next)
 static void run(uv_work_t *work)
 {
     struct task *task = work->data;
-    task->outcome = (int)executor_run(task->call);
+    if (!atomic_load(&task->control->is_late)) {
+        task->outcome = (int)executor_run(task->call);
+        return;
+    }
+    executor_refuse(task->call, KR_ERR_BUSY, stopping_text);
+    task->outcome = KR_EXECUTOR_ANSWERED;
 }
 
 static void ran(uv_work_t *work, int status)
@@ -90,7 +97,7 @@ static void begin(struct task *task)
     struct call *call = task->call;
     uint64_t wait_ms = 0;
     if (control->is_stopping) {
-        executor_refuse(call, KR_ERR_BUSY, "the node is stopping; ask another one");
+        executor_refuse(call, KR_ERR_BUSY, stopping_text);
     } else if (call->actor.token_id[0] != '\0' &&
                !limiter_take(control->limiter, call->actor.token_id, clock_boot_ms(), &wait_ms)) {
         executor_refuse(call, KR_ERR_LIMITED, "the token's request rate is used up; slow down");
@@ -151,19 +158,22 @@ static void step_stop(struct control *control)
     if (control->is_stopping || !atomic_load(&control->is_asked_to_stop))
         return;
     control->is_stopping = true;
-    control->stop_at_ms = uv_now(&control->loop) + (uint64_t)node->config->stop_timeout_ms + 1000;
+    control->stop_at_ms = uv_now(&control->loop) + (uint64_t)node->config->stop_timeout_ms;
     atomic_store(&node->is_stopping, true);
     LOG_INFO("stopping", LOG_NUMBER("callsUnderWay", control_queued(control)));
     for (size_t i = 0; i < node->serve_count; i++)
         serve_stop(node->serves[i]);
 }
 
+// Past the timeout nobody waits for the calls that have not begun; what runs still uses the
+// replica.
 static void step_closing(struct control *control)
 {
     if (!control->is_stopping || control->is_replica_closing)
         return;
-    bool is_over = uv_now(&control->loop) >= control->stop_at_ms;
-    if ((control_queued(control) > 0 || serve_any_running(control->node)) && !is_over)
+    if (uv_now(&control->loop) >= control->stop_at_ms)
+        atomic_store(&control->is_late, true);
+    if (control_queued(control) > 0 || serve_any_running(control->node))
         return;
     control->is_replica_closing = true;
     replica_close(control->node->replica, replica_closed, control);

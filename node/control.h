@@ -13,8 +13,8 @@ struct control;
 
 // Builds on the loop that the caller runs (uv_default_loop's thread); keeps node.
 struct control *control_new(struct node *node);
-// Runs until control_stop has taken effect: calls under way are answered first, within the stop
-// timeout; then the replica is closed.
+// Runs until control_stop has taken effect: calls under way are answered first, or refused once
+// the stop timeout is over; then the replica is closed.
 void control_run(struct control *control);
 void control_stop(struct control *control); // any thread, and signal watchers
 void control_free(struct control **control);

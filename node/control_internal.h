@@ -34,6 +34,7 @@ struct control {
     struct limiter *limiter;
     atomic_size_t tasks; // calls under way
     atomic_bool is_asked_to_stop;
+    atomic_bool is_late; // past stop_at_ms: what has not begun is refused
     bool is_stopping, is_purging, is_replica_closing, is_closed;
     uint64_t stop_at_ms; // uv_now
     uint64_t ticks;
