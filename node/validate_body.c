@@ -35,7 +35,8 @@ static bool take_string(struct scan *scan, struct bytes *out)
            *scan->at != '\\')
         scan->at++;
     *out = bytes_of(start, (size_t)(scan->at - start));
-    return take(scan, '"');
+    // Here and not behind white space: a raw line feed inside a string is no JSON.
+    return scan->at < scan->end && *scan->at++ == '"';
 }
 
 static bool take_member(struct scan *scan, struct validation_ask *ask)
