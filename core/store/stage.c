@@ -171,6 +171,15 @@ bool stage_get(struct stage *stage, enum index_family family, struct bytes key, 
     return row->state == KR_STAGE_PRESENT && stage->reader.fault.err == KR_ERR_OK;
 }
 
+void stage_assume_absent(struct stage *stage, enum index_family family, struct bytes key)
+{
+    struct stage_row *row = touch(stage, family, key);
+    if (row->state == KR_STAGE_UNREAD) {
+        row->state = KR_STAGE_ABSENT;
+        row->was_absent = true;
+    }
+}
+
 // --- changes -------------------------------------------------------------------------------------
 static void change(struct stage *stage, struct stage_row *row, enum stage_state state,
                    struct bytes value)

@@ -286,12 +286,17 @@ static void delete_consumer(void *ctx, const struct consumer *record)
 }
 
 // --- keys ----------------------------------------------------------------------------------------
+// What is not in the loaded hot table is not in the index either, and costs no look at its filters.
 static bool has_digest(void *ctx, const uint8_t digest[KR_DIGEST_SIZE])
 {
+    const struct store_state *state = ctx;
+    struct store *store = state->store;
     struct rows_key key;
     struct bytes value;
     rows_digest(&key, digest, KR_DIGEST_SIZE);
-    return store_state_get(ctx, KR_INDEX_KEYS, &key, &value);
+    if (store_is_loaded(store) && hot_find(store->hot, digest) == NULL)
+        stage_assume_absent(store->stage, KR_INDEX_KEYS, rows_key_bytes(&key));
+    return stage_get(store->stage, KR_INDEX_KEYS, rows_key_bytes(&key), &value);
 }
 
 static bool get_key(void *ctx, const uint8_t digest[KR_DIGEST_SIZE], struct key *out)
