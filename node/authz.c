@@ -46,10 +46,13 @@ static bool read_route(struct job *job, struct validation_ask *ask)
         return false;
     for (size_t i = 0; i < count; i++) {
         struct bytes value = bytes_text(parameters[i].value);
-        if (strcmp(parameters[i].name, "bucket") == 0)
+        if (strcmp(parameters[i].name, "bucket") == 0) {
+            if (value.size == 0 || ask->bucket.size > 0)
+                return false; // a variable that was empty is no permission for every bucket
             ask->bucket = value;
-        else if (strcmp(parameters[i].name, "scopes") == 0 && !read_scopes(value, ask))
+        } else if (strcmp(parameters[i].name, "scopes") == 0 && !read_scopes(value, ask)) {
             return false;
+        }
     }
     return true;
 }

@@ -90,3 +90,33 @@ test('a stop waits for the calls under way, also past the stop timeout', async (
   assert.match(node.stderr, /"event":"stopping","callsUnderWay":[1-9]/);
   await ended;
 });
+
+test('a bucket that is required but empty or named twice lets nobody in', async (t) => {
+  const node = await startNode();
+  t.after(() => node.remove());
+  const api = client(node);
+  await api.makeConsumer('routed');
+  const { key } = await api.makeKey('routed');
+  const ask = (query) => exchange(node, { path: `/authz/nginx${query}`, headers: { 'x-api-key': key } });
+  expect(await ask('?bucket=production'), 200);
+  expect(await ask('?bucket=preview'), 403);
+  for (const query of ['?bucket=', '?bucket', '?bucket=preview&bucket=production', '?bucket=production&bucket=']) {
+    const answer = expect(await ask(query), 403);
+    assert.equal(answer.headers.get('x-error-status'), '503', query);
+    assert.equal(answer.headers.get('x-consumer-id'), null, query);
+  }
+});
+
+test('a revocation of a whole bucket gets through while others keep changing the bucket', async (t) => {
+  const node = await startNode();
+  t.after(() => node.remove());
+  const api = client(node);
+  let isOver = false;
+  const change = async (i) => {
+    for (let round = 0; !isOver; round++) await api.patch(`${api.buckets}/production`, { description: `${i}.${round}` });
+  };
+  const changes = Array.from({ length: 16 }, (_, i) => change(i));
+  for (let i = 0; i < 10; i++) expect(await api.post(`${api.buckets}/production/revoke`, { confirm: 'production' }), 200);
+  isOver = true;
+  await Promise.all(changes);
+});
