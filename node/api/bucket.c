@@ -256,8 +256,9 @@ enum kr_err api_bucket_revoke(struct call *call)
         err = receipt_expect(call);
     if (err != KR_ERR_OK)
         return err;
-    api_op(call, KR_OP_BUCKET_REVOKE)->as.target = (struct command_target){
-        .id = bucket.id, .expected_version = bucket.version, .reason = reason};
+    // Whatever else changes: a revocation is not kept waiting by other writers.
+    api_op(call, KR_OP_BUCKET_REVOKE)->as.target =
+        (struct command_target){.id = bucket.id, .reason = reason};
     api_audit(call, "bucket.revoke", bucket.id, bucket.name,
               api_detail(call, "reason", revoke_reason_text(reason)));
     return KR_ERR_OK;

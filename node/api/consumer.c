@@ -90,8 +90,9 @@ enum kr_err api_consumer_revoke(struct call *call)
         err = receipt_expect(call);
     if (err != KR_ERR_OK)
         return err;
-    api_op(call, KR_OP_CONSUMER_REVOKE)->as.target = (struct command_target){
-        .id = consumer.id, .expected_version = consumer.version, .reason = reason};
+    // Whatever else changes: a revocation is not kept waiting by other writers.
+    api_op(call, KR_OP_CONSUMER_REVOKE)->as.target =
+        (struct command_target){.id = consumer.id, .reason = reason};
     api_audit(call, "consumer.revoke", consumer.id, consumer.name,
               api_detail(call, "reason", revoke_reason_text(reason)));
     return KR_ERR_OK;
