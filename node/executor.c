@@ -85,6 +85,8 @@ enum executor_next executor_run(struct call *call)
         call->has_command = false;
     else if (err != KR_ERR_OK && err != KR_ERR_FORBIDDEN)
         call->has_command = false;
+    if (err != KR_ERR_OK)
+        call->command.op_count = 0; // a denial leaves its audit row and nothing else
     store_view_close(&call->view);
     json_free(&call->json);
     return call->has_command ? KR_EXECUTOR_SUBMIT : KR_EXECUTOR_ANSWERED;

@@ -284,14 +284,15 @@ enum kr_err api_token_create(struct call *call)
 
 // --- delete --------------------------------------------------------------------------------------
 
+// A limited owner does not count: it can make no token that reaches as far as the account.
 static bool is_working_owner(struct call *call, const struct key *key, const struct bucket *bucket,
                              const struct consumer *consumer)
 {
     struct access access;
     enum key_status status = key_status_of(key, consumer, bucket, call->now_ms);
     access_from_scopes(&key->scopes, &access);
-    return (access.roles & KR_ROLE_OWNER) != 0 &&
-           (status == KR_KEY_ACTIVE || status == KR_KEY_EXPIRING);
+    return (access.roles & KR_ROLE_OWNER) != 0 && access.bucket_count == 0 &&
+           access.environment < 0 && (status == KR_KEY_ACTIVE || status == KR_KEY_EXPIRING);
 }
 
 static bool is_last_owner(struct call *call, const struct key *key, const struct bucket *bucket,

@@ -201,6 +201,17 @@ static void the_last_owner_token_stays(void **state)
     api_expect(world, 409, "DELETE", second, NULL);
 }
 
+static void a_limited_owner_is_no_last_owner(void **state)
+{
+    struct api_world *world = *state;
+    api_expect(world, 200, "POST", KR_TOKENS,
+               "{\"roles\":[\"owner\"],\"environment\":\"production\"}");
+    const char *limited = token_path(world, api_text(world, "id"));
+    api_expect(world, 200, "POST", KR_TOKENS, "{\"roles\":[\"owner\"],\"buckets\":[\"vault\"]}");
+    api_expect(world, 409, "DELETE", token_path(world, KR_OWNER_ID), NULL);
+    api_expect(world, 204, "DELETE", limited, NULL);
+}
+
 static void delete_first_owner(struct api_world *world)
 {
     api_expect(world, 204, "DELETE", token_path(world, KR_OWNER_ID), NULL);
@@ -322,6 +333,7 @@ int main(void)
         TEST(a_limited_token_does_not_reach_what_is_the_accounts),
         TEST(a_deleted_token_is_revoked),
         TEST(the_last_owner_token_stays),
+        TEST(a_limited_owner_is_no_last_owner),
         TEST(two_deletions_at_once_leave_an_owner),
         TEST(who_am_i_says_what_the_token_is),
         TEST(the_trail_is_newest_first_in_pages),
