@@ -4,11 +4,13 @@
 
 enum { KR_SCOPES_MAX = 64, KR_SCOPE_MAX = 128 };
 
-// RFC 6749 §3.3's scope-token: safe in a header that lists scopes between spaces.
+// RFC 6749 §3.3's scope-token, but without commas, which stand between scopes in X-Key-Scopes and
+// in the gateways' URLs: "read,admin" would read as two.
 static bool is_scope(const char *text)
 {
     size_t size = 0;
-    while (text[size] > ' ' && text[size] <= '~' && text[size] != '"' && text[size] != '\\')
+    while (text[size] > ' ' && text[size] <= '~' && text[size] != '"' && text[size] != '\\' &&
+           text[size] != ',')
         size++;
     return text[size] == '\0' && size >= 1 && size <= KR_SCOPE_MAX;
 }
@@ -19,7 +21,7 @@ static enum kr_err check_scopes(struct call *call, const char *where, const stru
         if (!is_scope(scopes->items[i]))
             return api_problem(call, KR_ERR_INVALID,
                                "%sscopes[%zu]: 1 to %d visible ASCII characters without space, "
-                               "quote or backslash",
+                               "comma, quote or backslash",
                                where, i, KR_SCOPE_MAX);
     }
     return KR_ERR_OK;
