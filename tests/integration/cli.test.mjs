@@ -6,7 +6,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { crc32 } from 'node:zlib';
+import { crc32 } from './lib/keys.mjs';
 import { keyreeve, run, startNode, until } from './lib/node.mjs';
 
 let node, home;
@@ -32,18 +32,9 @@ async function cli(args, { code = 0, input = '', env = asOwner() } = {}) {
 }
 const json = async (args, options) => JSON.parse((await cli([...args, '--json'], options)).stdout);
 
-const crc = crc32 ?? crcByHand;
-function crcByHand(text) {
-  let value = ~0;
-  for (const byte of Buffer.from(text)) {
-    value ^= byte;
-    for (let bit = 0; bit < 8; bit++) value = (value >>> 1) ^ (0xedb88320 & -(value & 1));
-  }
-  return ~value >>> 0;
-}
 function makeKey(number) {
   const body = `Import${String(number).padStart(37, '0')}`;
-  return `kr_live_${body}_${crc(body).toString(16).padStart(8, '0')}`;
+  return `kr_live_${body}_${crc32(body)}`;
 }
 const path = (name) => join(home, name);
 const lines = (text) => text.split('\n').filter((line) => line !== '');
