@@ -21,6 +21,8 @@ struct http_conn {
     size_t wiped;        // bytes at the front that were lent and released
     struct http1 parser; // of what starts at begin
     size_t body_bytes;   // that request's limit, once its head is whole
+    size_t reserved;     // set aside in the pool for that request's body,
+    size_t lent;         // and for those that are lent
     bool was_continued;  // that request was told to send its body
     bool is_ended;       // the last request was yielded or refused
     enum kr_err err;     // of the refusal
@@ -102,10 +104,20 @@ static void grow(struct http_conn *conn)
         move_to(conn, capacity);
 }
 
+static void unreserve(struct http_conn *conn)
+{
+    size_t over = conn->is_ended ? conn->reserved : 0; // no further request comes
+    http_pool_unreserve(conn->options->pool, conn->lent + over);
+    conn->reserved -= over;
+    conn->lent = 0;
+}
+
 void http_conn_free(struct http_conn **conn)
 {
     if (*conn == NULL)
         return;
+    (*conn)->is_ended = true;
+    unreserve(*conn);
     give_back(*conn);
     mem_free(*conn);
     *conn = NULL;
@@ -141,6 +153,7 @@ void http_conn_received(struct http_conn *conn, size_t size)
 // Moves nothing: many small requests may be released one by one with many more behind them.
 void http_conn_release(struct http_conn *conn)
 {
+    unreserve(conn);
     if (conn->is_ended)
         conn->begin = conn->size;
     if (conn->begin == conn->size) {
@@ -152,6 +165,26 @@ void http_conn_release(struct http_conn *conn)
 }
 
 // --- requests ------------------------------------------------------------------------------------
+
+// Before the first byte of a body that a block does not hold. What is announced beyond the limit is
+// refused anyway; chunks announce nothing.
+static enum kr_err reserve_body(struct http_conn *conn)
+{
+    const struct http1 *parser = &conn->parser;
+    size_t wanted = conn->body_bytes;
+    if (parser->state == KR_HTTP1_BODY && parser->remaining > wanted)
+        return KR_ERR_OK;
+    if (parser->state == KR_HTTP1_BODY)
+        wanted = (size_t)parser->remaining;
+    if (wanted <= KR_HTTP_BLOCK_BYTES)
+        return KR_ERR_OK;
+    if (!http_pool_reserve(conn->options->pool, wanted)) {
+        conn->reason = "too many large requests are being received; try again";
+        return KR_ERR_BUSY;
+    }
+    conn->reserved = wanted;
+    return KR_ERR_OK;
+}
 
 // Reads the request at begin as far as it goes; narrows the body's limit once the head is whole.
 static enum kr_err read_request(struct http_conn *conn, struct http_request *request, size_t *used)
@@ -168,6 +201,9 @@ static enum kr_err read_request(struct http_conn *conn, struct http_request *req
             return err;
         uint64_t narrow = options->body_limit(options->ctx, request);
         conn->body_bytes = narrow < limits.body_bytes ? (size_t)narrow : limits.body_bytes;
+        err = reserve_body(conn);
+        if (err != KR_ERR_OK)
+            return err;
     }
     limits.body_bytes = conn->body_bytes;
     return http1_parse(&conn->parser, &limits, input, held, request, &is_head_done, used,
@@ -185,6 +221,8 @@ static bool must_continue(const struct http_conn *conn)
 static void yield(struct http_conn *conn, const struct http_request *request, size_t used)
 {
     conn->begin += used;
+    conn->lent += conn->reserved;
+    conn->reserved = 0;
     conn->was_continued = false;
     // What follows a request that closes must not be read as one (RFC 9112 §9.6).
     conn->is_ended = !request->is_keep_alive;

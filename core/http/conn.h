@@ -24,7 +24,8 @@ enum http_next {
     KR_HTTP_NEED_MORE, // nothing whole yet
     KR_HTTP_REQUEST,   // *request is whole and lent
     KR_HTTP_CONTINUE, // send http_conn_continue_text behind the answers still owed, then call again
-    KR_HTTP_REFUSED   // answer with the error, then close; no further request comes
+    KR_HTTP_REFUSED   // answer with the error, then close; no further request comes. BUSY: there is
+                      // no room for its body; TOO_LARGE with fields: they are its head, lent
 };
 
 struct http_conn; // opaque

@@ -16,12 +16,14 @@ struct http_pool {
     size_t free_count;
     size_t keep_blocks;
     size_t lent_count;
+    size_t reserved_bytes, reserved_max_bytes;
 };
 
 struct http_pool *http_pool_new(size_t keep_blocks)
 {
     struct http_pool *pool = mem_zalloc(sizeof(*pool));
     pool->keep_blocks = keep_blocks;
+    pool->reserved_max_bytes = SIZE_MAX;
     return pool;
 }
 
@@ -29,7 +31,7 @@ void http_pool_free(struct http_pool **pool)
 {
     if (*pool == NULL)
         return;
-    assert((*pool)->lent_count == 0);
+    assert((*pool)->lent_count == 0 && (*pool)->reserved_bytes == 0);
     struct link *link = (*pool)->free;
     while (link != NULL) {
         struct link *next = link->next;
@@ -63,6 +65,25 @@ void http_pool_return(struct http_pool *pool, uint8_t *block)
     link->next = pool->free;
     pool->free = link;
     pool->free_count++;
+}
+
+void http_pool_bound(struct http_pool *pool, size_t bytes)
+{
+    pool->reserved_max_bytes = bytes;
+}
+
+bool http_pool_reserve(struct http_pool *pool, size_t bytes)
+{
+    if (bytes > pool->reserved_max_bytes || pool->reserved_bytes > pool->reserved_max_bytes - bytes)
+        return false;
+    pool->reserved_bytes += bytes;
+    return true;
+}
+
+void http_pool_unreserve(struct http_pool *pool, size_t bytes)
+{
+    assert(pool->reserved_bytes >= bytes);
+    pool->reserved_bytes -= bytes;
 }
 
 size_t http_pool_lent(const struct http_pool *pool)

@@ -5,6 +5,7 @@
 // Blocks come back zeroed by their connection. One thread.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,12 @@ void http_pool_free(struct http_pool **pool);
 
 uint8_t *http_pool_take(struct http_pool *pool);               // lends until http_pool_return
 void http_pool_return(struct http_pool *pool, uint8_t *block); // takes
+
+// What the large bodies of all connections may take together; without a bound until it is called.
+void http_pool_bound(struct http_pool *pool, size_t bytes);
+// Sets memory aside before a large body is received. False: the bound would be passed.
+bool http_pool_reserve(struct http_pool *pool, size_t bytes);
+void http_pool_unreserve(struct http_pool *pool, size_t bytes);
 
 // Blocks that are lent at the moment.
 size_t http_pool_lent(const struct http_pool *pool);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "core/base/mem.h"
 #include "feed.h"
 
 #define GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -250,6 +251,48 @@ static void the_verb_narrows_the_body_once_a_request(void **state)
     feed_fini(&feed);
 }
 
+static void feed_large(struct feed *feed, size_t count)
+{
+    uint8_t *body = mem_zalloc(count);
+    feed_bytes(feed, bytes_of(body, count));
+    mem_free(body);
+}
+
+static void a_large_body_is_received_where_there_is_room_for_it(void **state)
+{
+    (void)state;
+    struct feed feed;
+    feed_init(&feed, 1 << 20);
+    http_pool_bound(feed.pool, 100000);
+    feed_bytes(&feed, bytes_text(POST "Content-Length: 90000\r\n\r\n"));
+    assert_false(http_pool_reserve(feed.pool, 20000));
+    feed_large(&feed, 90000);
+    assert_int_equal(feed.requests, 1);
+    assert_true(http_pool_reserve(feed.pool, 100000));
+    feed_bytes(&feed, bytes_text(POST "Content-Length: 16384\r\n\r\n"));
+    feed_large(&feed, 16384);
+    assert_int_equal(feed.requests, 2);
+    feed_bytes(&feed, bytes_text(POST "Content-Length: 16385\r\n\r\n"));
+    assert_int_equal(feed.err, KR_ERR_BUSY);
+    http_pool_unreserve(feed.pool, 100000);
+    feed_fini(&feed);
+}
+
+static void chunks_keep_room_for_all_they_may_bring_until_they_end(void **state)
+{
+    (void)state;
+    struct feed feed;
+    feed_init(&feed, 90000);
+    http_pool_bound(feed.pool, 100000);
+    feed_bytes(&feed, bytes_text(POST "Transfer-Encoding: chunked\r\n\r\n1\r\na"));
+    assert_false(http_pool_reserve(feed.pool, 20000));
+    feed_bytes(&feed, bytes_text("\r\nfffff\r\n"));
+    assert_int_equal(feed.err, KR_ERR_TOO_LARGE);
+    assert_true(http_pool_reserve(feed.pool, 100000));
+    http_pool_unreserve(feed.pool, 100000);
+    feed_fini(&feed);
+}
+
 static void a_refusal_is_final_and_later_bytes_are_thrown_away(void **state)
 {
     (void)state;
@@ -312,6 +355,8 @@ static void the_pool_lends_a_kept_block_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_large_body_is_received_where_there_is_room_for_it),
+        cmocka_unit_test(chunks_keep_room_for_all_they_may_bring_until_they_end),
         cmocka_unit_test(an_idle_connection_holds_no_block),
         cmocka_unit_test(a_read_that_brings_nothing_gives_the_block_back),
         cmocka_unit_test(an_unfinished_request_keeps_its_block),
