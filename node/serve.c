@@ -15,7 +15,7 @@
 #include "core/base/rand.h"
 #include "node/listen.h"
 
-enum { KR_SWEEP_MS = 100, KR_POOL_BLOCKS = 256, KR_BACKLOG = 1024 };
+enum { KR_SWEEP_MS = 100, KR_POOL_BLOCKS = 256, KR_BACKLOG = 1024, KR_BODIES_MIN_BYTES = 48 << 20 };
 
 // --- hooks
 // -------------------------------------------------------------------------------------------------
@@ -95,10 +95,15 @@ static void *run(void *ctx)
 
 static uint64_t body_limit(void *ctx, const struct http_request *head)
 {
-    (void)ctx;
+    const struct serve *serve = ctx;
     struct dispatch_match match;
     dispatch_find(head, &match);
-    return match.route == NULL ? KR_HTTP_BLOCK_BYTES : match.route->body_limit_bytes;
+    if (match.route == NULL)
+        return KR_HTTP_BLOCK_BYTES;
+    uint64_t limit = match.route->body_limit_bytes;
+    if (limit > KR_HTTP_BLOCK_BYTES && !serve_call_admits(serve, match.route, head))
+        return KR_HTTP_BLOCK_BYTES;
+    return limit;
 }
 
 static void init_handles(struct serve *serve)
@@ -124,6 +129,8 @@ static void init_memory(struct serve *serve)
     serve->ready_tail = &serve->ready;
     serve->batch = mem_alloc(KR_VALIDATION_BATCH_MAX * sizeof(*serve->batch));
     serve->pool = http_pool_new(KR_POOL_BLOCKS);
+    size_t share = KR_SERVE_BODIES_BYTES / serve->node->serve_count;
+    http_pool_bound(serve->pool, share > KR_BODIES_MIN_BYTES ? share : KR_BODIES_MIN_BYTES);
     serve->http_options = (struct http_conn_options){
         .limits = {.head_bytes = 16384, .body_bytes = 32u << 20},
         .pool = serve->pool,

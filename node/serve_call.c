@@ -105,13 +105,35 @@ static void free_call(struct call **call)
     *call = NULL;
 }
 
-// The token behind "Authorization: Bearer", checked by the same hot table as every key.
+// What stands behind "Authorization: Bearer". Of two such fields, a proxy in front may have checked
+// the other one.
+static bool find_token(const struct http_request *request, struct bytes *token)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < request->field_count; i++)
+        count += bytes_equal_text_nocase(request->fields[i].name, "authorization");
+    struct bytes value = http_request_value(request, "authorization");
+    if (count != 1 || value.size <= 7 ||
+        !bytes_equal_text_nocase(bytes_of(value.data, 7), "bearer "))
+        return false;
+    *token = bytes_of(value.data + 7, value.size - 7);
+    return true;
+}
+
+bool serve_call_token(const struct serve *serve, const struct http_request *request,
+                      struct access *actor)
+{
+    struct bytes token;
+    return find_token(request, &token) &&
+           access_resolve(serve->node->store, token, serve->now_ms, actor);
+}
+
+// The token is checked by the same hot table as every key.
 static bool resolve_token(struct call *call, const struct http_request *request)
 {
-    struct bytes value = http_request_value(request, "authorization");
-    if (value.size <= 7 || !bytes_equal_text_nocase(bytes_of(value.data, 7), "bearer "))
+    struct bytes token;
+    if (!find_token(request, &token))
         return false;
-    struct bytes token = bytes_of(value.data + 7, value.size - 7);
     call->token = bytes_of(arena_text_of(&call->arena, token), token.size);
     return access_resolve(call->node->store, call->token, call->now_ms, &call->actor);
 }
@@ -131,6 +153,31 @@ static void answered(void *ctx, struct call *call)
     uv_async_send(&serve->wake);
 }
 
+bool serve_call_admits(const struct serve *serve, const struct route *route,
+                       const struct http_request *request)
+{
+    struct access actor;
+    return route->kind != KR_ROUTE_CALL || route->right == KR_RIGHT_NONE ||
+           serve_call_token(serve, request, &actor);
+}
+
+static enum kr_err why_unknown(const struct serve *serve, const char **reason)
+{
+    bool is_loaded = store_is_loaded(serve->node->store);
+    *reason = is_loaded ? "send a valid management token: Authorization: Bearer kr_mgmt_…"
+                        : "the node is loading its keys; try again";
+    return is_loaded ? KR_ERR_UNAUTHORIZED : KR_ERR_BUSY;
+}
+
+void serve_call_refused(struct job *job)
+{
+    const struct serve *serve = job->connection->serve;
+    struct dispatch_match match;
+    dispatch_find(&job->request, &match);
+    if (match.route != NULL && !serve_call_admits(serve, match.route, &job->request))
+        job->refusal = why_unknown(serve, &job->reason);
+}
+
 void serve_call_begin(struct job *job)
 {
     struct call *call = new_call(job);
@@ -141,12 +188,9 @@ void serve_call_begin(struct job *job)
     }
     if (!resolve_token(call, &job->request) && call->route->right != KR_RIGHT_NONE) {
         free_call(&call);
-        if (!store_is_loaded(job->connection->serve->node->store)) {
-            serve_reply_problem(job, KR_ERR_BUSY, "the node is loading its keys; try again");
-            return;
-        }
-        serve_reply_problem(job, KR_ERR_UNAUTHORIZED,
-                            "send a valid management token: Authorization: Bearer kr_mgmt_…");
+        const char *reason;
+        enum kr_err err = why_unknown(job->connection->serve, &reason);
+        serve_reply_problem(job, err, reason);
         return;
     }
     struct suspended *suspended = suspend_job(job, KR_SUSPENDED_CALL);

@@ -20,7 +20,8 @@
 #include "node/validate.h"
 
 #define KR_SERVE_JOBS 64
-#define KR_SERVE_OUT_BYTES (64u << 10) // kept; a turn's output may grow to the limit
+#define KR_SERVE_OUT_BYTES (64u << 10)     // kept; a turn's output may grow to the limit
+#define KR_SERVE_BODIES_BYTES (256u << 20) // large bodies under way, of all loops
 #define KR_SERVE_OUT_LIMIT_BYTES (64u << 20)
 #define KR_CONNECTION_WRITING_BYTES (256u << 10) // untaken answers above which it is held
 #define KR_REQUEST_ID_SIZE 25                    // "req_", 20 characters, a NUL
@@ -168,6 +169,14 @@ void suspend_wait_timer(uv_timer_t *timer);
 // ---------------------------------------------------------------------------------- Builds the
 // management call and hands it to the control loop, or answers 401/403/429 at once.
 void serve_call_begin(struct job *job);
+// What the request's token may do; false: it has none, more than one, or none that is good.
+bool serve_call_token(const struct serve *serve, const struct http_request *request,
+                      struct access *actor);
+// May this request bring all the body that its route takes? Else only what costs no memory.
+bool serve_call_admits(const struct serve *serve, const struct route *route,
+                       const struct http_request *request);
+// A body was refused for its size: says so, unless it was for want of a token.
+void serve_call_refused(struct job *job);
 void serve_call_reply(struct suspended *suspended); // writes the call's answer
 void serve_call_drain(struct serve *serve);         // answered calls; on the loop
 

@@ -55,14 +55,8 @@ static enum kr_err read_one(struct job *job, struct fault *fault)
 // An explanation tells more than the code does, so it is for holders of a management token.
 static bool may_explain(struct job *job)
 {
-    struct bytes value = http_request_value(&job->request, "authorization");
-    struct bytes scheme = bytes_text("Bearer ");
     struct access access;
-    if (!bytes_starts_with(value, scheme))
-        return false;
-    struct bytes token = bytes_of(value.data + scheme.size, value.size - scheme.size);
-    struct serve *serve = job->connection->serve;
-    return access_resolve(serve->node->store, token, serve->now_ms, &access) &&
+    return serve_call_token(job->connection->serve, &job->request, &access) &&
            access_allows(&access, KR_RIGHT_READ);
 }
 

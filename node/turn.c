@@ -54,6 +54,7 @@ static bool gather(struct serve *serve, struct connection *connection)
 {
     struct job *job = &serve->jobs[serve->job_count];
     job->refusal = KR_ERR_OK;
+    job->request.field_count = 0;
     switch (http_conn_next(connection->http, &job->request, &job->refusal, &job->reason)) {
     case KR_HTTP_NEED_MORE:
         return false;
@@ -62,6 +63,9 @@ static bool gather(struct serve *serve, struct connection *connection)
         connection_flush(connection);
         return connection->state == KR_CONNECTION_OPEN && gather(serve, connection);
     case KR_HTTP_REFUSED:
+        job->connection = connection;
+        if (job->refusal == KR_ERR_TOO_LARGE && job->request.field_count > 0)
+            serve_call_refused(job);
         job->request = (struct http_request){.method = KR_HTTP_GET, .minor_version = 1};
         break;
     case KR_HTTP_REQUEST:

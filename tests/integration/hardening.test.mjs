@@ -120,3 +120,37 @@ test('a revocation of a whole bucket gets through while others keep changing the
   isOver = true;
   await Promise.all(changes);
 });
+
+test('who has no token may not send a large body to the management API', async (t) => {
+  const node = await startNode({ flags: ['--stop-timeout-ms', '100'] });
+  t.after(() => node.remove());
+  const head = (token) =>
+    `POST ${client(node).buckets}/production/$import HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${token}\r\nContent-Length: 10000000\r\n\r\n`;
+  for (const token of [strangerKey('kr_mgmt'), `${node.token}\r\nAuthorization: Bearer ${node.token}`]) {
+    const connection = raw(node);
+    connection.write(head(token)); // no byte of the body: the answer does not wait for it
+    const received = await connection.until((_, closed) => closed);
+    assert.match(received, /^HTTP\/1.1 401 .*\r\nWWW-Authenticate: Bearer .*\r\nConnection: close\r\n|^HTTP\/1.1 401 .*Connection: close\r\n.*WWW-Authenticate: Bearer/s);
+  }
+  const connection = raw(node);
+  t.after(() => connection.destroy());
+  connection.write(head(node.token));
+  await pause(100);
+  assert.equal(connection.received, '');
+});
+
+test('large bodies that are announced together are bounded together', async (t) => {
+  const node = await startNode({ flags: ['--serve-threads', '1', '--stop-timeout-ms', '100'] });
+  t.after(() => node.remove());
+  const { buckets } = client(node);
+  const connections = Array.from({ length: 24 }, () => raw(node));
+  t.after(() => connections.forEach((connection) => connection.destroy()));
+  for (const connection of connections)
+    connection.write(`POST ${buckets}/production/$import HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${node.token}\r\nTransfer-Encoding: chunked\r\n\r\n`);
+  const refused = () => connections.filter((connection) => connection.closed);
+  await until(() => refused().length === 8, { what: 'eight refusals' });
+  await pause(100);
+  assert.equal(refused().length, 8);
+  for (const connection of refused()) assert.match(connection.received, /^HTTP\/1.1 503 .*Retry-After: 1\r\n/s);
+  assert.equal(await client(node).code(strangerKey()), 'NOT_FOUND');
+});
