@@ -79,7 +79,7 @@ test('a silent connection is closed at the idle timeout, also behind a request',
 test('a body over its route\'s limit is 413 before it is sent, and ends the connection', async () => {
   for (const [path, limit] of [['/v1/validate', 65536], ['/v1/validate/$batch', 1 << 20], [api.buckets, 1 << 20], [`${api.keys('c')}/$bulk`, 16 << 20], ['/absent', 65536]]) {
     const connection = raw(node);
-    connection.write(head('POST', path, `Content-Length: ${limit + 1 + (path === '/absent' ? 1 << 20 : 0)}\r\n`));
+    connection.write(head('POST', path, `Authorization: Bearer ${node.token}\r\nContent-Length: ${limit + 1 + (path === '/absent' ? 1 << 20 : 0)}\r\n`));
     assert.deepEqual(statusesOf(await connection.until((_, closed) => closed)), [413], path);
   }
 });
