@@ -51,6 +51,7 @@ struct store {
     struct store_sweep sweep;
 
     struct store_load *load;
+    _Atomic bool is_closing; // what reads at length on another thread ends early
     _Atomic bool is_loaded;
     _Atomic uint64_t load_done, load_total;
 };

@@ -237,6 +237,7 @@ void store_load(struct store *store, store_loaded_fn *done, void *ctx)
 
 void store_load_stop(struct store *store)
 {
+    atomic_store(&store->is_closing, true);
     if (!store->load) {
         return;
     }

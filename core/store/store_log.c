@@ -64,6 +64,10 @@ static enum kr_err verify(struct store *store, uint64_t first, uint64_t last,
         if (!rows_get_u64(key, &index) || index != expected) {
             break;
         }
+        if (atomic_load_explicit(&store->is_closing, memory_order_relaxed)) {
+            err = fault_set(fault, KR_ERR_BUSY, "the store is being closed");
+            goto done;
+        }
         if (!rows_get_log(value, index, &row, &entry)) {
             err = damaged_row(store, index, "is damaged (its checksum differs)", fault);
             goto done;

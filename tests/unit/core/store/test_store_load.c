@@ -252,6 +252,32 @@ static void a_row_that_is_no_record_is_reported(void **state)
     world_fini(&world);
 }
 
+static void verify_for_ever(void *ctx, enum kr_err err, const struct fault *fault)
+{
+    struct world *world = ctx;
+    assert_int_equal(err, KR_ERR_OK);
+    (void)fault;
+    while (store_verify_log(world->store, &world->fault) == KR_ERR_OK) {
+        continue;
+    }
+}
+
+static void closing_does_not_wait_for_the_whole_log_to_be_verified(void **state)
+{
+    struct world world;
+    (void)state;
+    world_start(&world);
+    put_kinds(&world, 10);
+    world_reopen(&world);
+    store_load(world.store, verify_for_ever, &world);
+    while (!store_is_loaded(world.store)) {
+        continue;
+    }
+    store_close(&world.store);
+    assert_int_equal(world.fault.err, KR_ERR_BUSY);
+    world_fini(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +286,7 @@ int main(void)
         cmocka_unit_test(whole_buckets_purged_while_loading_stay_gone),
         cmocka_unit_test(until_it_is_loaded_absence_means_ask_the_index),
         cmocka_unit_test(closing_while_loading_waits_for_it),
+        cmocka_unit_test(closing_does_not_wait_for_the_whole_log_to_be_verified),
         cmocka_unit_test(a_row_that_is_no_record_is_reported),
         cmocka_unit_test(a_missing_row_is_found_by_the_digest_of_all),
     };
