@@ -91,7 +91,11 @@ static void give_space(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 {
     (void)suggested;
     struct connection *connection = handle->data;
-    size_t size;
+    size_t size = 0;
+    if (connection->unseen_bytes >= KR_CONNECTION_UNSEEN_BYTES) {
+        *out = uv_buf_init(NULL, 0); // libuv reads on as long as bytes come: parse first
+        return;
+    }
     out->base = (char *)http_conn_space(connection->http, &size);
     out->len = size;
 }
@@ -115,7 +119,7 @@ static void got_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *space)
         http_conn_received(connection->http, 0); // gives unused space back
         return;
     }
-    if (size == UV_ENOBUFS) { // more than the largest request is held: parse first
+    if (size == UV_ENOBUFS) {
         connection_mark_ready(connection);
         return;
     }
@@ -133,6 +137,7 @@ static void got_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *space)
             connection->deadline_ms = uv_now(&connection->serve->loop) +
                                       (uint64_t)connection->serve->node->config->request_timeout_ms;
         http_conn_received(connection->http, (size_t)size);
+        connection->unseen_bytes += (size_t)size;
         metrics_bump(&connection->serve->metrics->bytes_in, (uint64_t)size);
     }
     connection_mark_ready(connection);

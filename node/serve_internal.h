@@ -23,6 +23,7 @@
 #define KR_SERVE_OUT_BYTES (64u << 10)     // kept; a turn's output may grow to the limit
 #define KR_SERVE_BODIES_BYTES (256u << 20) // large bodies under way, of all loops
 #define KR_SERVE_OUT_LIMIT_BYTES (64u << 20)
+#define KR_CONNECTION_UNSEEN_BYTES (256u << 10)  // received before requests are taken out of it
 #define KR_CONNECTION_WRITING_BYTES (256u << 10) // untaken answers above which it is held
 #define KR_REQUEST_ID_SIZE 25                    // "req_", 20 characters, a NUL
 
@@ -52,6 +53,7 @@ struct connection {
     struct cidr_address peer;
     uint64_t deadline_ms; // uv_now at which the sweep closes it
     size_t writing_bytes; // not yet taken by the kernel
+    size_t unseen_bytes;  // received since its last turn
     bool is_held;         // its peer takes no answers: no further request until it does
     struct suspended *suspended;
 };

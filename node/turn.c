@@ -46,6 +46,7 @@ static struct connection *take_ready(struct serve *serve)
     if (serve->ready == NULL)
         serve->ready_tail = &serve->ready;
     connection->is_ready = false;
+    connection->unseen_bytes = 0;
     return connection;
 }
 
