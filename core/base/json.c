@@ -46,6 +46,7 @@ static const json_t *inner(const struct json *value)
 // Where a scan is, and how deep.
 struct scan {
     unsigned line, column, depth;
+    uint64_t parts; // what takes memory: values, members; an object counts for more
     bool is_in_string, is_escaped;
 };
 
@@ -60,8 +61,11 @@ static void step(struct scan *scan, uint8_t byte)
     }
     if (byte == '"')
         scan->is_in_string = true;
-    else if (byte == '[' || byte == '{')
+    else if (byte == '[' || byte == '{') {
         scan->depth++;
+        scan->parts += byte == '{' ? 4 : 1;
+    } else if (byte == ',' || byte == ':')
+        scan->parts++;
     else if ((byte == ']' || byte == '}') && scan->depth > 0)
         scan->depth--;
     else if (byte == '\n') {
@@ -70,8 +74,9 @@ static void step(struct scan *scan, uint8_t byte)
     }
 }
 
-// jansson descends by recursion and stops at 2048 only; the text is scanned before it gets there.
-static enum kr_err check_depth(struct bytes text, struct fault *fault)
+// jansson descends by recursion and stops at 2048 only, and takes two hundred times the memory of a
+// text of empty objects; the text is scanned before it gets there.
+static enum kr_err check_bounds(struct bytes text, struct fault *fault)
 {
     struct scan scan = {.line = 1};
     for (size_t i = 0; i < text.size; i++) {
@@ -80,6 +85,9 @@ static enum kr_err check_depth(struct bytes text, struct fault *fault)
             return fault_set(fault, KR_ERR_INVALID,
                              "line %u, column %u: nested deeper than %d levels", scan.line,
                              scan.column, KR_JSON_DEPTH_MAX);
+        if (scan.parts > KR_JSON_PARTS_MAX)
+            return fault_set(fault, KR_ERR_INVALID, "line %u, column %u: too many values",
+                             scan.line, scan.column);
         if (text.data[i] == '\0')
             return fault_set(fault, KR_ERR_INVALID, "line %u, column %u: NUL byte", scan.line,
                              scan.column);
@@ -107,7 +115,7 @@ enum kr_err json_parse(struct bytes text, struct json **out, struct fault *fault
     pthread_once(&once, configure);
     if (text.size == 0)
         return fault_set(fault, KR_ERR_INVALID, "line 1, column 0: empty text");
-    enum kr_err err = check_depth(text, fault);
+    enum kr_err err = check_bounds(text, fault);
     if (err != KR_ERR_OK)
         return err;
     json_t *root = json_loadb((const char *)text.data, text.size,

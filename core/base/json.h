@@ -27,6 +27,7 @@ enum json_type {
 };
 
 #define KR_JSON_DEPTH_MAX 32
+#define KR_JSON_PARTS_MAX 1000000 // commas, colons, brackets; a '{' counts four
 
 // Gives a document; INVALID with "line L, column C: reason" otherwise, which quotes nothing of the
 // text, because the text may hold a key.

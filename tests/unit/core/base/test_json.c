@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSON: what is refused, and where; values in their order; writing that is always well-formed.
 #include "core/base/json.h"
+#include "core/base/mem.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -219,6 +220,28 @@ static void nesting_ends_at_the_limit(void **state)
     assert_refused(bytes_text(text), "line 18, column 1: nested deeper");
 }
 
+static void values_end_at_the_limit(void **state)
+{
+    (void)state;
+    enum { KR_OBJECTS = KR_JSON_PARTS_MAX / 5 };
+    char *text = mem_alloc(3 * KR_OBJECTS + 3);
+    struct json *root = NULL;
+    text[0] = '[';
+    for (size_t i = 0; i < KR_OBJECTS; i++)
+        memcpy(text + 1 + 3 * i, "{},", 3);
+    text[3 * KR_OBJECTS] = ']'; // over the last comma
+    assert_int_equal(json_parse(bytes_of(text, 3 * KR_OBJECTS + 1), &root, NULL), KR_ERR_OK);
+    assert_int_equal(json_size(root), KR_OBJECTS);
+    json_free(&root);
+    memcpy(text + 3 * KR_OBJECTS, ",0]", 3);
+    assert_refused(bytes_of(text, 3 * KR_OBJECTS + 3), "too many values");
+    memset(text, ',', 3 * KR_OBJECTS);
+    text[0] = text[3 * KR_OBJECTS - 1] = '"'; // in a string they are nothing
+    assert_int_equal(json_parse(bytes_of(text, 3 * KR_OBJECTS), &root, NULL), KR_ERR_OK);
+    json_free(&root);
+    mem_free(text);
+}
+
 static void brackets_in_strings_do_not_nest(void **state)
 {
     (void)state;
@@ -355,6 +378,7 @@ int main(void)
         cmocka_unit_test(what_is_not_json_is_refused),
         cmocka_unit_test(errors_quote_nothing_of_the_text),
         cmocka_unit_test(nesting_ends_at_the_limit),
+        cmocka_unit_test(values_end_at_the_limit),
         cmocka_unit_test(brackets_in_strings_do_not_nest),
         cmocka_unit_test(siblings_do_not_add_up),
         cmocka_unit_test(values_come_back_in_compact_form),
