@@ -211,6 +211,11 @@ static enum kr_err commit(struct making *making, struct fault *fault)
     err = err == KR_ERR_OK ? making->err : err;
     if (err == KR_ERR_OK)
         return err;
+    if (err == KR_ERR_DISK_FULL)
+        return fault_set(fault, err,
+                         "%s: the disk is too full for the first log entry; free space, or keep "
+                         "less of it in reserve (--disk-reserve-bytes)",
+                         node->config->data);
     return fault_set(fault, err, "the first log entry could not be written: %s", err_text(err));
 }
 

@@ -224,8 +224,8 @@ static void close_engine(struct node *node)
         engine_local_turn(node->engine);
 }
 
-// A stop that is asked for while no loop listens stays pending: behind the start it is a clean
-// stop, behind the end nothing. Threads that are started meanwhile leave it to this one.
+// Until a loop listens, a stop that is asked for stays pending. Threads that are started meanwhile
+// leave it to this one.
 static void hold_stop(int how)
 {
     sigset_t stop;
@@ -234,6 +234,14 @@ static void hold_stop(int how)
     sigaddset(&stop, SIGINT);
     sigaddset(&stop, SIGHUP);
     pthread_sigmask(how, &stop, NULL);
+}
+
+// A second one must not cut the first one's closing short.
+static void ignore_stop(void)
+{
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
 }
 
 static enum kr_err build(struct node *node, struct arena *arena, struct fault *fault)
@@ -261,7 +269,7 @@ static void run(struct node *node)
     store_load(node->store, on_loaded, node);
     hold_stop(SIG_UNBLOCK);
     control_run(node->control);
-    hold_stop(SIG_BLOCK);
+    ignore_stop();
     notify_stopping();
 }
 
