@@ -3,7 +3,8 @@
 //
 // Happy path: accepted → reading → ready → (turn) → flushed → reading … → peer ends → closed.
 // Failures: too many connections (refused at accept), a request that takes too long or an idle
-// connection (swept), a peer that does not read (held: no further request is taken; swept while
+// connection (swept), a peer that sends on behind a last answer (dropped while it lingers, then
+// closed), a peer that does not read (held: no further request is taken; swept while
 // writing), read or write errors (closed).
 #include "node/serve_internal.h"
 
@@ -12,6 +13,8 @@
 #include <netinet/tcp.h>
 
 #include "core/base/log.h"
+
+enum { KR_LINGER_MS = 1000, KR_LINGER_BYTES = 8 << 20 };
 
 static void link_in(struct connection *connection)
 {
@@ -61,6 +64,8 @@ void connection_close(struct connection *connection)
 void connection_deadline(struct connection *connection)
 {
     const struct config *config = connection->serve->node->config;
+    if (connection->state == KR_CONNECTION_LINGERING)
+        return;
     bool is_busy = connection->writing_bytes > 0 || http_conn_is_mid_request(connection->http);
     int64_t allowance_ms = is_busy ? config->request_timeout_ms : config->idle_timeout_ms;
     connection->deadline_ms = uv_now(&connection->serve->loop) + (uint64_t)allowance_ms;
@@ -76,6 +81,11 @@ void connection_sweep(uv_timer_t *timer)
         if (at->state == KR_CONNECTION_SUSPENDED || at->state == KR_CONNECTION_CLOSING)
             continue;
         bool is_idle = at->writing_bytes == 0 && !http_conn_is_mid_request(at->http);
+        if (at->state == KR_CONNECTION_LINGERING) {
+            if (now_ms >= at->deadline_ms)
+                connection_close(at);
+            continue;
+        }
         if (now_ms < at->deadline_ms && !(serve->is_stopping && is_idle && !at->is_ready))
             continue;
         if (!is_idle)
@@ -84,8 +94,7 @@ void connection_sweep(uv_timer_t *timer)
     }
 }
 
-// --- reading
-// -----------------------------------------------------------------------------------------
+// --- reading -------------------------------------------------------------------------------------
 
 static void give_space(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 {
@@ -170,8 +179,50 @@ void connection_resume(struct connection *connection)
     uv_idle_start(&connection->serve->spin, spin);
 }
 
-// --- writing
-// -----------------------------------------------------------------------------------------
+// --- lingering -----------------------------------------------------------------------------------
+
+static void give_dropped(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
+{
+    (void)suggested;
+    struct connection *connection = handle->data;
+    struct serve *serve = connection->serve;
+    *out = uv_buf_init((char *)serve->dropped, sizeof(serve->dropped));
+}
+
+static void drop_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *space)
+{
+    struct connection *connection = stream->data;
+    mem_zero(space->base, size > 0 ? (size_t)size : 0);
+    connection->dropped_bytes += size > 0 ? (size_t)size : 0;
+    if (size < 0 || connection->dropped_bytes > KR_LINGER_BYTES)
+        connection_close(connection);
+}
+
+static void shut(uv_shutdown_t *request, int status)
+{
+    struct connection *connection = request->handle->data;
+    if (status < 0)
+        connection_close(connection);
+}
+
+// Closed with bytes unread, the kernel would send a reset, and a client that is still sending might
+// lose the answer to it. So our side is closed first, and what still comes is read and dropped
+// until the peer closes (RFC 9112 §9.6).
+static void end_writing(struct connection *connection)
+{
+    if (connection->has_ended) {
+        connection_close(connection);
+        return;
+    }
+    connection->state = KR_CONNECTION_LINGERING;
+    connection->deadline_ms = uv_now(&connection->serve->loop) + KR_LINGER_MS;
+    uv_read_stop(&connection->uv.stream);
+    if (uv_shutdown(&connection->shutdown, &connection->uv.stream, shut) != 0 ||
+        uv_read_start(&connection->uv.stream, give_dropped, drop_bytes) != 0)
+        connection_close(connection);
+}
+
+// --- writing -------------------------------------------------------------------------------------
 
 struct pending_write {
     uv_write_t request;
@@ -187,9 +238,10 @@ static void wrote(uv_write_t *request, int status)
     connection->writing_bytes -= pending->size;
     mem_zero(pending->bytes, pending->size);
     mem_free(pending);
-    if (status < 0 ||
-        (connection->writing_bytes == 0 && connection->state == KR_CONNECTION_DRAINING))
+    if (status < 0)
         connection_close(connection);
+    else if (connection->writing_bytes == 0 && connection->state == KR_CONNECTION_DRAINING)
+        end_writing(connection);
     else if (connection->state == KR_CONNECTION_OPEN)
         connection_deadline(connection);
     if (connection->state == KR_CONNECTION_OPEN && connection->is_held)
@@ -239,11 +291,10 @@ done:
     mem_zero(out->data, out->size);
     buf_clear(out);
     if (connection->state == KR_CONNECTION_DRAINING && connection->writing_bytes == 0)
-        connection_close(connection);
+        end_writing(connection);
 }
 
-// --- accepting
-// ---------------------------------------------------------------------------------------
+// --- accepting -----------------------------------------------------------------------------------
 
 static void learn_peer(struct connection *connection)
 {

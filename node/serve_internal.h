@@ -30,7 +30,8 @@
 enum connection_state {
     KR_CONNECTION_OPEN,
     KR_CONNECTION_SUSPENDED, // one request is answered later; reading is stopped
-    KR_CONNECTION_DRAINING,  // the last answer is being written; then close
+    KR_CONNECTION_DRAINING,  // the last answer is being written
+    KR_CONNECTION_LINGERING, // our side is closed; what still comes is dropped, for a while
     KR_CONNECTION_CLOSING    // uv_close was called
 };
 
@@ -53,9 +54,13 @@ struct connection {
     struct cidr_address peer;
     uint64_t deadline_ms; // uv_now at which the sweep closes it
     size_t writing_bytes; // not yet taken by the kernel
+    bool is_lingering;   // refused amid its request: ours is shut, what it still sends is dropped
+    uv_shutdown_t shutdown;
     size_t unseen_bytes;  // received since its last turn
     bool is_held;         // its peer takes no answers: no further request until it does
     struct suspended *suspended;
+    uv_shutdown_t shutdown; // of a lingering connection
+    size_t dropped_bytes;
 };
 
 // One request in its turn.
@@ -124,6 +129,7 @@ struct serve {
     struct buf body;                 // the body being rendered
     struct arena scratch;            // of one job whose body needs a parser
     struct http_pool *pool;
+    uint8_t dropped[4096]; // where lingering connections read to
     struct http_conn_options http_options;
 
     char date[KR_HTTP_DATE_SIZE];
@@ -137,10 +143,11 @@ struct serve {
     uint64_t stop_at_ms; // uv_now
 };
 
-// --- connection.c
-// ----------------------------------------------------------------------------------
+// --- connection.c --------------------------------------------------------------------------------
 void connection_accepted(uv_stream_t *listener, int status); // uv_connection_cb
 void connection_mark_ready(struct connection *connection);
+// The last answer is on its way: closes once it is gone, and the peer of a refusal has ended too.
+void connection_drain(struct connection *connection, bool is_refused);
 // Writes what serve->out holds for this connection and empties it.
 void connection_flush(struct connection *connection);
 // Its next request is due: at once, or once the peer has taken the answers that wait for it.
@@ -150,16 +157,14 @@ void connection_close(struct connection *connection);
 void connection_deadline(struct connection *connection); // sets it from the state
 void connection_sweep(uv_timer_t *timer);                // closes what is past its deadline
 
-// --- turn.c
-// ----------------------------------------------------------------------------------------
+// --- turn.c --------------------------------------------------------------------------------------
 void turn_run(struct serve *serve);            // empties the ready list
 void turn_finish(struct suspended *suspended); // answers a suspended job, resumes
 void turn_request_id(struct serve *serve, char out[KR_REQUEST_ID_SIZE]);
 // Counts the answer in the metrics; every answer goes through it.
 void turn_count(struct job *job, unsigned status);
 
-// --- suspend.c
-// -------------------------------------------------------------------------------------
+// --- suspend.c -----------------------------------------------------------------------------------
 struct suspended *suspend_job(struct job *job, enum suspended_kind kind);
 void suspend_free(struct suspended **suspended);
 void suspend_wait(struct job *job);  // until ask.min_index, at most a second
@@ -167,7 +172,7 @@ void suspend_index(struct job *job); // asks the index on the pool
 void suspend_check_waits(struct serve *serve);
 void suspend_wait_timer(uv_timer_t *timer);
 
-// --- serve_call.c
+// --- serve_call.c --------------------------------------------------------------------------------
 // ---------------------------------------------------------------------------------- Builds the
 // management call and hands it to the control loop, or answers 401/403/429 at once.
 void serve_call_begin(struct job *job);
@@ -182,7 +187,7 @@ void serve_call_refused(struct job *job);
 void serve_call_reply(struct suspended *suspended); // writes the call's answer
 void serve_call_drain(struct serve *serve);         // answered calls; on the loop
 
-// --- serve_reply.c
+// --- serve_reply.c -------------------------------------------------------------------------------
 // --------------------------------------------------------------------------------- A problem+json
 // answer (API §1.3).
 void serve_reply_problem(struct job *job, enum kr_err err, const char *detail);
@@ -190,7 +195,7 @@ void serve_reply_probe(struct job *job); // /healthz, /readyz
 // Opens an answer with Date and X-Request-Id; the caller adds fields and ends it.
 void serve_reply_begin(struct job *job, unsigned status);
 
-// --- serve_validate.c
+// --- serve_validate.c ----------------------------------------------------------------------------
 // ------------------------------------------------------------------------------ Reads the question
 // from the request. False: the job's fault says why, and the reply function tells it. Nothing is
 // written here: the answers of other connections come first.
@@ -198,7 +203,7 @@ bool serve_validate_ask(struct job *job);
 void serve_validate_reply(struct job *job);
 void serve_validate_batch(struct job *job); // the whole of $batch, answered
 
-// --- authz.c
+// --- authz.c -------------------------------------------------------------------------------------
 // --------------------------------------------------------------------------------------- Finds the
 // credential, the client's address and the route's parameters. False: there is nothing to look up,
 // and the reply function says why.
