@@ -14,8 +14,7 @@
 #include "core/base/text.h"
 #include "core/http/uri.h"
 
-// --- asking
-// ----------------------------------------------------------------------------------------------
+// --- asking --------------------------------------------------------------------------------------
 
 enum { KR_AUTHZ_PARAMETERS_MAX = 16 };
 
@@ -96,8 +95,7 @@ bool authz_ask(struct job *job)
     return job->credential == KR_CREDENTIAL_FOUND;
 }
 
-// --- answering
-// -------------------------------------------------------------------------------------------
+// --- answering -----------------------------------------------------------------------------------
 
 static void add_scopes(struct serve *serve, const struct hot_extra *extra)
 {

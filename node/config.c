@@ -75,8 +75,7 @@ void config_variable_name(const struct config_row *row, char out[KR_CONFIG_NAME_
     }
 }
 
-// --- one value
-// ---------------------------------------------------------------------------------------
+// --- one value -----------------------------------------------------------------------------------
 
 static enum kr_err set_number(struct config *config, const struct config_row *row, int64_t value,
                               const char *where, struct fault *fault)
@@ -121,8 +120,7 @@ static enum kr_err set(struct config *config, const struct config_row *row, cons
     return KR_ERR_INTERNAL;
 }
 
-// --- the sources
-// -------------------------------------------------------------------------------------
+// --- the sources ---------------------------------------------------------------------------------
 
 static void take_defaults(struct config *config)
 {
@@ -214,8 +212,7 @@ static enum kr_err take_flag(struct config *config, int argc, char **argv, int *
     return set(config, row, value, where, fault);
 }
 
-// --- options that are no settings
-// --------------------------------------------------------------------
+// --- options that are no settings ----------------------------------------------------------------
 
 static bool take_action(const char *option, enum config_action *action)
 {
@@ -267,8 +264,7 @@ static enum kr_err take_options(struct config *config, int argc, char **argv,
     return err;
 }
 
-// --- what follows from the texts
-// -----------------------------------------------------------------------
+// --- what follows from the texts -----------------------------------------------------------------
 
 static enum kr_err derive_proxies(struct config *config, struct fault *fault)
 {

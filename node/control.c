@@ -21,8 +21,7 @@ enum { KR_TICK_MS = 50 };
 
 static const char stopping_text[] = "the node is stopping; ask another one";
 
-// --- a call's way
-// ------------------------------------------------------------------------------------
+// --- a call's way --------------------------------------------------------------------------------
 
 static void answer(struct task *task)
 {
@@ -131,8 +130,7 @@ static void on_spin(uv_idle_t *spin)
     (void)spin;
 }
 
-// --- stopping
-// ----------------------------------------------------------------------------------------
+// --- stopping ------------------------------------------------------------------------------------
 
 static void close_handles(struct control *control)
 {
@@ -180,8 +178,7 @@ static void step_closing(struct control *control)
     uv_idle_start(&control->spin, on_spin);
 }
 
-// --- turns
-// -------------------------------------------------------------------------------------------
+// --- turns ---------------------------------------------------------------------------------------
 
 static struct task *take_submitted(struct control *control)
 {
@@ -240,8 +237,7 @@ static void on_signal(uv_signal_t *handle, int number)
     control_stop(control);
 }
 
-// --- life
-// --------------------------------------------------------------------------------------------
+// --- life ----------------------------------------------------------------------------------------
 
 static void watch_signal(struct control *control, uv_signal_t *handle, int number)
 {

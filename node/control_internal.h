@@ -40,7 +40,7 @@ struct control {
     uint64_t ticks;
 };
 
-// --- housekeeping.c
+// --- housekeeping.c ------------------------------------------------------------------------------
 // -------------------------------------------------------------------------------- One tick:
 // growth, reclamation, log trimming, last-used times, purges.
 void housekeeping_tick(struct control *control);

@@ -97,8 +97,7 @@ enum credential_result credential_find(const struct http_request *request,
     return finding.result;
 }
 
-// --- the client's address
-// --------------------------------------------------------------------------------
+// --- the client's address ------------------------------------------------------------------------
 
 static struct bytes trim(struct bytes text)
 {

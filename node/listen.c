@@ -118,8 +118,7 @@ unsigned listen_tcp_port(void)
     return bound_port;
 }
 
-// --- the unix socket
-// -----------------------------------------------------------------------------------
+// --- the unix socket -----------------------------------------------------------------------------
 
 static bool answers(const struct sockaddr_un *address)
 {

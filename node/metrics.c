@@ -39,8 +39,7 @@ void metrics_request(struct metrics *metrics, size_t route, unsigned status, uin
     metrics_bump(&row->latency_sum_ns, latency_ns);
 }
 
-// --- rendering
-// -----------------------------------------------------------------------------------------
+// --- rendering -----------------------------------------------------------------------------------
 
 struct render {
     struct buf *out;

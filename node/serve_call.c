@@ -9,8 +9,7 @@
 #include "core/base/clock.h"
 #include "core/http/uri.h"
 
-// --- building
-// --------------------------------------------------------------------------------------------
+// --- building ------------------------------------------------------------------------------------
 
 static const char *copy_field(struct call *call, const struct http_request *request,
                               const char *name)
@@ -138,8 +137,7 @@ static bool resolve_token(struct call *call, const struct http_request *request)
     return access_resolve(call->node->store, call->token, call->now_ms, &call->actor);
 }
 
-// --- there and back
-// --------------------------------------------------------------------------------------
+// --- there and back ------------------------------------------------------------------------------
 
 static void answered(void *ctx, struct call *call)
 {

@@ -79,8 +79,7 @@ bool serve_validate_ask(struct job *job)
     return err == KR_ERR_OK;
 }
 
-// --- answers
-// -------------------------------------------------------------------------------------------
+// --- answers -------------------------------------------------------------------------------------
 
 static bool cannot_tell(const struct validate_question *question)
 {
@@ -130,8 +129,7 @@ void serve_validate_reply(struct job *job)
     reply(job, cannot_tell(&job->question) ? 503 : 200);
 }
 
-// --- batches
-// -------------------------------------------------------------------------------------------
+// --- batches -------------------------------------------------------------------------------------
 
 static enum kr_err read_json_batch(struct serve *serve, const struct json *root, size_t *count,
                                    struct fault *fault)

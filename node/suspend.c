@@ -46,8 +46,7 @@ void suspend_free(struct suspended **suspended)
     *suspended = NULL;
 }
 
-// --- waits for an index
-// ----------------------------------------------------------------------------------
+// --- waits for an index --------------------------------------------------------------------------
 
 static void unlink_wait(struct serve *serve, struct suspended *suspended)
 {
@@ -114,8 +113,7 @@ void suspend_wait_timer(uv_timer_t *timer)
     hot_offline();
 }
 
-// --- look-ups in the index
-// -------------------------------------------------------------------------------
+// --- look-ups in the index -----------------------------------------------------------------------
 
 static void find(uv_work_t *work)
 {

@@ -34,8 +34,7 @@ void turn_count(struct job *job, unsigned status)
         metrics_bump(&serve->metrics->verdicts[job->question.code], 1);
 }
 
-// --- gathering
-// -----------------------------------------------------------------------------------------
+// --- gathering -----------------------------------------------------------------------------------
 
 static struct connection *take_ready(struct serve *serve)
 {
@@ -84,8 +83,7 @@ static bool gather(struct serve *serve, struct connection *connection)
     return true;
 }
 
-// --- asking
-// --------------------------------------------------------------------------------------------
+// --- asking --------------------------------------------------------------------------------------
 
 static bool ask(struct job *job)
 {
@@ -120,8 +118,7 @@ static void ask_all(struct serve *serve)
     validate_look_up(serve->node, questions, count);
 }
 
-// --- answering
-// -----------------------------------------------------------------------------------------
+// --- answering -----------------------------------------------------------------------------------
 
 static void answer_question(struct job *job)
 {

@@ -193,8 +193,7 @@ void validate_key_id(const struct hot_record *record, char out[KR_ID_SIZE])
     out[28] = '\0';
 }
 
-// --- the JSON answer
-// -------------------------------------------------------------------------------
+// --- the JSON answer -----------------------------------------------------------------------------
 
 #define ADD(out, literal) buf_add((out), (literal), sizeof(literal) - 1)
 
@@ -278,8 +277,7 @@ void validate_write_json(struct buf *out, const struct validate_question *questi
     ADD(out, "}");
 }
 
-// --- the protobuf answer
-// ---------------------------------------------------------------------------
+// --- the protobuf answer -------------------------------------------------------------------------
 
 static void answer_identity(const struct store_found *found, struct validation_answer *answer)
 {

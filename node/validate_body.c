@@ -2,8 +2,7 @@
 // The JSON body of a validation: the in-place scan, and the general form through the JSON library.
 #include "node/validate_body.h"
 
-// --- the in-place scan
-// -------------------------------------------------------------------------------
+// --- the in-place scan ---------------------------------------------------------------------------
 
 struct scan {
     const uint8_t *at, *end;
@@ -70,8 +69,7 @@ bool validate_body_scan(struct bytes body, struct validation_ask *ask)
     return false;
 }
 
-// --- the general form
-// --------------------------------------------------------------------------------
+// --- the general form ----------------------------------------------------------------------------
 
 static enum kr_err wrong_type(struct fault *fault, const char *name, const char *wanted,
                               const struct json *value)

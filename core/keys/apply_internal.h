@@ -16,7 +16,7 @@ struct apply {
     const char *receipt_target; // NULL: no operation so far has revoked
 };
 
-// --- apply.c: shared by the operations
+// --- apply.c: shared by the operations -----------------------------------------------------------
 // Remembers what the entry's one receipt says: the first target, and the keys of all.
 void apply_note_revoked(struct apply *apply, const char *target, uint64_t keys);
 // False when the record is missing or deleted; a consumer also when its bucket is.
@@ -27,12 +27,12 @@ bool apply_get_live_consumer(const struct apply *apply, const char *id, struct c
 bool apply_differs(const char *given, const char *stored);
 void apply_put_due(const struct apply *apply, int64_t at_ms, enum apply_due kind, struct bytes id);
 
-// --- apply_bucket.c
+// --- apply_bucket.c ------------------------------------------------------------------------------
 enum apply_code apply_bucket_put(struct apply *apply, const struct command_bucket_put *put);
 enum apply_code apply_bucket_delete(struct apply *apply, const struct command_target *target);
 enum apply_code apply_bucket_revoke(struct apply *apply, const struct command_target *target);
 
-// --- apply_consumer.c
+// --- apply_consumer.c ----------------------------------------------------------------------------
 enum apply_code apply_consumer_put(struct apply *apply, const struct command_consumer_put *put);
 enum apply_code apply_consumer_delete(struct apply *apply, const struct command_target *target);
 enum apply_code apply_consumer_revoke(struct apply *apply, const struct command_target *target);
@@ -40,12 +40,12 @@ enum apply_code apply_manager_put(struct apply *apply, const struct manager *put
 enum apply_code apply_manager_delete(struct apply *apply,
                                      const struct command_manager_delete *target);
 
-// --- apply_key.c
+// --- apply_key.c ---------------------------------------------------------------------------------
 enum apply_code apply_key_put(struct apply *apply, const struct command_key_put *put);
 enum apply_code apply_key_revoke(struct apply *apply, const struct command_key_revoke *revoke);
 enum apply_code apply_vault_put(struct apply *apply, const struct sealed *put);
 // By itself, or by its consumer or bucket.
 bool apply_key_is_revoked(const struct apply *apply, const struct key *key);
 
-// --- apply_purge.c
+// --- apply_purge.c -------------------------------------------------------------------------------
 enum apply_code apply_purge(struct apply *apply, const struct command_purge *purge);

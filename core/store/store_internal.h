@@ -56,7 +56,7 @@ struct store {
     _Atomic uint64_t load_done, load_total;
 };
 
-// --- store_hot.c: records as the hot table wants them, and its changes behind a commit
+// --- store_hot.c: records as the hot table wants them, and its changes behind a commit -----------
 // Everything but the subject's number; what it points to lies in the arena. False: an id or address
 // block in it is not one.
 must_use bool store_hot_put(const struct key *key, struct arena *arena, struct hot_put *out);
@@ -102,22 +102,22 @@ void store_hot_apply(struct store *store, const struct store_change *changes, si
 must_use enum kr_err store_hot_subject(struct store *store, struct bytes consumer_id,
                                        struct arena *arena, uint32_t *number, struct fault *fault);
 
-// --- store_log.c
+// --- store_log.c ---------------------------------------------------------------------------------
 must_use enum kr_err store_log_check_tail(struct store *store, struct fault *fault);
 // A bounded step of trimming by age and size. True: more to do.
 bool store_log_trim(struct store *store, int64_t now_ms);
 // Writes `applied` beside the batch's other rows.
 void store_put_applied(struct store *store, const struct rows_applied *applied);
 
-// --- store_usage.c
+// --- store_usage.c -------------------------------------------------------------------------------
 void store_usage_step(struct store *store, int64_t now_ms); // bounded by the time since the last
 void store_usage_finish(struct store *store);               // everything that is not written yet
 
-// --- store_load.c
+// --- store_load.c --------------------------------------------------------------------------------
 void store_load_stop(struct store *store); // waits for its threads
 // Reads every bucket into the hot table.
 must_use enum kr_err store_load_buckets(struct store *store, struct fault *fault);
 
-// --- shared by readers
+// --- shared by readers ---------------------------------------------------------------------------
 // Fault for a row whose value is not what its family holds.
 enum kr_err store_damaged(const struct store *store, enum index_family family, struct fault *fault);

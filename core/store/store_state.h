@@ -22,7 +22,7 @@ void store_state_init(struct store_state *state, struct store *store);
 void store_state_fini(struct store_state *state);
 struct apply_state store_state_verbs(struct store_state *state); // keeps state
 
-// --- shared by the verbs
+// --- shared by the verbs -------------------------------------------------------------------------
 // Remembers that a row of the family is damaged; err OK: it is not.
 void store_state_note(struct store_state *state, enum index_family family, enum kr_err err);
 // An empty buffer for a record's encoding.

@@ -27,8 +27,7 @@ enum kr_err api_json_end(struct call *call, struct json_writer *writer);
 // The damage that a view met turns an absence into 500; handlers call it before a 404. OK: none.
 enum kr_err api_check_view(struct call *call);
 
-// --- the resources of the path
-// ---------------------------------------------------------------------
+// --- the resources of the path -------------------------------------------------------------------
 enum kr_err api_account(struct call *call); // 404 unless the path's account is ours (name or id)
 enum kr_err api_bucket(struct call *call, struct bucket *bucket); // and the token's bucket limits
 enum kr_err api_consumer(struct call *call, struct bucket *bucket, struct consumer *consumer);
@@ -44,8 +43,7 @@ enum kr_err api_check_tags(struct call *call, const struct tags *tags);
 bool api_tags_match(const struct call *call, const struct tags *tags);
 bool api_tags_asked(const struct call *call); // is there any tag.NAME?
 
-// --- query
-// -----------------------------------------------------------------------------------------
+// --- query ---------------------------------------------------------------------------------------
 const char *api_parameter(const struct call *call, const char *name);           // NULL: absent
 enum kr_err api_parameter_bool(struct call *call, const char *name, bool *out); // absent: unchanged
 enum kr_err api_parameter_number(struct call *call, const char *name, uint64_t max, uint64_t *out);
@@ -69,13 +67,13 @@ enum api_key_format { KR_KEY_NONE, KR_KEY_MASKED, KR_KEY_VISIBLE };
 enum kr_err api_key_format(struct call *call, const struct bucket *bucket,
                            enum api_key_format *format);
 
-// --- concurrency
+// --- concurrency ---------------------------------------------------------------------------------
 // ----------------------------------------------------------------------------------- ETag of a
 // record; If-Match against it: mismatch is 412.
 void api_etag(struct call *call, const char *id, uint64_t version);
 enum kr_err api_check_match(struct call *call, const char *id, uint64_t version);
 
-// --- body
+// --- body ----------------------------------------------------------------------------------------
 // ------------------------------------------------------------------------------------------ A
 // member that a body may have: its JSON type and what to do with it.
 struct api_member {
@@ -106,8 +104,7 @@ enum kr_err api_parse(struct call *call);
 enum kr_err api_members(struct call *call, const struct json *object, const char *where,
                         const struct api_member *members, size_t count);
 
-// --- the change
-// ------------------------------------------------------------------------------------
+// --- the change ----------------------------------------------------------------------------------
 struct command_op *api_op(struct call *call, enum command_kind kind); // marks has_command
 // The audit row of this call; detail is a JSON object text, or NULL.
 void api_audit(struct call *call, const char *action, const char *target, const char *target_name,
@@ -153,8 +150,7 @@ enum kr_err api_put_new_key(struct call *call, const struct bucket *bucket,
 enum kr_err api_revoke_body(struct call *call, const char *name, enum revoke_reason *reason);
 int64_t api_purge_ms(const struct call *call); // now + the retention period
 
-// --- models
-// ----------------------------------------------------------------------------------------
+// --- models --------------------------------------------------------------------------------------
 void api_write_bucket(struct json_writer *writer, const char *name, const struct bucket *bucket);
 void api_write_consumer_open(struct json_writer *writer, const struct consumer *consumer);
 // value: NULL and format decide what `key` shows.

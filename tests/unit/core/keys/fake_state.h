@@ -64,7 +64,7 @@ static inline struct bytes fake_bytes(struct fake *fake, struct bytes bytes)
     return bytes_of(arena_text_of(fake->texts, bytes), bytes.size);
 }
 
-// --- positions: the count when there is no such row
+// --- positions: the count when there is no such row ----------------------------------------------
 static inline size_t fake_bucket(const struct fake *fake, const char *id)
 {
     size_t i = 0;
@@ -167,7 +167,7 @@ static inline size_t fake_count(const struct fake *fake, char what, const char *
     return i;
 }
 
-// --- names
+// --- names ---------------------------------------------------------------------------------------
 static inline bool fake_get_name(const struct fake *fake, const char *scope, const char *name,
                                  const char **id)
 {
@@ -194,7 +194,7 @@ static inline void fake_free_name(struct fake *fake, const char *scope, const ch
         FAKE_DROP(fake->names, fake->name_count, at);
 }
 
-// --- the verbs
+// --- the verbs -----------------------------------------------------------------------------------
 static inline bool fake_get_bucket(void *ctx, const char *id, struct bucket *out)
 {
     struct fake *fake = ctx;
