@@ -14,8 +14,7 @@
 
 enum { KR_METADATA_LIMIT = 1024, KR_PATH_SIZE = 4096 };
 
-// --- the master key
-// ------------------------------------------------------------------------------------
+// --- the master key ------------------------------------------------------------------------------
 
 static enum kr_err make_master_key(const char *path, struct fault *fault)
 {
@@ -82,8 +81,7 @@ enum kr_err bootstrap_vault(struct node *node, struct fault *fault)
     return err == KR_ERR_OK ? read_master_key(node, path, fault) : err;
 }
 
-// --- the first entry
-// -----------------------------------------------------------------------------------
+// --- the first entry -----------------------------------------------------------------------------
 
 struct making {
     struct node *node;

@@ -25,8 +25,7 @@
 
 enum { KR_PATH_SIZE = 4096, KR_POOL_THREADS_MIN = 4 };
 
-// --- what cannot be survived
-// ---------------------------------------------------------------------------
+// --- what cannot be survived ---------------------------------------------------------------------
 
 // At once, without unwinding: what is durable is durable, and nothing else may be acknowledged.
 static void die(const struct fault *fault)
@@ -59,8 +58,7 @@ static void on_loaded(void *ctx, enum kr_err err, const struct fault *fault)
         die(&damage);
 }
 
-// --- process-wide
-// ----------------------------------------------------------------------------------------
+// --- process-wide --------------------------------------------------------------------------------
 
 static void configure_log(const struct config *config)
 {
@@ -115,8 +113,7 @@ static void remove_small(const struct node *node, const char *name)
     unlink(path);
 }
 
-// --- the parts
-// -------------------------------------------------------------------------------------------
+// --- the parts -----------------------------------------------------------------------------------
 
 static enum kr_err open_store(struct node *node, struct fault *fault)
 {
