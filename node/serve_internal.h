@@ -54,8 +54,6 @@ struct connection {
     struct cidr_address peer;
     uint64_t deadline_ms; // uv_now at which the sweep closes it
     size_t writing_bytes; // not yet taken by the kernel
-    bool is_lingering;   // refused amid its request: ours is shut, what it still sends is dropped
-    uv_shutdown_t shutdown;
     size_t unseen_bytes;  // received since its last turn
     bool is_held;         // its peer takes no answers: no further request until it does
     struct suspended *suspended;
@@ -146,8 +144,6 @@ struct serve {
 // --- connection.c --------------------------------------------------------------------------------
 void connection_accepted(uv_stream_t *listener, int status); // uv_connection_cb
 void connection_mark_ready(struct connection *connection);
-// The last answer is on its way: closes once it is gone, and the peer of a refusal has ended too.
-void connection_drain(struct connection *connection, bool is_refused);
 // Writes what serve->out holds for this connection and empties it.
 void connection_flush(struct connection *connection);
 // Its next request is due: at once, or once the peer has taken the answers that wait for it.
