@@ -48,6 +48,11 @@ export function dataDirFor(t) {
 const alive = new Set();
 process.on('exit', () => alive.forEach((node) => node.process.kill('SIGKILL')));
 
+/** kill -9 for whatever runs on this data directory, ready or not. */
+export async function killNodesOn(dataDir) {
+  for (const node of [...alive]) if (node.dataDir === dataDir) await node.kill9();
+}
+
 class Node {
   constructor(dataDir, flags, env) {
     this.dataDir = dataDir;
