@@ -541,3 +541,39 @@ test('managers are invited, accepted, listed and removed', async () => {
   expectProblem(await api.delete(`${path}/${invite.id}`), 404);
   assert.equal((await api.get(path)).body.total, 1);
 });
+
+// --- $import -------------------------------------------------------------------------------------
+
+test('$import takes each row by itself, names the refused ones, and may be repeated', async () => {
+  await api.makeBucket('migrated');
+  await api.makeConsumer('known', { metadata: { kept: true } }, 'migrated');
+  const path = `${api.buckets}/migrated/$import`;
+  const [a, b, c, taken] = Array.from({ length: 4 }, () => foreignValue());
+  await api.makeConsumer('elsewhere', {}, 'preview');
+  await api.makeKey('elsewhere', { key: taken }, 'preview');
+  const rows = [
+    { consumer: 'known', key: a, consumerMetadata: { kept: false } },
+    { consumer: 'fresh', key: b, scopes: ['s'], consumerMetadata: { plan: 'x' }, consumerTags: { t: '1' } },
+    { consumer: 'fresh', keyHash: { algorithm: 'sha256', value: sha256(c, 'base64') } },
+    { consumer: 'fresh', key: taken },
+    { consumer: 'Not A Name', key: foreignValue() },
+    { consumer: 'never', key: 'short' },
+    { consumer: 'fresh' },
+    { consumer: 'fresh', key: foreignValue(), wrong: 1 },
+    { consumer: 'known', key: b },
+    5,
+  ];
+  const answer = expect(await api.post(path, { rows }), 200).body;
+  assert.deepEqual([answer.imported, answer.existing], [3, 0]);
+  assert.deepEqual(answer.refused.map((row) => row.row), [3, 4, 5, 6, 7, 8, 9]);
+  for (const { detail } of answer.refused) assert.ok(detail.length > 5 && ![a, b, c, taken].some((value) => detail.includes(value)), detail);
+  assert.deepEqual((await api.validate(a)).body.data, { kept: true }, 'a consumer that is there stays as it is');
+  assert.deepEqual((await api.validate(b)).body.data, { plan: 'x' });
+  assert.equal(await api.code(c), 'VALID');
+  expectProblem(await api.get(`${api.consumers('migrated')}/never`), 404);
+
+  const again = expect(await api.post(path, { rows }), 200).body;
+  assert.deepEqual([again.imported, again.existing, again.refused.length], [0, 3, 7]);
+  assert.equal((await api.get(api.keys('fresh', 'migrated'))).body.total, 2);
+  for (const body of [{}, { rows: {} }, { rows: Array(2001).fill({ consumer: 'x', key: a }) }, { rows: [], wrong: 1 }]) expectProblem(await api.post(path, body), 400, /rows|wrong/);
+});

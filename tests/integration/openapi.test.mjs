@@ -1,68 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
-// The served description lists exactly the routes of the route table, in YAML and in JSON.
+// The served description lists exactly the routes of the table, as YAML and as JSON.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { exchange } from './lib/http.mjs';
 import { startNode } from './lib/node.mjs';
+import { readRoutes } from './lib/routes.mjs';
 
 let node;
-before(async () => (node = await startNode()));
-after(async () => node.remove());
+before(async () => {
+  node = await startNode();
+});
+after(() => node.remove());
 
-/** "METHOD path" of every row of the table, its macros resolved; "*" stands for any method. */
-function tableRoutes() {
-  const text = readFileSync(new URL('../../node/dispatch_table.h', import.meta.url), 'utf8');
-  const macros = new Map([...text.matchAll(/^#define ([A-Z]) (.+)$/gm)].map(([, name, value]) => [name, value]));
-  const resolve = (expression) =>
-    [...expression.matchAll(/"([^"]*)"|\b([A-Z])\b/g)].map(([, literal, macro]) => literal ?? resolve(macros.get(macro))).join('');
-  return [...text.matchAll(/^ROUTE\("[^"]+",\s*"([^"]+)",\s*([^,]+),/gm)].map(([, method, path]) => `${method} ${resolve(path)}`);
-}
+const methodNames = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace'];
+const describe = async (headers = {}) => exchange(node, { path: '/openapi', headers });
 
-const anyMethods = ['get', 'head', 'post', 'put', 'patch', 'delete', 'options'];
-
-test('GET /openapi as JSON describes exactly the routes of the table', async () => {
-  const answer = await fetch(`${node.url}/openapi`, { headers: { accept: 'application/json' } });
+test('JSON lists every route of the table, and no other', async () => {
+  const answer = await describe({ accept: 'application/json' });
   assert.equal(answer.status, 200);
-  assert.match(answer.headers.get('content-type'), /application\/json/);
-  const description = await answer.json();
-  assert.match(description.openapi, /^3\.1/);
-  const described = new Set();
-  for (const [path, item] of Object.entries(description.paths)) {
-    for (const method of anyMethods) {
-      if (item[method]) described.add(`${method.toUpperCase()} ${path}`);
-    }
-  }
-  const routes = tableRoutes();
-  assert.ok(routes.length > 35);
-  for (const route of routes) {
-    const [method, path] = route.split(' ');
-    if (method === '*') assert.ok([...described].some((one) => one.endsWith(` ${path}`)), `${path} is not described`);
-    else assert.ok(described.has(route), `${route} is not described`);
-  }
-  for (const one of described) {
-    const [, path] = one.split(' ');
-    assert.ok(routes.includes(one) || routes.includes(`* ${path}`), `${one} is described and not served`);
-  }
+  assert.match(answer.headers.get('content-type'), /^application\/(openapi\+)?json/);
+  const document = JSON.parse(answer.text);
+  assert.match(document.openapi, /^3\./);
+  const listed = Object.entries(document.paths).flatMap(([path, item]) => Object.keys(item).filter((name) => methodNames.includes(name)).map((method) => `${method.toUpperCase()} ${path}`));
+  const routes = readRoutes();
+  const any = new Set(routes.filter((route) => route.method === '*').map((route) => route.path));
+  for (const path of any) assert.ok(listed.includes(`GET ${path}`), path);
+  assert.deepEqual(
+    listed.filter((line) => !any.has(line.split(' ')[1])).sort(),
+    routes.filter((route) => route.method !== '*').map((route) => `${route.method} ${route.path}`).sort(),
+  );
 });
 
-test('every described operation says what it answers, and every reference leads somewhere', async () => {
-  const description = await (await fetch(`${node.url}/openapi`, { headers: { accept: 'application/json' } })).json();
-  const follow = (reference) => reference.slice(2).split('/').reduce((at, part) => at?.[part.replaceAll('~1', '/').replaceAll('~0', '~')], description);
-  const walk = (value) => {
+test('every operation has an id of its own, answers, and its path parameters', async () => {
+  const document = JSON.parse((await describe({ accept: 'application/json' })).text);
+  const resolve = (item) => (item.$ref ? item.$ref.slice(2).split('/').reduce((at, name) => at[name.replaceAll('~1', '/').replaceAll('~0', '~')], document) : item);
+  const ids = new Set();
+  for (const [path, item] of Object.entries(document.paths)) {
+    for (const method of Object.keys(item).filter((name) => methodNames.includes(name))) {
+      const operation = item[method];
+      assert.ok(operation.operationId && !ids.has(operation.operationId), `${method} ${path}: ${operation.operationId}`);
+      ids.add(operation.operationId);
+      assert.ok(Object.keys(operation.responses ?? {}).length > 0, `${method} ${path}: no answers`);
+      const named = [...(item.parameters ?? []), ...(operation.parameters ?? [])].map(resolve).filter((parameter) => parameter.in === 'path').map((parameter) => parameter.name);
+      assert.deepEqual(new Set(named), new Set([...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)), `${method} ${path}`);
+    }
+  }
+  const check = (value) => {
     if (value === null || typeof value !== 'object') return;
-    if (typeof value.$ref === 'string') assert.notEqual(follow(value.$ref), undefined, value.$ref);
-    Object.values(value).forEach(walk);
+    if (typeof value.$ref === 'string') assert.ok(resolve(value), value.$ref);
+    Object.values(value).forEach(check);
   };
-  walk(description);
-  for (const [path, item] of Object.entries(description.paths)) {
-    for (const method of anyMethods.filter((name) => item[name])) {
-      assert.ok(Object.keys(item[method].responses ?? {}).length > 0, `${method} ${path} has no responses`);
-    }
-  }
+  check(document);
 });
 
-test('GET /openapi without a preference is the YAML file itself', async () => {
-  const answer = await fetch(`${node.url}/openapi`);
-  assert.match(answer.headers.get('content-type'), /yaml/);
-  assert.equal(await answer.text(), readFileSync(new URL('../../node/api/openapi.yaml', import.meta.url), 'utf8'));
+test('YAML is the form without a preference for JSON, and the file itself', async () => {
+  const file = readFileSync(new URL('../../node/api/openapi.yaml', import.meta.url), 'utf8');
+  for (const headers of [{}, { accept: '*/*' }, { accept: 'application/yaml' }, { accept: 'text/html' }]) {
+    const answer = await describe(headers);
+    assert.equal(answer.status, 200);
+    assert.match(answer.headers.get('content-type'), /yaml/);
+    assert.equal(answer.text, file);
+  }
 });
