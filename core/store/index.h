@@ -16,7 +16,7 @@
     X(LOG, "log", 16384, false, true)                                                              \
     X(KEYS, "keys", 16384, true, true)                                                             \
     X(KEY_IDS, "key_ids", 8192, true, false)                                                       \
-    X(SUBJECTS, "subjects", 4096, true, true)                                                      \
+    X(SUBJECTS, "subjects", 8192, true, true)                                                      \
     X(CONSUMER_KEYS, "consumer_keys", 8192, false, false)                                          \
     X(BUCKETS, "buckets", 1024, true, true)                                                        \
     X(VAULT, "vault", 4096, true, false)                                                           \
@@ -28,7 +28,7 @@
     X(OUTBOX, "outbox", 1024, false, true)                                                         \
     X(IDEMPOTENCY, "idempotency", 2048, true, false)                                               \
     X(DUE, "due", 2048, true, false)                                                               \
-    X(COUNTS, "counts", 1024, true, false)
+    X(COUNTS, "counts", 8192, true, false)
 
 enum index_family {
 #define X(name, text, memtable_kib, has_filter, is_packed) KR_INDEX_##name,
