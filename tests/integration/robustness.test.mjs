@@ -11,22 +11,27 @@ const REQUEST_TIMEOUT_MS = 1500;
 const IDLE_TIMEOUT_MS = 2500;
 
 let node;
+let hasty; // with short deadlines; asked over connections of their own, as kept ones end any time
 let api;
 let key;
 before(async () => {
-  node = await startNode({ flags: ['--request-timeout-ms', `${REQUEST_TIMEOUT_MS}`, '--idle-timeout-ms', `${IDLE_TIMEOUT_MS}`] });
+  node = await startNode();
+  hasty = await startNode({ flags: ['--request-timeout-ms', `${REQUEST_TIMEOUT_MS}`, '--idle-timeout-ms', `${IDLE_TIMEOUT_MS}`] });
   api = client(node);
   await api.makeConsumer('c');
   key = await api.makeKey('c');
 });
-after(() => node.remove());
+after(async () => {
+  await node.remove();
+  await hasty.remove();
+});
 
 const head = (method, path, more = '') => `${method} ${path} HTTP/1.1\r\nHost: a\r\n${more}\r\n`;
 const validation = () => {
   const body = JSON.stringify({ key: key.key });
   return `${head('POST', '/v1/validate', `Content-Length: ${body.length}\r\n`)}${body}`;
 };
-const onlyMetrics = () => until(async () => (await node.metric('connections_open')) <= 4, { what: 'the connections to go', everyMs: 50 });
+const onlyMetrics = (target = node) => until(async () => (await target.metric('connections_open')) <= 4, { what: 'the connections to go', everyMs: 50 });
 
 test('1,000 connections at once are all served, and all gone afterwards', async () => {
   const accepted = await node.metric('connections_accepted_total');
@@ -43,7 +48,7 @@ test('1,000 connections at once are all served, and all gone afterwards', async 
 
 /** Sends crumbs until the node closes; how long that took. */
 async function dribble(start, crumb) {
-  const connection = raw(node);
+  const connection = raw(hasty);
   const started = Date.now();
   connection.write(start);
   while (!connection.closed) {
@@ -62,12 +67,12 @@ test('a head or a body that dribbles in is cut off at the request timeout', asyn
     dribble(head('POST', '/v1/validate', 'Transfer-Encoding: chunked\r\n'), '1\r\nx\r\n'),
   ]);
   for (const ms of tookMs) assert.ok(ms >= REQUEST_TIMEOUT_MS - 100 && ms < REQUEST_TIMEOUT_MS + 4000, `${tookMs}`);
-  assert.equal((await fetch(`${node.url}/healthz`)).status, 200);
+  assert.equal((await exchange(hasty, { path: '/healthz', agent: false })).status, 200);
 });
 
 test('a silent connection is closed at the idle timeout, also behind a request', async () => {
   const started = Date.now();
-  const [silent, served] = [raw(node), raw(node)];
+  const [silent, served] = [raw(hasty), raw(hasty)];
   served.write(head('GET', '/healthz'));
   await Promise.all([silent, served].map((connection) => connection.until((_, closed) => closed)));
   const tookMs = Date.now() - started;
@@ -183,18 +188,18 @@ test('Expect: 100-continue is told to go on, and other expectations are refused'
 });
 
 test('a client that never reads is cut off, and others do not feel it', async () => {
-  const socket = connect({ port: node.port, host: '127.0.0.1' });
+  const socket = connect({ port: hasty.port, host: '127.0.0.1' });
   socket.on('error', () => {});
   socket.pause();
   let isClosed = false;
   socket.on('close', () => (isClosed = true));
   const request = head('GET', '/openapi');
   socket.write(request.repeat(400));
-  const before = await node.metric('requests_refused_total');
-  await until(async () => (await node.metric('requests_refused_total')) > before || isClosed, { what: 'the greedy client to be cut off', everyMs: 50 });
-  assert.equal((await fetch(`${node.url}/healthz`)).status, 200);
+  const before = await hasty.metric('requests_refused_total');
+  await until(async () => (await hasty.metric('requests_refused_total')) > before || isClosed, { what: 'the greedy client to be cut off', everyMs: 50 });
+  assert.equal((await exchange(hasty, { path: '/healthz', agent: false })).status, 200);
   socket.destroy();
-  await onlyMetrics();
+  await onlyMetrics(hasty);
 });
 
 test('a client that goes away during a management call changes nothing about it', async () => {

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -127,8 +128,19 @@ class Node {
     rmSync(this.dataDir, { recursive: true, force: true });
   }
 
+  /** The metrics, over a connection of their own: a kept one may be closed by the node just then. */
   metrics() {
-    return fetch(`${this.url}/metrics`).then((answer) => answer.text());
+    return new Promise((done, fail) => {
+      const sent = get(`${this.url}/metrics`, { agent: false, timeout: 20_000 }, (answer) => {
+        let text = '';
+        answer.setEncoding('utf8');
+        answer.on('data', (part) => (text += part));
+        answer.on('error', fail);
+        answer.on('end', () => done(text));
+      });
+      sent.on('timeout', () => sent.destroy(new Error('/metrics: no answer within 20 s')));
+      sent.on('error', fail);
+    });
   }
 
   async metric(name) {
