@@ -14,7 +14,7 @@
 
 #include "core/base/log.h"
 
-enum { KR_LINGER_MS = 1000, KR_LINGER_BYTES = 8 << 20 };
+enum { KR_LINGER_MS = 1000, KR_LINGER_BYTES = 8 << 20, KR_CONNECTION_PROGRESS_BYTES = 16384 };
 
 static void link_in(struct connection *connection)
 {
@@ -71,6 +71,17 @@ void connection_deadline(struct connection *connection)
     connection->deadline_ms = uv_now(&connection->serve->loop) + (uint64_t)allowance_ms;
 }
 
+// A long answer may take longer than one deadline, as long as its reader reads on.
+static bool has_progressed(struct connection *connection)
+{
+    size_t left = uv_stream_get_write_queue_size(&connection->uv.stream);
+    bool is_moving = connection->writing_bytes > 0 &&
+                     left + KR_CONNECTION_PROGRESS_BYTES <= connection->left_bytes;
+    if (is_moving)
+        connection->left_bytes = left;
+    return is_moving;
+}
+
 void connection_sweep(uv_timer_t *timer)
 {
     struct serve *serve = timer->data;
@@ -88,6 +99,10 @@ void connection_sweep(uv_timer_t *timer)
         }
         if (now_ms < at->deadline_ms && !(serve->is_stopping && is_idle && !at->is_ready))
             continue;
+        if (has_progressed(at)) {
+            connection_deadline(at);
+            continue;
+        }
         if (!is_idle)
             metrics_bump(&serve->metrics->requests_refused, 1);
         connection_close(at);
@@ -256,6 +271,7 @@ static void write_later(struct connection *connection, const uint8_t *bytes, siz
     pending->request.data = pending;
     memcpy(pending->bytes, bytes, size);
     connection->writing_bytes += size;
+    connection->left_bytes = connection->writing_bytes;
     uv_buf_t part = uv_buf_init((char *)pending->bytes, (unsigned)size);
     int status = uv_write(&pending->request, &connection->uv.stream, &part, 1, wrote);
     if (status < 0) {

@@ -54,6 +54,7 @@ struct connection {
     struct cidr_address peer;
     uint64_t deadline_ms; // uv_now at which the sweep closes it
     size_t writing_bytes; // not yet taken by the kernel
+    size_t left_bytes;    // of them, when the deadline was last set
     size_t unseen_bytes;  // received since its last turn
     bool is_held;         // its peer takes no answers: no further request until it does
     struct suspended *suspended;

@@ -230,6 +230,24 @@ test('connections over the ceiling are refused, and room that comes free is give
   await small.remove();
 });
 
+test('a client that reads a long answer slowly gets all of it, past any deadline', async () => {
+  const tag = 'd'.repeat(1000);
+  const body = JSON.stringify(Array.from({ length: 10_000 }, () => ({ description: tag })));
+  await client(hasty).makeConsumer('slow');
+  const socket = connect(hasty.port, '127.0.0.1');
+  socket.write(`${head('POST', `${api.keys('slow')}/$bulk`, `Authorization: Bearer ${hasty.token}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n`)}${body}`);
+  const begun = Date.now();
+  let received = 0;
+  let announced = 0;
+  for await (const bytes of socket) {
+    if (received === 0) announced = Number(/Content-Length: (\d+)/.exec(bytes.toString('latin1'))[1]);
+    received += bytes.length;
+    if (Date.now() - begun < 2.5 * REQUEST_TIMEOUT_MS) await pause(20);
+  }
+  assert.ok(announced > 10_000_000);
+  assert.ok(received > announced, `${received} of ${announced} bytes came`);
+});
+
 test('large bodies and large answers pass whole', async () => {
   const bulk = expect(await api.post(`${api.keys('c')}/$bulk`, Array.from({ length: 10_000 }, (_, i) => ({ description: `${i} ${'d'.repeat(1000)}` }))), 200).body;
   assert.equal(bulk.data.length, 10_000);
