@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { client, expect } from './lib/http.mjs';
 import { dataDirFor, killNodesOn, startNode } from './lib/node.mjs';
 
-const ROUNDS = 7;
+const ROUNDS = process.env.KEYREEVE_SOAK ? 100 : 7;
 const BULK = 25;
 
 /** All items of a list, page by page. */
