@@ -15,6 +15,11 @@ static const uint64_t bounds_ns[KR_METRICS_BOUNDS] = {
     2500000, 5000000, 10000000, 25000000, 50000000, 100000000, 500000000, 2000000000,
 };
 
+// Successes first: they are looked for most often.
+static const unsigned statuses[KR_METRICS_STATUSES - 1] = {
+    200, 401, 403, 204, 202, 400, 404, 405, 409, 412, 413, 414, 415, 429, 431, 500, 501, 503,
+};
+
 struct metrics *metrics_new(void)
 {
     assert(dispatch_route_count < KR_METRICS_ROUTES_MAX);
@@ -27,16 +32,22 @@ void metrics_free(struct metrics **metrics)
     *metrics = NULL;
 }
 
+static size_t number_of_status(unsigned status)
+{
+    size_t at = 0;
+    while (at < KR_METRICS_STATUSES - 1 && statuses[at] != status)
+        at++;
+    return at;
+}
+
 void metrics_request(struct metrics *metrics, size_t route, unsigned status, uint64_t latency_ns)
 {
-    struct metrics_route *row = &metrics->routes[route];
-    size_t class = status / 100 < KR_METRICS_STATUSES ? status / 100 : 5;
+    struct metrics_answers *answers = &metrics->answers[route][number_of_status(status)];
     size_t at = 0;
     while (at < KR_METRICS_BOUNDS && latency_ns > bounds_ns[at])
         at++;
-    metrics_bump(&row->by_class[class], 1);
-    metrics_bump(&row->latency[at], 1);
-    metrics_bump(&row->latency_sum_ns, latency_ns);
+    metrics_bump(&answers->latency[at], 1);
+    metrics_bump(&answers->latency_sum_ns, latency_ns);
 }
 
 // --- rendering -----------------------------------------------------------------------------------
@@ -78,49 +89,69 @@ static const char *route_name(size_t number)
     return number < dispatch_route_count ? dispatch_routes[number].name : "none";
 }
 
-static size_t route_offset(size_t number)
+static const char *status_name(size_t number, char out[16])
 {
-    return offsetof(struct metrics, routes) + number * sizeof(struct metrics_route);
+    if (number == KR_METRICS_STATUSES - 1)
+        return "other";
+    snprintf(out, 16, "%u", statuses[number]);
+    return out;
 }
 
-static void render_requests(const struct render *render)
+// One route's answers with one status, summed over the loops.
+struct sums {
+    uint64_t below[KR_METRICS_BOUNDS + 1]; // cumulative
+    uint64_t count, sum_ns;
+};
+
+static void sum_answers(const struct render *render, size_t route, size_t status, struct sums *out)
 {
-    heading(render, "requests_total", "counter", "HTTP requests by route and class of status.");
-    for (size_t i = 0; i < KR_METRICS_ROUTES_MAX; i++) {
-        for (size_t class = 1; class < KR_METRICS_STATUSES; class ++) {
-            size_t offset = route_offset(i) + offsetof(struct metrics_route, by_class) +
-                            class * sizeof(atomic_uint_fast64_t);
-            uint64_t value = sum(render, offset);
-            if (value > 0)
-                buf_printf(render->out,
-                           "keyreeve_requests_total{route=\"%s\",status=\"%zuxx\"} %llu\n",
-                           route_name(i), class, (unsigned long long)value);
+    size_t base = offsetof(struct metrics, answers) +
+                  (route * KR_METRICS_STATUSES + status) * sizeof(struct metrics_answers);
+    out->count = 0;
+    for (size_t i = 0; i <= KR_METRICS_BOUNDS; i++) {
+        out->count += sum(render, base + offsetof(struct metrics_answers, latency) +
+                                      i * sizeof(atomic_uint_fast64_t));
+        out->below[i] = out->count;
+    }
+    out->sum_ns = sum(render, base + offsetof(struct metrics_answers, latency_sum_ns));
+}
+
+static void render_count(const struct render *render, const char *labels, const struct sums *sums)
+{
+    buf_printf(render->out, "keyreeve_requests_total{%s} %llu\n", labels,
+               (unsigned long long)sums->count);
+}
+
+static void render_latency(const struct render *render, const char *labels, const struct sums *sums)
+{
+    for (size_t i = 0; i < KR_METRICS_BOUNDS; i++)
+        buf_printf(render->out, "keyreeve_request_seconds_bucket{%s,le=\"%g\"} %llu\n", labels,
+                   (double)bounds_ns[i] / 1e9, (unsigned long long)sums->below[i]);
+    buf_printf(render->out,
+               "keyreeve_request_seconds_bucket{%s,le=\"+Inf\"} %llu\n"
+               "keyreeve_request_seconds_sum{%s} %.9f\n"
+               "keyreeve_request_seconds_count{%s} %llu\n",
+               labels, (unsigned long long)sums->count, labels, (double)sums->sum_ns / 1e9, labels,
+               (unsigned long long)sums->count);
+}
+
+typedef void render_answers_fn(const struct render *render, const char *labels,
+                               const struct sums *sums);
+
+// Calls render_one for each route and status that has been answered.
+static void render_answers(const struct render *render, render_answers_fn *render_one)
+{
+    for (size_t route = 0; route < KR_METRICS_ROUTES_MAX; route++) {
+        for (size_t status = 0; status < KR_METRICS_STATUSES; status++) {
+            struct sums sums;
+            char labels[128], number[16];
+            sum_answers(render, route, status, &sums);
+            snprintf(labels, sizeof(labels), "route=\"%s\",status=\"%s\"", route_name(route),
+                     status_name(status, number));
+            if (sums.count > 0)
+                render_one(render, labels, &sums);
         }
     }
-}
-
-static void render_route_latency(const struct render *render, size_t number)
-{
-    size_t base = route_offset(number);
-    uint64_t below[KR_METRICS_BOUNDS + 1], count = 0;
-    for (size_t i = 0; i <= KR_METRICS_BOUNDS; i++) {
-        count += sum(render, base + offsetof(struct metrics_route, latency) +
-                                 i * sizeof(atomic_uint_fast64_t));
-        below[i] = count;
-    }
-    if (count == 0)
-        return;
-    const char *name = route_name(number);
-    for (size_t i = 0; i < KR_METRICS_BOUNDS; i++)
-        buf_printf(render->out, "keyreeve_request_seconds_bucket{route=\"%s\",le=\"%g\"} %llu\n",
-                   name, (double)bounds_ns[i] / 1e9, (unsigned long long)below[i]);
-    uint64_t sum_ns = sum(render, base + offsetof(struct metrics_route, latency_sum_ns));
-    buf_printf(render->out,
-               "keyreeve_request_seconds_bucket{route=\"%s\",le=\"+Inf\"} %llu\n"
-               "keyreeve_request_seconds_sum{route=\"%s\"} %.9f\n"
-               "keyreeve_request_seconds_count{route=\"%s\"} %llu\n",
-               name, (unsigned long long)count, name, (double)sum_ns / 1e9, name,
-               (unsigned long long)count);
 }
 
 static void render_verdicts(const struct render *render)
@@ -207,11 +238,11 @@ void metrics_render(struct buf *out, struct metrics *const *blocks, size_t count
     struct render render = {out, blocks, count};
     render_node(&render, node);
     render_store(&render, &node->store);
-    render_requests(&render);
+    heading(&render, "requests_total", "counter", "HTTP requests by route and status.");
+    render_answers(&render, render_count);
     heading(&render, "request_seconds", "histogram",
-            "From a request's arrival to its answer, by route.");
-    for (size_t i = 0; i < KR_METRICS_ROUTES_MAX; i++)
-        render_route_latency(&render, i);
+            "From a request's arrival to its answer, by route and status.");
+    render_answers(&render, render_latency);
     render_verdicts(&render);
     render_connections(&render);
 }

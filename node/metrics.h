@@ -11,18 +11,18 @@
 #include "core/store/store.h"
 
 #define KR_METRICS_ROUTES_MAX 96
-#define KR_METRICS_STATUSES 6 // 1xx … 5xx by their first digit
-#define KR_METRICS_BOUNDS 16  // latency buckets; bounds in metrics.c
+#define KR_METRICS_STATUSES 19 // those that the node answers with, and one for all others
+#define KR_METRICS_BOUNDS 16   // latency buckets; bounds in metrics.c
 
-struct metrics_route {
-    atomic_uint_fast64_t by_class[KR_METRICS_STATUSES];
+// The answers of one route with one status.
+struct metrics_answers {
     atomic_uint_fast64_t latency[KR_METRICS_BOUNDS + 1];
     atomic_uint_fast64_t latency_sum_ns;
 };
 
 struct metrics {
-    struct metrics_route routes[KR_METRICS_ROUTES_MAX]; // by number in dispatch_routes; the last
-                                                        // one counts what matches no route
+    // By number in dispatch_routes; the last one counts what matches no route.
+    struct metrics_answers answers[KR_METRICS_ROUTES_MAX][KR_METRICS_STATUSES];
     atomic_uint_fast64_t verdicts[KR_VERDICT_COUNT];
     atomic_uint_fast64_t connections_accepted, connections_open, connections_refused;
     atomic_uint_fast64_t requests_refused; // not HTTP, too large, too slow
