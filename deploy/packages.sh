@@ -32,7 +32,7 @@ packages_of() {
             libsodium23 libssl3 libsystemd0 liburcu8 libuv1 libxxhash0 libyaml-0-2 zlib1g
         ;;
     test)
-        echo clang clang-format libclang-rt-14-dev llvm libcmocka-dev nginx nodejs
+        echo clang clang-format libclang-rt-14-dev llvm libcmocka-dev nginx nodejs rocksdb-tools
         ;;
     bench)
         echo redis-server
