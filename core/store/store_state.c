@@ -153,6 +153,18 @@ static void check_sizes(struct store_state *state, enum index_family family, con
     }
 }
 
+// A consumer that the loaded hot table does not know is not in the index either, nor is a count of
+// its keys, which cost no look at the filters.
+void store_state_expect_consumer(struct store_state *state, enum index_family family,
+                                 const struct rows_key *key, const char *id)
+{
+    const struct store *store = state->store;
+    uint32_t number;
+    if (store_is_loaded(store) && !hot_subject_number(store->hot, bytes_text(id), &number)) {
+        stage_assume_absent(store->stage, family, rows_key_bytes(key));
+    }
+}
+
 // --- buckets -------------------------------------------------------------------------------------
 static bool get_bucket(void *ctx, const char *id, struct bucket *out)
 {
@@ -222,6 +234,7 @@ static bool get_consumer(void *ctx, const char *id, struct consumer *out)
     struct rows_key key;
     struct bytes value;
     rows_tagged(&key, 'i', id);
+    store_state_expect_consumer(state, KR_INDEX_SUBJECTS, &key, id);
     if (!store_state_get(state, KR_INDEX_SUBJECTS, &key, &value)) {
         return false;
     }

@@ -161,6 +161,9 @@ static uint64_t get_count(void *ctx, char what, const char *id)
     struct bytes value;
     uint64_t count = 0;
     rows_tagged(&key, what, id);
+    if (what == 'k') {
+        store_state_expect_consumer(state, KR_INDEX_COUNTS, &key, id);
+    }
     if (store_state_get(state, KR_INDEX_COUNTS, &key, &value) && !rows_get_u64(value, &count)) {
         store_state_note(state, KR_INDEX_COUNTS, KR_ERR_CORRUPT);
     }
