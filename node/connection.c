@@ -8,11 +8,7 @@
 // writing), read or write errors (closed).
 #include "node/serve_internal.h"
 
-#include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
-
-#include "core/base/log.h"
 
 enum { KR_LINGER_MS = 1000, KR_LINGER_BYTES = 8 << 20, KR_CONNECTION_PROGRESS_BYTES = 16384 };
 

@@ -140,14 +140,6 @@ void buf_printf(struct buf *buf, const char *format, ...)
     va_end(args);
 }
 
-void buf_consume(struct buf *buf, size_t size_bytes)
-{
-    assert(size_bytes <= buf->size);
-    buf->size -= size_bytes;
-    if (size_bytes > 0 && buf->size > 0)
-        memmove(buf->data, buf->data + size_bytes, buf->size);
-}
-
 enum kr_err buf_result(const struct buf *buf)
 {
     return buf->has_failed ? KR_ERR_TOO_LARGE : KR_ERR_OK;

@@ -43,8 +43,6 @@ void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(
 // Room for size_bytes at the end, uninitialised and already counted; NULL when it does not fit.
 // Lends until the next write.
 uint8_t *buf_extend(struct buf *buf, size_t size_bytes);
-// Drops the first size_bytes (≤ buf->size), moving the rest to the front.
-void buf_consume(struct buf *buf, size_t size_bytes);
 
 // TOO_LARGE when any step did not fit, else OK.
 must_use enum kr_err buf_result(const struct buf *buf);

@@ -19,23 +19,3 @@ struct command_op *command_add(struct command *command, enum command_kind kind, 
     op->kind = kind;
     return op;
 }
-
-const char *command_kind_text(enum command_kind kind)
-{
-    static const char *const texts[] = {
-        [KR_OP_CLUSTER_INIT] = "cluster-init",
-        [KR_OP_BUCKET_PUT] = "bucket-put",
-        [KR_OP_BUCKET_DELETE] = "bucket-delete",
-        [KR_OP_BUCKET_REVOKE] = "bucket-revoke",
-        [KR_OP_CONSUMER_PUT] = "consumer-put",
-        [KR_OP_CONSUMER_DELETE] = "consumer-delete",
-        [KR_OP_CONSUMER_REVOKE] = "consumer-revoke",
-        [KR_OP_KEY_PUT] = "key-put",
-        [KR_OP_KEY_REVOKE] = "key-revoke",
-        [KR_OP_MANAGER_PUT] = "manager-put",
-        [KR_OP_MANAGER_DELETE] = "manager-delete",
-        [KR_OP_VAULT_PUT] = "vault-put",
-        [KR_OP_PURGE] = "purge",
-    };
-    return texts[kind];
-}

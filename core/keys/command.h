@@ -109,4 +109,3 @@ struct entry {
 // Appends a zeroed operation of this kind, growing in the arena. Lends until the next add.
 struct command_op *command_add(struct command *command, enum command_kind kind,
                                struct arena *arena);
-const char *command_kind_text(enum command_kind kind);

@@ -137,20 +137,6 @@ static void printf_leaves_no_nul(void **state)
     buf_fini(&buf);
 }
 
-static void consume_drops_from_the_front(void **state)
-{
-    (void)state;
-    struct buf buf;
-    buf_init(&buf, 100);
-    buf_add_text(&buf, "abcdef");
-    buf_consume(&buf, 0);
-    buf_consume(&buf, 2);
-    assert_holds(&buf, "cdef");
-    buf_consume(&buf, 4);
-    assert_holds(&buf, "");
-    buf_fini(&buf);
-}
-
 static void nothing_can_be_added_from_nowhere(void **state)
 {
     (void)state;
@@ -175,7 +161,6 @@ int main(void)
         cmocka_unit_test(a_size_that_would_overflow_fails),
         cmocka_unit_test(extend_counts_its_room_at_once),
         cmocka_unit_test(printf_leaves_no_nul),
-        cmocka_unit_test(consume_drops_from_the_front),
         cmocka_unit_test(nothing_can_be_added_from_nowhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

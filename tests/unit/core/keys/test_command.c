@@ -26,19 +26,10 @@ static void operations_keep_their_order_and_content_while_the_list_grows(void **
     arena_fini(&arena);
 }
 
-static void every_kind_has_a_text(void **state)
-{
-    (void)state;
-    for (int kind = KR_OP_CLUSTER_INIT; kind <= KR_OP_PURGE; kind++)
-        assert_non_null(command_kind_text((enum command_kind)kind));
-    assert_string_equal(command_kind_text(KR_OP_KEY_REVOKE), "key-revoke");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operations_keep_their_order_and_content_while_the_list_grows),
-        cmocka_unit_test(every_kind_has_a_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
