@@ -26,6 +26,8 @@ void codec_fill_bucket(Keyreeve__V1__BucketRecord *message, const struct bucket 
     KR_CODEC_SET(message, is_deleted, record->is_deleted);
     KR_CODEC_SET(message, default_expiry_days, record->default_expiry_days);
     KR_CODEC_SET(message, max_staleness_ms, record->max_staleness_ms);
+    KR_CODEC_SET(message, was_staleness_ms, record->was_staleness_ms);
+    KR_CODEC_SET(message, lowered_at, record->lowered_at);
     KR_CODEC_SET(message, metadata_limit_bytes, record->metadata_limit_bytes);
     KR_CODEC_SET(message, revoked_before, record->revoked_before);
     KR_CODEC_SET(message, revoked_ms, record->revoked_ms);
@@ -49,6 +51,8 @@ enum kr_err codec_read_bucket(const Keyreeve__V1__BucketRecord *message, struct 
         .is_deleted = message->is_deleted != 0,
         .default_expiry_days = message->default_expiry_days,
         .max_staleness_ms = message->max_staleness_ms,
+        .was_staleness_ms = message->was_staleness_ms,
+        .lowered_at = message->lowered_at,
         .metadata_limit_bytes = message->metadata_limit_bytes,
         .created_ms = message->created_ms,
         .updated_ms = message->updated_ms,

@@ -17,8 +17,30 @@ static enum apply_code create(struct apply *apply, const struct command_bucket_p
     record.revoked_before = 0;
     record.revoked_ms = 0;
     record.revoke_reason = KR_REASON_UNSPECIFIED;
+    record.was_staleness_ms = 0;
+    record.lowered_at = 0;
     state->put_bucket(state->ctx, &record);
     return KR_APPLY_OK;
+}
+
+// A bound as a number that compares: none at all is the greatest.
+static uint64_t bound_of(int64_t max_staleness_ms)
+{
+    return max_staleness_ms == KR_UNBOUNDED ? UINT64_MAX : (uint64_t)max_staleness_ms;
+}
+
+// Receipts must not trust a lower bound at a node that does not know of it yet.
+static void note_bound(const struct apply *apply, const struct bucket *stored,
+                       struct bucket *record)
+{
+    record->was_staleness_ms = stored->was_staleness_ms;
+    record->lowered_at = stored->lowered_at;
+    if (bound_of(record->max_staleness_ms) >= bound_of(stored->max_staleness_ms))
+        return;
+    if (stored->lowered_at == 0 ||
+        bound_of(stored->max_staleness_ms) > bound_of(stored->was_staleness_ms))
+        record->was_staleness_ms = stored->max_staleness_ms;
+    record->lowered_at = apply->entry->index;
 }
 
 static enum apply_code update(struct apply *apply, const struct command_bucket_put *put)
@@ -42,6 +64,7 @@ static enum apply_code update(struct apply *apply, const struct command_bucket_p
     record.revoked_before = stored.revoked_before;
     record.revoked_ms = stored.revoked_ms;
     record.revoke_reason = stored.revoke_reason;
+    note_bound(apply, &stored, &record);
     apply->state->put_bucket(apply->state->ctx, &record);
     return KR_APPLY_OK;
 }

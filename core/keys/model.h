@@ -59,6 +59,10 @@ struct bucket {
     bool is_deleted;              // hidden, its keys revoked; waits to be purged
     uint32_t default_expiry_days; // 0: none
     int64_t max_staleness_ms;     // KR_UNBOUNDED: always answer
+    // Set once max_staleness_ms has been lowered: a node that has not applied the log index
+    // lowered_at may still go by was_staleness_ms, the greatest value before it.
+    int64_t was_staleness_ms;
+    uint64_t lowered_at; // 0: never lowered
     uint32_t metadata_limit_bytes;
     int64_t created_ms, updated_ms;
     uint64_t version, revision;

@@ -358,6 +358,38 @@ static void protected_and_system_buckets_are_not_deleted(void **state)
     assert_int_equal(commit(), KR_APPLY_REFUSED);
 }
 
+// Puts bucket-1 with this bound, at the stored version, and reads it back.
+static struct bucket bucket_with_bound(int64_t max_staleness_ms, uint64_t version)
+{
+    struct bucket stored;
+    add(KR_OP_BUCKET_PUT)->as.bucket_put = (struct command_bucket_put){
+        {.id = "b1", .name = "bucket-1", .max_staleness_ms = max_staleness_ms}, version};
+    assert_int_equal(commit(), KR_APPLY_OK);
+    assert_true(fake_get_bucket(&room.fake, "b1", &stored));
+    return stored;
+}
+
+static void a_lowered_staleness_bound_remembers_the_greatest_before_it(void **state)
+{
+    (void)state;
+    struct bucket bucket = bucket_with_bound(5000, 1); // from 0: raised
+    assert_int_equal(bucket.lowered_at, 0);
+    bucket = bucket_with_bound(1000, 2);
+    assert_int_equal(bucket.lowered_at, last_index());
+    assert_int_equal(bucket.was_staleness_ms, 5000);
+    bucket = bucket_with_bound(2000, 3); // raised, but not beyond what was
+    assert_int_equal(bucket.lowered_at, last_index() - 1);
+    bucket = bucket_with_bound(500, 4);
+    assert_int_equal(bucket.lowered_at, last_index());
+    assert_int_equal(bucket.was_staleness_ms, 5000);
+    bucket = bucket_with_bound(KR_UNBOUNDED, 5);
+    bucket = bucket_with_bound(60000, 6);
+    assert_int_equal(bucket.lowered_at, last_index());
+    assert_int_equal(bucket.was_staleness_ms, KR_UNBOUNDED);
+    bucket = bucket_with_bound(1, 7);
+    assert_int_equal(bucket.was_staleness_ms, KR_UNBOUNDED);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -379,6 +411,7 @@ int main(void)
         CASE(a_deleted_consumer_hides_frees_its_name_and_revokes),
         CASE(a_deleted_bucket_hides_all_that_is_in_it),
         CASE(protected_and_system_buckets_are_not_deleted),
+        CASE(a_lowered_staleness_bound_remembers_the_greatest_before_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
