@@ -10,7 +10,6 @@
 #include "core/base/log.h"
 #include "core/base/rand.h"
 #include "core/base/text.h"
-#include "replication/engine_local.h"
 
 enum { KR_METADATA_LIMIT = 1024, KR_PATH_SIZE = 4096 };
 
@@ -199,12 +198,12 @@ static void made(void *ctx, const struct replica_outcome *outcome)
 static enum kr_err commit(struct making *making, struct fault *fault)
 {
     struct node *node = making->node;
-    engine_local_turn(node->engine); // tells the replica that it leads
+    engine_turn(node->engine); // tells the replica that it leads
     replica_turn(node->replica);
     enum kr_err err = replica_submit(node->replica, &making->command, made, making);
     while (err == KR_ERR_OK && !making->is_done) {
         replica_turn(node->replica);
-        engine_local_turn(node->engine);
+        engine_turn(node->engine);
     }
     err = err == KR_ERR_OK ? making->err : err;
     if (err == KR_ERR_OK)

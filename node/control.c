@@ -15,7 +15,6 @@
 #include "core/base/log.h"
 #include "node/executor.h"
 #include "node/serve.h"
-#include "replication/engine_local.h"
 
 enum { KR_TICK_MS = 50 };
 
@@ -209,7 +208,7 @@ static void on_check(uv_check_t *check)
         close_handles(control);
         return;
     }
-    bool has_more = engine_local_turn(control->node->engine);
+    bool has_more = engine_turn(control->node->engine);
     if (!control->is_closed)
         has_more = replica_turn(control->node->replica) || has_more;
     if (has_more || control->is_closed)

@@ -207,7 +207,7 @@ static void close_replica(struct node *node)
     bool is_closed = false;
     replica_close(node->replica, closed, &is_closed);
     while (!is_closed) {
-        engine_local_turn(node->engine);
+        engine_turn(node->engine);
         if (!is_closed)
             replica_turn(node->replica);
     }
@@ -218,7 +218,7 @@ static void close_engine(struct node *node)
     bool is_closed = false;
     node->engine->verbs->close(node->engine, closed, &is_closed);
     while (!is_closed)
-        engine_local_turn(node->engine);
+        engine_turn(node->engine);
 }
 
 // Until a loop listens, a stop that is asked for stays pending. Threads that are started meanwhile

@@ -25,6 +25,9 @@ struct engine_events {
     void *ctx;
     // The role changed; epoch is the new one when LEADER.
     void (*role)(void *ctx, enum engine_role role, uint64_t epoch);
+    // Who leads, when it is another node; both texts empty when nobody does. Lent for the call. May
+    // be NULL.
+    void (*leader)(void *ctx, const char *member_id, const char *peer_address);
 };
 
 struct engine;
@@ -47,7 +50,10 @@ struct engine_verbs {
     void (*trim)(struct engine *engine, uint64_t below_index);
     // Until when (CLOCK_BOOTTIME, ms) no other node can lead; UINT64_MAX: always a full window.
     uint64_t (*valid_until_ms)(const struct engine *engine);
-    // Completes what is in flight, then calls closed and frees itself.
+    // Delivers the callbacks that are due, the closed of close among them, and does what time asks
+    // for; the owner calls it once each turn of its loop. True: call it again without sleeping.
+    bool (*turn)(struct engine *engine);
+    // Completes what is in flight, then calls closed and frees itself, from a later turn.
     void (*close)(struct engine *engine, void (*closed)(void *ctx), void *ctx);
 };
 
@@ -62,3 +68,8 @@ struct engine {
     // before each append, kept until its callback).
     struct apply_result *results;
 };
+
+static inline bool engine_turn(struct engine *engine)
+{
+    return engine->verbs->turn(engine);
+}

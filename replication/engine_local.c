@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The `local` engine: appends by applying to the node's own store, answers on the next turn.
 //
-// Happy path: append → store_apply (durable when it returns) → remembered → engine_local_turn →
-// done. Ways it can fail: not leading or another epoch (NO_LEADER at once); the store refuses
-// (DISK_FULL, or an error that the process cannot survive), which the callback tells, and which
-// fails every append behind it until that callback has come.
+// Happy path: append → store_apply (durable when it returns) → remembered → engine_turn → done.
+// Ways it can fail: not leading or another epoch (NO_LEADER at once); the store refuses (DISK_FULL,
+// or an error that the process cannot survive), which the callback tells, and which fails every
+// append behind it until that callback has come.
 #include "replication/engine_local.h"
 
 #include <assert.h>
@@ -109,29 +109,6 @@ static void local_close(struct engine *engine, void (*closed)(void *ctx), void *
     local->closed_ctx = ctx;
 }
 
-static const struct engine_verbs local_verbs = {
-    .name = "local",
-    .campaign = local_campaign,
-    .append = local_append,
-    .read = local_read,
-    .trim = local_trim,
-    .valid_until_ms = local_valid_until_ms,
-    .close = local_close,
-};
-
-struct engine *engine_local_new(struct store *store, const struct engine_events *events)
-{
-    struct engine_local *local = mem_zalloc(sizeof(*local));
-    local->base.verbs = &local_verbs;
-    local->base.is_store_backed = true;
-    if (events != NULL)
-        local->base.events = *events;
-    local->store = store;
-    local->role = KR_ENGINE_STARTING;
-    local->last = &local->first;
-    return &local->base;
-}
-
 static bool tell_role(struct engine_local *local)
 {
     const struct engine_events *events = &local->base.events;
@@ -159,7 +136,7 @@ static bool tell_completions(struct engine_local *local)
     return due > 0;
 }
 
-bool engine_local_turn(struct engine *engine)
+static bool local_turn(struct engine *engine)
 {
     struct engine_local *local = local_of(engine);
     bool were_any = tell_completions(local);
@@ -171,4 +148,28 @@ bool engine_local_turn(struct engine *engine)
     mem_free(local);
     closed(ctx);
     return true;
+}
+
+static const struct engine_verbs local_verbs = {
+    .name = "local",
+    .campaign = local_campaign,
+    .append = local_append,
+    .read = local_read,
+    .trim = local_trim,
+    .valid_until_ms = local_valid_until_ms,
+    .turn = local_turn,
+    .close = local_close,
+};
+
+struct engine *engine_local_new(struct store *store, const struct engine_events *events)
+{
+    struct engine_local *local = mem_zalloc(sizeof(*local));
+    local->base.verbs = &local_verbs;
+    local->base.is_store_backed = true;
+    if (events != NULL)
+        local->base.events = *events;
+    local->store = store;
+    local->role = KR_ENGINE_STARTING;
+    local->last = &local->first;
+    return &local->base;
 }

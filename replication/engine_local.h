@@ -3,12 +3,10 @@
 //
 // Leadership is the operator's word: this node leads from its first campaign on, under the epoch
 // stored with the applied position (1 at first). An append applies the batch to the store, which
-// makes it durable; the callback comes on the next engine_local_turn.
+// makes it durable; the callback comes on the next turn.
 #pragma once
 
 #include "replication/engine.h"
 
 // Gives; keeps store. events may be NULL: replica_new sets its own.
 struct engine *engine_local_new(struct store *store, const struct engine_events *events);
-// Delivers the callbacks that are due, the closed of close among them. True: there were any.
-bool engine_local_turn(struct engine *engine);

@@ -37,7 +37,7 @@ struct replica_options {
 struct replica;
 
 // Gives; sets the engine's events to its own and campaigns. Leads after the engine's role event,
-// with `local` after the next engine_local_turn.
+// with `local` after the next engine_turn.
 struct replica *replica_new(const struct replica_options *options);
 // Fails what is queued with NO_LEADER; closed is called when nothing is in flight any more, by a
 // later replica_turn, which frees the replica. The engine stays the caller's to close.

@@ -84,6 +84,12 @@ static inline uint64_t scripted_valid_until(const struct engine *engine)
     return ((const struct scripted *)engine)->valid_until_ms;
 }
 
+static inline bool scripted_turn(struct engine *engine)
+{
+    (void)engine;
+    return false;
+}
+
 static inline void scripted_close(struct engine *engine, void (*closed)(void *ctx), void *ctx)
 {
     (void)engine;
@@ -97,6 +103,7 @@ static const struct engine_verbs scripted_verbs = {
     .read = scripted_read,
     .trim = scripted_trim,
     .valid_until_ms = scripted_valid_until,
+    .turn = scripted_turn,
     .close = scripted_close,
 };
 

@@ -34,7 +34,7 @@ static void on_closed(void *ctx)
 
 static void start_engine(struct local_fixture *fixture)
 {
-    const struct engine_events events = {fixture, on_role};
+    const struct engine_events events = {.ctx = fixture, .role = on_role};
     fixture->is_closed = false;
     fixture->engine = engine_local_new(fixture->base.store, &events);
     fixture->engine->results = fixture->results;
@@ -44,7 +44,7 @@ static void stop_engine(struct local_fixture *fixture)
 {
     fixture->engine->verbs->close(fixture->engine, on_closed, fixture);
     assert_false(fixture->is_closed);
-    assert_true(engine_local_turn(fixture->engine));
+    assert_true(engine_turn(fixture->engine));
     assert_true(fixture->is_closed);
 }
 
@@ -70,7 +70,7 @@ static int teardown(void **state)
 static void lead(struct local_fixture *fixture)
 {
     fixture->engine->verbs->campaign(fixture->engine);
-    assert_true(engine_local_turn(fixture->engine));
+    assert_true(engine_turn(fixture->engine));
     buf_clear(&fixture->base.transcript);
 }
 
@@ -103,10 +103,10 @@ static void it_leads_a_turn_after_its_campaign(void **state)
     assert_int_equal(verbs->valid_until_ms(fixture->engine), 0);
     verbs->campaign(fixture->engine);
     assert_happened(&fixture->base, "");
-    assert_true(engine_local_turn(fixture->engine));
+    assert_true(engine_turn(fixture->engine));
     assert_happened(&fixture->base, "role 2 epoch 1\n");
     assert_true(verbs->valid_until_ms(fixture->engine) == UINT64_MAX);
-    assert_false(engine_local_turn(fixture->engine));
+    assert_false(engine_turn(fixture->engine));
     assert_string_equal(verbs->name, "local");
 }
 
@@ -118,10 +118,10 @@ static void an_append_is_durable_at_once_and_answered_next_turn(void **state)
     assert_int_equal(append(fixture, 3, 1, 1), KR_ERR_OK);
     assert_int_equal(store_applied_index(fixture->base.store), 3);
     assert_happened(&fixture->base, "");
-    assert_true(engine_local_turn(fixture->engine));
+    assert_true(engine_turn(fixture->engine));
     assert_happened(&fixture->base, "done ok\ndone ok\n");
     assert_int_equal(fixture->results[0].code, KR_APPLY_OK);
-    assert_false(engine_local_turn(fixture->engine));
+    assert_false(engine_turn(fixture->engine));
 }
 
 static void an_entry_can_be_read_back(void **state)
@@ -149,7 +149,7 @@ static void another_epoch_is_refused(void **state)
     lead(fixture);
     assert_int_equal(append(fixture, 1, 1, 2), KR_ERR_NO_LEADER);
     assert_int_equal(store_applied_index(fixture->base.store), 0);
-    assert_false(engine_local_turn(fixture->engine));
+    assert_false(engine_turn(fixture->engine));
 }
 
 static void what_follows_a_failure_fails_until_it_is_told(void **state)
@@ -162,7 +162,7 @@ static void what_follows_a_failure_fails_until_it_is_told(void **state)
     lead(fixture);
     assert_int_equal(append(fixture, 1, 1, 1), KR_ERR_OK);
     assert_int_equal(append(fixture, 2, 1, 1), KR_ERR_OK);
-    assert_true(engine_local_turn(fixture->engine));
+    assert_true(engine_turn(fixture->engine));
     assert_happened(&fixture->base, "done disk full\ndone disk full\n");
     assert_int_equal(store_applied_index(fixture->base.store), 0);
 }
@@ -174,7 +174,7 @@ static void closing_tells_what_is_due_first(void **state)
     assert_int_equal(append(fixture, 1, 1, 1), KR_ERR_OK);
     fixture->engine->verbs->close(fixture->engine, on_closed, fixture);
     assert_int_equal(append(fixture, 2, 1, 1), KR_ERR_NO_LEADER);
-    assert_true(engine_local_turn(fixture->engine));
+    assert_true(engine_turn(fixture->engine));
     assert_happened(&fixture->base, "done ok\nrole 3 epoch 1\n");
     assert_true(fixture->is_closed);
 }

@@ -48,7 +48,7 @@ static void start(struct local_fixture *fixture)
     const struct replica_options options = {fixture->base.store, fixture->engine, on_fatal,
                                             fixture};
     fixture->base.replica = replica_new(&options);
-    assert_true(engine_local_turn(fixture->engine));
+    assert_true(engine_turn(fixture->engine));
     assert_true(replica_is_leader(fixture->base.replica));
 }
 
@@ -56,13 +56,13 @@ static void stop(struct local_fixture *fixture)
 {
     replica_close(fixture->base.replica, on_closed, fixture);
     while (!fixture->is_closed) {
-        engine_local_turn(fixture->engine);
+        engine_turn(fixture->engine);
         replica_turn(fixture->base.replica);
     }
     fixture->is_closed = false;
     fixture->engine->verbs->close(fixture->engine, on_closed, fixture);
     while (!fixture->is_closed)
-        engine_local_turn(fixture->engine);
+        engine_turn(fixture->engine);
 }
 
 static void reopen(struct local_fixture *fixture, uint64_t disk_reserve_bytes)
@@ -111,7 +111,7 @@ static size_t turn(struct local_fixture *fixture)
     size_t before = fixture->answered;
     replica_turn(fixture->base.replica);
     assert_int_equal(fixture->answered, before);
-    engine_local_turn(fixture->engine);
+    engine_turn(fixture->engine);
     return fixture->answered - before;
 }
 
@@ -122,7 +122,7 @@ static void a_turn_takes_a_thousand_entries(void **state)
     assert_true(replica_turn(fixture->base.replica));
     assert_int_equal(fixture->answered, 0);
     assert_int_equal(store_applied_index(fixture->base.store), 1000);
-    engine_local_turn(fixture->engine);
+    engine_turn(fixture->engine);
     assert_int_equal(fixture->answered, 1000);
     assert_int_equal(turn(fixture), 1000);
     assert_int_equal(turn(fixture), 500);
