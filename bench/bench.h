@@ -11,3 +11,4 @@ enum bench_exit {
 int bench_serve(int argc, char **argv);
 int bench_keys(int argc, char **argv);
 int bench_restart(int argc, char **argv);
+int bench_relay(int argc, char **argv);

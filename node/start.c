@@ -22,7 +22,6 @@
 #include "node/notify.h"
 #include "node/serve.h"
 #include "replication/engine_local.h"
-#include "replication/state_store.h"
 
 enum { KR_PATH_SIZE = 4096, KR_POOL_THREADS_MIN = 4 };
 
@@ -135,9 +134,8 @@ static enum kr_err open_store(struct node *node, struct fault *fault)
 static void open_replica(struct node *node)
 {
     node->engine = engine_local_new(node->store, NULL);
-    state_store_init(&node->state, node->store);
     struct replica_options options = {
-        .state = &node->state, .engine = node->engine, .fatal = on_fatal, .ctx = node};
+        .store = node->store, .engine = node->engine, .fatal = on_fatal, .ctx = node};
     node->replica = replica_new(&options);
 }
 
