@@ -133,7 +133,8 @@ static enum kr_err open_store(struct node *node, struct fault *fault)
 
 static void open_replica(struct node *node)
 {
-    node->engine = engine_local_new(node->store, NULL);
+    const struct engine_local_options local = {.store = node->store, .leads = true};
+    node->engine = engine_local_new(&local, NULL);
     struct replica_options options = {
         .store = node->store, .engine = node->engine, .fatal = on_fatal, .ctx = node};
     node->replica = replica_new(&options);

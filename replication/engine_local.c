@@ -19,7 +19,7 @@ struct completion {
 
 struct engine_local {
     struct engine base;
-    struct store *store;
+    struct engine_local_options options;
     enum engine_role role;
     uint64_t epoch;
     bool has_role_event; // the role changed and the owner does not know yet
@@ -34,16 +34,40 @@ static struct engine_local *local_of(struct engine *engine)
     return (struct engine_local *)engine;
 }
 
+static void take_role(struct engine_local *local, enum engine_role role)
+{
+    local->role = role;
+    local->has_role_event = true;
+}
+
 static void local_campaign(struct engine *engine)
 {
     struct engine_local *local = local_of(engine);
     struct store_position position;
     if (local->closed != NULL || local->role == KR_ENGINE_LEADER)
         return;
-    store_position(local->store, &position);
+    store_position(local->options.store, &position);
     local->epoch = position.epoch > 0 ? position.epoch : 1;
-    local->role = KR_ENGINE_LEADER;
-    local->has_role_event = true;
+    take_role(local, local->options.leads ? KR_ENGINE_LEADER : KR_ENGINE_STANDBY);
+}
+
+enum kr_err engine_local_promote(struct engine *engine)
+{
+    struct engine_local *local = local_of(engine);
+    struct store_position position;
+    if (local->closed != NULL || local->role == KR_ENGINE_LEADER)
+        return KR_ERR_CONFLICT;
+    store_position(local->options.store, &position);
+    local->epoch = position.epoch + 1;
+    take_role(local, KR_ENGINE_LEADER);
+    return KR_ERR_OK;
+}
+
+void engine_local_step_down(struct engine *engine)
+{
+    struct engine_local *local = local_of(engine);
+    if (local->closed == NULL && local->role == KR_ENGINE_LEADER)
+        take_role(local, KR_ENGINE_STANDBY);
 }
 
 // The error of a failed append whose callback is still due: what comes behind it fails alike, for
@@ -71,8 +95,8 @@ static enum kr_err local_append(struct engine *engine, const struct engine_batch
         item->err = failure->err;
         item->fault = failure->fault;
     } else {
-        item->err =
-            store_apply(local->store, batch->rows, batch->count, engine->results, &item->fault);
+        item->err = store_apply(local->options.store, batch->rows, batch->count, engine->results,
+                                &item->fault);
     }
     *local->last = item;
     local->last = &item->next;
@@ -84,7 +108,7 @@ static enum kr_err local_read(struct engine *engine, uint64_t index, struct aren
                               struct bytes *entry, struct fault *fault)
 {
     struct hash128 chain;
-    return store_log_read(local_of(engine)->store, index, arena, entry, &chain, fault);
+    return store_log_read(local_of(engine)->options.store, index, arena, entry, &chain, fault);
 }
 
 // The log is the store's own family, which keeps its retention in store_maintain.
@@ -103,8 +127,7 @@ static void local_close(struct engine *engine, void (*closed)(void *ctx), void *
 {
     struct engine_local *local = local_of(engine);
     assert(local->closed == NULL && closed != NULL);
-    local->role = KR_ENGINE_STOPPED;
-    local->has_role_event = true;
+    take_role(local, KR_ENGINE_STOPPED);
     local->closed = closed;
     local->closed_ctx = ctx;
 }
@@ -161,14 +184,15 @@ static const struct engine_verbs local_verbs = {
     .close = local_close,
 };
 
-struct engine *engine_local_new(struct store *store, const struct engine_events *events)
+struct engine *engine_local_new(const struct engine_local_options *options,
+                                const struct engine_events *events)
 {
     struct engine_local *local = mem_zalloc(sizeof(*local));
     local->base.verbs = &local_verbs;
     local->base.is_store_backed = true;
     if (events != NULL)
         local->base.events = *events;
-    local->store = store;
+    local->options = *options;
     local->role = KR_ENGINE_STARTING;
     local->last = &local->first;
     return &local->base;

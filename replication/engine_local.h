@@ -1,12 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // The `local` engine: the log is this node's own RocksDB, one fsync a batch; one leader, embedded.
 //
-// Leadership is the operator's word: this node leads from its first campaign on, under the epoch
-// stored with the applied position (1 at first). An append applies the batch to the store, which
-// makes it durable; the callback comes on the next turn.
+// Leadership is the operator's word: a node that is told to leads from its first campaign on, under
+// the epoch stored with the applied position (1 at first); any other stands by until it is
+// promoted, which raises the epoch. An append applies the batch to the store, which makes it
+// durable; the callback comes on the next turn.
 #pragma once
 
 #include "replication/engine.h"
 
-// Gives; keeps store. events may be NULL: replica_new sets its own.
-struct engine *engine_local_new(struct store *store, const struct engine_events *events);
+struct engine_local_options {
+    struct store *store; // keeps
+    bool leads;          // from its first campaign on; else it stands by
+};
+
+// Gives. events may be NULL: replica_new sets its own.
+struct engine *engine_local_new(const struct engine_local_options *options,
+                                const struct engine_events *events);
+// Leads under the epoch behind the stored one, from the next turn on. The caller has the operator's
+// word that the leader before is down. CONFLICT: it leads already, or is closing.
+must_use enum kr_err engine_local_promote(struct engine *engine);
+// Another node leads under a higher epoch: stands by from now on.
+void engine_local_step_down(struct engine *engine);

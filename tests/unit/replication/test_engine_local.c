@@ -32,12 +32,18 @@ static void on_closed(void *ctx)
     fixture->is_closed = true;
 }
 
-static void start_engine(struct local_fixture *fixture)
+static void start_engine_as(struct local_fixture *fixture, bool leads)
 {
     const struct engine_events events = {.ctx = fixture, .role = on_role};
+    const struct engine_local_options options = {.store = fixture->base.store, .leads = leads};
     fixture->is_closed = false;
-    fixture->engine = engine_local_new(fixture->base.store, &events);
+    fixture->engine = engine_local_new(&options, &events);
     fixture->engine->results = fixture->results;
+}
+
+static void start_engine(struct local_fixture *fixture)
+{
+    start_engine_as(fixture, true);
 }
 
 static void stop_engine(struct local_fixture *fixture)
@@ -194,6 +200,48 @@ static void it_goes_on_where_the_store_stands(void **state)
     assert_int_equal(store_applied_index(fixture->base.store), 3);
 }
 
+static void restart(struct local_fixture *fixture, bool leads)
+{
+    stop_engine(fixture);
+    store_close(&fixture->base.store);
+    fixture_open_store(&fixture->base, 0);
+    start_engine_as(fixture, leads);
+    fixture->engine->verbs->campaign(fixture->engine);
+    assert_true(engine_turn(fixture->engine));
+}
+
+static void a_standby_leads_under_the_next_epoch_once_promoted(void **state)
+{
+    struct local_fixture *fixture = *state;
+    lead(fixture);
+    assert_int_equal(append(fixture, 1, 2, 1), KR_ERR_OK);
+    restart(fixture, false);
+    buf_clear(&fixture->base.transcript);
+    assert_int_equal(append(fixture, 3, 1, 1), KR_ERR_NO_LEADER);
+    assert_int_equal(fixture->engine->verbs->valid_until_ms(fixture->engine), 0);
+    assert_int_equal(engine_local_promote(fixture->engine), KR_ERR_OK);
+    assert_int_equal(engine_local_promote(fixture->engine), KR_ERR_CONFLICT);
+    assert_true(engine_turn(fixture->engine));
+    assert_happened(&fixture->base, "role 2 epoch 2\n");
+    assert_int_equal(append(fixture, 3, 1, 1), KR_ERR_NO_LEADER);
+    assert_int_equal(append(fixture, 3, 1, 2), KR_ERR_OK);
+    restart(fixture, true);
+    assert_happened(&fixture->base, "done ok\nrole 3 epoch 2\nrole 2 epoch 2\n");
+}
+
+static void a_leader_that_steps_down_appends_no_more(void **state)
+{
+    struct local_fixture *fixture = *state;
+    lead(fixture);
+    assert_int_equal(append(fixture, 1, 1, 1), KR_ERR_OK);
+    engine_local_step_down(fixture->engine);
+    assert_int_equal(append(fixture, 2, 1, 1), KR_ERR_NO_LEADER);
+    assert_true(engine_turn(fixture->engine));
+    assert_happened(&fixture->base, "done ok\nrole 1 epoch 1\n");
+    engine_local_step_down(fixture->engine);
+    assert_false(engine_turn(fixture->engine));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -206,6 +254,8 @@ int main(void)
         TEST(what_follows_a_failure_fails_until_it_is_told),
         TEST(closing_tells_what_is_due_first),
         TEST(it_goes_on_where_the_store_stands),
+        TEST(a_standby_leads_under_the_next_epoch_once_promoted),
+        TEST(a_leader_that_steps_down_appends_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
