@@ -12,7 +12,7 @@ const HOMES = [
   [/^uv\.h$/, /^(node\/.*|client\/.*|replication\/\w+_link\.c)$/],
   [/^sodium/, /^(core\/base\/(rand|mem)\.c|core\/keys\/(vault|password)\.c)$/],
   [/^jansson\.h$/, /^core\/base\/json\.c$/],
-  [/^curl\//, /^(client\/http|node\/outbound|replication\/engine_etcd)\.c$/],
+  [/^curl\//, /^(client\/http|node\/outbound|replication\/etcd_link)\.c$/],
   [/^cyaml\//, /^node\/config_file\.c$/],
   [/^yaml\.h$/, /^node\/api\/openapi_json\.c$/],
   [/^systemd\//, /^node\/notify\.c$/],
