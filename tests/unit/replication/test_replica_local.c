@@ -44,8 +44,8 @@ static void on_outcome(void *ctx, const struct replica_outcome *outcome)
 static void start(struct local_fixture *fixture)
 {
     fixture->is_closed = false;
-    const struct engine_local_options options = {.store = fixture->base.store, .leads = true};
-    fixture->engine = engine_local_new(&options, NULL);
+    const struct engine_local_options local = {.store = fixture->base.store, .leads = true};
+    fixture->engine = engine_local_new(&local, NULL);
     const struct replica_options options = {fixture->base.store, fixture->engine, on_fatal,
                                             fixture};
     fixture->base.replica = replica_new(&options);
