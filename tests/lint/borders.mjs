@@ -7,7 +7,7 @@ const HOMES = [
   [/^urcu/, /^core\/store\/hot\.c$/],
   [/^xxhash\.h$/, /^core\/base\/hash\.[ch]$/],
   [/^nghttp2\//, /^core\/http\/http2\.c$/],
-  [/^openssl\//, /^(core\/keys\/digest\.c|core\/tls\/.*)$/],
+  [/^openssl\//, /^(core\/keys\/digest\.c|(tests\/unit\/)?core\/tls\/.*)$/],
   [/^protobuf-c\/|\.pb-c\.h$/, /^proto\/codec(_\w+)?\.[ch]$/],
   [/^uv\.h$/, /^(node\/.*|client\/.*|replication\/\w+_link\.c)$/],
   [/^sodium/, /^(core\/base\/(rand|mem)\.c|core\/keys\/(vault|password)\.c)$/],

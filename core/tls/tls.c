@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+// One TLS connection over two memory BIOs.
+//
+//   HANDSHAKE ──both are satisfied──▶ OPEN ──close_notify, either way──▶ CLOSED
+//       └──────────── bad bytes, a bad certificate, an alert, cut off ──▶ FAILED (from OPEN too)
+#include "core/tls/tls_internal.h"
+
+#include <assert.h>
+#include <openssl/err.h>
+
+#include "core/base/mem.h"
+
+enum {
+    KR_TLS_RECORD = 16384,     // plaintext of one record (RFC 8446 §5.1)
+    KR_TLS_PLAIN_KEPT = 65536, // a larger buffer is given back once it is empty
+};
+
+static void init_plain(struct tls *tls)
+{
+    buf_init(&tls->plain, KR_TLS_UNREAD_MAX + KR_TLS_RECORD);
+    tls->plain_read = 0;
+}
+
+// --- the ways it fails ---------------------------------------------------------------------------
+
+static void say(struct tls *tls, enum kr_err err, const char *sentence)
+{
+    fault_set(&tls->fault, err, "%s", sentence);
+}
+
+static void explain(struct tls *tls, unsigned long code)
+{
+    int reason = ERR_GET_REASON(code);
+    if (ERR_GET_LIB(code) == ERR_LIB_SSL && reason > SSL_AD_REASON_OFFSET)
+        fault_set(&tls->fault, KR_ERR_FORBIDDEN, "the other end refuses this connection: %s",
+                  SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
+    else if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
+        say(tls, KR_ERR_UNAUTHORIZED, "the other end showed no certificate");
+    else if (reason == SSL_R_NO_APPLICATION_PROTOCOL)
+        say(tls, KR_ERR_INVALID, "the other end offers no protocol that is spoken here (ALPN)");
+    else if (reason == SSL_R_UNSUPPORTED_PROTOCOL || reason == SSL_R_VERSION_TOO_LOW)
+        say(tls, KR_ERR_INVALID, "the other end's TLS is too old");
+    else if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST ||
+             reason == SSL_R_PACKET_LENGTH_TOO_LONG)
+        say(tls, KR_ERR_INVALID, "the other end does not speak TLS");
+    else
+        fault_set(&tls->fault, KR_ERR_INVALID, "TLS: %s", tls_error_text(code));
+}
+
+// A sentence that the check of the certificate left says more than OpenSSL's code.
+static void fail(struct tls *tls)
+{
+    unsigned long code = tls_error_pop();
+    tls->state = KR_TLS_FAILED;
+    if (tls->fault.err == KR_ERR_OK)
+        explain(tls, code);
+}
+
+static bool wants_more(const struct tls *tls, int result)
+{
+    return SSL_get_error(tls->ssl, result) == SSL_ERROR_WANT_READ;
+}
+
+// --- its steps -----------------------------------------------------------------------------------
+
+static void send_goodbye(struct tls *tls)
+{
+    ERR_clear_error();
+    SSL_shutdown(tls->ssl);
+    ERR_clear_error();
+}
+
+static void open_up(struct tls *tls)
+{
+    tls->state = KR_TLS_OPEN;
+    tls->has_peer = tls->context->verifies_peers;
+    if (!tls->context->needs_alpn || tls_protocol(tls).size > 0)
+        return;
+    send_goodbye(tls);
+    tls->state = KR_TLS_FAILED;
+    say(tls, KR_ERR_INVALID, "the other end names no protocol (ALPN)");
+}
+
+static void shake_hands(struct tls *tls)
+{
+    ERR_clear_error();
+    int result = SSL_do_handshake(tls->ssl);
+    if (result == 1)
+        open_up(tls);
+    else if (!wants_more(tls, result))
+        fail(tls);
+    ERR_clear_error();
+}
+
+// Decrypts one record's worth; false when there is no more for the moment.
+static bool decrypt(struct tls *tls)
+{
+    size_t size = 0;
+    uint8_t *room = buf_extend(&tls->plain, KR_TLS_RECORD);
+    assert(room != NULL);
+    ERR_clear_error();
+    int result = SSL_read_ex(tls->ssl, room, KR_TLS_RECORD, &size);
+    tls->plain.size -= KR_TLS_RECORD - size;
+    if (result == 1)
+        return true;
+    int error = SSL_get_error(tls->ssl, result);
+    if (error == SSL_ERROR_ZERO_RETURN)
+        tls_shutdown(tls);
+    else if (error != SSL_ERROR_WANT_READ)
+        fail(tls);
+    ERR_clear_error();
+    return false;
+}
+
+static void advance(struct tls *tls)
+{
+    if (tls->state == KR_TLS_HANDSHAKE)
+        shake_hands(tls);
+    while (tls->state == KR_TLS_OPEN && decrypt(tls))
+        continue;
+    // Nothing that the other end sends (key updates, say) may pile up answers without an end.
+    if (tls_untaken(tls) > 2 * (size_t)KR_TLS_UNTAKEN_MAX) {
+        tls->state = KR_TLS_FAILED;
+        say(tls, KR_ERR_INVALID, "the other end asks for more answers than it takes");
+    }
+}
+
+// --- its life ------------------------------------------------------------------------------------
+
+struct tls *tls_new(struct tls_context *context, bool is_server)
+{
+    struct tls *tls = mem_zalloc(sizeof(*tls));
+    atomic_fetch_add(&context->references, 1);
+    tls->context = context;
+    tls->ssl = SSL_new(context->ssl);
+    tls->in = BIO_new(BIO_s_mem());
+    tls->out = BIO_new(BIO_s_mem());
+    assert(tls->ssl != NULL && tls->in != NULL && tls->out != NULL);
+    SSL_set_bio(tls->ssl, tls->in, tls->out);
+    SSL_set_app_data(tls->ssl, tls);
+    init_plain(tls);
+    if (is_server) {
+        SSL_set_accept_state(tls->ssl);
+    } else {
+        SSL_set_connect_state(tls->ssl);
+        shake_hands(tls);
+    }
+    return tls;
+}
+
+void tls_free(struct tls **tls)
+{
+    struct tls *freed = *tls;
+    *tls = NULL;
+    if (freed == NULL)
+        return;
+    SSL_free(freed->ssl);
+    tls_context_free(&freed->context);
+    buf_fini(&freed->plain);
+    mem_free(freed);
+}
+
+enum tls_state tls_state(const struct tls *tls)
+{
+    return tls->state;
+}
+
+const struct fault *tls_fault(const struct tls *tls)
+{
+    return &tls->fault;
+}
+
+enum kr_err tls_peer(const struct tls *tls, struct tls_peer *out)
+{
+    if (!tls->has_peer)
+        return KR_ERR_NOT_FOUND;
+    *out = tls->peer;
+    return KR_ERR_OK;
+}
+
+struct bytes tls_protocol(const struct tls *tls)
+{
+    const unsigned char *name = NULL;
+    unsigned size = 0;
+    SSL_get0_alpn_selected(tls->ssl, &name, &size);
+    return bytes_of(name, size);
+}
+
+// --- bytes in ------------------------------------------------------------------------------------
+
+static size_t count_unread(const struct tls *tls)
+{
+    return tls->plain.size - tls->plain_read + BIO_ctrl_pending(tls->in);
+}
+
+static void drop_read(struct tls *tls)
+{
+    if (tls->plain_read == 0)
+        return;
+    size_t left = tls->plain.size - tls->plain_read;
+    memmove(tls->plain.data, tls->plain.data + tls->plain_read, left);
+    mem_zero(tls->plain.data + left, tls->plain_read);
+    tls->plain.size = left;
+    tls->plain_read = 0;
+}
+
+enum kr_err tls_receive(struct tls *tls, struct bytes ciphertext)
+{
+    if (tls->state == KR_TLS_CLOSED || tls->state == KR_TLS_FAILED || ciphertext.size == 0)
+        return KR_ERR_OK;
+    if (ciphertext.size > KR_TLS_UNREAD_MAX ||
+        count_unread(tls) > KR_TLS_UNREAD_MAX - ciphertext.size)
+        return KR_ERR_BUSY;
+    drop_read(tls);
+    int size = BIO_write(tls->in, ciphertext.data, (int)ciphertext.size);
+    assert((size_t)size == ciphertext.size);
+    advance(tls);
+    return KR_ERR_OK;
+}
+
+void tls_receive_end(struct tls *tls)
+{
+    if (tls->state == KR_TLS_CLOSED || tls->state == KR_TLS_FAILED)
+        return;
+    say(tls, KR_ERR_IO,
+        tls->state == KR_TLS_HANDSHAKE ? "the connection ended during the handshake"
+                                       : "the connection ended without a goodbye");
+    tls->state = KR_TLS_FAILED;
+}
+
+static size_t room_of(const struct buf *out, size_t wanted)
+{
+    size_t room = out->has_failed ? 0 : out->limit - out->size;
+    return room < wanted ? room : wanted;
+}
+
+size_t tls_read(struct tls *tls, struct buf *out)
+{
+    size_t size = room_of(out, tls->plain.size - tls->plain_read);
+    if (size == 0)
+        return 0;
+    buf_add(out, tls->plain.data + tls->plain_read, size);
+    tls->plain_read += size;
+    if (tls->plain_read < tls->plain.size)
+        return size;
+    if (tls->plain.capacity > KR_TLS_PLAIN_KEPT) {
+        buf_fini(&tls->plain);
+        init_plain(tls);
+    }
+    drop_read(tls);
+    return size;
+}
+
+// --- bytes out -----------------------------------------------------------------------------------
+
+enum kr_err tls_write(struct tls *tls, struct bytes plaintext)
+{
+    size_t size = 0;
+    if (tls->state != KR_TLS_OPEN)
+        return KR_ERR_INVALID;
+    if (plaintext.size > KR_TLS_UNTAKEN_MAX)
+        return KR_ERR_TOO_LARGE;
+    if (tls_untaken(tls) > KR_TLS_UNTAKEN_MAX - plaintext.size)
+        return KR_ERR_BUSY;
+    if (plaintext.size == 0)
+        return KR_ERR_OK;
+    ERR_clear_error();
+    // A memory BIO takes everything, so a write is whole or the connection is broken.
+    if (SSL_write_ex(tls->ssl, plaintext.data, plaintext.size, &size) != 1) {
+        fail(tls);
+        return KR_ERR_INVALID;
+    }
+    assert(size == plaintext.size);
+    return KR_ERR_OK;
+}
+
+void tls_shutdown(struct tls *tls)
+{
+    if (tls->state == KR_TLS_OPEN)
+        send_goodbye(tls);
+    if (tls->state != KR_TLS_FAILED)
+        tls->state = KR_TLS_CLOSED;
+}
+
+size_t tls_untaken(const struct tls *tls)
+{
+    return BIO_ctrl_pending(tls->out);
+}
+
+size_t tls_take(struct tls *tls, struct buf *out)
+{
+    size_t size = room_of(out, tls_untaken(tls));
+    if (size == 0)
+        return 0;
+    uint8_t *room = buf_extend(out, size);
+    int taken = BIO_read(tls->out, room, (int)size);
+    assert(room != NULL && (size_t)taken == size);
+    return size;
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of core/tls share: reading certificates and PEM, and OpenSSL's errors as words.
+#pragma once
+
+#include <openssl/ssl.h>
+#include <stdatomic.h>
+
+#include "core/tls/tls.h"
+
+enum { KR_TLS_ALPN_MAX = 128 };
+
+struct tls_context {
+    SSL_CTX *ssl;
+    atomic_uint references;
+    bool verifies_peers, needs_alpn;
+    struct tls_peer own;           // when it verifies peers
+    uint8_t alpn[KR_TLS_ALPN_MAX]; // RFC 7301: each name behind its length
+    unsigned alpn_size;
+};
+
+struct tls {
+    struct tls_context *context;
+    SSL *ssl;
+    BIO *in, *out; // ssl's
+    enum tls_state state;
+    bool has_peer;
+    struct tls_peer peer;
+    struct fault fault;
+    struct buf plain; // received; the first `plain_read` bytes have been read
+    size_t plain_read;
+};
+
+struct tls_bundle {
+    X509 *certificate;
+    EVP_PKEY *key;
+    STACK_OF(X509) * chain;       // neither the certificate nor self-signed
+    STACK_OF(X509) * authorities; // self-signed
+};
+
+// Reads every block of a PEM text. INVALID without a certificate or a key, for an encrypted key, or
+// when the two do not belong together. tls_bundle_fini whatever comes back.
+must_use enum kr_err tls_bundle_read(struct bytes pem, struct tls_bundle *out, struct fault *fault);
+void tls_bundle_fini(struct tls_bundle *bundle);
+
+// Who a certificate names. INVALID when it is no node's.
+must_use enum kr_err tls_certificate_read(const X509 *certificate, struct tls_peer *out,
+                                          struct fault *fault);
+// Its O, or "" when it has none that could be a cluster's id.
+void tls_certificate_cluster(const X509 *certificate, char out[KR_TLS_NAME_SIZE]);
+int64_t tls_time_ms(const ASN1_TIME *time);
+
+// OpenSSL's verify callback: on top of its checks, who the certificate names; leaves a sentence in
+// the connection's fault.
+int tls_verify(int is_good, X509_STORE_CTX *store);
+
+// The first error of this thread's queue in OpenSSL's words, and an empty queue.
+unsigned long tls_error_pop(void);
+const char *tls_error_text(unsigned long code);
