@@ -22,6 +22,7 @@ struct serve;
 struct node {
     const struct config *config;
     struct store *store;
+    struct state state; // the store, as replication sees it
     struct engine *engine;
     struct replica *replica;
     struct vault *vault;

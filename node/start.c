@@ -22,6 +22,7 @@
 #include "node/notify.h"
 #include "node/serve.h"
 #include "replication/engine_local.h"
+#include "replication/state_store.h"
 
 enum { KR_PATH_SIZE = 4096, KR_POOL_THREADS_MIN = 4 };
 
@@ -135,8 +136,9 @@ static void open_replica(struct node *node)
 {
     const struct engine_local_options local = {.store = node->store, .leads = true};
     node->engine = engine_local_new(&local, NULL);
+    state_store_init(&node->state, node->store);
     struct replica_options options = {
-        .store = node->store, .engine = node->engine, .fatal = on_fatal, .ctx = node};
+        .state = &node->state, .engine = node->engine, .fatal = on_fatal, .ctx = node};
     node->replica = replica_new(&options);
 }
 

@@ -58,6 +58,12 @@ struct replica {
     atomic_uint_fast64_t valid_until_ms; // 0: nothing is known
 };
 
+static uint64_t applied_index(const struct replica *replica)
+{
+    const struct state *state = replica->options.state;
+    return state->applied_index(state->ctx);
+}
+
 // --- states --------------------------------------------------------------------------------------
 
 // A leader that stops being one keeps what it knew, and grows older from now on.
@@ -207,17 +213,17 @@ static void settle(struct replica *replica)
 // A committed batch that cannot be applied leaves a node whose state is not what the log says.
 static enum kr_err apply_append(struct append *append, struct fault *fault)
 {
-    struct store *store = append->owner->options.store;
+    const struct state *state = append->owner->options.state;
     const struct batch *batch = &append->batch;
+    uint64_t applied = state->applied_index(state->ctx);
     if (append->owner->options.engine->is_store_backed)
         return KR_ERR_OK;
-    if (batch->rows[0].index != store_applied_index(store) + 1)
+    if (batch->rows[0].index != applied + 1)
         return fault_set(fault, KR_ERR_INTERNAL,
                          "log engine %s committed index %llu out of order, applied is %llu",
                          append->owner->options.engine->verbs->name,
-                         (unsigned long long)batch->rows[0].index,
-                         (unsigned long long)store_applied_index(store));
-    return store_apply(store, batch->rows, batch->count, batch->results, fault);
+                         (unsigned long long)batch->rows[0].index, (unsigned long long)applied);
+    return state->apply(state->ctx, batch->rows, batch->count, batch->results, fault);
 }
 
 // What is committed and cannot be applied is in the log all the same: its fate is not known here.
@@ -257,7 +263,7 @@ static void start_append(struct replica *replica)
     append->owner = replica;
     batch_take(batch, &replica->queue);
     if (replica->append_count == 0)
-        replica->next_index = store_applied_index(replica->options.store) + 1;
+        replica->next_index = applied_index(replica) + 1;
     batch_place(batch, replica->next_index, replica->engine_epoch, log_time_us(replica));
     replica->next_index += batch->count;
     *replica->last = append;
@@ -277,7 +283,7 @@ static enum kr_err read_batch(struct replica *replica, struct arena *arena, stru
                               size_t *count, struct fault *fault)
 {
     struct engine *engine = replica->options.engine;
-    uint64_t index = store_applied_index(replica->options.store) + 1;
+    uint64_t index = applied_index(replica) + 1;
     enum kr_err err = KR_ERR_OK;
     for (size_t size_bytes = 0; err == KR_ERR_OK && *count < KR_REPLICA_BATCH_ENTRIES &&
                                 size_bytes < KR_REPLICA_BATCH_BYTES;) {
@@ -309,7 +315,8 @@ static void catch_up(struct replica *replica)
     enum kr_err err = read == KR_ERR_NOT_FOUND ? KR_ERR_OK : read;
     if (err == KR_ERR_OK && count > 0) {
         results = mem_alloc(count * sizeof(*results));
-        err = store_apply(replica->options.store, rows, count, results, &fault);
+        err = replica->options.state->apply(replica->options.state->ctx, rows, count, results,
+                                            &fault);
     }
     if (err != KR_ERR_OK)
         fail_for_good(replica, err, &fault);

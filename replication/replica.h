@@ -7,6 +7,7 @@
 #pragma once
 
 #include "replication/engine.h"
+#include "replication/state.h"
 
 #define KR_REPLICA_BATCH_BYTES (1u << 20)
 #define KR_REPLICA_BATCH_ENTRIES 1000
@@ -27,8 +28,8 @@ struct replica_outcome {
 typedef void replica_done_fn(void *ctx, const struct replica_outcome *outcome);
 
 struct replica_options {
-    struct store *store;   // keeps
-    struct engine *engine; // keeps
+    const struct state *state; // keeps
+    struct engine *engine;     // keeps
     // Something that the process cannot survive (an fsync failed, a divergence): stop, loudly.
     void (*fatal)(void *ctx, enum kr_err err, const struct fault *fault);
     void *ctx;

@@ -17,12 +17,14 @@
 #include "core/base/buf.h"
 #include "core/base/rand.h"
 #include "replication/replica.h"
+#include "replication/state_store.h"
 
 #define KR_FIXTURE_TRANSCRIPT (1 << 20)
 
 struct fixture {
     char directory[64];
     struct store *store;
+    struct state state; // its verbs
     struct buf transcript;
     struct replica *replica; // of the test that uses one
 };
@@ -41,6 +43,7 @@ static inline void fixture_open_store(struct fixture *fixture, uint64_t disk_res
     if (err != KR_ERR_OK)
         print_error("%s\n", fault.text);
     assert_int_equal(err, KR_ERR_OK);
+    state_store_init(&fixture->state, fixture->store);
 }
 
 static inline void fixture_init(struct fixture *fixture)

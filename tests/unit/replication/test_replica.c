@@ -31,7 +31,7 @@ static int setup(void **state)
     struct replica_fixture *fixture = calloc(1, sizeof(*fixture));
     fixture_init(&fixture->base);
     scripted_init(&fixture->engine, &fixture->base.transcript);
-    const struct replica_options options = {fixture->base.store, &fixture->engine.base, on_fatal,
+    const struct replica_options options = {&fixture->base.state, &fixture->engine.base, on_fatal,
                                             fixture};
     fixture->base.replica = replica_new(&options);
     assert_happened(&fixture->base, "campaign\n");
