@@ -29,6 +29,10 @@ must_use enum kr_err codec_idempotency(struct bytes in, struct arena *arena,
                                        struct idempotency *out);
 void codec_add_receipt(struct buf *out, const struct receipt *record);
 must_use enum kr_err codec_receipt(struct bytes in, struct arena *arena, struct receipt *out);
+void codec_add_member(struct buf *out, const struct member *record);
+must_use enum kr_err codec_member(struct bytes in, struct arena *arena, struct member *out);
+void codec_add_leader(struct buf *out, const struct leader *record);
+must_use enum kr_err codec_leader(struct bytes in, struct arena *arena, struct leader *out);
 
 // What a validation needs of a key, read in one pass over the bytes without allocating. Lends in.
 struct codec_key_hot {

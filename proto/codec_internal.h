@@ -88,6 +88,9 @@ void codec_fill_idempotency(Keyreeve__V1__IdempotencyRecord *message,
                             const struct idempotency *record);
 must_use enum kr_err codec_read_idempotency(const Keyreeve__V1__IdempotencyRecord *message,
                                             struct idempotency *out);
+void codec_fill_member(Keyreeve__V1__MemberRecord *message, const struct member *record);
+must_use enum kr_err codec_read_member(const Keyreeve__V1__MemberRecord *message,
+                                       struct member *out);
 
 // An operation as a field of an entry; VERSION for one that this version does not know.
 void codec_add_op(struct buf *out, unsigned number, const struct command_op *op);

@@ -18,6 +18,9 @@ KR_SAME_NUMBER(MANAGER_PUT);
 KR_SAME_NUMBER(MANAGER_DELETE);
 KR_SAME_NUMBER(VAULT_PUT);
 KR_SAME_NUMBER(PURGE);
+KR_SAME_NUMBER(MEMBER_PUT);
+KR_SAME_NUMBER(MEMBER_REMOVE);
+KR_SAME_NUMBER(LEAD);
 
 // --- encoding ------------------------------------------------------------------------------------
 // The messages of one operation.
@@ -34,6 +37,9 @@ struct op_messages {
         Keyreeve__V1__ManagerDelete manager_delete;
         Keyreeve__V1__SealedRecord sealed;
         Keyreeve__V1__Purge purge;
+        Keyreeve__V1__MemberRecord member;
+        Keyreeve__V1__MemberRemove member_remove;
+        Keyreeve__V1__Lead lead;
     } as;
     union {
         Keyreeve__V1__BucketRecord bucket;
@@ -127,6 +133,23 @@ static void fill_purge(struct op_messages *out, const struct command_purge *in)
     out->op.purge = message;
 }
 
+static void fill_member_remove(struct op_messages *out, const struct command_member_remove *in)
+{
+    Keyreeve__V1__MemberRemove *message = &out->as.member_remove;
+    keyreeve__v1__member_remove__init(message);
+    message->id = codec_lend_required(in->id);
+    out->op.member_remove = message;
+}
+
+static void fill_lead(struct op_messages *out, const struct command_lead *in)
+{
+    Keyreeve__V1__Lead *message = &out->as.lead;
+    keyreeve__v1__lead__init(message);
+    message->member_id = codec_lend_required(in->member_id);
+    KR_CODEC_SET(message, epoch, in->epoch);
+    out->op.lead = message;
+}
+
 static void fill_op(struct op_messages *out, const struct command_op *in)
 {
     keyreeve__v1__op__init(&out->op);
@@ -173,13 +196,23 @@ static void fill_op(struct op_messages *out, const struct command_op *in)
     case KR_OP_PURGE:
         fill_purge(out, &in->as.purge);
         break;
+    case KR_OP_MEMBER_PUT:
+        codec_fill_member(&out->as.member, &in->as.member_put);
+        out->op.member_put = &out->as.member;
+        break;
+    case KR_OP_MEMBER_REMOVE:
+        fill_member_remove(out, &in->as.member_remove);
+        break;
+    case KR_OP_LEAD:
+        fill_lead(out, &in->as.lead);
+        break;
     }
 }
 
 void codec_add_op(struct buf *out, unsigned number, const struct command_op *op)
 {
     struct op_messages messages;
-    assert(op->kind >= KR_OP_CLUSTER_INIT && op->kind <= KR_OP_PURGE);
+    assert(op->kind >= KR_OP_CLUSTER_INIT && op->kind <= KR_OP_LEAD);
     codec_tags_init(&messages.tags);
     fill_op(&messages, op);
     codec_pack_field(out, number, &messages.op.base);
@@ -257,6 +290,19 @@ static enum kr_err read_manager_delete(const Keyreeve__V1__ManagerDelete *messag
     return is_whole ? KR_ERR_OK : KR_ERR_CORRUPT;
 }
 
+static enum kr_err read_member_remove(const Keyreeve__V1__MemberRemove *message,
+                                      struct command_member_remove *out)
+{
+    *out = (struct command_member_remove){.id = message->id};
+    return out->id != NULL ? KR_ERR_OK : KR_ERR_CORRUPT;
+}
+
+static enum kr_err read_lead(const Keyreeve__V1__Lead *message, struct command_lead *out)
+{
+    *out = (struct command_lead){.member_id = message->member_id, .epoch = message->epoch};
+    return out->member_id != NULL ? KR_ERR_OK : KR_ERR_CORRUPT;
+}
+
 enum kr_err codec_read_op(const Keyreeve__V1__Op *message, struct arena *arena,
                           struct command_op *out)
 {
@@ -291,6 +337,12 @@ enum kr_err codec_read_op(const Keyreeve__V1__Op *message, struct arena *arena,
         out->as.purge.now_ms = message->purge->now_ms;
         out->as.purge.limit = message->purge->limit;
         return KR_ERR_OK;
+    case KEYREEVE__V1__OP__OP_MEMBER_PUT:
+        return codec_read_member(message->member_put, &out->as.member_put);
+    case KEYREEVE__V1__OP__OP_MEMBER_REMOVE:
+        return read_member_remove(message->member_remove, &out->as.member_remove);
+    case KEYREEVE__V1__OP__OP_LEAD:
+        return read_lead(message->lead, &out->as.lead);
     case KEYREEVE__V1__OP__OP__NOT_SET:
     case _KEYREEVE__V1__OP__OP__CASE_IS_INT_SIZE:
         break;

@@ -89,6 +89,12 @@ static enum apply_code apply_op(struct apply *apply, const struct command_op *op
         return apply_vault_put(apply, &op->as.vault_put);
     case KR_OP_PURGE:
         return apply_purge(apply, &op->as.purge);
+    case KR_OP_MEMBER_PUT:
+        return apply_member_put(apply, &op->as.member_put);
+    case KR_OP_MEMBER_REMOVE:
+        return apply_member_remove(apply, &op->as.member_remove);
+    case KR_OP_LEAD:
+        return apply_lead(apply, &op->as.lead);
     }
     return KR_APPLY_REFUSED; // a number that is no operation; the codec lets none through
 }

@@ -32,8 +32,14 @@ enum apply_due {
     KR_DUE_CONSUMER,
     KR_DUE_BUCKET,
     KR_DUE_IDEMPOTENCY,
-    KR_DUE_RECEIPT
+    KR_DUE_RECEIPT,
+    KR_DUE_MANAGERS // of a consumer that was purged
 };
+
+// Followers hold only the records that validations need, and must purge the same of them at the
+// same entry as nodes that hold all. So what is due stands in two orders, with a limit for each.
+enum apply_due_group { KR_DUE_OF_VALIDATION, KR_DUE_OF_CORE, KR_DUE_GROUP_COUNT };
+enum apply_due_group apply_due_group(enum apply_due kind);
 
 struct apply_due_row {
     int64_t at_ms;
@@ -41,6 +47,11 @@ struct apply_due_row {
     struct bytes id; // the key's digest, the record's id, the scope, the index (8 big-endian bytes)
 };
 
+// A follower's state holds no managers, sealed values, answers, receipts, audit rows, due rows of
+// KR_DUE_OF_CORE and counts: there such a read answers "not there" (or 0), and a write does
+// nothing. What apply does to the other records never depends on these, but through an entry's
+// code.
+//
 // The state as apply sees it: reads see the writes of earlier operations. Reads put texts into the
 // arena given at apply and return false when the row is not there. Damage is the implementer's to
 // remember (it makes the whole batch fail); it answers false here.
@@ -78,11 +89,17 @@ struct apply_state {
     void (*delete_receipt)(void *ctx, uint64_t index);
     void (*put_audit)(void *ctx, const struct audit *record);
     void (*put_cluster)(void *ctx, const struct command_cluster_init *record);
+    bool (*get_member)(void *ctx, const char *id, struct member *out); // removed ones too
+    void (*put_member)(void *ctx, const struct member *record);
+    bool (*get_leader)(void *ctx, struct leader *out);
+    void (*put_leader)(void *ctx, const struct leader *record);
 
     void (*put_due)(void *ctx, const struct apply_due_row *row);
     void (*delete_due)(void *ctx, const struct apply_due_row *row);
-    // The first due row with at_ms ≤ until_ms that is still there; false when there is none.
-    bool (*first_due)(void *ctx, int64_t until_ms, struct apply_due_row *out);
+    // The group's first due row with at_ms ≤ until_ms that is still there; false when there is
+    // none.
+    bool (*first_due)(void *ctx, enum apply_due_group group, int64_t until_ms,
+                      struct apply_due_row *out);
     // Any consumer (deleted ones too) of the bucket; any key of the consumer; any manager of it.
     bool (*first_consumer)(void *ctx, const char *bucket_id, struct consumer *out);
     bool (*first_key)(void *ctx, const char *consumer_id, struct key *out);

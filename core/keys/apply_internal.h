@@ -47,5 +47,11 @@ enum apply_code apply_vault_put(struct apply *apply, const struct sealed *put);
 // By itself, or by its consumer or bucket.
 bool apply_key_is_revoked(const struct apply *apply, const struct key *key);
 
+// --- apply_member.c ------------------------------------------------------------------------------
+enum apply_code apply_member_put(struct apply *apply, const struct member *put);
+enum apply_code apply_member_remove(struct apply *apply,
+                                    const struct command_member_remove *target);
+enum apply_code apply_lead(struct apply *apply, const struct command_lead *lead);
+
 // --- apply_purge.c -------------------------------------------------------------------------------
 enum apply_code apply_purge(struct apply *apply, const struct command_purge *purge);

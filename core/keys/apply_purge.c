@@ -4,11 +4,15 @@
 // A due row is a reminder, not an order: what it names is looked at again, and what is not (any
 // longer) to be removed stays. When the limit is met inside a consumer or bucket its due row stays,
 // and the next purge goes on there.
+//
+// First the due rows of validation records, then those of the rest, each with the limit for itself:
+// a follower has only the former, and comes to the same end of them. So a consumer's managers,
+// which it does not have, do not count while the consumer goes; a due row of their own takes them.
 #include <endian.h>
 
 #include "core/keys/apply_internal.h"
 
-// One operation; end is the value of apply->purged at which it stops.
+// One group of one operation; end is the value of apply->purged at which it stops.
 struct purge {
     struct apply *apply;
     const struct apply_state *state;
@@ -30,7 +34,7 @@ static void remove_key(struct purge *purge, const struct key *key)
     purge->apply->purged++;
 }
 
-// With its keys and managers; false when the limit came first.
+// With its keys; false when the limit came first. Its managers follow.
 static bool remove_consumer(struct purge *purge, const struct consumer *consumer)
 {
     const struct apply_state *state = purge->state;
@@ -38,14 +42,12 @@ static bool remove_consumer(struct purge *purge, const struct consumer *consumer
     struct manager manager;
     while (has_room(purge) && state->first_key(state->ctx, consumer->id, &key))
         remove_key(purge, &key);
-    while (has_room(purge) && state->first_manager(state->ctx, consumer->id, &manager)) {
-        state->delete_manager(state->ctx, &manager);
-        purge->apply->purged++;
-    }
     if (!has_room(purge))
         return false;
     if (!consumer->is_deleted) // one that goes with its bucket is still counted
         state->add_count(state->ctx, 'c', consumer->bucket_id, -1);
+    if (state->first_manager(state->ctx, consumer->id, &manager))
+        apply_put_due(purge->apply, purge->now_ms, KR_DUE_MANAGERS, bytes_text(consumer->id));
     state->delete_consumer(state->ctx, consumer);
     purge->apply->purged++;
     return true;
@@ -106,6 +108,19 @@ static void purge_receipt(struct purge *purge, struct bytes id)
     purge->apply->purged++;
 }
 
+static bool purge_managers(struct purge *purge, const char *consumer_id)
+{
+    const struct apply_state *state = purge->state;
+    struct manager manager;
+    while (state->first_manager(state->ctx, consumer_id, &manager)) {
+        if (!has_room(purge))
+            return false;
+        state->delete_manager(state->ctx, &manager);
+        purge->apply->purged++;
+    }
+    return true;
+}
+
 // False when the limit came before the end of what the row names.
 static bool purge_row(struct purge *purge, const struct apply_due_row *row)
 {
@@ -123,18 +138,22 @@ static bool purge_row(struct purge *purge, const struct apply_due_row *row)
     case KR_DUE_RECEIPT:
         purge_receipt(purge, row->id);
         return true;
+    case KR_DUE_MANAGERS:
+        return purge_managers(purge, arena_text_of(purge->apply->arena, row->id));
     }
     return true;
 }
 
-enum apply_code apply_purge(struct apply *apply, const struct command_purge *command)
+static void purge_group(struct apply *apply, const struct command_purge *command,
+                        enum apply_due_group group)
 {
     struct purge purge = {.apply = apply,
                           .state = apply->state,
                           .now_ms = command->now_ms,
                           .end = apply->purged + command->limit};
     struct apply_due_row row;
-    while (has_room(&purge) && apply->state->first_due(apply->state->ctx, command->now_ms, &row)) {
+    while (has_room(&purge) &&
+           apply->state->first_due(apply->state->ctx, group, command->now_ms, &row)) {
         uint64_t before = apply->purged;
         if (!purge_row(&purge, &row))
             break;
@@ -143,5 +162,26 @@ enum apply_code apply_purge(struct apply *apply, const struct command_purge *com
         if (apply->purged == before)
             apply->purged++;
     }
+}
+
+enum apply_due_group apply_due_group(enum apply_due kind)
+{
+    switch (kind) {
+    case KR_DUE_KEY:
+    case KR_DUE_CONSUMER:
+    case KR_DUE_BUCKET:
+        return KR_DUE_OF_VALIDATION;
+    case KR_DUE_IDEMPOTENCY:
+    case KR_DUE_RECEIPT:
+    case KR_DUE_MANAGERS:
+        break;
+    }
+    return KR_DUE_OF_CORE;
+}
+
+enum apply_code apply_purge(struct apply *apply, const struct command_purge *command)
+{
+    purge_group(apply, command, KR_DUE_OF_VALIDATION);
+    purge_group(apply, command, KR_DUE_OF_CORE);
     return KR_APPLY_OK;
 }

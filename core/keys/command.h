@@ -22,7 +22,10 @@ enum command_kind {
     KR_OP_MANAGER_PUT,
     KR_OP_MANAGER_DELETE,
     KR_OP_VAULT_PUT,
-    KR_OP_PURGE
+    KR_OP_PURGE,
+    KR_OP_MEMBER_PUT,
+    KR_OP_MEMBER_REMOVE,
+    KR_OP_LEAD
 };
 
 // A put with expected_version 0 creates and requires that neither id nor name (nor digest) is in
@@ -68,10 +71,24 @@ struct command_cluster_init {
     const char *cluster_id, *account_id, *account_name;
 };
 
-// What is due: apply removes at most limit rows' worth of what `due` rows ≤ now_ms name.
+// What is due: apply removes at most limit rows' worth of what `due` rows ≤ now_ms name; of those
+// that followers hold, and as many of those that only core nodes hold.
 struct command_purge {
     int64_t now_ms;
     uint32_t limit;
+};
+
+// The member stays known as removed, so that its certificate cannot bring it back. The one that
+// leads cannot be removed.
+struct command_member_remove {
+    const char *id;
+};
+
+// The first entry of a leadership says whose it is. The member is known; the epoch is the entry's
+// own and above that of every LEAD before.
+struct command_lead {
+    const char *member_id;
+    uint64_t epoch;
 };
 
 struct command_op {
@@ -87,6 +104,9 @@ struct command_op {
         struct command_manager_delete manager_delete;
         struct sealed vault_put;
         struct command_purge purge;
+        struct member member_put;
+        struct command_member_remove member_remove;
+        struct command_lead lead;
     } as;
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 enum { KR_BUCKET_NAME_MIN = 3, KR_CONSUMER_NAME_MIN = 1, KR_NAME_MAX = 128 };
+enum { KR_MEMBER_NAME_MAX = 63, KR_MEMBER_ADDRESS_MAX = 255 };
 
 #define KR_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -27,6 +28,11 @@ static const char *const reasons[] = {
     [KR_REASON_CESSATION_OF_OPERATION] = "cessationOfOperation",
     [KR_REASON_AFFILIATION_CHANGED] = "affiliationChanged",
     [KR_REASON_PRIVILEGE_WITHDRAWN] = "privilegeWithdrawn",
+};
+
+static const char *const roles[] = {
+    [KR_MEMBER_CORE] = "core",
+    [KR_MEMBER_FOLLOWER] = "follower",
 };
 
 static const char *const statuses[] = {
@@ -79,6 +85,20 @@ bool revoke_reason_parse(const char *text, enum revoke_reason *reason)
     return true;
 }
 
+const char *member_role_text(enum member_role role)
+{
+    return roles[role];
+}
+
+bool member_role_parse(const char *text, enum member_role *role)
+{
+    size_t position;
+    if (!find(roles, KR_COUNT_OF(roles), text, &position))
+        return false;
+    *role = (enum member_role)position;
+    return true;
+}
+
 const char *key_status_text(enum key_status status)
 {
     return statuses[status];
@@ -121,4 +141,22 @@ bool model_is_bucket_name(const char *name)
 bool model_is_consumer_name(const char *name)
 {
     return is_name(name, KR_CONSUMER_NAME_MIN);
+}
+
+static bool is_printable(const char *text, size_t limit)
+{
+    size_t size = 0;
+    while (text[size] > ' ' && text[size] < 0x7f)
+        size++;
+    return text[size] == '\0' && size >= 1 && size <= limit;
+}
+
+bool model_is_member_name(const char *name)
+{
+    return is_printable(name, KR_MEMBER_NAME_MAX);
+}
+
+bool model_is_member_address(const char *address)
+{
+    return address == NULL || is_printable(address, KR_MEMBER_ADDRESS_MAX);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The domain's records: bucket, consumer, key, manager, and what is kept beside them.
+// The domain's records: bucket, consumer, key, manager, the cluster's members, and what is kept
+// beside them.
 //
 // Plain values: texts are NUL-terminated UTF-8 in some arena (NULL: unset), times are Unix
 // milliseconds (0: unset). version counts a record's writes from 1 (its ETag); revision is the log
@@ -108,6 +109,27 @@ struct manager {
     uint64_t revision;
 };
 
+enum member_role { KR_MEMBER_CORE, KR_MEMBER_FOLLOWER };
+const char *member_role_text(enum member_role role); // "core", "follower"
+bool member_role_parse(const char *text, enum member_role *role);
+
+// A node of the cluster. Every node that may ever hold a lease is one.
+struct member {
+    const char *id, *region;
+    enum member_role role;
+    const char *peer_address, *http_address; // "host:port"; NULL: none
+    bool is_removed;                         // it was a member once, and comes back under no name
+    int64_t added_ms;
+    uint64_t revision;
+};
+
+struct leader {
+    const char *member_id;
+    uint64_t epoch;
+    int64_t since_ms;
+    uint64_t revision;
+};
+
 // A key's value under the vault key; opened only by core/keys/vault.
 struct sealed {
     const char *key_id;
@@ -157,3 +179,7 @@ enum key_status key_status_of(const struct key *key, const struct consumer *cons
 // Names: bucket ^[a-z0-9_-]{3,128}$, consumer ^[a-z0-9_-]{1,128}$.
 bool model_is_bucket_name(const char *name);
 bool model_is_consumer_name(const char *name);
+// A member's id or region: 1 to 63 printable characters of ASCII, no space.
+bool model_is_member_name(const char *name);
+// A member's address: the same, to 255. NULL is one.
+bool model_is_member_address(const char *address);

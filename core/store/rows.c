@@ -88,9 +88,28 @@ void rows_audit(struct rows_key *key, int64_t at_ms, uint64_t index)
     end(key, &out);
 }
 
+static const char due_groups[KR_DUE_GROUP_COUNT] = {
+    [KR_DUE_OF_VALIDATION] = 'v', [KR_DUE_OF_CORE] = 'c'};
+
+void rows_due_group(struct rows_key *key, enum apply_due_group group)
+{
+    struct buf out = begin(key);
+    buf_add_u8(&out, (uint8_t)due_groups[group]);
+    end(key, &out);
+}
+
+void rows_due_from(struct rows_key *key, enum apply_due_group group, int64_t at_ms)
+{
+    struct buf out = begin(key);
+    buf_add_u8(&out, (uint8_t)due_groups[group]);
+    add_time(&out, at_ms);
+    end(key, &out);
+}
+
 void rows_due(struct rows_key *key, const struct apply_due_row *row)
 {
     struct buf out = begin(key);
+    buf_add_u8(&out, (uint8_t)due_groups[apply_due_group(row->kind)]);
     add_time(&out, row->at_ms);
     buf_add_u8(&out, (uint8_t)row->kind);
     buf_add_bytes(&out, row->id);
@@ -107,14 +126,23 @@ void rows_time(struct rows_key *key, int64_t at_ms)
 bool rows_read_due(struct bytes key, struct apply_due_row *out)
 {
     uint64_t at = 0;
-    if (key.size < KR_ROWS_U64_SIZE + 2 || !rows_get_u64(bytes_of(key.data, 8), &at)) {
+    if (key.size < KR_ROWS_U64_SIZE + 3 || !rows_get_u64(bytes_of(key.data + 1, 8), &at)) {
         return false;
     }
-    uint8_t kind = key.data[8];
+    uint8_t kind = key.data[9];
     out->at_ms = (int64_t)(at ^ (UINT64_C(1) << 63));
     out->kind = (enum apply_due)kind;
-    out->id = bytes_of(key.data + 9, key.size - 9);
-    return kind >= KR_DUE_KEY && kind <= KR_DUE_RECEIPT;
+    out->id = bytes_of(key.data + 10, key.size - 10);
+    return kind >= KR_DUE_KEY && kind <= KR_DUE_MANAGERS &&
+           key.data[0] == due_groups[apply_due_group(out->kind)];
+}
+
+void rows_member(struct rows_key *key, const char *id)
+{
+    struct buf out = begin(key);
+    buf_add_text(&out, KR_ROWS_MEMBER);
+    buf_add_text(&out, id);
+    end(key, &out);
 }
 
 void rows_prefix_end(struct rows_key *key, struct bytes prefix)

@@ -5,6 +5,8 @@
 //   meta           "format"                                   KR_STORE_FORMAT, 4 bytes
 //                  "applied"                                  struct rows_applied, checked
 //                  "cluster"                                  three texts, each behind its length
+//                  "leader"                                   Leader
+//                  "member/" member id                        Member
 //   log            index                                      XXH3-64 | chain (16) | LogEntry
 //   keys           SHA-256 of the key (32)                    Key
 //   key_ids        key id                                     digest
@@ -20,12 +22,13 @@
 //   audit          at, index                                  Audit
 //   usage          the digest's first 24 bytes                last use, Unix minutes (4)
 //   idempotency    scope (32)                                 Idempotency
-//   due            at, kind (1), id                           (empty)
+//   due            group, at, kind (1), id                    (empty)
 //   counts         what (1), id                               how many (8)
 //   sessions, outbox                                          (not written by this version)
 //
-// index, created, at: 8 bytes big-endian (times with the sign bit turned), so that rows sort as
-// they count; ids and names hold no NUL, so that one ends them. Values in capitals: proto/codec.
+// group: 'v' of validation records, 'c' of those that only core nodes hold. index, created, at: 8
+// bytes big-endian (times with the sign bit turned), so that rows sort as they count; ids and names
+// hold no NUL, so that one ends them. Values in capitals: proto/codec.
 #pragma once
 
 #include "core/base/buf.h"
@@ -57,7 +60,10 @@ void rows_consumer_key(struct rows_key *key, const char *consumer_id, int64_t cr
                        const char *key_id);
 void rows_audit(struct rows_key *key, int64_t at_ms, uint64_t index);
 void rows_due(struct rows_key *key, const struct apply_due_row *row);
-void rows_time(struct rows_key *key, int64_t at_ms); // how audit and due rows begin
+void rows_due_from(struct rows_key *key, enum apply_due_group group, int64_t at_ms); // the first
+void rows_due_group(struct rows_key *key, enum apply_due_group group);               // the prefix
+void rows_time(struct rows_key *key, int64_t at_ms);    // how audit rows begin
+void rows_member(struct rows_key *key, const char *id); // "": the prefix of all
 // The row behind the key. False: it is no due row. out->id lends key.
 bool rows_read_due(struct bytes key, struct apply_due_row *out);
 
@@ -79,6 +85,8 @@ bool rows_get_u32(struct bytes in, uint32_t *value); // false: not 4 bytes
 #define KR_ROWS_FORMAT "format"
 #define KR_ROWS_APPLIED "applied"
 #define KR_ROWS_CLUSTER "cluster"
+#define KR_ROWS_LEADER "leader"
+#define KR_ROWS_MEMBER "member/"
 
 // Where the state stands, and what the log holds.
 struct rows_applied {

@@ -107,7 +107,10 @@ enum kr_err store_open(const struct store_options *options, struct store **out, 
         store->options.load_threads = KR_STORE_LOAD_THREADS;
     }
     store->batch = index_batch_new();
-    store->log_first_at_ms = store->due_from_ms = INT64_MIN;
+    store->log_first_at_ms = INT64_MIN;
+    for (size_t i = 0; i < KR_DUE_GROUP_COUNT; i++) {
+        store->due[i].from_ms = INT64_MIN;
+    }
     pthread_mutex_init(&store->hot_lock, NULL);
     arena_init(&store->arena);
     buf_init(&store->record, KR_STORE_RECORD_MAX);
@@ -184,33 +187,41 @@ bool store_maintain(struct store *store, int64_t now_ms)
 
 // Where the first due row is, looked for from where the last one was: what a purge has deleted
 // before it would have to be stepped over each time.
-static void find_due(struct store *store)
+static void find_due(struct store *store, enum apply_due_group group)
 {
-    struct rows_key from;
+    struct store_due *due = &store->due[group];
+    struct rows_key from, prefix, end;
     struct bytes key, value;
     struct apply_due_row row;
-    rows_time(&from, store->due_from_ms);
+    rows_due_from(&from, group, due->from_ms);
+    rows_due_group(&prefix, group);
+    rows_prefix_end(&end, rows_key_bytes(&prefix));
     struct index_cursor *cursor =
         index_cursor_open(store->index, &(struct index_range){.family = KR_INDEX_DUE,
-                                                              .lower = rows_key_bytes(&from)});
+                                                              .lower = rows_key_bytes(&from),
+                                                              .upper = rows_key_bytes(&end)});
     index_cursor_first(cursor);
     if (!index_cursor_row(cursor, &key, &value)) {
         // Damage is no end: the purge that is then asked for meets it and reports it.
         bool is_end = index_cursor_result(cursor, NULL) == KR_ERR_OK;
-        store->due_from_ms = is_end ? INT64_MAX : store->due_from_ms;
+        due->from_ms = is_end ? INT64_MAX : due->from_ms;
     } else if (rows_read_due(key, &row)) {
-        store->due_from_ms = row.at_ms;
+        due->from_ms = row.at_ms;
     }
-    store->is_due_known = true;
+    due->is_known = true;
     index_cursor_close(&cursor);
 }
 
 bool store_is_due(struct store *store, int64_t now_ms)
 {
-    if (!store->is_due_known) {
-        find_due(store);
+    bool is_due = false;
+    for (size_t i = 0; i < KR_DUE_GROUP_COUNT; i++) {
+        if (!store->due[i].is_known) {
+            find_due(store, (enum apply_due_group)i);
+        }
+        is_due |= store->due[i].from_ms <= now_ms;
     }
-    return store->due_from_ms <= now_ms;
+    return is_due;
 }
 
 void store_figures(struct store *store, struct store_figures *out)

@@ -14,13 +14,15 @@
 #include "core/keys/apply.h"
 #include "core/store/hot.h"
 
-#define KR_STORE_FORMAT 1 // of the data directory
+#define KR_STORE_FORMAT 2 // of the data directory
 
 enum store_class {
     KR_CLASS_BUCKET,
     KR_CLASS_CONSUMER,
     KR_CLASS_KEY,
-    KR_CLASS_CORE,
+    KR_CLASS_MEMBER, // the cluster's members, its leader, its name
+    KR_CLASS_DUE,    // reminders to purge records of the classes above
+    KR_CLASS_CORE,   // what only core nodes hold
     KR_CLASS_COUNT
 };
 
@@ -122,6 +124,10 @@ struct store_cluster {
 };
 
 bool store_get_cluster(struct store_view *view, struct arena *arena, struct store_cluster *out);
+bool store_get_leader(struct store_view *view, struct arena *arena, struct leader *out);
+// One that was removed is found too.
+bool store_get_member(struct store_view *view, const char *id, struct arena *arena,
+                      struct member *out);
 bool store_get_bucket(struct store_view *view, const char *id, struct arena *arena,
                       struct bucket *out);
 bool store_get_bucket_named(struct store_view *view, const char *name, struct arena *arena,
@@ -155,6 +161,8 @@ struct store_cursor *store_consumers(struct store_view *view, const char *bucket
 // Keys of a consumer by creation time, from behind the key with this id (NULL: the start).
 struct store_cursor *store_keys(struct store_view *view, const char *consumer_id,
                                 const char *after_id);
+// Members by id, those that were removed too.
+struct store_cursor *store_members(struct store_view *view);
 struct store_cursor *store_managers(struct store_view *view, const char *consumer_id);
 // Audit rows, newest first, from_ms ≤ at < until_ms.
 struct store_cursor *store_audits(struct store_view *view, int64_t from_ms, int64_t until_ms);
@@ -163,6 +171,7 @@ void store_cursor_close(struct store_cursor **cursor);
 bool store_next_bucket(struct store_cursor *cursor, struct arena *arena, struct bucket *out);
 bool store_next_consumer(struct store_cursor *cursor, struct arena *arena, struct consumer *out);
 bool store_next_key(struct store_cursor *cursor, struct arena *arena, struct key *out);
+bool store_next_member(struct store_cursor *cursor, struct arena *arena, struct member *out);
 bool store_next_manager(struct store_cursor *cursor, struct arena *arena, struct manager *out);
 bool store_next_audit(struct store_cursor *cursor, struct arena *arena, struct audit *out);
 // Steps without decoding, for offsets; returns how many it could.

@@ -86,6 +86,13 @@ struct store_cursor *store_keys(struct store_view *view, const char *consumer_id
     return open_prefix(view, KR_INDEX_CONSUMER_KEYS, &prefix, &after);
 }
 
+struct store_cursor *store_members(struct store_view *view)
+{
+    struct rows_key prefix, after = {.size = 0};
+    rows_member(&prefix, "");
+    return open_prefix(view, KR_INDEX_META, &prefix, &after);
+}
+
 struct store_cursor *store_managers(struct store_view *view, const char *consumer_id)
 {
     struct rows_key prefix, after = {.size = 0};
@@ -181,6 +188,13 @@ bool store_next_key(struct store_cursor *cursor, struct arena *arena, struct key
     return take(cursor, arena, &digest) &&
            followed(cursor, digest.size == KR_DIGEST_SIZE &&
                                 store_get_key(cursor->view, digest.data, arena, out));
+}
+
+bool store_next_member(struct store_cursor *cursor, struct arena *arena, struct member *out)
+{
+    struct bytes value;
+    return take(cursor, arena, &value) &&
+           store_view_decoded(cursor->view, cursor->family, codec_member(value, arena, out));
 }
 
 bool store_next_manager(struct store_cursor *cursor, struct arena *arena, struct manager *out)

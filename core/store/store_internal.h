@@ -19,6 +19,12 @@
 
 struct store_load;
 
+// Where the due rows of a group begin.
+struct store_due {
+    int64_t from_ms; // no row is before this
+    bool is_known;   // from_ms is exactly the first one's time
+};
+
 // The walk that writes last-used times back. Minutes are Unix minutes.
 struct store_sweep {
     uint64_t position; // of hot_visit
@@ -46,8 +52,7 @@ struct store {
     struct buf record, scratch; // a record's encoding; a row on its way into a sum
     bool must_reopen;           // RocksDB met a full disk: it refuses writes until it is reopened
     int64_t log_first_at_ms;    // time of the oldest retained entry; INT64_MIN: not looked at
-    int64_t due_from_ms;        // no due row is before this
-    bool is_due_known;          // due_from_ms is exactly the first one's time
+    struct store_due due[KR_DUE_GROUP_COUNT];
     struct store_sweep sweep;
 
     struct store_load *load;

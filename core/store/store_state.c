@@ -435,5 +435,6 @@ struct apply_state store_state_verbs(struct store_state *state)
         .first_key = first_key,
     };
     store_state_add_core(&verbs);
+    store_state_add_member(&verbs);
     return verbs;
 }

@@ -46,4 +46,6 @@ void store_state_put_record(struct store_state *state, enum store_class class,
                             struct bytes value);
 void store_state_delete_record(struct store_state *state, enum store_class class,
                                enum index_family family, const struct rows_key *key);
-void store_state_add_core(struct apply_state *verbs); // fills in those of store_state_core.c
+// Fill in the verbs of store_state_core.c and of store_state_member.c.
+void store_state_add_core(struct apply_state *verbs);
+void store_state_add_member(struct apply_state *verbs);

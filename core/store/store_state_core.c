@@ -4,7 +4,7 @@
 
 #include "proto/codec.h"
 
-// --- managers, vault, answers, receipts, audit, cluster ------------------------------------------
+// --- managers, vault, answers, receipts, audit ---------------------------------------------------
 static bool read_manager(struct store_state *state, const struct rows_key *key, struct manager *out)
 {
     struct bytes value;
@@ -105,25 +105,22 @@ static void put_audit(void *ctx, const struct audit *record)
     store_state_put_new_record(ctx, KR_CLASS_CORE, KR_INDEX_AUDIT, &key, buf_bytes(out));
 }
 
-static void put_cluster(void *ctx, const struct command_cluster_init *record)
+// --- what is due ---------------------------------------------------------------------------------
+static enum store_class class_of(const struct apply_due_row *row)
 {
-    struct rows_key key;
-    struct buf *out = store_state_record(ctx);
-    rows_add_cluster(out, record);
-    rows_text(&key, KR_ROWS_CLUSTER);
-    store_state_put_record(ctx, KR_CLASS_CORE, KR_INDEX_META, &key, buf_bytes(out));
+    return apply_due_group(row->kind) == KR_DUE_OF_VALIDATION ? KR_CLASS_DUE : KR_CLASS_CORE;
 }
 
-// --- what is due ---------------------------------------------------------------------------------
 static void put_due(void *ctx, const struct apply_due_row *row)
 {
     struct store_state *state = ctx;
+    struct store_due *due = &state->store->due[apply_due_group(row->kind)];
     struct rows_key key;
     rows_due(&key, row);
-    store_state_put_record(state, KR_CLASS_CORE, KR_INDEX_DUE, &key, bytes_text(""));
-    if (row->at_ms < state->store->due_from_ms) {
-        state->store->due_from_ms = row->at_ms;
-        state->store->is_due_known = false; // the entry may be undone
+    store_state_put_record(state, class_of(row), KR_INDEX_DUE, &key, bytes_text(""));
+    if (row->at_ms < due->from_ms) {
+        due->from_ms = row->at_ms;
+        due->is_known = false; // the entry may be undone
     }
 }
 
@@ -132,18 +129,20 @@ static void delete_due(void *ctx, const struct apply_due_row *row)
     struct store_state *state = ctx;
     struct rows_key key;
     rows_due(&key, row);
-    store_state_delete_record(state, KR_CLASS_CORE, KR_INDEX_DUE, &key);
-    state->store->is_due_known = false;
+    store_state_delete_record(state, class_of(row), KR_INDEX_DUE, &key);
+    state->store->due[apply_due_group(row->kind)].is_known = false;
 }
 
-static bool first_due(void *ctx, int64_t until_ms, struct apply_due_row *out)
+static bool first_due(void *ctx, enum apply_due_group group, int64_t until_ms,
+                      struct apply_due_row *out)
 {
     struct store_state *state = ctx;
-    struct rows_key from;
+    struct rows_key prefix, from;
     struct bytes key;
-    rows_time(&from, state->store->due_from_ms);
-    if (!stage_first(state->store->stage, KR_INDEX_DUE, (struct bytes){0}, rows_key_bytes(&from),
-                     &key)) {
+    rows_due_group(&prefix, group);
+    rows_due_from(&from, group, state->store->due[group].from_ms);
+    if (!stage_first(state->store->stage, KR_INDEX_DUE, rows_key_bytes(&prefix),
+                     rows_key_bytes(&from), &key)) {
         return false;
     }
     if (!rows_read_due(key, out)) {
@@ -214,7 +213,6 @@ void store_state_add_core(struct apply_state *verbs)
     verbs->put_receipt = put_receipt;
     verbs->delete_receipt = delete_receipt;
     verbs->put_audit = put_audit;
-    verbs->put_cluster = put_cluster;
     verbs->put_due = put_due;
     verbs->delete_due = delete_due;
     verbs->first_due = first_due;

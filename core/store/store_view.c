@@ -86,6 +86,25 @@ bool store_get_cluster(struct store_view *view, struct arena *arena, struct stor
     return true;
 }
 
+bool store_get_leader(struct store_view *view, struct arena *arena, struct leader *out)
+{
+    struct rows_key key;
+    struct bytes value;
+    rows_text(&key, KR_ROWS_LEADER);
+    return get(view, KR_INDEX_META, &key, arena, &value) &&
+           store_view_decoded(view, KR_INDEX_META, codec_leader(value, arena, out));
+}
+
+bool store_get_member(struct store_view *view, const char *id, struct arena *arena,
+                      struct member *out)
+{
+    struct rows_key key;
+    struct bytes value;
+    rows_member(&key, id);
+    return get(view, KR_INDEX_META, &key, arena, &value) &&
+           store_view_decoded(view, KR_INDEX_META, codec_member(value, arena, out));
+}
+
 bool store_get_bucket(struct store_view *view, const char *id, struct arena *arena,
                       struct bucket *out)
 {

@@ -7,7 +7,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define KR_RECORDS(X)                                                                              \
-    X(bucket) X(consumer) X(key) X(manager) X(sealed) X(audit) X(idempotency) X(receipt)
+    X(bucket)                                                                                      \
+    X(consumer) X(key) X(manager) X(sealed) X(audit) X(idempotency) X(receipt) X(member) X(leader)
 #define X(name)                                                                                    \
     static bool recode_##name(struct bytes in, struct arena *arena, struct buf *out)               \
     {                                                                                              \

@@ -9,7 +9,7 @@ const FAMILIES = {
   'core/base/mem.h': ['arena'],
   'core/keys/command.h': ['entry'],
   'core/keys/model.h': [
-    'environment', 'revoke', 'bucket', 'consumer', 'key', 'manager', 'audit', 'tag', 'tags', 'texts', 'sealed', 'idempotency', 'receipt',
+    'environment', 'revoke', 'bucket', 'consumer', 'key', 'manager', 'member', 'leader', 'audit', 'tag', 'tags', 'texts', 'sealed', 'idempotency', 'receipt',
   ],
   'core/store/store_load.h': ['load'],
   'node/control_internal.h': ['task'],

@@ -32,6 +32,13 @@ static const struct command_op sample_ops[] = {
     {KR_OP_MANAGER_DELETE, .as.manager_delete = {KR_SAMPLE_CONSUMER_ID, KR_SAMPLE_MANAGER_ID}},
     {KR_OP_VAULT_PUT, .as.vault_put = {KR_SAMPLE_KEY_ID, 1, {sample_box, sizeof(sample_box)}}},
     {KR_OP_PURGE, .as.purge = {1700000000021, 500}},
+    {KR_OP_MEMBER_PUT, .as.member_put = {.id = "eu-1",
+                                         .region = "eu",
+                                         .role = KR_MEMBER_FOLLOWER,
+                                         .peer_address = "10.0.0.1:7402",
+                                         .added_ms = 1700000000022}},
+    {KR_OP_MEMBER_REMOVE, .as.member_remove = {"eu-2"}},
+    {KR_OP_LEAD, .as.lead = {"eu-1", 7}},
 };
 enum { KR_SAMPLE_OPS = sizeof(sample_ops) / sizeof(sample_ops[0]) };
 
@@ -61,7 +68,7 @@ static void every_operation_is_in_the_sample(void **state)
     (void)state;
     for (int i = 0; i < KR_SAMPLE_OPS; i++)
         assert_int_equal(sample_ops[i].kind, i + 1);
-    assert_int_equal(KR_SAMPLE_OPS, KR_OP_PURGE);
+    assert_int_equal(KR_SAMPLE_OPS, KR_OP_LEAD);
 }
 
 static void an_entry_has_the_golden_bytes(void **state)
@@ -154,8 +161,8 @@ static void damaged_entries_are_refused_or_settle(void **state)
 static void an_unknown_operation_is_of_another_version(void **state)
 {
     (void)state;
-    // Operation 14, an operation without any, one with two, and operation 13 (PURGE) as it is.
-    assert_int_equal(recode_result_with(recode_entry, golden_entry, "3a027200"), KR_ERR_VERSION);
+    // Operation 17, an operation without any, one with two, and operation 13 (PURGE) as it is.
+    assert_int_equal(recode_result_with(recode_entry, golden_entry, "3a038a0100"), KR_ERR_VERSION);
     assert_int_equal(recode_result_with(recode_entry, golden_entry, "3a00"), KR_ERR_VERSION);
     assert_int_equal(recode_result_with(recode_entry, golden_entry, "3a046a006a00"),
                      KR_ERR_CORRUPT);
@@ -168,9 +175,14 @@ static void an_operation_without_its_parts_is_corrupt(void **state)
 {
     (void)state;
     // Every operation but PURGE needs something; then reasons of a later version.
-    for (unsigned number = 1; number < KR_OP_PURGE; number++) {
+    for (unsigned number = 1; number <= KR_OP_LEAD; number++) {
         char op[16];
-        snprintf(op, sizeof(op), "3a02%02x00", number << 3 | 2);
+        if (number < 16)
+            snprintf(op, sizeof(op), "3a02%02x00", number << 3 | 2);
+        else
+            snprintf(op, sizeof(op), "3a03%02x%02x00", (number << 3 & 0x7f) | 0x82, number >> 4);
+        if (number == KR_OP_PURGE)
+            continue;
         assert_int_equal(recode_result_with(recode_entry, golden_entry_minimal, op),
                          KR_ERR_CORRUPT);
     }

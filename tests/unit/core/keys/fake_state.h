@@ -41,6 +41,9 @@ struct fake {
     struct apply_due_row due[FAKE_MANY];
     struct fake_count counts[FAKE_MANY];
     struct command_cluster_init cluster;
+    struct member members[FAKE_FEW];
+    struct leader leader; // member_id NULL: none
+    size_t member_count;
     size_t bucket_count, consumer_count, name_count, key_count, manager_count, sealed_count,
         answer_count, receipt_count, audit_count, due_count, count_count;
 };
@@ -193,6 +196,8 @@ static inline void fake_free_name(struct fake *fake, const char *scope, const ch
     if (at < fake->name_count && strcmp(fake->names[at].id, id) == 0)
         FAKE_DROP(fake->names, fake->name_count, at);
 }
+
+#include "fake_member.h"
 
 // --- the verbs -----------------------------------------------------------------------------------
 static inline bool fake_get_bucket(void *ctx, const char *id, struct bucket *out)
@@ -467,12 +472,14 @@ static inline void fake_delete_due(void *ctx, const struct apply_due_row *row)
     FAKE_DROP(fake->due, fake->due_count, at);
 }
 
-static inline bool fake_first_due(void *ctx, int64_t until_ms, struct apply_due_row *out)
+static inline bool fake_first_due(void *ctx, enum apply_due_group group, int64_t until_ms,
+                                  struct apply_due_row *out)
 {
     struct fake *fake = ctx;
     bool is_found = false;
     for (size_t i = 0; i < fake->due_count; i++) {
-        if (fake->due[i].at_ms > until_ms || (is_found && fake_compare_due(&fake->due[i], out) > 0))
+        if (fake->due[i].at_ms > until_ms || apply_due_group(fake->due[i].kind) != group ||
+            (is_found && fake_compare_due(&fake->due[i], out) > 0))
             continue;
         *out = fake->due[i];
         is_found = true;
@@ -560,6 +567,10 @@ static inline struct apply_state fake_verbs(struct fake *fake)
                                 .delete_receipt = fake_delete_receipt,
                                 .put_audit = fake_put_audit,
                                 .put_cluster = fake_put_cluster,
+                                .get_member = fake_get_member,
+                                .put_member = fake_put_member,
+                                .get_leader = fake_get_leader,
+                                .put_leader = fake_put_leader,
                                 .put_due = fake_put_due,
                                 .delete_due = fake_delete_due,
                                 .first_due = fake_first_due,

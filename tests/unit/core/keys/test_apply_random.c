@@ -151,6 +151,22 @@ static void add_sealed(void)
     op->as.vault_put = (struct sealed){.key_id = key_ids[below(KEYS)], .box = bytes_text("box")};
 }
 
+static void add_member(void)
+{
+    static const char *const ids[] = {"n0", "n1", "n2"};
+    const char *id = ids[below(3)];
+    unsigned kind = below(8);
+    if (kind == 0)
+        command_add(&run.entry.command, KR_OP_MEMBER_REMOVE, &run.entry_texts)
+            ->as.member_remove.id = id;
+    else if (kind < 3)
+        command_add(&run.entry.command, KR_OP_LEAD, &run.entry_texts)->as.lead =
+            (struct command_lead){id, run.entry.epoch += below(2)};
+    else
+        command_add(&run.entry.command, KR_OP_MEMBER_PUT, &run.entry_texts)->as.member_put =
+            (struct member){.id = id, .region = "eu", .added_ms = run.entry.at_unix_us / 1000};
+}
+
 static void add_op(void)
 {
     unsigned kind = below(100);
@@ -170,8 +186,10 @@ static void add_op(void)
         add_target(KR_OP_BUCKET_REVOKE, bucket_ids[below(BUCKETS)]);
     else if (kind < 92)
         add_target(KR_OP_BUCKET_DELETE, bucket_ids[below(BUCKETS)]);
-    else if (kind < 96)
+    else if (kind < 95)
         add_manager();
+    else if (kind < 97)
+        add_member();
     else
         add_sealed();
 }
@@ -309,6 +327,10 @@ static void dump(struct buf *out, const struct fake *fake)
     for (size_t i = 0; i < fake->receipt_count; i++)
         buf_printf(out, "r %" PRIu64 " %s %" PRIu64 "\n", fake->receipts[i].index,
                    fake->receipts[i].target, fake->receipts[i].keys);
+    for (size_t i = 0; i < fake->member_count; i++)
+        buf_printf(out, "o %s %d %" PRIu64 "\n", fake->members[i].id, fake->members[i].is_removed,
+                   fake->members[i].revision);
+    buf_printf(out, "l %" PRIu64 " %" PRIu64 "\n", fake->leader.epoch, fake->leader.revision);
     for (size_t i = 0; i < fake->due_count; i++)
         buf_printf(out, "d %" PRId64 " %d\n", fake->due[i].at_ms, (int)fake->due[i].kind);
     buf_printf(out, "a %zu\n", fake->answer_count);

@@ -182,6 +182,42 @@ static void a_purge_stops_at_its_limit_and_the_next_goes_on(void **state)
     assert_int_equal(room.fake.due_count, 2); // the receipts'
 }
 
+static void managers_do_not_decide_when_their_consumer_goes(void **state)
+{
+    (void)state;
+    static const char *const ids[] = {"m1", "m2", "m3", "m4", "m5"};
+    for (size_t i = 0; i < 5; i++)
+        add(KR_OP_MANAGER_PUT)->as.manager_put =
+            (struct manager){.id = ids[i], .consumer_id = "c2"};
+    add_target(KR_OP_CONSUMER_DELETE, "c2", 0);
+    assert_int_equal(commit(), KR_APPLY_OK);
+    assert_int_equal(purge(START_MS + 30 * DAY_MS, 2), KR_APPLY_OK); // the key and the consumer
+    assert_int_equal(room.fake.consumer_count, 1);
+    assert_int_equal(room.fake.manager_count, 3);
+    assert_int_equal(room.result.purged, 4);
+    assert_int_equal(purge(START_MS + 30 * DAY_MS, 2), KR_APPLY_OK);
+    assert_int_equal(purge(START_MS + 30 * DAY_MS, 2), KR_APPLY_OK);
+    assert_int_equal(room.fake.manager_count, 0);
+    assert_int_equal(room.fake.due_count, 1); // the receipt's
+}
+
+static void answers_do_not_decide_which_keys_go(void **state)
+{
+    (void)state;
+    for (int64_t i = 0; i < 3; i++) {
+        struct idempotency answer = {.scope = {(uint8_t)i},
+                                     .expires_ms = START_MS + DAY_MS - 1,
+                                     .answer = bytes_text("answer")};
+        room.entry.command.idempotency = &answer;
+        assert_int_equal(commit(), KR_APPLY_OK);
+    }
+    add_key_revoke(1, 0, START_MS + DAY_MS);
+    assert_int_equal(commit(), KR_APPLY_OK);
+    assert_int_equal(purge(START_MS + DAY_MS, 1), KR_APPLY_OK);
+    assert_false(has_key(1)); // though three answers were due before it
+    assert_int_equal(room.fake.answer_count, 2);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -197,6 +233,8 @@ int main(void)
         CASE(a_stale_due_row_does_not_remove_a_key_that_is_good),
         CASE(a_consumer_goes_with_its_keys_and_managers),
         CASE(a_purge_stops_at_its_limit_and_the_next_goes_on),
+        CASE(managers_do_not_decide_when_their_consumer_goes),
+        CASE(answers_do_not_decide_which_keys_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

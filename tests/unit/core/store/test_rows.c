@@ -53,9 +53,13 @@ static void a_due_row_reads_back(void **state)
     assert_int_equal(out.at_ms, -7);
     assert_int_equal(out.kind, KR_DUE_BUCKET);
     assert_true(bytes_equal_text(out.id, "bckt_1"));
-    key.data[8] = 99;
+    assert_int_equal(key.data[0], 'v');
+    key.data[0] = 'c'; // the other group
     assert_false(rows_read_due(rows_key_bytes(&key), &out));
-    assert_false(rows_read_due(bytes_of(key.data, 9), &out));
+    key.data[0] = 'v';
+    key.data[9] = 99;
+    assert_false(rows_read_due(rows_key_bytes(&key), &out));
+    assert_false(rows_read_due(bytes_of(key.data, 10), &out));
 }
 
 static void the_end_of_a_prefix_is_above_all_that_begin_with_it(void **state)

@@ -225,7 +225,7 @@ static void a_flipped_bit_in_any_table_is_refused_or_harmless(void **state)
         name[strcspn(name, "\n")] = '\0';
         copy_world(&world, &copy);
         path_in(&copy, name, path);
-        flip_byte(path, file_size(path) / 3);
+        flip_byte(path, file_size(path) / 8); // among the rows, which come first
         if (open_and_load(&copy, index) != KR_ERR_OK) {
             assert_int_equal(copy.fault.err, KR_ERR_CORRUPT);
             assert_non_null(strstr(copy.fault.text, strrchr(name, '/')));

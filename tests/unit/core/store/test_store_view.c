@@ -267,6 +267,43 @@ static void managers_are_listed_by_consumer(void **state)
     world_fini(&world);
 }
 
+static void members_and_their_leader_read_back(void **state)
+{
+    struct world world;
+    struct command command = {0};
+    struct member member;
+    struct leader leader;
+    (void)state;
+    world_start(&world);
+    static const char *const ids[] = {"eu-2", "eu-1", "us-1"};
+    for (size_t i = 0; i < 3; i++) {
+        command_add(&command, KR_OP_MEMBER_PUT, &world.arena)->as.member_put = (struct member){
+            .id = ids[i], .region = "eu", .role = KR_MEMBER_FOLLOWER, .peer_address = "a:1"};
+    }
+    command_add(&command, KR_OP_LEAD, &world.arena)->as.lead = (struct command_lead){"eu-1", 1};
+    command_add(&command, KR_OP_MEMBER_REMOVE, &world.arena)->as.member_remove.id = "us-1";
+    assert_int_equal(world_apply(&world, &command), KR_APPLY_OK);
+    world_reopen(&world);
+    struct store_view *view = store_view_open(world.store);
+    struct store_cursor *cursor = store_members(view);
+    for (unsigned i = 1; i <= 3; i++) {
+        assert_true(store_next_member(cursor, &world.arena, &member));
+        assert_string_equal(member.id, i < 3 ? ids[2 - i] : "us-1");
+        assert_int_equal(member.is_removed, i == 3);
+        assert_int_equal(member.role, KR_MEMBER_FOLLOWER);
+    }
+    assert_false(store_next_member(cursor, &world.arena, &member));
+    assert_true(store_get_member(view, "us-1", &world.arena, &member));
+    assert_false(store_get_member(view, "us", &world.arena, &member));
+    assert_true(store_get_leader(view, &world.arena, &leader));
+    assert_string_equal(leader.member_id, "eu-1");
+    assert_int_equal(leader.since_ms, world.now_ms);
+    assert_int_equal(store_view_error(view, NULL), KR_ERR_OK);
+    store_cursor_close(&cursor);
+    store_view_close(&view);
+    world_fini(&world);
+}
+
 static void audit_rows_are_listed_newest_first_between_two_times(void **state)
 {
     struct world world;
@@ -352,6 +389,7 @@ int main(void)
         cmocka_unit_test(consumers_are_listed_by_bucket_and_prefix),
         cmocka_unit_test(keys_are_listed_by_creation_and_from_behind_one),
         cmocka_unit_test(managers_are_listed_by_consumer),
+        cmocka_unit_test(members_and_their_leader_read_back),
         cmocka_unit_test(audit_rows_are_listed_newest_first_between_two_times),
         cmocka_unit_test(damage_is_remembered_and_hides_behind_no_absence),
     };
