@@ -25,6 +25,8 @@ const struct spec_group spec_groups[] = {
     {"key", "API keys"},
     {"manager", "people who may manage a consumer's keys"},
     {"token", "management tokens"},
+    {"cluster", "a cluster of nodes"},
+    {"node", "the nodes of a cluster"},
 };
 const size_t spec_group_count = sizeof(spec_groups) / sizeof(spec_groups[0]);
 
@@ -151,6 +153,27 @@ const struct spec_command spec_commands[] = {
      run_token_create},
     {"token", "delete", "TOKEN-ID", KR_NEED_TOKEN, O(YES), "End a management token", DESTROYS,
      "keyreeve token delete key_1oUEpDKUQFKy5Fyd1QdRwSxl", run_token_delete},
+
+    {"cluster", "init", "[CLUSTER-ID]", KR_NEED_NOTHING, O(OUT),
+     "Make a cluster's id, CA and master key",
+     "Writes ca.pem, ca-key.pem and master-key into the directory --out, which must be new or "
+     "empty; "
+     "keyreeve node add makes each node's certificate from it. Whoever has ca-key.pem can add "
+     "nodes, "
+     "and the master key opens sealed values: keep the directory offline, and a copy of it.\n"
+     "With CLUSTER-ID it is for a cluster that there is already: one whose node was started "
+     "without "
+     "a certificate, or one that changes its CA. No master key is made then: put the cluster's own "
+     "there.",
+     "keyreeve cluster init --out cluster", run_cluster_init},
+
+    {"node", "add", "NAME", KR_NEED_NOTHING, O(DIR) | O(REGION) | O(NODE_ROLE) | O(DAYS) | O(RENEW),
+     "Make a node's certificate, or renew it",
+     "Writes DIR/NAME/node.pem (certificate, key and CA certificate) and, for a core node, a copy "
+     "of "
+     "the master key: what that machine needs, and nothing more. Names and regions have 1 to 63 of "
+     "a-z, 0-9 and -. With --renew, region and role stay as they are.",
+     "keyreeve node add fra-1 --dir cluster --region fra --role core", run_node_add},
 
     {NULL, "receipt", "INDEX", KR_NEED_TOKEN, 0, "Show a revocation's receipt again",
      "INDEX is the number that the revocation printed. Receipts are kept for 30 days.",

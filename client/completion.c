@@ -71,12 +71,29 @@ static void add_shell_cases(struct buf *out)
     buf_add_text(out, "\" ;;\n");
 }
 
+// The first option of its name?
+static bool is_first(size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (strcmp(spec_options[i].name, spec_options[at].name) == 0)
+            return false;
+    return true;
+}
+
+// The choices of every option of this name.
+static void add_choices_of(struct buf *out, const char *name)
+{
+    for (size_t i = 0; i < KR_OPT_COUNT; i++)
+        if (strcmp(spec_options[i].name, name) == 0 && has_choices(spec_options[i].value))
+            add_choices(out, spec_options[i].value);
+}
+
 // "--status|…)" what may follow an option that takes a value.
 static void add_shell_values(struct buf *out)
 {
     for (size_t i = 0; i < KR_OPT_COUNT; i++) {
         const struct spec_option *option = &spec_options[i];
-        if (option->kind == KR_OPTION_FLAG)
+        if (option->kind == KR_OPTION_FLAG || !is_first(i))
             continue;
         buf_printf(out, "    --%s", option->name);
         if (option->letter != '\0')
@@ -86,8 +103,7 @@ static void add_shell_values(struct buf *out)
             buf_add_text(out, "values=\"");
         else
             buf_add_text(out, "wants=1; values=\"");
-        if (has_choices(option->value))
-            add_choices(out, option->value);
+        add_choices_of(out, option->name);
         buf_printf(out, "\"%s ;;\n", option->kind == KR_OPTION_FILE ? "; files=1" : "");
     }
 }

@@ -122,9 +122,6 @@ static enum kr_err check_value(struct parser *parser, const struct spec_option *
 static enum kr_err store(struct parser *parser, enum spec_option_id id, const char *value)
 {
     struct parse_option *given = &parser->out->options[id];
-    enum kr_err err = check_value(parser, &spec_options[id], value);
-    if (err != KR_ERR_OK)
-        return err;
     if (spec_options[id].kind != KR_OPTION_LIST)
         given->count = 0; // the last one counts
     if (given->count == KR_PARSE_VALUES_MAX)
@@ -225,18 +222,48 @@ static enum kr_err find_command(struct parser *parser)
     return KR_ERR_OK;
 }
 
+// The command's own option of that name; KR_OPT_COUNT when it has none.
+static enum spec_option_id resolve(const struct spec_command *command, enum spec_option_id id)
+{
+    uint64_t allowed = command->options | KR_OPT_GLOBAL_BITS;
+    for (size_t i = 0; i < KR_OPT_COUNT; i++)
+        if ((allowed & (UINT64_C(1) << i)) != 0 &&
+            strcmp(spec_options[i].name, spec_options[id].name) == 0)
+            return (enum spec_option_id)i;
+    return KR_OPT_COUNT;
+}
+
+static enum kr_err check_values(struct parser *parser, enum spec_option_id id)
+{
+    const struct parse_option *given = &parser->out->options[id];
+    enum kr_err err = KR_ERR_OK;
+    for (size_t i = 0; i < given->count && err == KR_ERR_OK; i++)
+        err = check_value(parser, &spec_options[id], given->values[i]);
+    return err;
+}
+
+// Only now is the command known, and with it which of two options of a name is meant.
 static enum kr_err check_options(struct parser *parser)
 {
     char name[64];
-    uint64_t allowed = parser->out->command->options | KR_OPT_GLOBAL_BITS;
-    for (size_t i = 0; i < KR_OPT_COUNT; i++) {
-        if (parser->out->options[i].count == 0 || (allowed & (UINT64_C(1) << i)) != 0)
+    enum kr_err err = KR_ERR_OK;
+    struct parse_option *options = parser->out->options;
+    for (size_t i = 0; i < KR_OPT_COUNT && err == KR_ERR_OK; i++) {
+        if (options[i].count == 0)
             continue;
-        spec_command_name(parser->out->command, name, sizeof(name));
-        return fault_set(parser->fault, KR_ERR_INVALID, "%s has no option --%s", name,
-                         spec_options[i].name);
+        enum spec_option_id meant = resolve(parser->out->command, (enum spec_option_id)i);
+        if (meant == KR_OPT_COUNT) {
+            spec_command_name(parser->out->command, name, sizeof(name));
+            return fault_set(parser->fault, KR_ERR_INVALID, "%s has no option --%s", name,
+                             spec_options[i].name);
+        }
+        if (meant != i) {
+            options[meant] = options[i];
+            options[i].count = 0;
+        }
+        err = check_values(parser, meant);
     }
-    return KR_ERR_OK;
+    return err;
 }
 
 static enum kr_err check_arguments(struct parser *parser)

@@ -81,14 +81,21 @@ enum spec_option_id {
     KR_OPT_CONCURRENCY,
     KR_OPT_BATCH,
     KR_OPT_OUT,
+    KR_OPT_DIR,
+    KR_OPT_REGION,
+    KR_OPT_NODE_ROLE,
+    KR_OPT_DAYS,
+    KR_OPT_RENEW,
     KR_OPT_COUNT
 };
 
 _Static_assert(KR_OPT_COUNT <= 64, "a command's options are bits of a uint64_t");
 
 struct spec_option {
-    const char *name; // without the dashes
-    char letter;      // '\0': none
+    // Without the dashes. Two options may share a name when both take a value and no command has
+    // both; a LIST stands first.
+    const char *name;
+    char letter; // '\0': none
     enum spec_option_kind kind;
     const char *value;       // what stands for the value in help, or "one|other" choices
     uint64_t least, most;    // of a NUMBER

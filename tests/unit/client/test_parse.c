@@ -120,6 +120,24 @@ static void help_needs_no_arguments(void **state)
     assert_int_equal(PARSE(W("--help")), KR_ERR_OK);
 }
 
+// token create and node add both have --role, with other choices.
+static void an_option_is_the_one_of_its_command(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        PARSE(W("node"), W("add"), W("n1"), W("--role"), W("core"), W("--role"), W("follower")),
+        KR_ERR_OK);
+    assert_string_equal(parse_value(&in, KR_OPT_NODE_ROLE), "follower");
+    assert_false(parse_has(&in, KR_OPT_ROLE));
+    assert_int_equal(
+        PARSE(W("--role"), W("owner"), W("token"), W("create"), W("ci"), W("--role"), W("viewer")),
+        KR_ERR_OK);
+    assert_int_equal(in.options[KR_OPT_ROLE].count, 2);
+    assert_false(parse_has(&in, KR_OPT_NODE_ROLE));
+    assert_int_equal(PARSE(W("node"), W("add"), W("n1"), W("--role"), W("viewer")), KR_ERR_INVALID);
+    assert_non_null(strstr(fault.text, "core|follower"));
+}
+
 static void too_many_values_are_refused(void **state)
 {
     (void)state;
@@ -140,6 +158,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_refused_with_a_way_out),
         cmocka_unit_test(a_key_on_the_command_line_is_refused_without_repeating_it),
         cmocka_unit_test(help_needs_no_arguments),
+        cmocka_unit_test(an_option_is_the_one_of_its_command),
         cmocka_unit_test(too_many_values_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -280,6 +280,31 @@ static void a_certificate_of_another_authority_is_refused(void **state)
     authority_close(&twin);
 }
 
+// While a cluster changes its CA, its nodes trust the old one and the new one.
+static void a_bundle_may_trust_two_authorities_of_its_cluster(void **state)
+{
+    struct room *room = *state;
+    struct buf bundle;
+    struct pair pair;
+    buf_init(&bundle, BUNDLE_MAX);
+    issue(room->authority, "n1", -1, 30, &bundle);
+    struct authority *next = make_authority(CLUSTER, &bundle);
+    struct tls_context *both = peer_context(buf_bytes(&bundle));
+    buf_clear(&bundle);
+    issue(next, "n2", -1, 30, &bundle);
+    buf_add_bytes(&bundle, buf_bytes(&room->certificate));
+    struct tls_context *moved = peer_context(buf_bytes(&bundle));
+    pair_init(&pair, both, moved);
+    pair_run(&pair);
+    assert_int_equal(tls_state(pair.client), KR_TLS_OPEN);
+    assert_int_equal(tls_state(pair.server), KR_TLS_OPEN);
+    pair_fini(&pair);
+    tls_context_free(&both);
+    tls_context_free(&moved);
+    authority_close(&next);
+    buf_fini(&bundle);
+}
+
 // In TLS 1.3 the client believes itself open until the server's alert comes.
 static void a_server_refuses_an_expired_client(void **state)
 {
@@ -518,6 +543,7 @@ int main(void)
         cmocka_unit_test(an_end_without_a_goodbye_is_a_failure),
         cmocka_unit_test(certificates_that_do_not_hold_are_refused_with_the_reason),
         cmocka_unit_test(a_certificate_of_another_authority_is_refused),
+        cmocka_unit_test(a_bundle_may_trust_two_authorities_of_its_cluster),
         cmocka_unit_test(a_server_refuses_an_expired_client),
         cmocka_unit_test(another_cluster_is_refused_even_by_a_trusted_authority),
         cmocka_unit_test(a_listener_may_ask_for_less),
