@@ -10,7 +10,7 @@ function walk(root, folder, found) {
   for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
     if (entry.isDirectory() && !SKIPPED.has(entry.name)) walk(root, path, found);
-    else if (entry.isFile()) found.push(path);
+    else if (entry.isFile() && !SKIPPED.has(entry.name)) found.push(path);
   }
   return found;
 }
