@@ -16,6 +16,7 @@ const FAMILIES = {
   'node/dispatch.h': ['route'],
   'node/serve_internal.h': ['job', 'suspended'],
   'proto/codec.h': ['validation'],
+  'proto/codec_peer.h': ['peer'],
 };
 // Families of a whole folder.
 const FOLDER_FAMILIES = { bench: ['bench'], 'core/http': ['http'], 'node/api': ['api'] };
