@@ -130,7 +130,12 @@ static void on_role(void *ctx, enum engine_role role, uint64_t epoch)
     if (replica->state == KR_REPLICA_FAILED || replica->state == KR_REPLICA_CLOSING)
         return;
     if (role != KR_ENGINE_LEADER) {
+        bool was_for_good =
+            atomic_load_explicit(&replica->valid_until_ms, memory_order_relaxed) == UINT64_MAX;
         enter(replica, KR_REPLICA_STANDBY);
+        // Deposed though its validity had no end: nobody knows since when.
+        if (role == KR_ENGINE_STANDBY && was_for_good)
+            replica_note_lease(replica, 0);
         return;
     }
     replica->engine_epoch = epoch;
@@ -433,13 +438,16 @@ const char *replica_engine_name(const struct replica *replica)
     return replica->options.engine->verbs->name;
 }
 
+void replica_note_lease(struct replica *replica, uint64_t until_ms)
+{
+    if (!replica_is_leader(replica))
+        atomic_store_explicit(&replica->valid_until_ms, until_ms, memory_order_release);
+}
+
 uint64_t replica_age_ms(const struct replica *replica, uint64_t now_boot_ms)
 {
     uint64_t until_ms = atomic_load_explicit(&replica->valid_until_ms, memory_order_acquire);
-    if (until_ms == 0)
-        return UINT64_MAX;
     if (replica_is_leader(replica) && now_boot_ms < until_ms)
         return 0;
-    uint64_t known_ms = until_ms > KR_REPLICA_WINDOW_MS ? until_ms - KR_REPLICA_WINDOW_MS : 0;
-    return now_boot_ms > known_ms ? now_boot_ms - known_ms : 0;
+    return lease_age_at(until_ms, now_boot_ms);
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "replication/engine.h"
+#include "replication/lease.h"
 #include "replication/state.h"
 
 #define KR_REPLICA_BATCH_BYTES (1u << 20)
@@ -14,7 +15,7 @@
 #define KR_REPLICA_ENTRY_BYTES (32u << 20) // one entry, alone in its batch
 #define KR_REPLICA_APPENDS 16              // in flight at most
 #define KR_REPLICA_QUEUE_BYTES (64u << 20) // more queued or in flight than this: BUSY
-#define KR_REPLICA_WINDOW_MS 2000          // L of the freshness lease
+#define KR_REPLICA_WINDOW_MS KR_LEASE_WINDOW_MS
 
 struct replica_outcome {
     enum kr_err err;            // OK: committed and applied, see result. Else nothing was changed:
@@ -56,6 +57,9 @@ bool replica_turn(struct replica *replica);
 bool replica_is_leader(const struct replica *replica); // any thread
 uint64_t replica_epoch(const struct replica *replica); // any thread
 const char *replica_engine_name(const struct replica *replica);
+// How long a node that does not lead counts as fresh: the end of its lease, or 0 when what it holds
+// is not to be relied on. Passed over on a leader, whose engine says it. Control loop.
+void replica_note_lease(struct replica *replica, uint64_t until_ms);
 // Age of this node's knowledge in ms at boot-clock time now: 0 on a leader whose validity lasts,
 // UINT64_MAX when nothing is known. Any thread.
 uint64_t replica_age_ms(const struct replica *replica, uint64_t now_boot_ms);

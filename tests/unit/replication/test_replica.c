@@ -365,6 +365,30 @@ static void a_leader_that_nobody_replaces_ages_from_its_end_on(void **state)
     assert_in_range(replica_age_ms(replica, after_ms + 700), 700, 700 + after_ms - before_ms);
 }
 
+static void a_leader_without_end_that_is_deposed_knows_nothing(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    const struct replica *replica = fixture->base.replica;
+    lead(fixture);
+    scripted_role(&fixture->engine, KR_ENGINE_STANDBY, 0);
+    assert_true(replica_age_ms(replica, 5) == UINT64_MAX);
+}
+
+static void a_follower_ages_by_its_lease(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    struct replica *replica = fixture->base.replica;
+    replica_note_lease(replica, 12000);
+    assert_int_equal(replica_age_ms(replica, 10300), 300);
+    assert_int_equal(replica_age_ms(replica, 20000), 10000);
+    replica_note_lease(replica, 0);
+    assert_true(replica_age_ms(replica, 10300) == UINT64_MAX);
+    fixture->engine.valid_until_ms = 30000;
+    lead(fixture);
+    replica_note_lease(replica, 12000); // the engine says it
+    assert_int_equal(replica_age_ms(replica, 20000), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -385,6 +409,8 @@ int main(void)
         TEST(a_close_waits_for_what_is_in_flight),
         TEST(the_age_is_nought_while_a_leader_is_valid),
         TEST(a_leader_that_nobody_replaces_ages_from_its_end_on),
+        TEST(a_leader_without_end_that_is_deposed_knows_nothing),
+        TEST(a_follower_ages_by_its_lease),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
