@@ -45,6 +45,8 @@ struct engine_verbs {
     must_use enum kr_err (*append)(struct engine *engine, const struct engine_batch *batch,
                                    engine_done_fn *done, void *ctx);
     // One committed entry; lends until the arena is reset. NOT_FOUND behind the end of the log.
+    // BUSY: it is being fetched, ask again on a later turn. NO_LEADER: a role event comes, or has
+    // come.
     must_use enum kr_err (*read)(struct engine *engine, uint64_t index, struct arena *arena,
                                  struct bytes *entry, struct fault *fault);
     void (*trim)(struct engine *engine, uint64_t below_index);

@@ -51,6 +51,8 @@ struct replica {
     uint64_t engine_epoch;
     int64_t last_at_us;
     bool is_in_turn;
+    bool is_behind;  // something committed could not be applied: the log has it, the state not yet
+    bool is_waiting; // catching up, and nothing can be done before the engine or the disk can
     void (*closed)(void *ctx);
     void *closed_ctx;
     atomic_bool is_leader;
@@ -66,7 +68,8 @@ static uint64_t applied_index(const struct replica *replica)
 
 // --- states --------------------------------------------------------------------------------------
 
-// A leader that stops being one keeps what it knew, and grows older from now on.
+// A leader that stops being one keeps what it knew, and grows older from now on, even if its
+// validity would have lasted longer: another one may be writing.
 static void note_validity(struct replica *replica, bool is_leader)
 {
     const struct engine *engine = replica->options.engine;
@@ -74,9 +77,11 @@ static void note_validity(struct replica *replica, bool is_leader)
     bool was_leader = atomic_load_explicit(&replica->is_leader, memory_order_relaxed);
     if (is_leader) {
         atomic_store_explicit(&replica->valid_until_ms, until_ms, memory_order_release);
-    } else if (was_leader &&
-               atomic_load_explicit(&replica->valid_until_ms, memory_order_relaxed) == UINT64_MAX) {
-        atomic_store_explicit(&replica->valid_until_ms, clock_boot_ms() + KR_REPLICA_WINDOW_MS,
+    } else if (was_leader) {
+        uint64_t known_ms = clock_boot_ms() + KR_REPLICA_WINDOW_MS;
+        uint64_t promised_ms = atomic_load_explicit(&replica->valid_until_ms, memory_order_relaxed);
+        atomic_store_explicit(&replica->valid_until_ms,
+                              promised_ms < known_ms ? promised_ms : known_ms,
                               memory_order_release);
     }
     atomic_store_explicit(&replica->is_leader, is_leader, memory_order_release);
@@ -174,9 +179,9 @@ static void tell(struct replica *replica, struct batch_item *item,
     batch_item_free(item);
 }
 
-static void fail_queue(struct replica *replica)
+static void fail_queue(struct replica *replica, enum kr_err err)
 {
-    const struct replica_outcome outcome = {.err = KR_ERR_NO_LEADER};
+    const struct replica_outcome outcome = {.err = err};
     struct batch_item *item;
     while ((item = batch_queue_pop(&replica->queue)) != NULL)
         tell(replica, item, &outcome);
@@ -223,6 +228,8 @@ static enum kr_err apply_append(struct append *append, struct fault *fault)
     uint64_t applied = state->applied_index(state->ctx);
     if (append->owner->options.engine->is_store_backed)
         return KR_ERR_OK;
+    if (append->owner->is_behind)
+        return KR_ERR_DISK_FULL;
     if (batch->rows[0].index != applied + 1)
         return fault_set(fault, KR_ERR_INTERNAL,
                          "log engine %s committed index %llu out of order, applied is %llu",
@@ -232,6 +239,7 @@ static enum kr_err apply_append(struct append *append, struct fault *fault)
 }
 
 // What is committed and cannot be applied is in the log all the same: its fate is not known here.
+// When only the disk is full, it is read again from there, and nothing is taken before.
 static void on_appended(void *ctx, enum kr_err err, const struct fault *fault)
 {
     struct append *append = ctx;
@@ -242,11 +250,12 @@ static void on_appended(void *ctx, enum kr_err err, const struct fault *fault)
     append->is_done = true;
     append->err = applied == KR_ERR_OK ? err : KR_ERR_TIMEOUT;
     append->committed_ms = clock_unix_ms();
-    if (applied != KR_ERR_OK)
+    replica->is_behind |= applied == KR_ERR_DISK_FULL;
+    if (applied != KR_ERR_OK && applied != KR_ERR_DISK_FULL)
         fail_for_good(replica, applied, &own);
     else if (err != KR_ERR_OK && !is_survivable(err))
         fail_for_good(replica, err, fault);
-    else if (err != KR_ERR_OK && replica->state == KR_REPLICA_LEADING)
+    else if (append->err != KR_ERR_OK && replica->state == KR_REPLICA_LEADING)
         enter(replica, KR_REPLICA_CATCHING_UP);
     settle(replica);
 }
@@ -303,13 +312,32 @@ static enum kr_err read_batch(struct replica *replica, struct arena *arena, stru
     return err;
 }
 
+// Applies rows that were read. Errors are fatal but for a full disk: it may have room later.
+static bool apply_read(struct replica *replica, const struct store_row *rows, size_t count)
+{
+    const struct state *state = replica->options.state;
+    struct fault fault = {0};
+    if (count == 0)
+        return true;
+    struct apply_result *results = mem_zalloc(count * sizeof(*results));
+    enum kr_err err = state->apply(state->ctx, rows, count, results, &fault);
+    mem_free(results);
+    if (err == KR_ERR_DISK_FULL) {
+        replica->is_waiting = true;
+        fail_queue(replica, err);
+    } else if (err != KR_ERR_OK) {
+        fail_for_good(replica, err, &fault);
+    }
+    return err == KR_ERR_OK;
+}
+
 static void catch_up(struct replica *replica)
 {
     struct store_row *rows = NULL;
-    struct apply_result *results = NULL;
     struct fault fault = {0};
     struct arena arena;
     size_t count = 0;
+    replica->is_waiting = false;
     if (replica->options.engine->is_store_backed) {
         enter(replica, KR_REPLICA_LEADING);
         return;
@@ -317,17 +345,15 @@ static void catch_up(struct replica *replica)
     arena_init(&arena);
     rows = mem_alloc(KR_REPLICA_BATCH_ENTRIES * sizeof(*rows));
     enum kr_err read = read_batch(replica, &arena, rows, &count, &fault);
-    enum kr_err err = read == KR_ERR_NOT_FOUND ? KR_ERR_OK : read;
-    if (err == KR_ERR_OK && count > 0) {
-        results = mem_alloc(count * sizeof(*results));
-        err = replica->options.state->apply(replica->options.state->ctx, rows, count, results,
-                                            &fault);
+    bool is_readable = read == KR_ERR_OK || read == KR_ERR_NOT_FOUND || is_survivable(read);
+    if (!is_readable) {
+        fail_for_good(replica, read, &fault);
+    } else if (apply_read(replica, rows, count)) {
+        replica->is_waiting = is_survivable(read);
+        replica->is_behind = replica->is_behind && read != KR_ERR_NOT_FOUND;
+        if (read == KR_ERR_NOT_FOUND)
+            enter(replica, KR_REPLICA_LEADING);
     }
-    if (err != KR_ERR_OK)
-        fail_for_good(replica, err, &fault);
-    else if (read == KR_ERR_NOT_FOUND)
-        enter(replica, KR_REPLICA_LEADING);
-    mem_free(results);
     mem_free(rows);
     arena_fini(&arena);
 }
@@ -398,12 +424,12 @@ static bool step(struct replica *replica)
             start_append(replica);
     }
     if (replica->state != KR_REPLICA_LEADING && replica->state != KR_REPLICA_CATCHING_UP)
-        fail_queue(replica);
+        fail_queue(replica, KR_ERR_NO_LEADER);
     bool has_work = replica->queue.first != NULL && replica->append_count < KR_REPLICA_APPENDS;
     bool is_busy = replica->append_count > 0 && replica->options.engine->is_store_backed;
     switch (replica->state) {
     case KR_REPLICA_CATCHING_UP:
-        return replica->append_count == 0 || is_busy;
+        return (replica->append_count == 0 && !replica->is_waiting) || is_busy;
     case KR_REPLICA_LEADING:
     case KR_REPLICA_CLOSING:
         return has_work || is_busy;

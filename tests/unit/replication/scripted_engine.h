@@ -24,6 +24,7 @@ struct scripted {
     struct buf log[KR_SCRIPTED_LOG]; // entry i at i - 1
     uint64_t log_size;
     enum kr_err refuse_next; // the next append fails at once
+    enum kr_err refuse_read; // every read fails
     uint64_t valid_until_ms;
 };
 
@@ -66,6 +67,8 @@ static inline enum kr_err scripted_read(struct engine *engine, uint64_t index, s
     struct scripted *scripted = scripted_of(engine);
     (void)fault;
     (void)arena;
+    if (scripted->refuse_read != KR_ERR_OK)
+        return scripted->refuse_read;
     if (index > scripted->log_size)
         return KR_ERR_NOT_FOUND;
     *entry = buf_bytes(&scripted->log[index - 1]);
