@@ -99,7 +99,7 @@ const struct spec_option spec_options[KR_OPT_COUNT] = {
     [KR_OPT_CONCURRENCY] = {"concurrency", 0, NUMBER("N", 1, 64), "requests in flight (default 4)"},
     [KR_OPT_BATCH] = {"batch", 0, NUMBER("ROWS", 1, 2000), "rows in a request (default 2000)"},
     [KR_OPT_OUT] = {"out", 'o', KR_OPTION_FILE, "PATH", 0, 0, NULL,
-                    "write there: export to a file, cluster init to a new directory"},
+                    "write to this file (cluster init: directory) instead of to standard output"},
     [KR_OPT_DIR] = {"dir", 0, KR_OPTION_FILE, "DIR", 0, 0, NULL,
                     "the directory that cluster init has made"},
     [KR_OPT_REGION] = {"region", 0, TEXT("REGION"), "where the node stands, as fra"},

@@ -107,34 +107,68 @@ static void another_cluster_is_refused_even_by_a_trusted_authority(void **state)
     buf_fini(&bundle);
 }
 
-static void a_client_without_a_certificate_is_refused(void **state)
+// A client with rules of its own, as OpenSSL alone makes one, against a server of ours.
+static void run_foreign_client(SSL_CTX *rules, struct tls *server)
 {
-    struct room *room = *state;
-    struct pair pair;
-    SSL_CTX *bare = SSL_CTX_new(TLS_client_method());
-    pair_init(&pair, room->context, room->context2);
-    tls_free(&pair.client);
-    SSL_CTX_set_alpn_protos(bare, (const unsigned char *)"\012keyreeve/1", 11);
-    SSL *client = SSL_new(bare);
+    SSL *client = SSL_new(rules);
     BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
-    SSL_set_bio(client, in, out);
     uint8_t memory[65536];
+    SSL_set_bio(client, in, out);
     for (int turn = 0; turn < 4; turn++) {
         struct buf wire;
         SSL_connect(client);
         ERR_clear_error();
         int size = BIO_read(out, memory, sizeof(memory));
         if (size > 0)
-            assert_int_equal(tls_receive(pair.server, bytes_of(memory, (size_t)size)), KR_ERR_OK);
+            assert_int_equal(tls_receive(server, bytes_of(memory, (size_t)size)), KR_ERR_OK);
         buf_init(&wire, WIRE_MAX);
-        tls_take(pair.server, &wire);
+        tls_take(server, &wire);
         BIO_write(in, wire.data, (int)wire.size);
         buf_fini(&wire);
     }
-    assert_failed(pair.server, KR_ERR_UNAUTHORIZED, "showed no certificate");
     SSL_free(client);
-    SSL_CTX_free(bare);
-    pair_fini(&pair);
+}
+
+static void a_client_without_a_certificate_is_refused(void **state)
+{
+    struct room *room = *state;
+    SSL_CTX *rules = SSL_CTX_new(TLS_client_method());
+    struct tls *server = tls_new(room->context, true);
+    SSL_CTX_set_alpn_protos(rules, (const unsigned char *)"\012keyreeve/1", 11);
+    run_foreign_client(rules, server);
+    assert_failed(server, KR_ERR_UNAUTHORIZED, "showed no certificate");
+    tls_free(&server);
+    SSL_CTX_free(rules);
+}
+
+static void older_tls_is_for_those_who_allow_it(void **state)
+{
+    struct room *room = *state;
+    struct buf bundle;
+    struct fault fault = {0};
+    struct tls_context *listener;
+    SSL_CTX *rules = SSL_CTX_new(TLS_client_method());
+    struct tls *server = tls_new(room->context, true);
+    SSL_CTX_set_max_proto_version(rules, TLS1_2_VERSION);
+    run_foreign_client(rules, server);
+    assert_failed(server, KR_ERR_INVALID, "TLS is too old");
+    tls_free(&server);
+    buf_init(&bundle, BUNDLE_MAX);
+    issue(room->authority, "n3", -1, 30, &bundle);
+    struct tls_options options = {.bundle = buf_bytes(&bundle), .least_version = KR_TLS_1_2};
+    assert_int_equal(tls_context_new(&options, &listener, &fault), KR_ERR_OK);
+    server = tls_new(listener, true);
+    run_foreign_client(rules, server);
+    assert_int_equal(tls_state(server), KR_TLS_OPEN);
+    tls_free(&server);
+    SSL_CTX_set_max_proto_version(rules, TLS1_1_VERSION);
+    server = tls_new(listener, true);
+    run_foreign_client(rules, server);
+    assert_int_not_equal(tls_state(server), KR_TLS_OPEN);
+    tls_free(&server);
+    tls_context_free(&listener);
+    SSL_CTX_free(rules);
+    buf_fini(&bundle);
 }
 
 static void the_end_of_an_authority_is_told_as_such(void **state)
@@ -226,6 +260,7 @@ int main(void)
         cmocka_unit_test(a_server_refuses_an_expired_client),
         cmocka_unit_test(another_cluster_is_refused_even_by_a_trusted_authority),
         cmocka_unit_test(a_client_without_a_certificate_is_refused),
+        cmocka_unit_test(older_tls_is_for_those_who_allow_it),
         cmocka_unit_test(the_end_of_an_authority_is_told_as_such),
         cmocka_unit_test(a_bundle_that_lacks_something_is_refused),
         cmocka_unit_test(a_context_names_its_own_node),
