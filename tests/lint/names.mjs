@@ -17,6 +17,7 @@ const FAMILIES = {
   'node/serve_internal.h': ['job', 'suspended'],
   'proto/codec.h': ['validation'],
   'proto/codec_peer.h': ['peer'],
+  'replication/engine_etcd_internal.h': ['etcd'],
 };
 // Families of a whole folder.
 const FOLDER_FAMILIES = { bench: ['bench'], 'core/http': ['http'], 'node/api': ['api'] };

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// The etcd engine over an etcd in memory: take-overs, trimming, and the quota.
+#include "etcd_fixture.h"
+
+// --- take-over -----------------------------------------------------------------------------------
+
+static void fill_log(struct etcd_fixture *fixture, uint64_t last)
+{
+    lead(fixture);
+    for (uint64_t first = 1; first <= last; first += 2)
+        append_and_apply(fixture, first, 2);
+    stop(fixture, &fixture->a);
+}
+
+static void a_new_leader_reads_the_tail_behind_its_own_index(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    fill_log(fixture, 40);
+    apply(fixture, &fixture->b, 7); // in the middle of a batch
+    start(fixture, &fixture->b, "node-b");
+    run(fixture, 2000);
+    assert_int_equal(fixture->b.role, KR_ENGINE_LEADER);
+    assert_int_equal(read_all(fixture, &fixture->b), 33);
+    assert_true(hash_equal(fixture->b.chain, fixture->a.chain));
+}
+
+static void a_node_that_has_all_leads_without_reading(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    fill_log(fixture, 6);
+    apply(fixture, &fixture->b, 6);
+    start(fixture, &fixture->b, "node-b");
+    run(fixture, 1000);
+    assert_int_equal(fixture->b.role, KR_ENGINE_LEADER);
+    assert_int_equal(read_all(fixture, &fixture->b), 0);
+}
+
+static void assert_refused(struct etcd_fixture *fixture, const char *why)
+{
+    struct engine_etcd_figures figures;
+    start(fixture, &fixture->b, "node-b");
+    run(fixture, 900);
+    assert_int_equal(fixture->b.role, KR_ENGINE_STANDBY);
+    if (strstr(fixture->b.refusal, why) == NULL)
+        fail_msg("refused with \"%s\"", fixture->b.refusal);
+    assert_null(fake_find(&fixture->fake, "/clst_test/leader")); // given back
+    engine_etcd_figures(fixture->b.engine, &figures);
+    assert_int_equal(figures.refusals, 1);
+}
+
+static void a_hole_keeps_a_node_from_leading(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    fill_log(fixture, 10);
+    fake_free_kv(&fixture->fake, fake_place(&fixture->fake, "/clst_test/log/0000000000000005"));
+    assert_refused(fixture, "index 5: the log has a hole");
+}
+
+static void a_log_that_begins_too_late_keeps_a_node_from_leading(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    fill_log(fixture, 4);
+    fake_free_kv(&fixture->fake, fake_place(&fixture->fake, log_1));
+    assert_refused(fixture, "begins at index 3, but this node has applied only 0");
+}
+
+static void a_chain_that_does_not_fit_keeps_a_node_from_leading(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    fill_log(fixture, 10);
+    apply(fixture, &fixture->b, 5);
+    fixture->b.chain.low ^= 1;
+    assert_refused(fixture, "does not fit this node's state");
+}
+
+static void a_log_that_ends_too_early_keeps_a_node_from_leading(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    fill_log(fixture, 10);
+    apply(fixture, &fixture->b, 10);
+    fake_free_kv(&fixture->fake, fake_place(&fixture->fake, "/clst_test/log/0000000000000009"));
+    fake_free_kv(&fixture->fake, fake_place(&fixture->fake, "/clst_test/log/0000000000000007"));
+    assert_refused(fixture, "ends at index 6, but this node has applied 10");
+}
+
+static void an_empty_etcd_keeps_a_node_with_a_state_from_leading(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    fixture->b.index = 3;
+    assert_refused(fixture, "holds no log");
+}
+
+static void a_damaged_batch_keeps_a_node_from_leading(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    fill_log(fixture, 4);
+    struct fake_kv *kv = fake_find(&fixture->fake, "/clst_test/log/0000000000000003");
+    kv->value.data[kv->value.size - 1] ^= 1;
+    assert_refused(fixture, "index 3: the batch is damaged");
+}
+
+static void an_epoch_that_went_back_keeps_a_node_from_leading(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    fixture->b.epoch = 1000;
+    assert_refused(fixture, "another etcd");
+}
+
+static void lost_calls_of_a_take_over_are_repeated(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    fill_log(fixture, 40);
+    start(fixture, &fixture->b, "node-b");
+    run(fixture, KR_STEP_MS * 4);
+    fixture->fake.fault_path = KR_ETCD_RANGE;
+    fixture->fake.fault = KR_FAKE_LOSE_ANSWER;
+    fixture->fake.fault_count = 2;
+    run(fixture, 3000);
+    assert_int_equal(fixture->b.role, KR_ENGINE_LEADER);
+    assert_int_equal(read_all(fixture, &fixture->b), 40);
+}
+
+// --- upkeep --------------------------------------------------------------------------------------
+
+static void a_trim_deletes_and_compacts_but_the_last_batch(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    lead(fixture);
+    for (uint64_t first = 1; first < 12; first += 2)
+        append_and_apply(fixture, first, 2);
+    fixture->a.engine->verbs->trim(fixture->a.engine, 6);
+    run(fixture, 11000);
+    assert_null(fake_find(&fixture->fake, "/clst_test/log/0000000000000003"));
+    assert_non_null(fake_find(&fixture->fake, "/clst_test/log/0000000000000005"));
+    assert_int_equal(fixture->fake.compactions, 1);
+    fixture->a.engine->verbs->trim(fixture->a.engine, 1000);
+    run(fixture, 11000);
+    assert_null(fake_find(&fixture->fake, "/clst_test/log/0000000000000009"));
+    assert_non_null(fake_find(&fixture->fake, "/clst_test/log/000000000000000b"));
+    append_and_apply(fixture, 13, 1);
+    stop(fixture, &fixture->a);
+    apply(fixture, &fixture->b, 12);
+    start(fixture, &fixture->b, "node-b");
+    run(fixture, 1000);
+    assert_int_equal(fixture->b.role, KR_ENGINE_LEADER);
+    assert_int_equal(read_all(fixture, &fixture->b), 1);
+}
+
+static void out_of_space_appends_fail_until_it_is_freed(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    struct engine_etcd_figures figures;
+    lead(fixture);
+    append_and_apply(fixture, 1, 1);
+    fixture->fake.is_full = true;
+    fixture->fake.database_bytes = fixture->fake.used_bytes = 990000;
+    fixture->a.done[0] = '\0';
+    assert_int_equal(append(fixture, &fixture->a, 2, 1), KR_ERR_OK);
+    assert_int_equal(append(fixture, &fixture->a, 3, 1), KR_ERR_OK);
+    run(fixture, 100);
+    assert_string_equal(fixture->a.done, "disk full;disk full;");
+    run(fixture, 30000);
+    engine_etcd_figures(fixture->a.engine, &figures);
+    assert_true(figures.is_out_of_space);
+    assert_int_equal(figures.database_bytes, 990000);
+    assert_int_equal(fixture->a.role, KR_ENGINE_LEADER); // keep-alives need no space
+    assert_int_equal(fixture->fake.defragmentations, 0); // there is nothing to win
+    fixture->fake.used_bytes = 100000;                   // as after a compaction
+    run(fixture, 30000);
+    assert_int_equal(fixture->fake.defragmentations, 1);
+    assert_false(fixture->fake.is_full);
+    engine_etcd_figures(fixture->a.engine, &figures);
+    assert_false(figures.is_out_of_space);
+    append_and_apply(fixture, 2, 1);
+}
+
+static void members_are_defragmented_at_most_once_an_hour(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    lead(fixture);
+    for (unsigned i = 0; i < 4; i++) {
+        fixture->fake.database_bytes = 500000;
+        fixture->fake.used_bytes = 100000;
+        run(fixture, 60000);
+    }
+    assert_int_equal(fixture->fake.defragmentations, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_new_leader_reads_the_tail_behind_its_own_index),
+        TEST(a_node_that_has_all_leads_without_reading),
+        TEST(a_hole_keeps_a_node_from_leading),
+        TEST(a_log_that_begins_too_late_keeps_a_node_from_leading),
+        TEST(a_chain_that_does_not_fit_keeps_a_node_from_leading),
+        TEST(a_log_that_ends_too_early_keeps_a_node_from_leading),
+        TEST(an_empty_etcd_keeps_a_node_with_a_state_from_leading),
+        TEST(a_damaged_batch_keeps_a_node_from_leading),
+        TEST(an_epoch_that_went_back_keeps_a_node_from_leading),
+        TEST(lost_calls_of_a_take_over_are_repeated),
+        TEST(a_trim_deletes_and_compacts_but_the_last_batch),
+        TEST(out_of_space_appends_fail_until_it_is_freed),
+        TEST(members_are_defragmented_at_most_once_an_hour),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
