@@ -134,6 +134,9 @@ bool store_get_bucket_named(struct store_view *view, const char *name, struct ar
                             struct bucket *out);
 bool store_get_consumer(struct store_view *view, const char *id, struct arena *arena,
                         struct consumer *out);
+// Of a consumer that is not deleted: a deletion frees the name.
+bool store_get_consumer_id(struct store_view *view, const char *bucket_id, const char *name,
+                           struct arena *arena, const char **id);
 bool store_get_consumer_named(struct store_view *view, const char *bucket_id, const char *name,
                               struct arena *arena, struct consumer *out);
 bool store_get_key(struct store_view *view, const uint8_t digest[KR_DIGEST_SIZE],

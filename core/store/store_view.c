@@ -135,14 +135,25 @@ bool store_get_consumer(struct store_view *view, const char *id, struct arena *a
            store_view_decoded(view, KR_INDEX_SUBJECTS, codec_consumer(value, arena, out));
 }
 
+bool store_get_consumer_id(struct store_view *view, const char *bucket_id, const char *name,
+                           struct arena *arena, const char **id)
+{
+    struct rows_key key;
+    struct bytes value;
+    rows_tagged_pair(&key, 'n', bucket_id, name);
+    if (!get(view, KR_INDEX_SUBJECTS, &key, arena, &value)) {
+        return false;
+    }
+    *id = arena_text_of(arena, value);
+    return true;
+}
+
 bool store_get_consumer_named(struct store_view *view, const char *bucket_id, const char *name,
                               struct arena *arena, struct consumer *out)
 {
-    struct rows_key key;
-    struct bytes id;
-    rows_tagged_pair(&key, 'n', bucket_id, name);
-    return get(view, KR_INDEX_SUBJECTS, &key, arena, &id) &&
-           store_get_consumer(view, arena_text_of(arena, id), arena, out);
+    const char *id;
+    return store_get_consumer_id(view, bucket_id, name, arena, &id) &&
+           store_get_consumer(view, id, arena, out);
 }
 
 bool store_get_key(struct store_view *view, const uint8_t digest[KR_DIGEST_SIZE],

@@ -19,9 +19,9 @@ enum {
 
 // A consumer that rows name.
 struct owner {
-    struct consumer record; // of a new one: the id and the name, until a row that stands makes it
-    bool is_new;            // not in the view
-    bool is_put;            // the command makes it
+    const char *id, *name;
+    bool is_new; // not in the view
+    bool is_put; // the command makes it
 };
 
 // A row's members; the table of members points into it, so that each row fills it anew.
@@ -86,6 +86,21 @@ static enum kr_err read_row(struct import *import, const struct json *item)
     return err;
 }
 
+// By its id or its name, as api_find_consumer, but for a name without reading the record.
+static bool find_in_view(struct import *import, struct owner *owner)
+{
+    struct call *call = import->call;
+    const char *bucket_id = import->bucket.id;
+    struct consumer record;
+    if (format_is_id(owner->name, "csmr") &&
+        store_get_consumer(call->view, owner->name, &call->arena, &record) && !record.is_deleted &&
+        strcmp(record.bucket_id, bucket_id) == 0) {
+        owner->id = record.id;
+        return true;
+    }
+    return store_get_consumer_id(call->view, bucket_id, owner->name, &call->arena, &owner->id);
+}
+
 // The row's consumer: met in this call before, or in the view, or yet to be made.
 static enum kr_err find_owner(struct import *import, uint32_t *position)
 {
@@ -95,15 +110,15 @@ static enum kr_err find_owner(struct import *import, uint32_t *position)
     if (seen_find(&import->names, bytes_text(name), position))
         return KR_ERR_OK;
     struct owner *owner = &import->owners[import->owner_count];
-    *owner = (struct owner){.is_new = false};
+    *owner = (struct owner){.name = name};
     if (!is_name && !format_is_id(name, "csmr"))
         return api_problem(call, KR_ERR_INVALID,
                            "consumer: must be 1 to 128 characters of a-z, 0-9, '_' and '-'");
-    if (!api_find_consumer(call, &import->bucket, name, &owner->record)) {
+    if (!find_in_view(import, owner)) {
         if (!is_name)
             return api_problem(call, KR_ERR_INVALID, "consumer: there is no consumer of this id");
         owner->is_new = true;
-        owner->record = (struct consumer){.id = api_new_id(call, "csmr"), .name = name};
+        owner->id = api_new_id(call, "csmr");
     }
     *position = (uint32_t)import->owner_count++;
     seen_add(&import->names, bytes_text(name), *position);
@@ -114,9 +129,9 @@ static void put_owner(struct import *import, const struct owner *owner)
 {
     struct call *call = import->call;
     struct consumer record = import->row.settings;
-    record.id = owner->record.id;
+    record.id = owner->id;
     record.bucket_id = import->bucket.id;
-    record.name = owner->record.name;
+    record.name = owner->name;
     record.created_ms = record.updated_ms = call->now_ms;
     api_op(call, KR_OP_CONSUMER_PUT)->as.consumer_put =
         (struct command_consumer_put){.record = record, .is_if_absent = true};
@@ -128,7 +143,7 @@ static bool exists(struct import *import, const struct owner *owner)
     struct key other;
     return store_get_key(import->call->view, import->row.key.record.digest, &import->call->arena,
                          &other) &&
-           strcmp(other.consumer_id, owner->record.id) == 0;
+           strcmp(other.consumer_id, owner->id) == 0;
 }
 
 // Says whether the row's key is in the command; otherwise, with OK, it exists already.
@@ -139,12 +154,12 @@ static enum kr_err put_key(struct import *import, uint32_t position, bool *is_pu
     const struct owner *owner = &import->owners[position];
     size_t op = call->command.op_count;
     uint32_t before;
-    key->record.consumer_id = owner->record.id;
+    key->record.consumer_id = owner->id;
     key->record.created_by = import->actor;
     enum kr_err err = api_put_new_key(call, &import->bucket, key);
     *is_put = err == KR_ERR_OK;
     if (*is_put && owner->is_new)
-        call->command.ops[op].as.key_put.consumer_name = owner->record.name;
+        call->command.ops[op].as.key_put.consumer_name = owner->name;
     if (err == KR_ERR_CONFLICT && exists(import, owner))
         return KR_ERR_OK;
     if (err != KR_ERR_OK)
@@ -156,7 +171,7 @@ static enum kr_err put_key(struct import *import, uint32_t position, bool *is_pu
         return KR_ERR_OK;
     }
     *is_put = false;
-    if (strcmp(import->owners[before].record.id, owner->record.id) == 0)
+    if (strcmp(import->owners[before].id, owner->id) == 0)
         return KR_ERR_OK;
     return api_problem(call, KR_ERR_CONFLICT, "key: another row has the same value");
 }
