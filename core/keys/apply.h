@@ -65,6 +65,8 @@ struct apply_state {
 
     bool (*get_consumer)(void *ctx, const char *id, struct consumer *out);
     bool (*get_consumer_id)(void *ctx, const char *bucket_id, const char *name, const char **id);
+    // The bucket of a consumer that is there and not deleted: all that a new key needs of it.
+    bool (*get_live_consumer_bucket)(void *ctx, const char *id, const char **bucket_id);
     void (*put_consumer)(void *ctx, const struct consumer *record);
     void (*delete_consumer)(void *ctx, const struct consumer *record);
     void (*free_consumer_name)(void *ctx, const struct consumer *record);

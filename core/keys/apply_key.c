@@ -7,15 +7,16 @@
 static enum apply_code create(struct apply *apply, const struct command_key_put *put)
 {
     const struct apply_state *state = apply->state;
-    struct consumer consumer;
     struct bucket bucket;
     struct key record = put->record;
+    const char *bucket_id;
     if (put->consumer_name != NULL &&
         !state->get_consumer_id(state->ctx, record.bucket_id, put->consumer_name,
                                 &record.consumer_id))
         return KR_APPLY_MISSING;
-    if (!apply_get_live_consumer(apply, record.consumer_id, &consumer, &bucket) ||
-        strcmp(consumer.bucket_id, record.bucket_id) != 0)
+    if (!state->get_live_consumer_bucket(state->ctx, record.consumer_id, &bucket_id) ||
+        strcmp(bucket_id, record.bucket_id) != 0 ||
+        !apply_get_live_bucket(apply, bucket_id, &bucket))
         return KR_APPLY_MISSING;
     if (state->has_digest(state->ctx, put->record.digest) ||
         state->has_key_id(state->ctx, put->record.id))

@@ -147,6 +147,8 @@ uint32_t hot_put_subject(struct hot *hot, const struct consumer *record,
                          const struct bucket *bucket);
 void hot_remove_subject(struct hot *hot, const char *id, uint64_t revision);
 bool hot_subject_number(const struct hot *hot, struct bytes consumer_id, uint32_t *number);
+// NULL: unknown, or removed. Lends until the writer's next change.
+const struct hot_subject *hot_subject_of(const struct hot *hot, struct bytes consumer_id);
 
 // A bounded step of growth and reclamation; the owner calls it each turn. True: more to do.
 bool hot_maintain(struct hot *hot);

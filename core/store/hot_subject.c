@@ -131,6 +131,14 @@ bool hot_subject_number(const struct hot *hot, struct bytes consumer_id, uint32_
     return hot_ids_find(hot, &hot->subject_ids, &query, number);
 }
 
+const struct hot_subject *hot_subject_of(const struct hot *hot, struct bytes consumer_id)
+{
+    uint32_t number = 0;
+    const struct hot_subject *subject =
+        hot_subject_number(hot, consumer_id, &number) ? at(hot, number) : NULL;
+    return subject == NULL || is_marker(subject) ? NULL : subject;
+}
+
 // Publishes a subject, or NULL, at a number, and retires what was there.
 static void replace(struct hot *hot, uint32_t number, const struct hot_subject *subject)
 {

@@ -180,6 +180,12 @@ void stage_assume_absent(struct stage *stage, enum index_family family, struct b
     }
 }
 
+bool stage_is_changed(const struct stage *stage, enum index_family family, struct bytes key)
+{
+    const struct stage_row *row = *slot_of(stage, family, key, hash_u64(key, (uint64_t)family));
+    return row && row->is_changed;
+}
+
 // --- changes -------------------------------------------------------------------------------------
 static void change(struct stage *stage, struct stage_row *row, enum stage_state state,
                    struct bytes value)

@@ -23,6 +23,8 @@ bool stage_get(struct stage *stage, enum index_family family, struct bytes key,
 // The caller knows that the index does not hold this row; unless the commit has touched it, it will
 // not be looked for.
 void stage_assume_absent(struct stage *stage, enum index_family family, struct bytes key);
+// Has the commit put or deleted this row?
+bool stage_is_changed(const struct stage *stage, enum index_family family, struct bytes key);
 void stage_put(struct stage *stage, enum index_family family, struct bytes key, struct bytes value);
 void stage_delete(struct stage *stage, enum index_family family, struct bytes key);
 // The first row ≥ from whose key begins with prefix; from may be empty.

@@ -254,6 +254,29 @@ static bool get_consumer_id(void *ctx, const char *bucket_id, const char *name, 
     return get_name(ctx, KR_INDEX_SUBJECTS, &key, id);
 }
 
+// From the hot table where that can tell: whoever was deleted was revoked, and its subject says so.
+static bool get_live_consumer_bucket(void *ctx, const char *id, const char **bucket_id)
+{
+    struct store_state *state = ctx;
+    const struct hot *hot = state->store->hot;
+    struct rows_key key;
+    struct consumer consumer;
+    rows_tagged(&key, 'i', id);
+    const struct hot_subject *subject =
+        store_is_loaded(state->store) &&
+                !stage_is_changed(state->store->stage, KR_INDEX_SUBJECTS, rows_key_bytes(&key))
+            ? hot_subject_of(hot, bytes_text(id))
+            : NULL;
+    const struct hot_bucket *bucket = subject ? hot_bucket_at(hot, subject->bucket) : NULL;
+    if (bucket && subject->revoked_before == 0) {
+        *bucket_id = bucket->id;
+        return true;
+    }
+    bool is_live = get_consumer(ctx, id, &consumer) && !consumer.is_deleted;
+    *bucket_id = is_live ? consumer.bucket_id : NULL;
+    return is_live;
+}
+
 static void put_consumer(void *ctx, const struct consumer *record)
 {
     struct store_state *state = ctx;
@@ -423,6 +446,7 @@ struct apply_state store_state_verbs(struct store_state *state)
         .free_bucket_name = free_bucket_name,
         .get_consumer = get_consumer,
         .get_consumer_id = get_consumer_id,
+        .get_live_consumer_bucket = get_live_consumer_bucket,
         .put_consumer = put_consumer,
         .delete_consumer = delete_consumer,
         .free_consumer_name = free_consumer_name,

@@ -171,9 +171,9 @@ static inline size_t fake_count(const struct fake *fake, char what, const char *
 }
 
 // --- names ---------------------------------------------------------------------------------------
-static inline bool fake_get_name(const struct fake *fake, const char *scope, const char *name,
-                                 const char **id)
+static inline bool fake_get_name(void *ctx, const char *scope, const char *name, const char **id)
 {
+    const struct fake *fake = ctx;
     size_t at = fake_name(fake, scope, name);
     if (at == fake->name_count)
         return false;
@@ -256,10 +256,13 @@ static inline bool fake_get_consumer(void *ctx, const char *id, struct consumer 
     return true;
 }
 
-static inline bool fake_get_consumer_id(void *ctx, const char *bucket_id, const char *name,
-                                        const char **id)
+static inline bool fake_get_live_consumer_bucket(void *ctx, const char *id, const char **bucket_id)
 {
-    return fake_get_name(ctx, bucket_id, name, id);
+    struct consumer consumer;
+    if (!fake_get_consumer(ctx, id, &consumer) || consumer.is_deleted)
+        return false;
+    *bucket_id = consumer.bucket_id;
+    return true;
 }
 
 static inline void fake_put_consumer(void *ctx, const struct consumer *record)
@@ -547,7 +550,8 @@ static inline struct apply_state fake_verbs(struct fake *fake)
                                 .delete_bucket = fake_delete_bucket,
                                 .free_bucket_name = fake_free_bucket_name,
                                 .get_consumer = fake_get_consumer,
-                                .get_consumer_id = fake_get_consumer_id,
+                                .get_consumer_id = fake_get_name,
+                                .get_live_consumer_bucket = fake_get_live_consumer_bucket,
                                 .put_consumer = fake_put_consumer,
                                 .delete_consumer = fake_delete_consumer,
                                 .free_consumer_name = fake_free_consumer_name,
