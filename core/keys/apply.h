@@ -108,7 +108,7 @@ struct apply_state {
     bool (*first_manager)(void *ctx, const char *consumer_id, struct manager *out);
 
     // Counters of live rows; apply keeps them: "consumers of bucket", "keys of bucket",
-    // "keys of consumer", kept as rows of the state.
+    // "keys of consumer".
     uint64_t (*get_count)(void *ctx, char what, const char *id); // what: 'c', 'b' or 'k'
     void (*add_count)(void *ctx, char what, const char *id, int64_t by);
 };

@@ -23,7 +23,7 @@
 //   usage          the digest's first 24 bytes                last use, Unix minutes (4)
 //   idempotency    scope (32)                                 Idempotency
 //   due            group, at, kind (1), id                    (empty)
-//   counts         what (1), id                               how many (8)
+//   counts         'c' or 'b', bucket id                      consumers or keys (8)
 //   sessions, outbox                                          (not written by this version)
 //
 // group: 'v' of validation records, 'c' of those that only core nodes hold. index, created, at: 8

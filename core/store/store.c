@@ -147,6 +147,7 @@ void store_close(struct store **store)
         store_usage_finish(it);
         hot_free(&it->hot);
     }
+    store_counts_fini(it);
     stage_free(&it->stage);
     index_batch_free(&it->batch);
     watermark_close(&it->watermark);

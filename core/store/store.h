@@ -14,7 +14,7 @@
 #include "core/keys/apply.h"
 #include "core/store/hot.h"
 
-#define KR_STORE_FORMAT 2 // of the data directory
+#define KR_STORE_FORMAT 3 // of the data directory
 
 enum store_class {
     KR_CLASS_BUCKET,

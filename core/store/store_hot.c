@@ -154,8 +154,23 @@ static void put_key(struct store *store, const struct store_key_change *change)
                                         &put.subject, &fault);
     if (err == KR_ERR_OK) {
         hot_put(store->hot, &put);
+        store_counts_add(store, put.subject, change->is_new ? 1 : 0);
     } else {
         hot_remove(store->hot, put.digest, put.revision);
+    }
+}
+
+// Called with hot_lock held. The loaders may have counted the key already, or be about to, unless
+// its consumer is gone as well.
+static void remove_key(struct store *store, const struct store_change *change)
+{
+    uint32_t subject = 0;
+    struct fault fault = {.err = KR_ERR_OK};
+    hot_remove(store->hot, change->as.key->put.digest, change->revision);
+    enum kr_err err = store_hot_subject(store, bytes_text(change->as.key->consumer_id),
+                                        &store->arena, &subject, &fault);
+    if (err == KR_ERR_OK) {
+        store_counts_add(store, subject, -1);
     }
 }
 
@@ -179,7 +194,7 @@ static void apply_one(struct store *store, const struct store_change *change)
         put_key(store, change->as.key);
         return;
     case KR_CHANGE_KEY_GONE:
-        hot_remove(store->hot, change->as.digest, change->revision);
+        remove_key(store, change);
         return;
     }
 }

@@ -25,6 +25,13 @@ struct store_due {
     bool is_known;   // from_ms is exactly the first one's time
 };
 
+// How many keys each consumer has, by its number in the hot table. Under hot_lock.
+struct store_counts {
+    bool is_kept;   // from the snapshot on which the loaders work
+    uint32_t *keys; // modulo 2^32: while loading, a removal may come before what it removes
+    uint32_t capacity;
+};
+
 // The walk that writes last-used times back. Minutes are Unix minutes.
 struct store_sweep {
     uint64_t position; // of hot_visit
@@ -40,6 +47,7 @@ struct store {
     struct hot *hot;
     pthread_mutex_t hot_lock;
     uint64_t environments; // under hot_lock: counts the changes that render subjects anew
+    struct store_counts counts;
 
     // control loop
     struct rows_applied applied;
@@ -81,8 +89,9 @@ struct store_consumer_change {
 };
 
 struct store_key_change {
-    struct hot_put put;
+    struct hot_put put; // KEY_GONE: its digest alone
     const char *consumer_id;
+    bool is_new;
 };
 
 // One change of the hot table that follows a commit. Pointers lie in the commit's arena.
@@ -94,8 +103,7 @@ struct store_change {
     union {
         const struct bucket *bucket;
         const struct store_consumer_change *consumer;
-        const struct store_key_change *key;
-        const uint8_t *digest; // KEY_GONE
+        const struct store_key_change *key; // KEY_GONE as well
     } as;
 };
 
@@ -106,6 +114,19 @@ void store_hot_apply(struct store *store, const struct store_change *changes, si
 // no such consumer.
 must_use enum kr_err store_hot_subject(struct store *store, struct bytes consumer_id,
                                        struct arena *arena, uint32_t *number, struct fault *fault);
+
+// --- store_counts.c ------------------------------------------------------------------------------
+void store_counts_fini(struct store *store);
+void store_counts_begin(
+    struct store *store); // with the loaders' snapshot; what was before is in it
+// A key of the subject more, or less. Called with hot_lock held.
+void store_counts_add(struct store *store, uint32_t subject, int32_t by);
+// Keys that the consumer has now. False: the table is not loaded, so only the index can tell.
+bool store_counts_find(struct store *store, const char *consumer_id, uint64_t *count);
+// The same by the consumer's rows in the index, at most `limit`. snapshot NULL: now.
+must_use enum kr_err store_counts_scan(struct store *store, const struct index_snapshot *snapshot,
+                                       const char *consumer_id, uint64_t limit, uint64_t *count,
+                                       struct fault *fault);
 
 // --- store_log.c ---------------------------------------------------------------------------------
 must_use enum kr_err store_log_check_tail(struct store *store, struct fault *fault);

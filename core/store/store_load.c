@@ -24,6 +24,7 @@ struct store_load {
     pthread_t leader;
     _Atomic bool is_stopping; // by store_close, or by a worker's error
     struct index_snapshot *snapshot;
+    struct fault snapshot_fault;
     struct rows_applied applied; // of the snapshot
 };
 
@@ -170,7 +171,8 @@ static enum kr_err run_phase(struct store_load *load, enum load_phase phase, str
     return err;
 }
 
-// A snapshot, and where the state stood in it.
+// A snapshot, and where the state stood in it: on the control loop, so that each commit is either
+// in it or behind it.
 static enum kr_err take_snapshot(struct store_load *load, struct fault *fault)
 {
     struct index *index = load->store->index;
@@ -196,8 +198,10 @@ static void *run_leader(void *ctx)
     struct store_load *load = ctx;
     struct store *store = load->store;
     struct fault fault = {.err = KR_ERR_OK};
-    enum kr_err err = take_snapshot(load, &fault);
-    if (err == KR_ERR_OK) {
+    enum kr_err err = load->snapshot_fault.err;
+    if (err != KR_ERR_OK) {
+        fault = load->snapshot_fault;
+    } else {
         err = run_phase(load, KR_LOAD_SUBJECTS, &fault);
     }
     if (err == KR_ERR_OK) {
@@ -225,10 +229,13 @@ void store_load(struct store *store, store_loaded_fn *done, void *ctx)
     *load = (struct store_load){.store = store, .done = done, .ctx = ctx};
     atomic_store(&store->load_total, index_estimate_rows(store->index, KR_INDEX_KEYS));
     store->load = load;
+    load->snapshot_fault.err = take_snapshot(load, &load->snapshot_fault);
+    store_counts_begin(store);
     if (pthread_create(&load->leader, NULL, run_leader, load) != 0) {
         struct fault fault;
         enum kr_err err =
             fault_set(&fault, KR_ERR_IO, "no thread can be started for loading the table");
+        index_snapshot_close(store->index, &load->snapshot);
         mem_free(load);
         store->load = NULL;
         done(ctx, err, &fault);

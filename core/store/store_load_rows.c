@@ -194,6 +194,7 @@ static enum kr_err put_keys(struct load_worker *worker)
         err = store_hot_subject(store, worker->consumer_ids[i], &worker->arena, &put->subject,
                                 &worker->fault);
         if (err == KR_ERR_OK) {
+            store_counts_add(store, put->subject, 1);
             worker->puts[known++] = *put;
         } else if (err == KR_ERR_NOT_FOUND) {
             pthread_mutex_unlock(&store->hot_lock);

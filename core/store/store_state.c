@@ -153,15 +153,14 @@ static void check_sizes(struct store_state *state, enum index_family family, con
     }
 }
 
-// A consumer that the loaded hot table does not know is not in the index either, nor is a count of
-// its keys, which cost no look at the filters.
-void store_state_expect_consumer(struct store_state *state, enum index_family family,
-                                 const struct rows_key *key, const char *id)
+// A consumer that the loaded hot table does not know is not in the index either, which costs no
+// look at the filters.
+static void expect_consumer(struct store_state *state, const struct rows_key *key, const char *id)
 {
     const struct store *store = state->store;
     uint32_t number;
     if (store_is_loaded(store) && !hot_subject_number(store->hot, bytes_text(id), &number)) {
-        stage_assume_absent(store->stage, family, rows_key_bytes(key));
+        stage_assume_absent(store->stage, KR_INDEX_SUBJECTS, rows_key_bytes(key));
     }
 }
 
@@ -234,7 +233,7 @@ static bool get_consumer(void *ctx, const char *id, struct consumer *out)
     struct rows_key key;
     struct bytes value;
     rows_tagged(&key, 'i', id);
-    store_state_expect_consumer(state, KR_INDEX_SUBJECTS, &key, id);
+    expect_consumer(state, &key, id);
     if (!store_state_get(state, KR_INDEX_SUBJECTS, &key, &value)) {
         return false;
     }
@@ -373,7 +372,7 @@ static void put_key(void *ctx, const struct key *record)
         rows_consumer_key(&key, record->consumer_id, record->created_ms, record->id);
         store_state_put(state, KR_INDEX_CONSUMER_KEYS, &key, digest);
     }
-    struct store_key_change put_change = {.consumer_id = record->consumer_id};
+    struct store_key_change put_change = {.consumer_id = record->consumer_id, .is_new = !is_update};
     if (!store_hot_put(record, &state->store->arena, &put_change.put)) {
         store_state_note(state, KR_INDEX_KEYS, KR_ERR_CORRUPT);
         return;
@@ -394,8 +393,9 @@ static void delete_key(void *ctx, const struct key *record)
     store_state_delete_record(state, KR_CLASS_CORE, KR_INDEX_VAULT, &key);
     rows_consumer_key(&key, record->consumer_id, record->created_ms, record->id);
     store_state_delete(state, KR_INDEX_CONSUMER_KEYS, &key);
-    add_change(state, KR_CHANGE_KEY_GONE)->as.digest =
-        copy_of(state, record->digest, KR_DIGEST_SIZE);
+    struct store_key_change gone = {.consumer_id = record->consumer_id};
+    memcpy(gone.put.digest, record->digest, KR_DIGEST_SIZE);
+    add_change(state, KR_CHANGE_KEY_GONE)->as.key = copy_of(state, &gone, sizeof gone);
 }
 
 // --- the first of many ---------------------------------------------------------------------------

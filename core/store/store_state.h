@@ -29,9 +29,6 @@ void store_state_note(struct store_state *state, enum index_family family, enum 
 struct buf *store_state_record(struct store_state *state);
 bool store_state_get(struct store_state *state, enum index_family family,
                      const struct rows_key *key, struct bytes *value);
-// Before a read of a row that is there only while the consumer is.
-void store_state_expect_consumer(struct store_state *state, enum index_family family,
-                                 const struct rows_key *key, const char *id);
 // Rows that are in no sum.
 void store_state_put(struct store_state *state, enum index_family family,
                      const struct rows_key *key, struct bytes value);

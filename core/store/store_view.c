@@ -4,6 +4,8 @@
 
 #include "proto/codec.h"
 
+#define KR_VIEW_COUNTED_KEYS 1000
+
 struct store_view *store_view_open(struct store *store)
 {
     struct store_view *view = mem_zalloc(sizeof *view);
@@ -231,11 +233,27 @@ static bool get_number(struct store_view *view, enum index_family family,
     return is_there;
 }
 
+// Of many keys, how many there are now: to count them in the snapshot would take too long.
+static uint64_t keys_of_consumer(struct store_view *view, const char *id)
+{
+    uint64_t count = 0, now = 0;
+    uint64_t limit = store_is_loaded(view->store) ? KR_VIEW_COUNTED_KEYS : UINT64_MAX;
+    enum kr_err err =
+        store_counts_scan(view->store, view->snapshot, id, limit, &count, &view->reader.fault);
+    if (err == KR_ERR_OK && count == limit && store_counts_find(view->store, id, &now)) {
+        count = now;
+    }
+    return count;
+}
+
 uint64_t store_get_count(struct store_view *view, char what, const char *id)
 {
     struct rows_key key;
     uint8_t value[KR_ROWS_U64_SIZE];
     uint64_t count = 0;
+    if (what == 'k') {
+        return keys_of_consumer(view, id);
+    }
     rows_tagged(&key, what, id);
     if (get_number(view, KR_INDEX_COUNTS, &key, value, sizeof value)) {
         (void)rows_get_u64(bytes_of(value, sizeof value), &count);
