@@ -52,6 +52,11 @@ must_use enum kr_err codec_key_hot(struct bytes in, struct codec_key_hot *out);
 // A log entry as it lies in the log and crosses the peer link.
 void codec_add_entry(struct buf *out, const struct entry *entry);
 must_use enum kr_err codec_entry(struct bytes in, struct arena *arena, struct entry *out);
+// The part of an encoded entry that followers hold: its place and the operations on what
+// validations need; not who asked, nor managers, sealed values, audit row and stored answer.
+// Appends nothing when no such operation is in it. A part of a part is itself. CORRUPT, VERSION as
+// codec_entry.
+must_use enum kr_err codec_entry_filter(struct bytes entry, struct buf *out);
 
 // The place of an entry, apart from its body: place ‖ body is the entry that codec_add_entry makes.
 #define KR_CODEC_PLACE_MAX 33 // bytes

@@ -127,7 +127,9 @@ static rocksdb_options_t *database_options(void)
 
 // A batch comes in order, so the place of a row is near that of the one before it: with a hint a
 // memtable searches from there, and not from its head. One hint serves a whole memtable, which is
-// what a prefix of no bytes asks for. The C interface has no function for it. Takes options, gives.
+// what a prefix of no bytes asks for. A range deletion would go by the same hint into a list of its
+// own, and spoil it: there must be none. The C interface has no function for it. Takes options,
+// gives.
 static rocksdb_options_t *with_insert_hint(rocksdb_options_t *options)
 {
     static const char hint[] = "memtable_insert_with_hint_prefix_extractor=rocksdb.CappedPrefix.0";

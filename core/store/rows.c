@@ -292,29 +292,34 @@ bool rows_get_cluster(struct bytes in, struct arena *arena, struct store_cluster
 }
 
 // --- log -----------------------------------------------------------------------------------------
-// Of chain ‖ entry, where the entry's part comes first as a number: large entries are hashed in
-// place, not copied behind the chain.
-static uint64_t log_checksum(uint64_t index, const uint8_t chain[16], struct bytes entry)
+// Of head ‖ entry, where the entry's part comes first as a number: large entries are hashed in
+// place, not copied behind the head.
+static uint64_t log_checksum(uint64_t index, const uint8_t *head, struct bytes entry)
 {
-    return hash_u64(bytes_of(chain, 16), hash_u64(entry, index));
+    return hash_u64(bytes_of(head, KR_ROWS_LOG_HEAD - 8), hash_u64(entry, index));
 }
 
-void rows_put_log_head(uint8_t out[KR_ROWS_LOG_HEAD], uint64_t index, struct hash128 chain,
-                       struct bytes entry)
+void rows_put_log_head(uint8_t out[KR_ROWS_LOG_HEAD], uint64_t index, const struct rows_log *row)
 {
-    rows_put_u64(out + 8, chain.high);
-    rows_put_u64(out + 16, chain.low);
-    rows_put_u64(out, log_checksum(index, out + 8, entry));
+    rows_put_u64(out + 8, row->chain.high);
+    rows_put_u64(out + 16, row->chain.low);
+    rows_put_u64(out + 24, row->epoch);
+    rows_put_u64(out + 32, (uint64_t)row->at_ms);
+    out[40] = row->has_effect;
+    rows_put_u64(out, log_checksum(index, out + 8, row->entry));
 }
 
-bool rows_get_log(struct bytes in, uint64_t index, struct hash128 *chain, struct bytes *entry)
+bool rows_get_log(struct bytes in, uint64_t index, struct rows_log *out)
 {
     if (in.size < KR_ROWS_LOG_HEAD) {
         return false;
     }
     const uint8_t *at = in.data;
     uint64_t checksum = take_u64(&at);
-    *chain = take_hash(&at);
-    *entry = bytes_of(at, in.size - KR_ROWS_LOG_HEAD);
-    return checksum == log_checksum(index, in.data + 8, *entry);
+    out->chain = take_hash(&at);
+    out->epoch = take_u64(&at);
+    out->at_ms = (int64_t)take_u64(&at);
+    out->has_effect = *at++ != 0;
+    out->entry = bytes_of(at, in.size - KR_ROWS_LOG_HEAD);
+    return checksum == log_checksum(index, in.data + 8, out->entry);
 }

@@ -7,7 +7,8 @@
 //                  "cluster"                                  three texts, each behind its length
 //                  "leader"                                   Leader
 //                  "member/" member id                        Member
-//   log            index                                      XXH3-64 | chain (16) | LogEntry
+//                  "holding"                                  enum store_holding, 4 bytes
+//   log            index                                      struct rows_log
 //   keys           SHA-256 of the key (32)                    Key
 //   key_ids        key id                                     digest
 //   subjects       'i' consumer id                            Consumer
@@ -84,6 +85,7 @@ bool rows_get_u32(struct bytes in, uint32_t *value); // false: not 4 bytes
 // --- meta ----------------------------------------------------------------------------------------
 #define KR_ROWS_FORMAT "format"
 #define KR_ROWS_APPLIED "applied"
+#define KR_ROWS_HOLDING "holding"
 #define KR_ROWS_CLUSTER "cluster"
 #define KR_ROWS_LEADER "leader"
 #define KR_ROWS_MEMBER "member/"
@@ -104,11 +106,18 @@ void rows_add_cluster(struct buf *out, const struct command_cluster_init *record
 bool rows_get_cluster(struct bytes in, struct arena *arena, struct store_cluster *out);
 
 // --- log -----------------------------------------------------------------------------------------
-#define KR_ROWS_LOG_HEAD 24
+#define KR_ROWS_LOG_HEAD (8 + 16 + 8 + 8 + 1)
 
-// The head of a log row: the checksum covers index, chain and entry, so that a row in a wrong place
-// is found too.
-void rows_put_log_head(uint8_t out[KR_ROWS_LOG_HEAD], uint64_t index, struct hash128 chain,
-                       struct bytes entry);
-// entry lends in. False: damaged.
-bool rows_get_log(struct bytes in, uint64_t index, struct hash128 *chain, struct bytes *entry);
+struct rows_log {
+    struct hash128 chain;
+    uint64_t epoch;
+    int64_t at_ms;      // the entry's time; of one that is empty here, the time before it
+    bool has_effect;    // it changed the state of nodes that hold all
+    struct bytes entry; // a LogEntry; a follower's part of one, which may be empty
+};
+
+// The head of a log row: XXH3-64 over everything behind it and the index, so that a row in a wrong
+// place is found too | chain | epoch | at_ms | has_effect (1). The entry follows.
+void rows_put_log_head(uint8_t out[KR_ROWS_LOG_HEAD], uint64_t index, const struct rows_log *row);
+// out->entry lends in. False: damaged.
+bool rows_get_log(struct bytes in, uint64_t index, struct rows_log *out);

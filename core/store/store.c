@@ -13,56 +13,6 @@ enum kr_err store_damaged(const struct store *store, enum index_family family, s
 }
 
 // --- opening -------------------------------------------------------------------------------------
-static enum kr_err write_format(struct store *store, struct fault *fault)
-{
-    uint8_t value[4];
-    rows_put_u32(value, KR_STORE_FORMAT);
-    index_batch_clear(store->batch);
-    index_batch_put(store->index, store->batch, KR_INDEX_META, bytes_text(KR_ROWS_FORMAT),
-                    bytes_of(value, sizeof value));
-    return index_write(store->index, store->batch, true, fault);
-}
-
-static enum kr_err check_format(struct store *store, bool is_there, struct bytes value,
-                                struct fault *fault)
-{
-    uint32_t format = 0;
-    if (!is_there) {
-        // Else it is gone with everything else, which check_watermark says.
-        return watermark_index(store->watermark) == 0 ? write_format(store, fault) : KR_ERR_OK;
-    }
-    if (!rows_get_u32(value, &format)) {
-        return store_damaged(store, KR_INDEX_META, fault);
-    }
-    if (format != KR_STORE_FORMAT) {
-        return fault_set(fault, KR_ERR_VERSION,
-                         "%s was written by format %u and this version reads format %d; use the "
-                         "version that wrote it, or name another data directory",
-                         index_directory(store->index), format, KR_STORE_FORMAT);
-    }
-    return KR_ERR_OK;
-}
-
-static enum kr_err read_meta(struct store *store, struct fault *fault)
-{
-    struct index_reader reader = {.index = store->index};
-    struct bytes format = {0}, applied = {0};
-    bool has_format =
-        index_read(&reader, KR_INDEX_META, bytes_text(KR_ROWS_FORMAT), &store->arena, &format);
-    bool has_applied =
-        index_read(&reader, KR_INDEX_META, bytes_text(KR_ROWS_APPLIED), &store->arena, &applied);
-    if (reader.fault.err != KR_ERR_OK) {
-        *fault = reader.fault;
-        return reader.fault.err;
-    }
-    enum kr_err err = check_format(store, has_format, format, fault);
-    if (err == KR_ERR_OK && has_applied &&
-        (!has_format || !rows_get_applied(applied, &store->applied))) {
-        err = store_damaged(store, KR_INDEX_META, fault);
-    }
-    return err;
-}
-
 // That the state was not cut short: see watermark.h.
 static enum kr_err check_watermark(struct store *store, struct fault *fault)
 {
@@ -89,7 +39,7 @@ static enum kr_err open_index(struct store *store, struct fault *fault)
     store->stage = stage_new(store->index);
     err = watermark_open(options.directory, &store->watermark, fault);
     if (err == KR_ERR_OK) {
-        err = read_meta(store, fault);
+        err = store_format_open(store, fault);
     }
     if (err == KR_ERR_OK) {
         err = check_watermark(store, fault);

@@ -13,8 +13,9 @@
 #include "core/base/mem.h"
 #include "core/keys/apply.h"
 #include "core/store/hot.h"
+#include "core/store/store_stream.h"
 
-#define KR_STORE_FORMAT 3 // of the data directory
+#define KR_STORE_FORMAT 2 // of the data directory
 
 enum store_class {
     KR_CLASS_BUCKET,
@@ -35,6 +36,7 @@ struct store_position {
 
 struct store_options {
     const char *directory;        // <data>/db
+    enum store_holding holding;   // of the node; what a directory was made for it stays
     size_t block_cache_bytes;     // RocksDB's
     uint64_t disk_reserve_bytes;  // refuse writes (DISK_FULL) when less than this is free
     uint64_t log_retention_bytes; // of the log family; 0: no limit
@@ -45,7 +47,9 @@ struct store_options {
 struct store;
 
 // Opens or creates, verifies the format version and the tail of the log (rows' checksums, chain,
-// and that it fits meta/applied), loads the buckets. The fault names file or row and the mend.
+// and that it fits meta/applied), loads the buckets. A directory of an earlier format is brought up
+// to this one, and keeps no log. The fault names file or row and the mend; CONFLICT: the directory
+// was made for another holding.
 must_use enum kr_err store_open(const struct store_options *options, struct store **out,
                                 struct fault *fault);
 void store_close(struct store **store);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The commit: rows of the log → state, log rows and position in one synced batch → hot table.
 //
-// The happy path is store_apply's five steps. It fails before anything is written when a row does
+// The happy path is store_apply. It fails before anything is written when a row does
 // not continue the log (CORRUPT) or cannot be decoded (CORRUPT, VERSION), when a read meets damage
 // (CORRUPT, IO), or when the disk is too full (DISK_FULL); and at the write itself, of which
 // RocksDB keeps all or nothing (DISK_FULL, IO, CORRUPT).
-#include "core/store/store_state.h"
+#include "core/store/store_commit.h"
+
+#include <assert.h>
 
 #include "proto/codec.h"
 
@@ -33,19 +35,18 @@ static void undo(struct store_state *state, const struct undo *undo)
 }
 
 // The row must be the next one of this log.
-static enum kr_err decode(struct store_state *state, const struct store_row *row,
+static enum kr_err decode(struct store_state *state, uint64_t index, struct bytes bytes,
                           struct entry *entry, struct fault *fault)
 {
     const struct store_position *position = &state->position;
-    enum kr_err err = codec_entry(row->entry, &state->store->arena, entry);
+    enum kr_err err = codec_entry(bytes, &state->store->arena, entry);
     if (err != KR_ERR_OK) {
         return fault_set(fault, err,
                          "log entry %llu cannot be read: %s; use the version that wrote it, or let "
                          "the node join again",
-                         (unsigned long long)row->index, err_text(err));
+                         (unsigned long long)index, err_text(err));
     }
-    if (row->index != position->index + 1 || entry->index != row->index ||
-        entry->epoch < position->epoch) {
+    if (index != position->index + 1 || entry->index != index || entry->epoch < position->epoch) {
         return fault_set(fault, KR_ERR_CORRUPT,
                          "log entry %llu of epoch %llu does not follow entry %llu of epoch %llu",
                          (unsigned long long)entry->index, (unsigned long long)entry->epoch,
@@ -54,25 +55,33 @@ static enum kr_err decode(struct store_state *state, const struct store_row *row
     return KR_ERR_OK;
 }
 
-static enum kr_err apply_row(struct store_state *state, const struct store_row *row,
-                             struct apply_result *result, struct fault *fault)
+void store_commit_begin(struct store_commit *commit, struct store *store, size_t capacity)
 {
+    commit->rows = mem_alloc((capacity + 1) * sizeof *commit->rows);
+    commit->count = 0;
+    commit->at_ms = store->log_last_at_ms;
+    store_state_init(&commit->state, store);
+}
+
+enum kr_err store_commit_apply(struct store_commit *commit, uint64_t index, struct bytes bytes,
+                               struct apply_result *result, struct fault *fault)
+{
+    struct store_state *state = &commit->state;
     struct store *store = state->store;
     struct apply_state verbs = store_state_verbs(state);
     struct entry entry;
-    enum kr_err err = decode(state, row, &entry, fault);
+    enum kr_err err = decode(state, index, bytes, &entry, fault);
     if (err != KR_ERR_OK) {
         return err;
     }
     struct undo before = mark(state);
-    state->index = row->index;
+    state->index = index;
     *result = apply_entry(&verbs, &entry, &store->arena);
     if (result->code != KR_APPLY_OK) {
         undo(state, &before);
     }
-    state->position.index = entry.index;
-    state->position.epoch = entry.epoch;
-    state->position.chain = hash_chain(state->position.chain, row->entry);
+    commit->epoch = entry.epoch;
+    commit->at_ms = entry.at_unix_us / 1000;
     if (state->fault.err != KR_ERR_OK) {
         *fault = state->fault;
         return state->fault.err;
@@ -80,15 +89,25 @@ static enum kr_err apply_row(struct store_state *state, const struct store_row *
     return stage_result(store->stage, fault);
 }
 
-static void put_log_row(struct store *store, const struct store_row *row, struct hash128 chain)
+void store_commit_add(struct store_commit *commit, const struct rows_log *row)
+{
+    struct store_position *position = &commit->state.position;
+    commit->rows[commit->count] = *row;
+    commit->rows[commit->count++].at_ms = commit->at_ms;
+    position->index++;
+    position->epoch = row->epoch;
+    position->chain = row->chain;
+}
+
+static void put_log_row(struct store *store, uint64_t index, const struct rows_log *row)
 {
     struct rows_key key;
     uint8_t head[KR_ROWS_LOG_HEAD];
-    rows_put_log_head(head, row->index, chain, row->entry);
+    rows_put_log_head(head, index, row);
     buf_clear(&store->scratch);
     buf_add(&store->scratch, head, sizeof head);
     buf_add_bytes(&store->scratch, row->entry);
-    rows_index(&key, row->index);
+    rows_index(&key, index);
     index_batch_put(store->index, store->batch, KR_INDEX_LOG, rows_key_bytes(&key),
                     buf_bytes(&store->scratch));
 }
@@ -102,20 +121,19 @@ void store_put_applied(struct store *store, const struct rows_applied *applied)
 }
 
 // Fills the batch with everything that the rows change, and says where that leads.
-static void fill_batch(struct store *store, const struct store_state *state,
-                       const struct store_row *rows, size_t count, struct rows_applied *applied)
+static void fill_batch(struct store *store, const struct store_commit *commit,
+                       struct rows_applied *applied)
 {
-    struct hash128 chain = store->applied.position.chain;
+    uint64_t first = store->applied.position.index + 1;
     *applied = store->applied;
-    applied->position = state->position;
+    applied->position = commit->state.position;
     index_batch_clear(store->batch);
     stage_write(store->stage, store->batch);
-    for (size_t i = 0; i < count; i++) {
-        chain = hash_chain(chain, rows[i].entry);
-        put_log_row(store, &rows[i], chain);
-        applied->log_bytes += KR_ROWS_LOG_HEAD + rows[i].entry.size;
+    for (size_t i = 0; i < commit->count; i++) {
+        put_log_row(store, first + i, &commit->rows[i]);
+        applied->log_bytes += KR_ROWS_LOG_HEAD + commit->rows[i].entry.size;
     }
-    applied->log_first = applied->log_first ? applied->log_first : rows[0].index;
+    applied->log_first = applied->log_first ? applied->log_first : first;
     store_put_applied(store, applied);
 }
 
@@ -139,8 +157,8 @@ static enum kr_err check_space(const struct store *store, struct fault *fault)
     return KR_ERR_OK;
 }
 
-static enum kr_err commit(struct store *store, const struct rows_applied *applied,
-                          struct fault *fault)
+static enum kr_err write_batch(struct store *store, const struct rows_applied *applied,
+                               struct fault *fault)
 {
     enum kr_err err = check_space(store, fault);
     if (err != KR_ERR_OK) {
@@ -157,30 +175,59 @@ static enum kr_err commit(struct store *store, const struct rows_applied *applie
     return err;
 }
 
+enum kr_err store_commit_write(struct store_commit *commit, struct fault *fault)
+{
+    struct store *store = commit->state.store;
+    struct rows_applied applied;
+    if (commit->count == 0) {
+        return KR_ERR_OK;
+    }
+    fill_batch(store, commit, &applied);
+    enum kr_err err = write_batch(store, &applied, fault);
+    if (err != KR_ERR_OK) {
+        return err;
+    }
+    store_hot_apply(store, commit->state.changes, commit->state.change_count);
+    store->log_last_at_ms = commit->at_ms;
+    atomic_store_explicit(&store->log_first, store->applied.log_first, memory_order_relaxed);
+    atomic_store_explicit(&store->applied_index, store->applied.position.index,
+                          memory_order_release);
+    return KR_ERR_OK;
+}
+
+void store_commit_end(struct store_commit *commit)
+{
+    struct store *store = commit->state.store;
+    stage_clear(store->stage);
+    arena_reset(&store->arena);
+    store_state_fini(&commit->state);
+    mem_free(commit->rows);
+}
+
 enum kr_err store_apply(struct store *store, const struct store_row *rows, size_t count,
                         struct apply_result results[], struct fault *fault)
 {
-    struct store_state state;
-    struct rows_applied applied;
+    struct store_commit commit;
     struct fault unread = {.err = KR_ERR_OK};
     enum kr_err err = KR_ERR_OK;
+    assert(store->options.holding == KR_HOLD_ALL);
     fault = fault ? fault : &unread;
-    store_state_init(&state, store);
+    store_commit_begin(&commit, store, count);
     for (size_t i = 0; i < count && err == KR_ERR_OK; i++) {
-        err = apply_row(&state, &rows[i], &results[i], fault);
-    }
-    if (err == KR_ERR_OK && count > 0) {
-        fill_batch(store, &state, rows, count, &applied);
-        err = commit(store, &applied, fault);
+        err = store_commit_apply(&commit, rows[i].index, rows[i].entry, &results[i], fault);
+        if (err == KR_ERR_OK) {
+            struct rows_log row = {
+                .chain = hash_chain(commit.state.position.chain, rows[i].entry),
+                .epoch = commit.epoch,
+                .has_effect = results[i].code == KR_APPLY_OK,
+                .entry = rows[i].entry,
+            };
+            store_commit_add(&commit, &row);
+        }
     }
     if (err == KR_ERR_OK) {
-        store_hot_apply(store, state.changes, state.change_count);
-        atomic_store_explicit(&store->log_first, store->applied.log_first, memory_order_relaxed);
-        atomic_store_explicit(&store->applied_index, store->applied.position.index,
-                              memory_order_release);
+        err = store_commit_write(&commit, fault);
     }
-    stage_clear(store->stage);
-    arena_reset(&store->arena);
-    store_state_fini(&state);
+    store_commit_end(&commit);
     return err;
 }

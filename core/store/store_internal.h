@@ -60,6 +60,7 @@ struct store {
     struct buf record, scratch; // a record's encoding; a row on its way into a sum
     bool must_reopen;           // RocksDB met a full disk: it refuses writes until it is reopened
     int64_t log_first_at_ms;    // time of the oldest retained entry; INT64_MIN: not looked at
+    int64_t log_last_at_ms;     // of the newest
     struct store_due due[KR_DUE_GROUP_COUNT];
     struct store_sweep sweep;
 
@@ -128,12 +129,23 @@ must_use enum kr_err store_counts_scan(struct store *store, const struct index_s
                                        const char *consumer_id, uint64_t limit, uint64_t *count,
                                        struct fault *fault);
 
+// --- store_format.c ------------------------------------------------------------------------------
+// Reads where the state stands; makes a new directory one of this format and holding, and brings
+// one of an earlier format up to this.
+must_use enum kr_err store_format_open(struct store *store, struct fault *fault);
+// store_upgrade.c: from format 1; applied is its row. Any crash leaves a directory of format 1 that
+// can be upgraded again.
+must_use enum kr_err store_upgrade(struct store *store, struct bytes applied, struct fault *fault);
+
 // --- store_log.c ---------------------------------------------------------------------------------
 must_use enum kr_err store_log_check_tail(struct store *store, struct fault *fault);
 // A bounded step of trimming by age and size. True: more to do.
 bool store_log_trim(struct store *store, int64_t now_ms);
 // Writes `applied` beside the batch's other rows.
 void store_put_applied(struct store *store, const struct rows_applied *applied);
+// One row, with its checksum verified; its entry lies in the arena. NOT_FOUND: it is not there.
+must_use enum kr_err store_log_row(struct store *store, uint64_t index, struct arena *arena,
+                                   struct rows_log *out, struct fault *fault);
 
 // --- store_usage.c -------------------------------------------------------------------------------
 void store_usage_step(struct store *store, int64_t now_ms); // bounded by the time since the last

@@ -2,8 +2,6 @@
 // The log's rows: reading, verifying, and trimming by age and size.
 #include "core/store/store_internal.h"
 
-#include "proto/codec.h"
-
 #define KR_LOG_TAIL_ROWS 256         // verified at every start
 #define KR_LOG_TRIM_ROWS 256         // a step
 #define KR_LOG_TRIM_BYTES (4u << 20) // a step, but always one row
@@ -17,9 +15,8 @@ static enum kr_err damaged_row(const struct store *store, uint64_t index, const 
                      index_directory(store->index), (unsigned long long)index, what);
 }
 
-// One row, with its checksum verified. NOT_FOUND: it is not there.
-static enum kr_err read_row(struct store *store, uint64_t index, struct arena *arena,
-                            struct bytes *entry, struct hash128 *chain, struct fault *fault)
+enum kr_err store_log_row(struct store *store, uint64_t index, struct arena *arena,
+                          struct rows_log *out, struct fault *fault)
 {
     struct index_reader reader = {.index = store->index};
     struct rows_key key;
@@ -34,22 +31,29 @@ static enum kr_err read_row(struct store *store, uint64_t index, struct arena *a
         }
         return reader.fault.err;
     }
-    if (!rows_get_log(value, index, chain, entry)) {
+    if (!rows_get_log(value, index, out)) {
         return damaged_row(store, index, "is damaged (its checksum differs)", fault);
     }
     return KR_ERR_OK;
 }
 
 // --- verifying -----------------------------------------------------------------------------------
+// A follower has parts of the entries, over which nobody can compute the chain.
+static bool has_chain(const struct store *store)
+{
+    return store->options.holding == KR_HOLD_ALL;
+}
+
 // Walks first..last: every row there, whole, and chained to the one before it. previous is the
-// chain before `first`; NULL: unknown. Gives the last row's chain.
+// chain before `first`; NULL: unknown. Gives the last row, without its entry.
 static enum kr_err verify(struct store *store, uint64_t first, uint64_t last,
-                          const struct hash128 *previous, struct hash128 *out, struct fault *fault)
+                          const struct hash128 *previous, struct rows_log *out, struct fault *fault)
 {
     struct rows_key lower, upper;
-    struct bytes key, value, entry;
-    struct hash128 chain = previous ? *previous : (struct hash128){0}, row;
-    bool is_chained = previous != NULL;
+    struct bytes key, value;
+    struct hash128 chain = previous ? *previous : (struct hash128){0};
+    struct rows_log row = {.chain = chain};
+    bool is_chained = previous != NULL && has_chain(store);
     uint64_t expected = first, index = 0;
     enum kr_err err = KR_ERR_OK;
     rows_index(&lower, first);
@@ -68,22 +72,23 @@ static enum kr_err verify(struct store *store, uint64_t first, uint64_t last,
             err = fault_set(fault, KR_ERR_BUSY, "the store is being closed");
             goto done;
         }
-        if (!rows_get_log(value, index, &row, &entry)) {
+        if (!rows_get_log(value, index, &row)) {
             err = damaged_row(store, index, "is damaged (its checksum differs)", fault);
             goto done;
         }
-        if (is_chained && !hash_equal(row, hash_chain(chain, entry))) {
+        if (is_chained && !hash_equal(row.chain, hash_chain(chain, row.entry))) {
             err = damaged_row(store, index, "does not follow the row before it (chain)", fault);
             goto done;
         }
-        chain = row;
-        is_chained = true;
+        chain = row.chain;
+        is_chained = has_chain(store);
     }
     err = index_cursor_result(cursor, fault);
     if (err == KR_ERR_OK && expected <= last) {
         err = damaged_row(store, expected, "is missing", fault);
     }
-    *out = chain;
+    row.entry = (struct bytes){0};
+    *out = row;
 done:
     index_cursor_close(&cursor);
     return err;
@@ -105,43 +110,43 @@ enum kr_err store_log_check_tail(struct store *store, struct fault *fault)
 {
     const struct rows_applied *applied = &store->applied;
     uint64_t last = applied->position.index, first = applied->log_first;
-    struct hash128 chain;
-    struct bytes entry;
-    enum kr_err err = read_row(store, last + 1, &store->arena, &entry, &chain, fault);
+    struct rows_log row;
+    enum kr_err err = store_log_row(store, last + 1, &store->arena, &row, fault);
     if (err != KR_ERR_NOT_FOUND) {
         return err != KR_ERR_OK ? err
                                 : damaged_row(store, last + 1,
                                               "is behind the position that the state has", fault);
     }
     if (first == 0) {
-        return KR_ERR_OK; // nothing was written yet
+        return KR_ERR_OK; // nothing was written since the start, an upgrade or a snapshot
     }
     if (first > last) {
         return store_damaged(store, KR_INDEX_META, fault);
     }
     uint64_t from = tail_first(first, last);
-    err = verify(store, from, last, chain_before(from), &chain, fault);
-    if (err == KR_ERR_OK && !hash_equal(chain, applied->position.chain)) {
+    err = verify(store, from, last, chain_before(from), &row, fault);
+    if (err == KR_ERR_OK && !hash_equal(row.chain, applied->position.chain)) {
         err = damaged_row(store, last, "has another chain than the state", fault);
     }
+    store->log_last_at_ms = row.at_ms;
     return err;
 }
 
 enum kr_err store_verify_log(struct store *store, struct fault *fault)
 {
     uint64_t first = store_log_first(store), last = store_applied_index(store);
-    struct hash128 chain;
+    struct rows_log row;
     struct fault unread;
     if (first == 0) {
         return KR_ERR_OK;
     }
     fault = fault ? fault : &unread;
-    enum kr_err err = verify(store, first, last, chain_before(first), &chain, fault);
+    enum kr_err err = verify(store, first, last, chain_before(first), &row, fault);
     // Rows that were trimmed meanwhile are no damage.
     uint64_t now_first = store_log_first(store);
     while (err == KR_ERR_CORRUPT && now_first != first) {
         first = now_first;
-        err = verify(store, first, last < first ? first : last, chain_before(first), &chain, fault);
+        err = verify(store, first, last < first ? first : last, chain_before(first), &row, fault);
         now_first = store_log_first(store);
     }
     return err;
@@ -152,25 +157,26 @@ enum kr_err store_log_read(struct store *store, uint64_t index, struct arena *ar
                            struct bytes *entry, struct hash128 *chain, struct fault *fault)
 {
     uint64_t first = store->applied.log_first;
-    struct hash128 previous = {0};
-    struct bytes unused;
+    struct rows_log previous = {.epoch = 0}, row = {.epoch = 0};
     enum kr_err err = KR_ERR_OK;
     if (first == 0 || index < first || index > store->applied.position.index) {
         return KR_ERR_NOT_FOUND;
     }
     if (index > first) {
-        err = read_row(store, index - 1, arena, &unused, &previous, fault);
+        err = store_log_row(store, index - 1, arena, &previous, fault);
     }
     if (err == KR_ERR_OK) {
-        err = read_row(store, index, arena, entry, chain, fault);
+        err = store_log_row(store, index, arena, &row, fault);
     }
     if (err == KR_ERR_NOT_FOUND) {
         return damaged_row(store, index, "or the one before it is missing", fault);
     }
-    if (err == KR_ERR_OK && (index > first || index == 1) &&
-        !hash_equal(*chain, hash_chain(previous, *entry))) {
+    if (err == KR_ERR_OK && (index > first || index == 1) && has_chain(store) &&
+        !hash_equal(row.chain, hash_chain(previous.chain, row.entry))) {
         return damaged_row(store, index, "does not follow the row before it (chain)", fault);
     }
+    *entry = row.entry;
+    *chain = row.chain;
     return err;
 }
 
@@ -181,18 +187,10 @@ uint64_t store_log_first(const struct store *store)
 
 // --- trimming ------------------------------------------------------------------------------------
 // INT64_MAX: unreadable, which trimming leaves for the reader to report.
-static int64_t time_of(struct bytes value)
+static int64_t time_of(uint64_t index, struct bytes value)
 {
-    struct entry entry;
-    struct arena arena;
-    if (value.size < KR_ROWS_LOG_HEAD) {
-        return INT64_MAX;
-    }
-    arena_init(&arena);
-    struct bytes encoded = bytes_of(value.data + KR_ROWS_LOG_HEAD, value.size - KR_ROWS_LOG_HEAD);
-    bool is_read = codec_entry(encoded, &arena, &entry) == KR_ERR_OK;
-    arena_fini(&arena);
-    return is_read ? entry.at_unix_us / 1000 : INT64_MAX;
+    struct rows_log row;
+    return rows_get_log(value, index, &row) ? row.at_ms : INT64_MAX;
 }
 
 static bool is_too_large(const struct store *store, const struct rows_applied *applied)
@@ -223,7 +221,7 @@ static void cut_rows(struct store *store, struct index_cursor *cursor, int64_t n
             return;
         }
         if (!is_too_large(store, applied)) {
-            store->log_first_at_ms = time_of(value);
+            store->log_first_at_ms = time_of(index, value);
             if (!is_too_old(store, now_ms)) {
                 return;
             }

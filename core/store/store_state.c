@@ -390,7 +390,9 @@ static void delete_key(void *ctx, const struct key *record)
     store_state_delete(state, KR_INDEX_USAGE, &key);
     rows_text(&key, record->id);
     store_state_delete(state, KR_INDEX_KEY_IDS, &key);
-    store_state_delete_record(state, KR_CLASS_CORE, KR_INDEX_VAULT, &key);
+    if (store_state_holds_core(state)) {
+        store_state_delete_record(state, KR_CLASS_CORE, KR_INDEX_VAULT, &key);
+    }
     rows_consumer_key(&key, record->consumer_id, record->created_ms, record->id);
     store_state_delete(state, KR_INDEX_CONSUMER_KEYS, &key);
     struct store_key_change gone = {.consumer_id = record->consumer_id};
@@ -460,5 +462,8 @@ struct apply_state store_state_verbs(struct store_state *state)
     };
     store_state_add_core(&verbs);
     store_state_add_member(&verbs);
+    if (!store_state_holds_core(state)) {
+        store_state_keep_part(&verbs);
+    }
     return verbs;
 }

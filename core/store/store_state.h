@@ -46,3 +46,9 @@ void store_state_delete_record(struct store_state *state, enum store_class class
 // Fill in the verbs of store_state_core.c and of store_state_member.c.
 void store_state_add_core(struct apply_state *verbs);
 void store_state_add_member(struct apply_state *verbs);
+// Takes out what a follower does not hold; due rows look for themselves.
+void store_state_keep_part(struct apply_state *verbs);
+static inline bool store_state_holds_core(const struct store_state *state)
+{
+    return state->store->options.holding == KR_HOLD_ALL;
+}

@@ -111,11 +111,19 @@ static enum store_class class_of(const struct apply_due_row *row)
     return apply_due_group(row->kind) == KR_DUE_OF_VALIDATION ? KR_CLASS_DUE : KR_CLASS_CORE;
 }
 
+static bool is_held(const struct store_state *state, enum apply_due_group group)
+{
+    return group == KR_DUE_OF_VALIDATION || store_state_holds_core(state);
+}
+
 static void put_due(void *ctx, const struct apply_due_row *row)
 {
     struct store_state *state = ctx;
     struct store_due *due = &state->store->due[apply_due_group(row->kind)];
     struct rows_key key;
+    if (!is_held(state, apply_due_group(row->kind))) {
+        return;
+    }
     rows_due(&key, row);
     store_state_put_record(state, class_of(row), KR_INDEX_DUE, &key, bytes_text(""));
     if (row->at_ms < due->from_ms) {
@@ -128,6 +136,9 @@ static void delete_due(void *ctx, const struct apply_due_row *row)
 {
     struct store_state *state = ctx;
     struct rows_key key;
+    if (!is_held(state, apply_due_group(row->kind))) {
+        return;
+    }
     rows_due(&key, row);
     store_state_delete_record(state, class_of(row), KR_INDEX_DUE, &key);
     state->store->due[apply_due_group(row->kind)].is_known = false;
@@ -139,6 +150,9 @@ static bool first_due(void *ctx, enum apply_due_group group, int64_t until_ms,
     struct store_state *state = ctx;
     struct rows_key prefix, from;
     struct bytes key;
+    if (!is_held(state, group)) {
+        return false;
+    }
     rows_due_group(&prefix, group);
     rows_due_from(&from, group, state->store->due[group].from_ms);
     if (!stage_first(state->store->stage, KR_INDEX_DUE, rows_key_bytes(&prefix),

@@ -2,14 +2,18 @@
 // What goes from one node's state to another's: rows of the log as a child holds them, and pieces
 // of a snapshot.
 //
-// Plain values; bytes lie in the arena or the export that gave them.
+// Plain values; bytes lie in the arena or the export that gave them. Control loop only.
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "core/base/bytes.h"
+#include "core/base/fault.h"
 #include "core/base/hash.h"
+#include "core/base/mem.h"
+
+struct store;
 
 // What a node keeps: a core node everything, a follower what validation needs (no vault, users,
 // audit, receipts, idempotent answers).
@@ -22,6 +26,21 @@ struct store_stream_row {
     struct hash128 chain;
     struct bytes entry; // empty: nothing for this child
 };
+
+// The row at an index as a child of that holding gets it; the entry lies in the arena. NOT_FOUND
+// outside the retained range. A follower has nothing for a child that holds all (UNSUPPORTED).
+must_use enum kr_err store_stream_read(struct store *store, uint64_t index,
+                                       enum store_holding child, struct arena *arena,
+                                       struct store_stream_row *out, struct fault *fault);
+// Chain and epoch at an index; NOT_FOUND where neither the log nor the position knows.
+must_use enum kr_err store_stream_chain(struct store *store, uint64_t index, struct hash128 *chain,
+                                        uint64_t *epoch, struct fault *fault);
+// Applies rows that continue the applied index, in one synced batch, and then to the hot table. On
+// an error nothing was written. CONFLICT: chain or epoch do not fit, the histories differ. CORRUPT:
+// an index is not the next, an entry cannot be read, or one that had effect at the leader has none
+// here. The others as store_apply.
+must_use enum kr_err store_stream_apply(struct store *store, const struct store_stream_row *rows,
+                                        size_t count, struct fault *fault);
 
 // Rows of one family in key order, at most 256 KiB unless one row is larger.
 struct store_chunk {

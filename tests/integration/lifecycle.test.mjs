@@ -298,9 +298,9 @@ test('a data directory of another format version is refused', async (t) => {
   const dataDir = dataDirFor(t);
   await (await startNode({ dataDir })).stop();
   const put = (value) => execFileSync('ldb', [`--db=${join(dataDir, 'db')}`, '--column_family=meta', '--hex', 'put', `0x${Buffer.from('format').toString('hex')}`, value]);
-  put('0x00000002');
-  await refuse(t, { dataDir }, [/format 2/, /reads format 3/]);
   put('0x00000003');
+  await refuse(t, { dataDir }, [/format 3/, /reads format 2/]);
+  put('0x00000002');
   await (await startNode({ dataDir })).stop();
 });
 

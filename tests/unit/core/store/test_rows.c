@@ -139,21 +139,24 @@ static void the_cluster_reads_back(void **state)
 static void a_log_row_reads_back_at_its_own_index_alone(void **state)
 {
     uint8_t row[KR_ROWS_LOG_HEAD + 5];
-    struct hash128 chain;
-    struct bytes entry;
+    struct rows_log put = {.chain = {3, 4}, .epoch = 5, .at_ms = -6, .has_effect = true}, got;
     (void)state;
     memcpy(row + KR_ROWS_LOG_HEAD, "entry", 5);
-    rows_put_log_head(row, 9, (struct hash128){3, 4}, bytes_of(row + KR_ROWS_LOG_HEAD, 5));
-    assert_true(rows_get_log(bytes_of(row, sizeof row), 9, &chain, &entry));
-    assert_true(hash_equal(chain, (struct hash128){3, 4}));
-    assert_true(bytes_equal_text(entry, "entry"));
-    assert_false(rows_get_log(bytes_of(row, sizeof row), 10, &chain, &entry));
+    put.entry = bytes_of(row + KR_ROWS_LOG_HEAD, 5);
+    rows_put_log_head(row, 9, &put);
+    assert_true(rows_get_log(bytes_of(row, sizeof row), 9, &got));
+    assert_true(hash_equal(got.chain, (struct hash128){3, 4}));
+    assert_int_equal(got.epoch, 5);
+    assert_int_equal(got.at_ms, -6);
+    assert_true(got.has_effect);
+    assert_true(bytes_equal_text(got.entry, "entry"));
+    assert_false(rows_get_log(bytes_of(row, sizeof row), 10, &got));
     for (size_t i = 0; i < sizeof row * 8; i++) {
         row[i / 8] ^= (uint8_t)(1 << i % 8);
-        assert_false(rows_get_log(bytes_of(row, sizeof row), 9, &chain, &entry));
+        assert_false(rows_get_log(bytes_of(row, sizeof row), 9, &got));
         row[i / 8] ^= (uint8_t)(1 << i % 8);
     }
-    assert_false(rows_get_log(bytes_of(row, KR_ROWS_LOG_HEAD - 1), 9, &chain, &entry));
+    assert_false(rows_get_log(bytes_of(row, KR_ROWS_LOG_HEAD - 1), 9, &got));
 }
 
 int main(void)

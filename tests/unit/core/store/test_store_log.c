@@ -129,7 +129,7 @@ static void a_row_behind_the_position_is_refused(void **state)
     uint8_t *row = arena_alloc(&world.arena, value.size);
     struct bytes entry = bytes_of(value.data + KR_ROWS_LOG_HEAD, value.size - KR_ROWS_LOG_HEAD);
     memcpy(row + KR_ROWS_LOG_HEAD, entry.data, entry.size);
-    rows_put_log_head(row, 6, (struct hash128){0}, entry);
+    rows_put_log_head(row, 6, &(struct rows_log){.epoch = 1, .entry = entry});
     write_log_row(index, 6, bytes_of(row, value.size));
     index_close(&index);
     assert_int_equal(world_try_open(&world), KR_ERR_CORRUPT);
@@ -146,7 +146,7 @@ static void a_whole_row_with_another_chain_is_refused(void **state)
     struct bytes value = read_log_row(&world, index, 4);
     uint8_t *row = (uint8_t *)(uintptr_t)value.data;
     struct bytes entry = bytes_of(row + KR_ROWS_LOG_HEAD, value.size - KR_ROWS_LOG_HEAD);
-    rows_put_log_head(row, 4, (struct hash128){1, 2}, entry);
+    rows_put_log_head(row, 4, &(struct rows_log){.chain = {1, 2}, .epoch = 1, .entry = entry});
     write_log_row(index, 4, value);
     index_close(&index);
     assert_int_equal(world_try_open(&world), KR_ERR_CORRUPT);
