@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copies of requests and answers, and bodies in parts.
+#include "replication/forward_parts.h"
+
+struct bytes forward_parts_take(struct forward_parts_out *out, bool *has_more)
+{
+    size_t left = out->body.size - out->sent;
+    size_t size = left < KR_FORWARD_PART_BYTES ? left : KR_FORWARD_PART_BYTES;
+    struct bytes part = bytes_of(size > 0 ? out->body.data + out->sent : NULL, size);
+    out->sent += size;
+    out->is_begun = true;
+    *has_more = out->sent < out->body.size;
+    return part;
+}
+
+bool forward_parts_is_sent(const struct forward_parts_out *out)
+{
+    return out->is_begun && out->sent == out->body.size;
+}
+
+enum kr_err forward_parts_add(struct buf *body, struct bytes part, size_t *held_bytes,
+                              struct fault *fault)
+{
+    if (*held_bytes + part.size > KR_FORWARD_HELD_MAX)
+        return fault_set(fault, KR_ERR_TOO_LARGE,
+                         "peer frame: the bodies under way are over %u bytes together",
+                         KR_FORWARD_HELD_MAX);
+    buf_add_bytes(body, part);
+    if (buf_result(body) != KR_ERR_OK)
+        return fault_set(fault, KR_ERR_TOO_LARGE, "peer frame: a body is over %u bytes",
+                         KR_FORWARD_BODY_MAX);
+    *held_bytes += part.size;
+    return KR_ERR_OK;
+}
+
+static struct bytes copy_bytes(struct arena *arena, struct bytes from)
+{
+    uint8_t *data = arena_alloc(arena, from.size + 1);
+    if (from.size > 0)
+        memcpy(data, from.data, from.size);
+    return bytes_of(data, from.size);
+}
+
+struct peer_headers forward_parts_headers(struct arena *arena, struct peer_headers headers)
+{
+    struct peer_header *items = arena_alloc(arena, (headers.count + 1) * sizeof(*items));
+    for (size_t i = 0; i < headers.count; i++)
+        items[i] = (struct peer_header){.name = arena_text(arena, headers.items[i].name),
+                                        .value = copy_bytes(arena, headers.items[i].value)};
+    return (struct peer_headers){items, headers.count};
+}
