@@ -6,6 +6,7 @@
 // but for import_finish.
 #pragma once
 
+#include "core/base/buf.h"
 #include "core/base/fault.h"
 #include "core/base/mem.h"
 #include "core/store/store.h"
@@ -55,7 +56,7 @@ struct state {
                                 struct fault *fault);
 
     bool (*member)(void *ctx, const char *id, struct state_member *out); // false: never registered
-    void (*each_member)(void *ctx, state_member_fn *visit, void *visit_ctx); // removed ones too
+    void (*each_member)(void *ctx, state_member_fn *visit, void *visit_ctx); // those not removed
 
     // A consistent snapshot for a child of that holding. Gives.
     enum kr_err (*export_open)(void *ctx, enum store_holding child, struct state_export **out,

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// The feed's snapshot: offered, asked for from the start or from where it stopped, sent chunk by
+// chunk as the link takes them.
+#include "replication/feed_internal.h"
+
+static void hold(struct feed *feed, struct state_export *export)
+{
+    feed->export = export;
+    feed->options.state->export_position(export, &feed->offered);
+    feed->is_export_at_end = false;
+}
+
+static enum kr_err open_new(struct feed *feed, struct fault *fault)
+{
+    const struct state *state = feed->options.state;
+    struct state_export *export = NULL;
+    if (feed->export != NULL)
+        state->export_close(&feed->export);
+    enum kr_err err = state->export_open(state->ctx, feed->holding, &export, fault);
+    if (err == KR_ERR_OK)
+        hold(feed, export);
+    return err;
+}
+
+enum kr_err feed_offer(struct feed *feed, uint64_t now_ms, struct fault *fault)
+{
+    enum kr_err err = open_new(feed, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    feed_enter(feed, KR_FEED_OFFERING, now_ms);
+    feed->owes_offer = true;
+    return KR_ERR_OK;
+}
+
+static struct peer_position position_of(struct feed *feed)
+{
+    const struct store_position *offered = &feed->offered;
+    return (struct peer_position){.index = offered->index,
+                                  .epoch = offered->epoch,
+                                  .chain = offered->chain,
+                                  .digests = feed_digests(feed, offered)};
+}
+
+enum kr_err feed_next_offer(struct feed *feed, struct buf *out, struct fault *fault)
+{
+    struct peer_frame frame = {.type = KR_PEER_NEED_SNAPSHOT};
+    frame.as.position = position_of(feed);
+    feed->owes_offer = false;
+    return feed_add(out, &frame, fault);
+}
+
+// Finds the snapshot that the child was receiving before its link broke.
+static bool take_up(struct feed *feed, uint64_t index)
+{
+    const struct state *state = feed->options.state;
+    if (feed->export != NULL && feed->offered.index == index)
+        return true;
+    struct state_export *export = exports_claim(feed->options.exports, feed->child.id, index);
+    if (export == NULL)
+        return false;
+    if (feed->export != NULL)
+        state->export_close(&feed->export);
+    hold(feed, export);
+    return true;
+}
+
+// A child in the stream may ask for one too: it has found that its state differs. What it cannot
+// have is answered with an offer of what it can.
+enum kr_err feed_take_request(struct feed *feed, const struct peer_snapshot_request *request,
+                              uint64_t now_ms, struct fault *fault)
+{
+    const struct state *state = feed->options.state;
+    if (feed->state != KR_FEED_OFFERING && feed->state != KR_FEED_STREAMING)
+        return fault_set(fault, KR_ERR_INVALID, "peer frame: SnapshotRequest out of place");
+    if (request->index == 0 || !take_up(feed, request->index))
+        return feed_offer(feed, now_ms, fault);
+    feed->owes_offer = false;
+    feed_enter(feed, KR_FEED_EXPORTING, now_ms);
+    if (request->last_key.size == 0 && request->family == 0)
+        return KR_ERR_OK;
+    return state->export_seek(feed->export, (uint8_t)request->family, request->last_key, fault);
+}
+
+static enum kr_err next_end(struct feed *feed, uint64_t now_ms, struct buf *out,
+                            struct fault *fault)
+{
+    struct peer_frame frame = {.type = KR_PEER_SNAPSHOT_END};
+    frame.as.position = position_of(feed);
+    feed_enter(feed, KR_FEED_EXPORTED, now_ms);
+    return feed_add(out, &frame, fault);
+}
+
+enum kr_err feed_next_chunk(struct feed *feed, uint64_t now_ms, struct buf *out,
+                            struct fault *fault)
+{
+    const struct state *state = feed->options.state;
+    struct state_export_progress progress;
+    struct store_chunk chunk = {0};
+    struct peer_frame frame = {.type = KR_PEER_SNAPSHOT_CHUNK};
+    if (feed->is_export_at_end)
+        return next_end(feed, now_ms, out, fault);
+    enum kr_err err = state->export_next(feed->export, &chunk, fault);
+    if (err == KR_ERR_NOT_FOUND)
+        return next_end(feed, now_ms, out, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    state->export_progress(feed->export, &progress);
+    feed->is_export_at_end = chunk.is_last;
+    frame.as.snapshot_chunk = (struct peer_snapshot_chunk){.family = chunk.family,
+                                                           .rows = chunk.rows,
+                                                           .last_key = chunk.last_key,
+                                                           .row_count = chunk.row_count,
+                                                           .checksum = chunk.checksum,
+                                                           .is_last = chunk.is_last,
+                                                           .estimated_bytes = progress.total_bytes};
+    return feed_add(out, &frame, fault);
+}
+
+void feed_export_drop(struct feed *feed, uint64_t now_ms)
+{
+    if (feed->export == NULL)
+        return;
+    exports_park(feed->options.exports, feed->child.id, feed->export, now_ms);
+    feed->export = NULL;
+}
