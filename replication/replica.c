@@ -470,6 +470,14 @@ void replica_note_lease(struct replica *replica, uint64_t until_ms)
         atomic_store_explicit(&replica->valid_until_ms, until_ms, memory_order_release);
 }
 
+uint64_t replica_lease_left_ms(const struct replica *replica, uint64_t now_boot_ms)
+{
+    const struct engine *engine = replica->options.engine;
+    return replica_is_leader(replica)
+               ? lease_left_of_leader(engine->verbs->valid_until_ms(engine), now_boot_ms)
+               : 0;
+}
+
 uint64_t replica_age_ms(const struct replica *replica, uint64_t now_boot_ms)
 {
     uint64_t until_ms = atomic_load_explicit(&replica->valid_until_ms, memory_order_acquire);

@@ -60,6 +60,8 @@ const char *replica_engine_name(const struct replica *replica);
 // How long a node that does not lead counts as fresh: the end of its lease, or 0 when what it holds
 // is not to be relied on. Passed over on a leader, whose engine says it. Control loop.
 void replica_note_lease(struct replica *replica, uint64_t until_ms);
+// What a leader may grant at this moment; 0 on any other node. Control loop.
+uint64_t replica_lease_left_ms(const struct replica *replica, uint64_t now_boot_ms);
 // Age of this node's knowledge in ms at boot-clock time now: 0 on a leader whose validity lasts,
 // UINT64_MAX when nothing is known. Any thread.
 uint64_t replica_age_ms(const struct replica *replica, uint64_t now_boot_ms);

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of the peers share: children, the session with the upstream, measurements.
+//
+// peers_link.c has the loop's handles; peers_child.c the links of which we are the upstream;
+// peers_session.c the one upwards and the choice of it; peers_figures.c what is told of all that.
+#pragma once
+
+#include "replication/exports.h"
+#include "replication/feed.h"
+#include "replication/follow.h"
+#include "replication/peer_link.h"
+#include "replication/peers_link.h"
+#include "replication/roster.h"
+#include "replication/upstream.h"
+
+enum {
+    KR_PEERS_TICK_MS = 20,
+    KR_PEERS_FAIR_MS = 200, // a tick later than this says nothing of who was silent
+    KR_PEERS_CHILDREN_MAX = 1024,
+    KR_PEERS_LINGER_MS = 500,   // for a Reject to be read
+    KR_PEERS_MEMBERS_MS = 1000, // how often the members are looked at
+    KR_PEERS_PROBES = 4,        // of a measurement; the best one counts
+    KR_PEERS_MEASURE_MS = 2000,
+    KR_PEERS_PROBES_AT_ONCE = 8, // answers that are waited for
+};
+
+struct peers_port; // libuv's handles
+
+// One link of which we are the upstream.
+struct peers_child {
+    struct peers_child *next;
+    struct peers *peers;
+    struct peer_link *link;
+    struct feed *feed; // NULL before the handshake
+    uint64_t number, ended_ms;
+    bool is_attached; // it was fed
+    enum peers_reason reason;
+    struct arena usage_arena;
+    struct peer_usage usage; // of it and everything below it
+};
+
+struct peers_probe {
+    uint64_t seq, sent_ns;
+};
+
+// The link upwards.
+struct peers_session {
+    char address[KR_STATE_ADDRESS_SIZE];
+    struct peer_link *link; // NULL: lost while a snapshot is being checked
+    struct follow *follow;  // NULL before the handshake
+    struct tls_peer peer;
+    struct peers_probe probes[KR_PEERS_PROBES_AT_ONCE];
+    bool is_moving; // closed by us, for a better one
+    enum peers_reason reason;
+    uint64_t ended_ms;
+};
+
+// How far away a candidate is.
+struct peers_measure {
+    char address[KR_STATE_ADDRESS_SIZE];
+    struct peer_link *link; // NULL: none under way
+    uint64_t seq, sent_ns, best_us, until_ms;
+    bool is_waiting;
+};
+
+// A call of a member below us, until it is answered.
+struct peers_call {
+    struct peers_call *next;
+    struct peers *peers;
+    uint64_t child_number, id;
+};
+
+struct peers {
+    struct peers_options options;
+    struct peers_port *port;
+    struct tls_context *context;
+    struct tls_peer own;
+    struct lease lease;
+    struct follow_carry carry;
+    struct forward *forward;
+    struct exports *exports;
+    struct upstream upstream;
+    struct peers_child *children;
+    size_t child_count;
+    uint64_t last_child, started_unix_ms;
+    struct peers_session *session; // NULL: none
+    struct peers_measure measure;
+    struct peers_call *calls;
+    struct arena path_arena; // of what the upstream told
+    struct texts path;       // our ancestors, nearest first
+    const char *leader_id, *leader_http;
+    bool was_leader, has_applied, is_closing, is_told_replaced;
+    uint64_t last_tick_ms, members_due_ms;
+    char address[KR_STATE_ADDRESS_SIZE], advertised[KR_STATE_ADDRESS_SIZE];
+    struct peers_figures figures;
+    struct peer_link_figures link_figures;
+};
+
+bool peers_leads(const struct peers *peers);
+enum peers_reason peers_reason_of(enum kr_err err);
+// One line for a link that closed, and its count.
+void peers_note_closed(struct peers *peers, const char *what, const char *node, const char *address,
+                       enum peers_reason reason, const struct fault *fault);
+// What this node's lease says, to whoever answers validations.
+void peers_note_lease(struct peers *peers);
+// Members → roster and candidates.
+void peers_refresh_members(struct peers *peers);
+
+// --- peers_child.c -------------------------------------------------------------------------------
+struct peer_link_options peers_child_options(struct peers *peers, struct peers_child *child);
+struct peers_child *peers_child_add(struct peers *peers); // its link is the caller's to set
+void peers_child_drop(struct peers_child *child);         // without a link
+void peers_child_tick(struct peers *peers, bool is_fair, uint64_t now_ms);
+void peers_child_push(struct peers *peers, uint64_t now_ms);
+void peers_child_close(struct peers_child *child, enum peers_reason reason, enum kr_err err,
+                       const char *why);
+// Links with nodes that have been removed from the cluster are closed.
+void peers_child_check_members(struct peers *peers);
+bool peers_child_is_below(void *ctx, const char *id); // ctx: the peers
+
+// --- peers_session.c -----------------------------------------------------------------------------
+void peers_session_tick(struct peers *peers, bool is_fair, uint64_t now_ms);
+void peers_session_turn(struct peers *peers, uint64_t now_ms);
+void peers_session_push(struct peers *peers, uint64_t now_ms);
+void peers_session_close(struct peers *peers, enum peers_reason reason, enum kr_err err,
+                         const char *why);
+// import_finish has come back.
+void peers_session_finished(struct peers *peers, enum kr_err err, const struct fault *fault);
+
+// --- peers_link.c --------------------------------------------------------------------------------
+// Runs import_finish on another thread; peers_session_finished follows.
+void peers_port_finish(struct peers *peers, struct state_import *import);
+struct uv_loop_s *peers_port_loop(const struct peers *peers);
+// The last link may have gone while closing.
+void peers_port_step(struct peers *peers);

@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: Apache-2.0
+// The peers' handles on the loop: the listener, the tick, the thread that checks a snapshot; and
+// the order of a start and of a stop.
+//
+// Start: bundle → who we are → upstreams → socket. Each can be refused, and then nothing is left.
+// Stop: calls fail, links close, handles close, a check that runs is waited for; then `closed`.
+#include "replication/peers_link.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <uv.h>
+
+#include "core/base/clock.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/base/rand.h"
+#include "replication/peers_internal.h"
+
+enum {
+    KR_PEERS_BACKLOG = 128,
+    KR_PEERS_BUNDLE_MAX = 1 << 20,
+    KR_PEERS_RELOAD_TICKS = 500, // how often the bundle's file is looked at: 10 s
+};
+
+struct peers_port {
+    struct peers *peers;
+    uv_tcp_t listener;
+    uv_timer_t tick;
+    uv_work_t work;
+    struct state_import *import; // being checked; NULL: none
+    enum kr_err finish_err;
+    struct fault finish_fault;
+    unsigned handles; // open
+    uint64_t ticks;
+    struct timespec bundle_time;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+};
+
+struct uv_loop_s *peers_port_loop(const struct peers *peers)
+{
+    return peers->options.loop;
+}
+
+// --- the bundle ----------------------------------------------------------------------------------
+
+static struct timespec bundle_time(const struct peers *peers)
+{
+    struct stat about;
+    return stat(peers->options.bundle_path, &about) == 0 ? about.st_mtim : (struct timespec){0};
+}
+
+static enum kr_err read_bundle(const struct peers *peers, struct tls_context **out,
+                               struct tls_peer *own, struct fault *fault)
+{
+    struct buf content;
+    buf_init(&content, KR_PEERS_BUNDLE_MAX);
+    enum kr_err err = file_read_secret(peers->options.bundle_path, &content, fault);
+    if (err != KR_ERR_OK)
+        goto done;
+    struct tls_options options = tls_peer_options(buf_bytes(&content));
+    err = tls_context_new(&options, out, fault);
+    if (err == KR_ERR_OK)
+        err = tls_context_own(*out, own);
+done:
+    buf_fini(&content);
+    return err;
+}
+
+// Another node's bundle would make this one a stranger to itself.
+static bool is_same_node(const struct tls_peer *a, const struct tls_peer *b)
+{
+    return strcmp(a->node_id, b->node_id) == 0 && strcmp(a->cluster_id, b->cluster_id) == 0 &&
+           strcmp(a->region, b->region) == 0 && a->role == b->role;
+}
+
+void peers_reload(struct peers *peers)
+{
+    struct tls_context *context = NULL;
+    struct tls_peer own;
+    struct fault fault = {0};
+    peers->port->bundle_time = bundle_time(peers);
+    enum kr_err err = read_bundle(peers, &context, &own, &fault);
+    if (err == KR_ERR_OK && !is_same_node(&own, &peers->own))
+        err = fault_set(&fault, KR_ERR_CONFLICT,
+                        "%s is of node %s (%s) now; a node keeps its name, region and role",
+                        peers->options.bundle_path, own.node_id, own.region);
+    if (err != KR_ERR_OK) {
+        LOG_ERROR("the renewed bundle is not used; the old one stays", LOG_TEXT("why", fault.text));
+        if (context != NULL)
+            tls_context_free(&context);
+        return;
+    }
+    tls_context_free(&peers->context);
+    peers->context = context;
+    peers->own = own;
+    LOG_INFO("the bundle was read again", LOG_TEXT("path", peers->options.bundle_path),
+             LOG_NUMBER("holdsForHours", (own.not_after_ms - clock_unix_ms()) / 3600000));
+}
+
+static void watch_bundle(struct peers *peers)
+{
+    struct timespec now = bundle_time(peers);
+    const struct timespec *known = &peers->port->bundle_time;
+    if (++peers->port->ticks % KR_PEERS_RELOAD_TICKS != 0 || now.tv_sec == 0)
+        return;
+    if (now.tv_sec != known->tv_sec || now.tv_nsec != known->tv_nsec)
+        peers_reload(peers);
+}
+
+// --- what all files use --------------------------------------------------------------------------
+
+bool peers_leads(const struct peers *peers)
+{
+    return replica_is_leader(peers->options.replica);
+}
+
+enum peers_reason peers_reason_of(enum kr_err err)
+{
+    if (err == KR_ERR_OK)
+        return KR_PEERS_LEFT;
+    if (err == KR_ERR_TIMEOUT)
+        return KR_PEERS_SILENT;
+    if (err == KR_ERR_UNAUTHORIZED)
+        return KR_PEERS_UNTRUSTED;
+    if (err == KR_ERR_FORBIDDEN)
+        return KR_PEERS_REFUSED;
+    if (err == KR_ERR_INVALID || err == KR_ERR_TOO_LARGE || err == KR_ERR_VERSION)
+        return KR_PEERS_BROKEN;
+    if (err == KR_ERR_CONFLICT || err == KR_ERR_CORRUPT)
+        return KR_PEERS_DIVERGED;
+    return KR_PEERS_FAILED;
+}
+
+void peers_note_closed(struct peers *peers, const char *what, const char *node, const char *address,
+                       enum peers_reason reason, const struct fault *fault)
+{
+    bool is_calm = reason == KR_PEERS_LEFT || reason == KR_PEERS_STOPPING;
+    bool is_told = fault != NULL && fault->text[0] != '\0';
+    peers->figures.closed[reason]++;
+    LOG_WITH(is_calm ? KR_LOG_INFO : KR_LOG_WARN, what, LOG_TEXT("node", node),
+             LOG_TEXT("address", address), LOG_TEXT("reason", peers_reason_text(reason)),
+             LOG_TEXT("why", is_told ? fault->text : "the other end closed"));
+}
+
+void peers_note_lease(struct peers *peers)
+{
+    if (!peers_leads(peers))
+        replica_note_lease(peers->options.replica,
+                           peers->carry.must_rebuild ? 0 : lease_until(&peers->lease));
+}
+
+static void note_member(void *ctx, const struct state_member *member)
+{
+    struct peers *peers = ctx;
+    upstream_member(&peers->upstream, member);
+    if (roster_member(peers->options.roster, member->id, false) != KR_ERR_OK)
+        LOG_WARN("too many members", LOG_TEXT("node", member->id));
+}
+
+void peers_refresh_members(struct peers *peers)
+{
+    const struct state *state = peers->options.state;
+    upstream_members_begin(&peers->upstream);
+    state->each_member(state->ctx, note_member, peers);
+    upstream_members_end(&peers->upstream);
+    peers_child_check_members(peers);
+}
+
+// --- the snapshot's check ------------------------------------------------------------------------
+
+static void run_finish(uv_work_t *work)
+{
+    struct peers_port *port = work->data;
+    port->finish_err = port->peers->options.state->import_finish(port->import, &port->finish_fault);
+}
+
+static void on_finished(uv_work_t *work, int status)
+{
+    struct peers_port *port = work->data;
+    (void)status; // never cancelled
+    port->import = NULL;
+    peers_session_finished(port->peers, port->finish_err, &port->finish_fault);
+    peers_port_step(port->peers);
+}
+
+void peers_port_finish(struct peers *peers, struct state_import *import)
+{
+    struct peers_port *port = peers->port;
+    assert(port->import == NULL);
+    port->import = import;
+    port->work.data = port;
+    uv_queue_work(peers->options.loop, &port->work, run_finish, on_finished);
+}
+
+// --- turns ---------------------------------------------------------------------------------------
+
+// A change of leadership: from now on the other rules hold.
+static void watch_leadership(struct peers *peers, uint64_t now_ms)
+{
+    const struct state *state = peers->options.state;
+    bool is_leader = peers_leads(peers);
+    if (is_leader == peers->was_leader)
+        return;
+    peers->was_leader = is_leader;
+    if (is_leader) {
+        roster_take_over(peers->options.roster, replica_epoch(peers->options.replica),
+                         state->applied_index(state->ctx), now_ms);
+        peers_session_close(peers, KR_PEERS_LEFT, KR_ERR_OK, "this node leads now");
+    } else {
+        lease_forget(&peers->lease, state->applied_index(state->ctx));
+    }
+    peers_refresh_members(peers);
+}
+
+static void on_tick(uv_timer_t *tick)
+{
+    struct peers *peers = ((struct peers_port *)tick->data)->peers;
+    uint64_t now_ms = clock_boot_ms();
+    bool is_fair = now_ms < peers->last_tick_ms + KR_PEERS_FAIR_MS;
+    peers->last_tick_ms = now_ms;
+    watch_leadership(peers, now_ms);
+    if (now_ms >= peers->members_due_ms) {
+        peers->members_due_ms = now_ms + KR_PEERS_MEMBERS_MS;
+        peers_refresh_members(peers);
+    }
+    exports_tick(peers->exports, now_ms);
+    watch_bundle(peers);
+    peers_child_tick(peers, is_fair, now_ms);
+    peers_session_tick(peers, is_fair, now_ms);
+}
+
+void peers_turn(struct peers *peers)
+{
+    uint64_t now_ms = clock_boot_ms();
+    if (peers->is_closing)
+        return;
+    watch_leadership(peers, now_ms);
+    peers_session_turn(peers, now_ms);
+    if (!peers->has_applied)
+        return;
+    peers->has_applied = false;
+    peers_child_push(peers, now_ms);
+}
+
+void peers_committed(struct peers *peers)
+{
+    const struct state *state = peers->options.state;
+    uint64_t now_ms = clock_boot_ms();
+    watch_leadership(peers, now_ms);
+    if (peers->was_leader)
+        roster_committed(peers->options.roster, state->applied_index(state->ctx), now_ms);
+    peers_child_push(peers, now_ms);
+}
+
+// --- the listener --------------------------------------------------------------------------------
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+    struct peers *peers = ((struct peers_port *)listener->data)->peers;
+    if (status != 0 || peers->is_closing)
+        return;
+    struct peers_child *child = peers_child_add(peers);
+    struct peer_link_options options = peers_child_options(peers, child);
+    child->link = peer_link_accept(&options, listener);
+    if (peers->child_count > KR_PEERS_CHILDREN_MAX)
+        peers_child_close(child, KR_PEERS_FAILED, KR_ERR_BUSY, "too many links");
+}
+
+static enum kr_err refuse_listen(const struct peers *peers, int status, struct fault *fault)
+{
+    if (status == UV_EADDRINUSE)
+        return fault_set(fault, KR_ERR_LOCKED,
+                         "peer_listen: %s is in use by another process; stop it (ss -ltnp shows "
+                         "which), or choose another port with --peer-listen",
+                         peers->options.listen);
+    return fault_set(fault, KR_ERR_INVALID,
+                     "peer_listen: cannot bind %s: %s; write an IP address of this machine and a "
+                     "port, like 10.0.0.1:7402",
+                     peers->options.listen, uv_strerror(status));
+}
+
+static int parse_address(const char *text, struct sockaddr_storage *out)
+{
+    const char *colon = strrchr(text, ':');
+    char host[64];
+    char *end = NULL;
+    size_t size = colon != NULL ? (size_t)(colon - text) : 0;
+    long port = colon != NULL ? strtol(colon + 1, &end, 10) : -1;
+    bool is_bracketed = size > 2 && text[0] == '[' && text[size - 1] == ']';
+    if (size == 0 || size >= sizeof(host) || port < 0 || port > 65535 || *end != '\0')
+        return UV_EINVAL;
+    snprintf(host, sizeof(host), "%.*s", (int)(is_bracketed ? size - 2 : size),
+             text + is_bracketed);
+    int status = uv_ip4_addr(host, (int)port, (struct sockaddr_in *)(void *)out);
+    return status == 0 ? 0 : uv_ip6_addr(host, (int)port, (struct sockaddr_in6 *)(void *)out);
+}
+
+static void learn_address(struct peers *peers)
+{
+    struct sockaddr_storage name;
+    int size = sizeof(name);
+    char host[64];
+    uv_tcp_getsockname(&peers->port->listener, (struct sockaddr *)&name, &size);
+    if (name.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)&name;
+        uv_ip6_name(in6, host, sizeof(host));
+        snprintf(peers->address, sizeof(peers->address), "[%s]:%u", host, ntohs(in6->sin6_port));
+        return;
+    }
+    const struct sockaddr_in *in4 = (const struct sockaddr_in *)(const void *)&name;
+    uv_ip4_name(in4, host, sizeof(host));
+    snprintf(peers->address, sizeof(peers->address), "%s:%u", host, ntohs(in4->sin_port));
+}
+
+static enum kr_err listen_on(struct peers *peers, struct fault *fault)
+{
+    struct peers_port *port = peers->port;
+    struct sockaddr_storage address;
+    int status = parse_address(peers->options.listen, &address);
+    if (status == 0)
+        status = uv_tcp_bind(&port->listener, (const struct sockaddr *)&address, 0);
+    if (status == 0)
+        status = uv_listen((uv_stream_t *)&port->listener, KR_PEERS_BACKLOG, on_connection);
+    if (status != 0)
+        return refuse_listen(peers, status, fault);
+    learn_address(peers);
+    const char *advertise = peers->options.advertise;
+    snprintf(peers->advertised, sizeof(peers->advertised), "%s",
+             advertise != NULL && advertise[0] != '\0' ? advertise : peers->address);
+    return KR_ERR_OK;
+}
+
+// --- life ----------------------------------------------------------------------------------------
+
+static void open_port(struct peers *peers)
+{
+    struct peers_port *port = mem_zalloc(sizeof(*port));
+    peers->port = port;
+    port->peers = peers;
+    port->handles = 2;
+    uv_tcp_init(peers->options.loop, &port->listener);
+    uv_timer_init(peers->options.loop, &port->tick);
+    port->listener.data = port->tick.data = port;
+    port->bundle_time = bundle_time(peers);
+}
+
+static void finish_closing(struct peers *peers)
+{
+    struct peers_port *port = peers->port;
+    void (*closed)(void *ctx) = port->closed;
+    void *ctx = port->closed_ctx;
+    if (peers->context != NULL)
+        tls_context_free(&peers->context);
+    if (peers->exports != NULL)
+        exports_free(&peers->exports);
+    forward_free(&peers->forward);
+    arena_fini(&peers->path_arena);
+    mem_free(port);
+    mem_free(peers);
+    if (closed != NULL)
+        closed(ctx);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct peers_port *port = handle->data;
+    port->handles--;
+    peers_port_step(port->peers);
+}
+
+// A session whose link went while its snapshot was checked is freed by that check's end.
+void peers_port_step(struct peers *peers)
+{
+    struct peers_port *port = peers->port;
+    if (!peers->is_closing || port->handles > 0 || port->import != NULL ||
+        peers->children != NULL || peers->session != NULL || peers->measure.link != NULL)
+        return;
+    finish_closing(peers);
+}
+
+void peers_close(struct peers *peers, void (*closed)(void *ctx), void *ctx)
+{
+    struct peers_port *port = peers->port;
+    assert(!peers->is_closing);
+    peers->is_closing = true;
+    port->closed = closed;
+    port->closed_ctx = ctx;
+    forward_tick(peers->forward, UINT64_MAX);
+    for (struct peers_child *child = peers->children; child != NULL; child = child->next)
+        peers_child_close(child, KR_PEERS_STOPPING, KR_ERR_OK, "this node stops");
+    peers_session_close(peers, KR_PEERS_STOPPING, KR_ERR_OK, "this node stops");
+    if (peers->measure.link != NULL)
+        peer_link_close(peers->measure.link, KR_ERR_OK, NULL);
+    uv_close((uv_handle_t *)&port->listener, on_handle_closed);
+    uv_close((uv_handle_t *)&port->tick, on_handle_closed);
+}
+
+static enum kr_err configure(struct peers *peers, struct fault *fault)
+{
+    const struct state *state = peers->options.state;
+    enum kr_err err = read_bundle(peers, &peers->context, &peers->own, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    err = listen_on(peers, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    const struct upstream_options options = {.own_id = peers->own.node_id,
+                                             .own_region = peers->own.region,
+                                             .own_address = peers->advertised,
+                                             .is_core = peers->own.role == KR_TLS_ROLE_CORE,
+                                             .seed = rand_u64(),
+                                             .is_below = peers_child_is_below,
+                                             .ctx = peers};
+    upstream_init(&peers->upstream, &options);
+    err = upstream_configure(&peers->upstream, peers->options.upstreams, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    lease_init(&peers->lease, state->applied_index(state->ctx));
+    peers_refresh_members(peers);
+    return KR_ERR_OK;
+}
+
+enum kr_err peers_new(const struct peers_options *options, struct peers **out, struct fault *fault)
+{
+    struct peers *peers = mem_zalloc(sizeof(*peers));
+    peers->options = *options;
+    peers->leader_id = peers->leader_http = "";
+    peers->started_unix_ms = (uint64_t)clock_unix_ms();
+    peers->last_tick_ms = clock_boot_ms();
+    peers->forward = forward_new();
+    peers->exports = exports_new(options->state);
+    arena_init(&peers->path_arena);
+    open_port(peers);
+    enum kr_err err = configure(peers, fault);
+    if (err != KR_ERR_OK) {
+        peers_close(peers, NULL, NULL);
+        return err;
+    }
+    uv_timer_start(&peers->port->tick, on_tick, KR_PEERS_TICK_MS, KR_PEERS_TICK_MS);
+    *out = peers;
+    return KR_ERR_OK;
+}
+
+// --- what the node tells -------------------------------------------------------------------------
+
+const struct tls_peer *peers_own(const struct peers *peers)
+{
+    return &peers->own;
+}
+
+const char *peers_address(const struct peers *peers)
+{
+    return peers->address;
+}
+
+void peers_leader_is(struct peers *peers, const char *member_id, const char *peer_address)
+{
+    upstream_leader_is(&peers->upstream, member_id, peer_address);
+}
+
+enum kr_err peers_forward(struct peers *peers, const struct forward_request *request,
+                          forward_done_fn *done, void *ctx)
+{
+    enum kr_err err = forward_submit(peers->forward, request, done, ctx);
+    if (err == KR_ERR_OK)
+        peers_session_push(peers, clock_boot_ms());
+    return err;
+}
