@@ -425,8 +425,14 @@ static inline void fake_free(struct fake *fake)
     free(fake);
 }
 
+// Adds, or replaces the one of that id.
 static inline void fake_add_member(struct fake *fake, const struct state_member *member)
 {
-    assert_true(fake->member_count < KR_FAKE_MEMBERS);
-    fake->members[fake->member_count++] = *member;
+    size_t at = 0;
+    while (at < fake->member_count && strcmp(fake->members[at].id, member->id) != 0)
+        at++;
+    assert_true(at < KR_FAKE_MEMBERS);
+    fake->members[at] = *member;
+    if (at == fake->member_count)
+        fake->member_count++;
 }
