@@ -32,7 +32,8 @@ packages_of() {
             libsodium23 libssl3 libsystemd0 liburcu8 libuv1 libxxhash0 libyaml-0-2 zlib1g
         ;;
     test)
-        echo clang clang-format libclang-rt-14-dev llvm libcmocka-dev nginx nodejs rocksdb-tools
+        echo clang clang-format etcd-client etcd-server libclang-rt-14-dev llvm libcmocka-dev \
+            nginx nodejs openssl rocksdb-tools
         ;;
     bench)
         echo redis-server
@@ -57,8 +58,8 @@ as_root() {
     fi
 }
 
-# Debian starts a service that it installs. The tests start their own nginx, and a machine that had
-# none shall not serve port 80 because of them.
+# Debian starts a service that it installs. The tests start their own nginx and etcd, and a
+# machine that had none shall not serve ports 80 and 2379 because of them.
 stop_new_service() {
     if command -v systemctl >/dev/null 2>&1 && systemctl is-active --quiet "$1" 2>/dev/null; then
         echo "packages: stopping the service $1, which the installation has started"
@@ -133,6 +134,7 @@ if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Tim
 fi
 for name in $missing; do
     case $name in
+    etcd-server) stop_new_service etcd ;;
     nginx) stop_new_service nginx ;;
     redis-server) stop_new_service redis-server ;;
     esac

@@ -220,8 +220,9 @@ static void on_refused(struct engine_etcd *self, const struct etcd_result *resul
         fault_set(&fault, KR_ERR_DISK_FULL,
                   "etcd is out of space (NOSPACE); it recovers when the log is trimmed, or raise "
                   "its --quota-backend-bytes, defragment it and disarm the alarm");
+        if (!self->figures.is_out_of_space)
+            self->upkeep_at_ms = 0;
         self->figures.is_out_of_space = true;
-        self->upkeep_at_ms = 0;
     }
     fail(self, fault.err, &fault);
 }

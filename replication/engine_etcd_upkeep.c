@@ -200,6 +200,9 @@ static void on_compacted(struct engine_etcd *self, const struct etcd_result *res
         return;
     }
     self->trimmed_below = request->note[0];
+    // There is something to be won now, and nothing can be written before it is.
+    if (self->figures.is_out_of_space)
+        memset(self->defragmented_at_ms, 0, sizeof(self->defragmented_at_ms));
     ask_status(self, 0);
 }
 
@@ -277,8 +280,11 @@ static void find_batch(struct engine_etcd *self)
 void engine_etcd_trim(struct engine *engine, uint64_t below_index)
 {
     struct engine_etcd *self = (struct engine_etcd *)engine;
-    if (below_index > self->trim_below)
-        self->trim_below = below_index;
+    if (below_index <= self->trim_below)
+        return;
+    self->trim_below = below_index;
+    if (self->figures.is_out_of_space)
+        self->upkeep_at_ms = 0;
 }
 
 void engine_etcd_upkeep_turn(struct engine_etcd *self, uint64_t now_ms)

@@ -120,6 +120,7 @@ void etcd_add_compaction(struct buf *out, uint64_t revision)
     json_begin(&writer, out);
     json_open(&writer, NULL, '{');
     write_number(&writer, "revision", revision);
+    json_write_bool(&writer, "physical", true);
     json_close(&writer, '}');
 }
 

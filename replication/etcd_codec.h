@@ -58,8 +58,8 @@ void etcd_add_grant(struct buf *out, uint64_t ttl_s);
 void etcd_add_lease(struct buf *out, uint64_t lease); // KEEPALIVE and REVOKE
 void etcd_add_range(struct buf *out, const struct etcd_range *range);
 void etcd_add_txn(struct buf *out, const struct etcd_txn *txn);
-void etcd_add_compaction(struct buf *out, uint64_t revision);
-void etcd_add_nothing(struct buf *out); // STATUS, DEFRAGMENT
+void etcd_add_compaction(struct buf *out, uint64_t revision); // answered when the space is free
+void etcd_add_nothing(struct buf *out);                       // STATUS, DEFRAGMENT
 void etcd_add_alarm_get(struct buf *out);
 void etcd_add_alarm_off(struct buf *out, const char *member_id); // disarms its NOSPACE
 

@@ -21,9 +21,10 @@ const LAYERS = Object.keys(BELOW);
 
 const layerOf = (path) => LAYERS.find((layer) => path.startsWith(`${layer}/`));
 
-// A unit test stands where its layer stands; a fuzz target may use every parser.
+// A unit test stands where its layer stands; a fuzz target may use every parser, a program that
+// integration tests drive every layer.
 function allowedFor(path) {
-  if (path.startsWith('tests/fuzz/')) return LAYERS;
+  if (/^tests\/(fuzz|integration)\//.test(path)) return LAYERS;
   const tested = /^tests\/unit\/(.*)/.exec(path);
   const layer = layerOf(tested ? tested[1] : path);
   return layer && [layer, ...BELOW[layer]];

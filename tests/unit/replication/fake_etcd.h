@@ -51,6 +51,7 @@ struct fake_etcd {
     bool
         is_stale_primary; // keep-alives are answered by a member of an earlier term, without effect
     uint64_t database_bytes, used_bytes;
+    uint64_t freed_by_compaction; // 0: nothing; else what is used behind it
     // the next calls to this path meet this fault, so many times
     const char *fault_path;
     enum fake_fault fault;
@@ -355,7 +356,10 @@ static inline const char *fake_compact(struct fake_etcd *fake, const struct json
     uint64_t revision = fake_number(body, "revision");
     if (revision > fake->revision)
         return "etcdserver: mvcc: required revision is a future revision";
+    assert_true(json_bool(json_member(body, "physical")));
     fake->compacted_revision = revision;
+    if (fake->freed_by_compaction > 0)
+        fake->used_bytes = fake->freed_by_compaction;
     fake->compactions++;
     return NULL;
 }

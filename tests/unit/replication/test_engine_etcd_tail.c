@@ -174,6 +174,29 @@ static void out_of_space_appends_fail_until_it_is_freed(void **state)
     append_and_apply(fixture, 2, 1);
 }
 
+static void a_trim_frees_space_at_once_though_a_defragmentation_was_in_vain(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    lead(fixture);
+    append_and_apply(fixture, 1, 1);
+    append_and_apply(fixture, 2, 1);
+    fixture->fake.is_full = true;
+    fixture->fake.database_bytes = 990000;
+    fixture->fake.used_bytes = 850000;
+    fixture->a.done[0] = '\0';
+    assert_int_equal(append(fixture, &fixture->a, 3, 1), KR_ERR_OK);
+    run(fixture, 1000);
+    assert_string_equal(fixture->a.done, "disk full;");
+    assert_int_equal(fixture->fake.defragmentations, 1);
+    assert_true(fixture->fake.is_full);
+    fixture->fake.freed_by_compaction = 100000;
+    fixture->a.engine->verbs->trim(fixture->a.engine, 2);
+    run(fixture, 1000);
+    assert_int_equal(fixture->fake.defragmentations, 2);
+    assert_false(fixture->fake.is_full);
+    append_and_apply(fixture, 3, 1);
+}
+
 static void members_are_defragmented_at_most_once_an_hour(void **state)
 {
     struct etcd_fixture *fixture = *state;
@@ -201,6 +224,7 @@ int main(void)
         TEST(lost_calls_of_a_take_over_are_repeated),
         TEST(a_trim_deletes_and_compacts_but_the_last_batch),
         TEST(out_of_space_appends_fail_until_it_is_freed),
+        TEST(a_trim_frees_space_at_once_though_a_defragmentation_was_in_vain),
         TEST(members_are_defragmented_at_most_once_an_hour),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,7 +35,7 @@ static void requests_are_what_the_gateway_takes(void **state)
     assert_text(&out, "{\"key\":\"YQ==\",\"range_end\":\"Yg==\",\"limit\":\"8\",\"sort_target\":"
                       "\"KEY\",\"sort_order\":\"DESCEND\",\"keys_only\":true}");
     etcd_add_compaction(&out, UINT64_MAX);
-    assert_text(&out, "{\"revision\":\"18446744073709551615\"}");
+    assert_text(&out, "{\"revision\":\"18446744073709551615\",\"physical\":true}");
     etcd_add_alarm_off(&out, "443629905751424238");
     assert_text(&out, "{\"action\":\"DEACTIVATE\",\"memberID\":\"443629905751424238\",\"alarm\":"
                       "\"NOSPACE\"}");

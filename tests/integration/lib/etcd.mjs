@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// A real etcd of several members on loopback, under TLS with client certificates; and the driver
+// that runs the engine over it.
+import { execFileSync, spawn } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { until } from './node.mjs';
+
+const BIN = process.env.KEYREEVE_BIN ?? 'build/dev/bin';
+
+function freePorts(count) {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  return Promise.all(servers.map((server) => new Promise((resolve) => server.once('listening', () => resolve(server.address().port))))).then((ports) =>
+    Promise.all(servers.map((server, i) => new Promise((resolve) => server.close(() => resolve(ports[i]))))),
+  );
+}
+
+const openssl = (directory, ...args) => execFileSync('openssl', args, { cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] });
+
+/** A certificate for 127.0.0.1 and localhost, signed by ca.pem of the directory. */
+function issue(directory, name) {
+  writeFileSync(join(directory, `${name}.ext`), 'subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n');
+  openssl(directory, 'req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${name}-key.pem`, '-out', `${name}.csr`, '-subj', `/CN=${name}`);
+  openssl(directory, 'x509', '-req', '-in', `${name}.csr`, '-CA', 'ca.pem', '-CAkey', 'ca-key.pem', '-CAcreateserial', '-days', '2', '-extfile', `${name}.ext`, '-out', `${name}.pem`);
+  chmodSync(join(directory, `${name}-key.pem`), 0o600);
+}
+
+function makeAuthority(directory) {
+  openssl(directory, 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'ca-key.pem', '-out', 'ca.pem', '-days', '2', '-subj', '/CN=test authority');
+}
+
+function argumentsOf(cluster, member) {
+  const { directory, members, quotaBytes } = cluster;
+  const file = (name) => join(directory, name);
+  return [
+    '--name', member.name, '--data-dir', file(member.name),
+    '--listen-client-urls', member.client, '--advertise-client-urls', member.client,
+    '--listen-peer-urls', member.peer, '--initial-advertise-peer-urls', member.peer,
+    '--initial-cluster', members.map((one) => `${one.name}=${one.peer}`).join(','),
+    '--quota-backend-bytes', String(quotaBytes),
+    '--client-cert-auth', '--trusted-ca-file', file('ca.pem'), '--cert-file', file('member.pem'), '--key-file', file('member-key.pem'),
+    '--peer-client-cert-auth', '--peer-trusted-ca-file', file('ca.pem'), '--peer-cert-file', file('member.pem'), '--peer-key-file', file('member-key.pem'),
+    '--log-level', 'error',
+  ];
+}
+
+class EtcdCluster {
+  constructor(directory, members, quotaBytes) {
+    Object.assign(this, { directory, members, quotaBytes, endpoints: members.map((one) => one.client).join(',') });
+  }
+
+  startMember(i) {
+    const member = this.members[i];
+    member.process = spawn('etcd', argumentsOf(this, member), { stdio: ['ignore', 'ignore', 'pipe'] });
+    member.stderr = '';
+    member.process.stderr.on('data', (data) => (member.stderr += data));
+  }
+
+  killMember(i) {
+    const { process } = this.members[i];
+    return new Promise((resolve) => process.once('exit', resolve).kill('SIGKILL'));
+  }
+
+  /** etcdctl's output; args like 'member', 'list'. */
+  control(...args) {
+    const file = (name) => join(this.directory, name);
+    return execFileSync('etcdctl', ['--endpoints', this.endpoints, '--cacert', file('ca.pem'), '--cert', file('client.pem'), '--key', file('client-key.pem'), ...args], {
+      encoding: 'utf8', env: { ...process.env, ETCDCTL_API: '3' }, stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  }
+
+  async ready() {
+    await until(() => {
+      try {
+        this.control('endpoint', 'health');
+        return true;
+      } catch {
+        return false;
+      }
+    }, { what: 'etcd to be healthy', deadlineMs: 30_000, everyMs: 100 });
+  }
+
+  /** Which member leads etcd. */
+  leader() {
+    const statuses = JSON.parse(this.control('endpoint', 'status', '-w', 'json'));
+    return statuses.findIndex(({ Status }) => Status.header.member_id === Status.leader);
+  }
+
+  async stop() {
+    await Promise.all(this.members.map(({ process }, i) => process && process.exitCode === null && process.signalCode === null && this.killMember(i)));
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Starts etcd with so many members; it ends with the test. */
+export async function startEtcd(t, { count = 3, quotaBytes = 1 << 30 } = {}) {
+  const directory = mkdtempSync(join(tmpdir(), 'keyreeve-etcd-'));
+  makeAuthority(directory);
+  issue(directory, 'member');
+  issue(directory, 'client');
+  const ports = await freePorts(2 * count);
+  const members = Array.from({ length: count }, (_, i) => ({
+    name: `etcd-${i}`, client: `https://127.0.0.1:${ports[2 * i]}`, peer: `https://127.0.0.1:${ports[2 * i + 1]}`,
+  }));
+  const cluster = new EtcdCluster(directory, members, quotaBytes);
+  t.after(() => cluster.stop());
+  members.forEach((_, i) => cluster.startMember(i));
+  await cluster.ready();
+  return cluster;
+}
+
+class EngineDriver {
+  constructor(child) {
+    this.child = child;
+    this.lines = [];
+    this.exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
+    createInterface({ input: child.stdout }).on('line', (line) => this.lines.push(line));
+    this.stderr = '';
+    child.stderr.on('data', (data) => (this.stderr += data));
+  }
+
+  tell(command) {
+    this.child.stdin.write(`${command}\n`);
+  }
+
+  /** The first line from `from` on that matches; waits for it. */
+  async expect(pattern, { from = 0, deadlineMs = 20_000 } = {}) {
+    try {
+      return await until(() => this.lines.slice(from).map((line) => pattern.exec(line)).find(Boolean), { what: pattern, deadlineMs });
+    } catch (error) {
+      throw new Error(`${error.message}; it said:\n${this.lines.join('\n')}\n${this.stderr}`);
+    }
+  }
+
+  /** Sends a command and waits for its answer. */
+  ask(command, pattern, options) {
+    const from = this.lines.length;
+    this.tell(command);
+    return this.expect(pattern, { from, ...options });
+  }
+
+  /** Waits until it leads and has the whole log; answers index and chain. */
+  async leads(options) {
+    const [, index, chain] = await this.expect(/^caught-up (\d+) (\w+)$/, options);
+    return { index: Number(index), chain };
+  }
+
+  kill() {
+    this.child.kill('SIGKILL');
+    return this.exited;
+  }
+
+  async stop() {
+    await this.ask('stop', /^closed$/);
+    return this.exited;
+  }
+}
+
+/** Starts an engine; it ends with the test. */
+export function startDriver(t, cluster, member, { withCertificate = true, caFile = 'ca.pem', endpoints = cluster.endpoints } = {}) {
+  const file = (name) => join(cluster.directory, name);
+  const certificate = withCertificate ? [file('client.pem'), file('client-key.pem')] : ['-', '-'];
+  const child = spawn(join(BIN, 'etcd-driver'), [member, 'clst_test', endpoints, String(cluster.quotaBytes), file(caFile), ...certificate], { stdio: 'pipe' });
+  const driver = new EngineDriver(child);
+  child.stdin.on('error', () => {}); // a driver that was killed
+  t.after(() => driver.kill());
+  return driver;
+}
