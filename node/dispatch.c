@@ -8,7 +8,7 @@
 
 const struct route dispatch_routes[] = {
 #define ROUTE(name, method, path, kind, right, limit, handler)                                     \
-    {name, method, path, KR_ROUTE_##kind, KR_RIGHT_##right, limit, handler},
+    {name, method, path, sizeof(path) - 1, KR_ROUTE_##kind, KR_RIGHT_##right, limit, handler},
 #include "node/dispatch_table.h"
 #undef ROUTE
 };
@@ -66,10 +66,25 @@ static void add_allowed(char *allow, size_t size, const char *method)
     snprintf(allow + used, size - used, "%s%s%s", used > 0 ? ", " : "", method, head);
 }
 
+// Paths without parameters, spelt as they are in the table: validations, and probes.
+static const struct route *find_literal(const struct http_request *request)
+{
+    for (size_t i = 0; i < dispatch_route_count; i++) {
+        const struct route *route = &dispatch_routes[i];
+        if (route->path_size == request->path.size &&
+            memcmp(request->path.data, route->path, route->path_size) == 0 &&
+            method_matches(route, request))
+            return route;
+    }
+    return NULL;
+}
+
 void dispatch_find(const struct http_request *request, struct dispatch_match *match)
 {
-    match->route = NULL;
     match->allow[0] = '\0';
+    match->route = find_literal(request);
+    if (match->route != NULL)
+        return;
     for (size_t i = 0; i < dispatch_route_count; i++) {
         const struct route *route = &dispatch_routes[i];
         if (!path_matches(route->path, request->path))

@@ -22,6 +22,7 @@ struct route {
     const char *name;   // for metrics and audit: "key.create"
     const char *method; // "GET"; "*": any
     const char *path;   // "/v1/accounts/{account}/key-buckets/{bucket}", as in OpenAPI
+    size_t path_size;
     enum route_kind kind;
     enum access_right right;
     uint32_t body_limit_bytes;
