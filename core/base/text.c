@@ -2,9 +2,10 @@
 // Bytes as text and back.
 #include "core/base/text.h"
 
+#include <endian.h>
 #include <string.h>
 
-enum { KR_TEXT_BASE62 = 62, KR_TEXT_LIMBS = 5, KR_TEXT_GROUP = 4 };
+enum { KR_TEXT_BASE62 = 62, KR_TEXT_LIMB_BITS = 40 };
 
 #define KR_TEXT_BASE62_POW4 UINT64_C(14776336)        // 62⁴
 #define KR_TEXT_BASE62_POW8 UINT64_C(218340105584896) // 62⁸
@@ -171,24 +172,57 @@ bool text_pack24(const char text[24], uint8_t out[18])
     return true;
 }
 
+// The lower size bytes, at most eight.
+static uint64_t load_big_endian(const uint8_t *in, unsigned size)
+{
+    uint64_t value = 0;
+    for (unsigned i = 0; i < size; i++)
+        value = value << 8 | in[i];
+    return value;
+}
+
+// Divides what stands above this limb and the limb by 62⁴ < 2²⁴, so that a limb of 40 bits fills a
+// word with what remains of the one above; gives what remains.
+static uint64_t divide_limb(uint64_t above, uint64_t *limb)
+{
+    uint64_t whole = above << KR_TEXT_LIMB_BITS | *limb;
+    *limb = whole / KR_TEXT_BASE62_POW4;
+    return whole % KR_TEXT_BASE62_POW4;
+}
+
+// Two digits of a number below 62², as bytes of a word.
+static uint64_t digit_pair(uint64_t number)
+{
+    return number / KR_TEXT_BASE62 | number % KR_TEXT_BASE62 << 8;
+}
+
+// Eight digits of two numbers below 62⁴. All bytes of the word become characters at once: ten
+// digits, then capitals, then small letters, which lie 7 and 6 places further apart in ASCII.
+static void store_digits(uint64_t high, uint64_t low, char text[8])
+{
+    const uint64_t each = UINT64_C(0x0101010101010101), square = KR_TEXT_BASE62 * KR_TEXT_BASE62;
+    uint64_t word = digit_pair(high / square) | digit_pair(high % square) << 16 |
+                    digit_pair(low / square) << 32 | digit_pair(low % square) << 48;
+    uint64_t is_capital = (word + each * (128 - 10)) >> 7 & each;
+    uint64_t is_small = (word + each * (128 - 36)) >> 7 & each;
+    word = htole64(word + each * '0' + is_capital * 7 + is_small * 6);
+    memcpy(text, &word, sizeof(word));
+}
+
+// Below 62²⁴ < 2¹⁴³; each division leaves a number that is 23.8 bits shorter, so that it soon has
+// one limb less.
 void text_unpack24(const uint8_t in[18], char text[24])
 {
-    static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    uint32_t limbs[KR_TEXT_LIMBS] = {0};
-    for (unsigned i = 0; i < 18; i++)
-        limbs[(i + 2) / 4] |= (uint32_t)in[i] << (24 - 8 * ((i + 2) % 4));
-    for (unsigned at = 24; at > 0; at -= KR_TEXT_GROUP) {
-        uint64_t rest = 0;
-        for (unsigned i = 0; i < KR_TEXT_LIMBS; i++) {
-            rest = rest << 32 | limbs[i];
-            limbs[i] = (uint32_t)(rest / KR_TEXT_BASE62_POW4);
-            rest %= KR_TEXT_BASE62_POW4;
-        }
-        for (unsigned i = 1; i <= KR_TEXT_GROUP; i++) {
-            text[at - i] = digits[rest % KR_TEXT_BASE62];
-            rest /= KR_TEXT_BASE62;
-        }
-    }
+    uint64_t a = load_big_endian(in, 3), b = load_big_endian(in + 3, 5);
+    uint64_t c = load_big_endian(in + 8, 5), d = load_big_endian(in + 13, 5);
+    uint64_t sixth = divide_limb(divide_limb(divide_limb(divide_limb(0, &a), &b), &c), &d);
+    uint64_t fifth = divide_limb(divide_limb(divide_limb(0, &b), &c), &d);
+    uint64_t fourth = divide_limb(divide_limb(divide_limb(0, &b), &c), &d);
+    uint64_t third = divide_limb(divide_limb(0, &c), &d);
+    uint64_t second = divide_limb(divide_limb(0, &c), &d);
+    store_digits(d, second, text);
+    store_digits(third, fourth, text + 8);
+    store_digits(fifth, sixth, text + 16);
 }
 
 bool text_decimal(struct bytes text, uint64_t max, uint64_t *value)
