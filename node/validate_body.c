@@ -24,18 +24,46 @@ static bool take(struct scan *scan, uint8_t byte)
     return true;
 }
 
+#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (uint64_t)(byte))
+
+// Not zero when one of the eight bytes is below limit (≤ 128).
+static uint64_t any_below(uint64_t word, uint8_t limit)
+{
+    return (word - EACH_BYTE(limit)) & ~word & EACH_BYTE(0x80);
+}
+
+// Not zero when one of the eight bytes is no printable ASCII, or a backslash.
+static uint64_t any_special(uint64_t word)
+{
+    return any_below(word, 0x20) | any_below(word ^ EACH_BYTE(0x7f), 1) |
+           any_below(word ^ EACH_BYTE('\\'), 1) | (word & EACH_BYTE(0x80));
+}
+
+// Eight bytes at a time; what is left over is filled up with a letter.
+static bool is_plain(const uint8_t *at, size_t size)
+{
+    uint64_t word, found = 0;
+    for (; size >= sizeof(word); at += sizeof(word), size -= sizeof(word)) {
+        memcpy(&word, at, sizeof(word));
+        found |= any_special(word);
+    }
+    word = EACH_BYTE('a');
+    memcpy(&word, at, size);
+    return (found | any_special(word)) == 0;
+}
+
 // A string of printable ASCII without escapes; anything else is for the library.
 static bool take_string(struct scan *scan, struct bytes *out)
 {
     if (!take(scan, '"'))
         return false;
     const uint8_t *start = scan->at;
-    while (scan->at < scan->end && *scan->at >= 0x20 && *scan->at < 0x7f && *scan->at != '"' &&
-           *scan->at != '\\')
-        scan->at++;
-    *out = bytes_of(start, (size_t)(scan->at - start));
-    // Here and not behind white space: a raw line feed inside a string is no JSON.
-    return scan->at < scan->end && *scan->at++ == '"';
+    const uint8_t *quote = memchr(start, '"', (size_t)(scan->end - start));
+    if (quote == NULL || !is_plain(start, (size_t)(quote - start)))
+        return false;
+    *out = bytes_of(start, (size_t)(quote - start));
+    scan->at = quote + 1;
+    return true;
 }
 
 static bool take_member(struct scan *scan, struct validation_ask *ask)
