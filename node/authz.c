@@ -56,8 +56,11 @@ static bool read_route(struct job *job, struct validation_ask *ask)
     return true;
 }
 
-static struct bytes original_query(const struct http_request *request)
+// Where a key may stand in the query of the request that the gateway asks about, that query.
+static struct bytes original_query(const struct config *config, const struct http_request *request)
 {
+    if (config->credential_query[0] == '\0')
+        return (struct bytes){0};
     struct bytes uri = http_request_value(request, "x-forwarded-uri");
     if (uri.size == 0)
         uri = http_request_value(request, "x-original-uri");
@@ -84,9 +87,9 @@ bool authz_ask(struct job *job)
     struct validate_question *question = &job->question;
     validate_init(question);
     question->code = KR_VERDICT_MALFORMED;
-    job->credential =
-        credential_find(&job->request, serve->node->config, original_query(&job->request),
-                        &serve->scratch, &question->ask.key);
+    const struct config *config = serve->node->config;
+    job->credential = credential_find(&job->request, config, original_query(config, &job->request),
+                                      &serve->scratch, &question->ask.key);
     if (!read_route(job, &question->ask)) {
         question->code = KR_VERDICT_UNAVAILABLE;
         return false;
@@ -100,8 +103,12 @@ bool authz_ask(struct job *job)
 static void add_scopes(struct serve *serve, const struct hot_extra *extra)
 {
     struct buf *joined = &serve->body;
+    if (extra == NULL) {
+        KR_REPLY_LINES(&serve->out, "X-Key-Scopes: \r\n");
+        return;
+    }
     buf_clear(joined);
-    for (size_t i = 0; extra != NULL && i < extra->scopes.count; i++) {
+    for (size_t i = 0; i < extra->scopes.count; i++) {
         if (i > 0)
             buf_add_text(joined, ",");
         buf_add_text(joined, extra->scopes.items[i]);
@@ -111,11 +118,14 @@ static void add_scopes(struct serve *serve, const struct hot_extra *extra)
 
 static void add_expiry(struct serve *serve, const struct hot_record *record)
 {
-    char stamp[KR_STAMP_SIZE] = "";
+    char stamp[KR_STAMP_SIZE];
     uint64_t expires_ms = hot_record_u48(record->expires);
-    if (expires_ms > 0)
-        clock_stamp((int64_t)expires_ms, stamp);
-    http_reply_field_text(&serve->out, "X-Key-Expires", stamp);
+    if (expires_ms == 0) {
+        KR_REPLY_LINES(&serve->out, "X-Key-Expires: \r\n");
+        return;
+    }
+    clock_stamp((int64_t)expires_ms, stamp);
+    KR_REPLY_CLEAN(&serve->out, "X-Key-Expires", bytes_text(stamp));
 }
 
 static void add_identity(struct serve *serve, const struct store_found *found)
@@ -125,22 +135,23 @@ static void add_identity(struct serve *serve, const struct store_found *found)
     const char *texts = subject->texts;
     char key_id[KR_ID_SIZE];
     validate_key_id(found->record, key_id);
-    http_reply_field(out, "X-Consumer-Id", bytes_of(texts + subject->id_at, subject->id_size));
+    // Ids and base64url hold letters, digits and a few signs; a name may hold what the operator
+    // likes.
+    KR_REPLY_CLEAN(out, "X-Consumer-Id", bytes_of(texts + subject->id_at, subject->id_size));
     http_reply_field(out, "X-Consumer-Name",
                      bytes_of(texts + subject->name_at, subject->name_size));
-    http_reply_field(out, "X-Consumer-Metadata",
-                     bytes_of(texts + subject->json_size, subject->header_size));
-    http_reply_field(out, "X-Key-Id", bytes_of(key_id, 28));
+    KR_REPLY_CLEAN(out, "X-Consumer-Metadata",
+                   bytes_of(texts + subject->json_size, subject->header_size));
+    KR_REPLY_CLEAN(out, "X-Key-Id", bytes_of(key_id, 28));
     add_scopes(serve, found->extra);
     add_expiry(serve, found->record);
-    http_reply_field_text(out, "X-Environment", environment_text(found->bucket->environment));
+    KR_REPLY_CLEAN(out, "X-Environment", bytes_text(environment_text(found->bucket->environment)));
 }
 
 static void reply_allowed(struct job *job)
 {
     struct serve *serve = job->connection->serve;
     serve_reply_begin(job, 200);
-    http_reply_field_text(&serve->out, "Cache-Control", "no-store");
     add_identity(serve, &job->question.found);
     http_reply_end(&serve->out, &job->request, 200, NULL, (struct bytes){0});
     turn_count(job, 200);
@@ -196,7 +207,6 @@ void authz_forward_reply(struct job *job)
     struct bytes reason;
     write_denial(serve, status);
     serve_reply_begin(job, status);
-    http_reply_field_text(&serve->out, "Cache-Control", "no-store");
     if (status == 401)
         add_challenge(job);
     if (status == 503 || status == 429)
@@ -220,7 +230,6 @@ void authz_nginx_reply(struct job *job)
     unsigned meant = verdict_http_status(job->question.code);
     unsigned status = meant == 401 ? 401 : 403;
     serve_reply_begin(job, status);
-    http_reply_field_text(&serve->out, "Cache-Control", "no-store");
     http_reply_field_text(&serve->out, "X-Auth-Reason", verdict_text(job->question.code));
     if (meant == 401)
         add_challenge(job);

@@ -26,6 +26,9 @@
 #define KR_CONNECTION_UNSEEN_BYTES (256u << 10)  // received before requests are taken out of it
 #define KR_CONNECTION_WRITING_BYTES (256u << 10) // untaken answers above which it is held
 #define KR_REQUEST_ID_SIZE 25                    // "req_", 20 characters, a NUL
+#define KR_REQUEST_ID_COUNT 8                    // of its characters, the last ones: a count
+// "Date: ", the date, CRLF, "X-Request-Id: req_", twelve characters.
+#define KR_SERVE_OPENING_SIZE (6 + KR_HTTP_DATE_SIZE - 1 + 2 + 18 + 12)
 
 enum connection_state {
     KR_CONNECTION_OPEN,
@@ -133,8 +136,12 @@ struct serve {
 
     char date[KR_HTTP_DATE_SIZE];
     int64_t now_ms;     // wall clock, read once a turn
+    uint64_t boot_ms;   // boot clock, read behind the look-ups of the questions being answered
+    uint64_t round_ns;  // when the requests being answered were taken out of their connections
     int64_t date_s;     // of `date`
     char id_prefix[13]; // of request ids: random a loop
+    // "Date: …", and "X-Request-Id: …" up to the count: what opens every answer of this second.
+    char opening[KR_SERVE_OPENING_SIZE];
     uint64_t id_count;
     struct buf node_json;
     atomic_bool is_asked_to_stop; // by any thread, before the wake
@@ -158,6 +165,8 @@ void connection_sweep(uv_timer_t *timer);                // closes what is past 
 void turn_run(struct serve *serve);            // empties the ready list
 void turn_finish(struct suspended *suspended); // answers a suspended job, resumes
 void turn_request_id(struct serve *serve, char out[KR_REQUEST_ID_SIZE]);
+// The last characters of the next request id, behind those that the opening ends with.
+void turn_request_count(struct serve *serve, char out[KR_REQUEST_ID_COUNT]);
 // Counts the answer in the metrics; every answer goes through it.
 void turn_count(struct job *job, unsigned status);
 
@@ -189,7 +198,8 @@ void serve_call_drain(struct serve *serve);         // answered calls; on the lo
 // answer (API §1.3).
 void serve_reply_problem(struct job *job, enum kr_err err, const char *detail);
 void serve_reply_probe(struct job *job); // /healthz, /readyz
-// Opens an answer with Date and X-Request-Id; the caller adds fields and ends it.
+// Opens an answer that nobody may keep, with Date and X-Request-Id; the caller adds fields and ends
+// it.
 void serve_reply_begin(struct job *job, unsigned status);
 
 // --- serve_validate.c ----------------------------------------------------------------------------

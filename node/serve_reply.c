@@ -11,10 +11,13 @@
 void serve_reply_begin(struct job *job, unsigned status)
 {
     struct serve *serve = job->connection->serve;
-    char id[KR_REQUEST_ID_SIZE];
-    turn_request_id(serve, id);
-    http_reply_begin(&serve->out, &job->request, status, serve->date);
-    http_reply_field(&serve->out, "X-Request-Id", bytes_of(id, KR_REQUEST_ID_SIZE - 1));
+    struct buf *out = &serve->out;
+    char count[KR_REQUEST_ID_COUNT];
+    turn_request_count(serve, count);
+    http_reply_begin(out, &job->request, status, NULL);
+    buf_add(out, serve->opening, sizeof(serve->opening));
+    buf_add(out, count, sizeof(count));
+    KR_REPLY_LINES(out, "\r\nCache-Control: no-store\r\n");
 }
 
 // The path as text for `instance`: bounded, and clean by the writer's escaping.
@@ -83,7 +86,6 @@ void serve_reply_probe(struct job *job)
     unsigned status = is_health || is_ready ? 200 : 503;
     const char *word = is_health ? "ok\n" : is_ready ? "ready\n" : "not ready\n";
     serve_reply_begin(job, status);
-    http_reply_field_text(&serve->out, "Cache-Control", "no-store");
     if (status == 503)
         http_reply_field_text(&serve->out, "Retry-After", "1");
     http_reply_end(&serve->out, &job->request, status, "text/plain", bytes_text(word));

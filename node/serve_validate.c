@@ -24,6 +24,9 @@ static bool is_type(struct bytes value, const char *type)
 static enum kr_err choose_form(struct job *job)
 {
     struct bytes type = http_request_value(&job->request, "content-type");
+    job->wants_protobuf = false;
+    if (bytes_equal_text_nocase(type, KR_TYPE_JSON))
+        return KR_ERR_OK;
     job->wants_protobuf = is_type(type, KR_TYPE_PROTOBUF);
     if (job->wants_protobuf || type.size == 0 || is_type(type, KR_TYPE_JSON) ||
         is_type(type, "application/x-www-form-urlencoded"))
@@ -109,7 +112,6 @@ static void reply(struct job *job, unsigned status)
         return;
     }
     serve_reply_begin(job, status);
-    http_reply_field_text(&serve->out, "Cache-Control", "no-store");
     if (status == 503)
         http_reply_field_text(&serve->out, "Retry-After", "1");
     http_reply_end(&serve->out, &job->request, status,
@@ -191,9 +193,10 @@ static void judge_batch(struct serve *serve, size_t count)
             validate_prepare(serve->node, some[i]);
         }
         validate_look_up(serve->node, some, part);
+        serve->boot_ms = clock_boot_ms();
         for (size_t i = 0; i < part; i++) {
             bool is_ahead = validate_is_ahead(serve->node, some[i]);
-            validate_judge(serve->node, some[i], serve->now_ms);
+            validate_judge(serve->node, some[i], serve->now_ms, serve->boot_ms);
             if (is_ahead)
                 some[i]->code = KR_VERDICT_STALE;
             metrics_bump(&serve->metrics->verdicts[some[i]->code], 1);

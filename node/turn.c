@@ -8,18 +8,25 @@
 // of the same turn, or, when the job is suspended, for its answer. So the order of answers holds.
 #include "node/serve_internal.h"
 
+#include <assert.h>
+
 #include "core/base/clock.h"
 #include "core/base/rand.h"
 #include "core/base/text.h"
 
-void turn_request_id(struct serve *serve, char out[KR_REQUEST_ID_SIZE])
+void turn_request_count(struct serve *serve, char out[KR_REQUEST_ID_COUNT])
 {
     static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz"; // Crockford's base 32
+    uint64_t count = serve->id_count++;
+    for (size_t i = 0; i < KR_REQUEST_ID_COUNT; i++)
+        out[KR_REQUEST_ID_COUNT - 1 - i] = digits[(count >> (5 * i)) & 31];
+}
+
+void turn_request_id(struct serve *serve, char out[KR_REQUEST_ID_SIZE])
+{
     memcpy(out, "req_", 4);
     memcpy(out + 4, serve->id_prefix, 12);
-    uint64_t count = serve->id_count++;
-    for (size_t i = 0; i < 8; i++)
-        out[23 - i] = digits[(count >> (5 * i)) & 31];
+    turn_request_count(serve, out + 16);
     out[24] = '\0';
 }
 
@@ -72,7 +79,7 @@ static bool gather(struct serve *serve, struct connection *connection)
         break;
     }
     job->connection = connection;
-    job->started_ns = clock_mono_ns();
+    job->started_ns = serve->round_ns;
     job->has_question = false;
     job->fault = KR_ERR_OK;
     job->match.route = NULL;
@@ -115,7 +122,10 @@ static void ask_all(struct serve *serve)
         validate_prepare(serve->node, &job->question);
         questions[count++] = &job->question;
     }
+    if (count == 0)
+        return;
     validate_look_up(serve->node, questions, count);
+    serve->boot_ms = clock_boot_ms();
 }
 
 // --- answering -----------------------------------------------------------------------------------
@@ -123,7 +133,7 @@ static void ask_all(struct serve *serve)
 static void answer_question(struct job *job)
 {
     struct serve *serve = job->connection->serve;
-    validate_judge(serve->node, &job->question, serve->now_ms);
+    validate_judge(serve->node, &job->question, serve->now_ms, serve->boot_ms);
     switch (job->match.route->kind) {
     case KR_ROUTE_FORWARD:
         authz_forward_reply(job);
@@ -216,13 +226,26 @@ static void answer_all(struct serve *serve)
     arena_reset(&serve->scratch);
 }
 
+static void write_opening(struct serve *serve)
+{
+    struct buf out;
+    buf_init_fixed(&out, serve->opening, sizeof(serve->opening));
+    buf_add_text(&out, "Date: ");
+    buf_add_text(&out, serve->date);
+    buf_add_text(&out, "\r\nX-Request-Id: req_");
+    buf_add_text(&out, serve->id_prefix);
+    assert(buf_result(&out) == KR_ERR_OK && out.size == sizeof(serve->opening));
+}
+
 static void read_clock(struct serve *serve)
 {
     serve->now_ms = clock_unix_ms();
+    serve->boot_ms = clock_boot_ms();
     if (serve->now_ms / 1000 == serve->date_s)
         return;
     serve->date_s = serve->now_ms / 1000;
     http_date(serve->now_ms, serve->date);
+    write_opening(serve);
 }
 
 void turn_run(struct serve *serve)
@@ -232,6 +255,7 @@ void turn_run(struct serve *serve)
     read_clock(serve);
     while (serve->ready != NULL) {
         serve->job_count = 0;
+        serve->round_ns = clock_mono_ns();
         while (serve->ready != NULL && serve->job_count < KR_SERVE_JOBS) {
             struct connection *connection = take_ready(serve);
             if (connection->state == KR_CONNECTION_OPEN && !gather(serve, connection))

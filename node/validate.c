@@ -157,7 +157,8 @@ static int64_t allowed_staleness(const struct validate_question *question)
     return own == KR_UNBOUNDED || asked < own ? asked : own;
 }
 
-void validate_judge(const struct node *node, struct validate_question *question, int64_t now_ms)
+void validate_judge(const struct node *node, struct validate_question *question, int64_t now_ms,
+                    uint64_t boot_ms)
 {
     if (!question->needs_look_up)
         return;
@@ -180,7 +181,7 @@ void validate_judge(const struct node *node, struct validate_question *question,
         question->code = judge_found(node, question, now_ms);
         break;
     }
-    question->age_ms = replica_age_ms(node->replica, clock_boot_ms());
+    question->age_ms = replica_age_ms(node->replica, boot_ms);
     question->code = verdict_freshen(question->code, question->age_ms, allowed_staleness(question));
     if (question->code == KR_VERDICT_VALID)
         hot_note_used(found->record, (uint32_t)(now_ms / 60000));

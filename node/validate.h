@@ -36,9 +36,10 @@ void validate_prepare(const struct node *node, struct validate_question *questio
 void validate_look_up(const struct node *node, struct validate_question *const *questions,
                       size_t count);
 
-// The verdict, with freshness judged by the boot clock as read here, behind the look-ups. A
-// question whose found.lookup is ASK_INDEX becomes UNAVAILABLE.
-void validate_judge(const struct node *node, struct validate_question *question, int64_t now_ms);
+// The verdict, with freshness judged by the boot clock, which must have been read behind the
+// look-ups. A question whose found.lookup is ASK_INDEX becomes UNAVAILABLE.
+void validate_judge(const struct node *node, struct validate_question *question, int64_t now_ms,
+                    uint64_t boot_ms);
 
 // The verdict on a found key with nothing asked of it, freshness left out: for management tokens.
 enum verdict_code validate_found(const struct store_found *found, int64_t now_ms);

@@ -75,30 +75,6 @@ uint8_t *buf_extend(struct buf *buf, size_t size_bytes)
     return place;
 }
 
-void buf_add(struct buf *buf, const void *data, size_t size_bytes)
-{
-    if (size_bytes == 0)
-        return;
-    uint8_t *place = buf_extend(buf, size_bytes);
-    if (place != NULL)
-        memcpy(place, data, size_bytes);
-}
-
-void buf_add_bytes(struct buf *buf, struct bytes bytes)
-{
-    buf_add(buf, bytes.data, bytes.size);
-}
-
-void buf_add_text(struct buf *buf, const char *text)
-{
-    buf_add(buf, text, strlen(text));
-}
-
-void buf_add_u8(struct buf *buf, uint8_t value)
-{
-    buf_add(buf, &value, 1);
-}
-
 void buf_add_u32(struct buf *buf, uint32_t value)
 {
     uint32_t wire = __builtin_bswap32(value);

@@ -31,10 +31,6 @@ void buf_fini(struct buf *buf);
 // Empties it and clears the failure; the memory stays.
 void buf_clear(struct buf *buf);
 
-void buf_add(struct buf *buf, const void *data, size_t size_bytes);
-void buf_add_bytes(struct buf *buf, struct bytes bytes);
-void buf_add_text(struct buf *buf, const char *text);
-void buf_add_u8(struct buf *buf, uint8_t value);
 void buf_add_u32(struct buf *buf, uint32_t value); // big-endian
 void buf_add_u64(struct buf *buf, uint64_t value); // big-endian
 void buf_add_decimal(struct buf *buf, uint64_t value);
@@ -43,6 +39,37 @@ void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(
 // Room for size_bytes at the end, uninitialised and already counted; NULL when it does not fit.
 // Lends until the next write.
 uint8_t *buf_extend(struct buf *buf, size_t size_bytes);
+
+// Here, so that a literal is copied by the few instructions that its size takes.
+static inline void buf_add(struct buf *buf, const void *data, size_t size_bytes)
+{
+    if (size_bytes == 0)
+        return;
+    uint8_t *place = NULL;
+    if (!buf->has_failed && size_bytes <= buf->capacity - buf->size) {
+        place = buf->data + buf->size;
+        buf->size += size_bytes;
+    } else {
+        place = buf_extend(buf, size_bytes);
+    }
+    if (place != NULL)
+        memcpy(place, data, size_bytes);
+}
+
+static inline void buf_add_bytes(struct buf *buf, struct bytes bytes)
+{
+    buf_add(buf, bytes.data, bytes.size);
+}
+
+static inline void buf_add_text(struct buf *buf, const char *text)
+{
+    buf_add(buf, text, strlen(text));
+}
+
+static inline void buf_add_u8(struct buf *buf, uint8_t value)
+{
+    buf_add(buf, &value, 1);
+}
 
 // TOO_LARGE when any step did not fit, else OK.
 must_use enum kr_err buf_result(const struct buf *buf);

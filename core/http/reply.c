@@ -145,9 +145,12 @@ void http_reply_end(struct buf *out, const struct http_request *request, unsigne
     if (type != NULL)
         http_reply_field_text(out, "Content-Type", type);
     // RFC 9110 §8.6: 204 has no length, not even zero.
-    if (status != 204)
-        http_reply_field_number(out, "Content-Length", body.size);
-    buf_add_bytes(out, LITERAL("\r\n"));
+    if (status != 204) {
+        KR_REPLY_LINES(out, "Content-Length: ");
+        buf_add_decimal(out, body.size);
+        KR_REPLY_LINES(out, "\r\n");
+    }
+    KR_REPLY_LINES(out, "\r\n");
     if (request->method != KR_HTTP_HEAD && status != 204 && status != 304)
         buf_add_bytes(out, body);
 }

@@ -16,6 +16,17 @@ void http_reply_begin(struct buf *out, const struct http_request *request, unsig
 void http_reply_field(struct buf *out, const char *name, struct bytes value);
 void http_reply_field_text(struct buf *out, const char *name, const char *value);
 void http_reply_field_number(struct buf *out, const char *name, uint64_t value);
+
+// Whole lines, of which the caller knows that they hold no control character but their ends.
+#define KR_REPLY_LINES(out, literal) buf_add((out), (literal), sizeof(literal) - 1)
+// One field whose value is known to hold no control character.
+#define KR_REPLY_CLEAN(out, name, value)                                                           \
+    do {                                                                                           \
+        KR_REPLY_LINES((out), name ": ");                                                          \
+        buf_add_bytes((out), (value));                                                             \
+        KR_REPLY_LINES((out), "\r\n");                                                             \
+    } while (0)
+
 // Content-Type (when type is not NULL), Content-Length (always, but for 204), the empty line, and
 // the body unless the request was HEAD or the status, the same as at begin, is 204 or 304.
 void http_reply_end(struct buf *out, const struct http_request *request, unsigned status,
