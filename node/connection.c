@@ -8,7 +8,9 @@
 // writing), read or write errors (closed).
 #include "node/serve_internal.h"
 
+#include <errno.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
 
 enum { KR_LINGER_MS = 1000, KR_LINGER_BYTES = 8 << 20, KR_CONNECTION_PROGRESS_BYTES = 16384 };
 
@@ -278,6 +280,15 @@ static void write_later(struct connection *connection, const uint8_t *bytes, siz
     }
 }
 
+// What the kernel takes at once; -1 when the connection is broken. send(2) and not libuv's
+// write(2), which passes through what the kernel does for files.
+static ssize_t send_now(const struct connection *connection, const struct buf *out)
+{
+    ssize_t sent = send(connection->fd, out->data, out->size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    bool is_full = sent < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS);
+    return is_full ? 0 : sent;
+}
+
 void connection_flush(struct connection *connection)
 {
     struct serve *serve = connection->serve;
@@ -286,17 +297,13 @@ void connection_flush(struct connection *connection)
     if (connection->state == KR_CONNECTION_CLOSING || has_failed || out->size == 0)
         goto done;
     metrics_bump(&serve->metrics->bytes_out, out->size);
-    size_t taken = 0;
-    if (connection->writing_bytes == 0) {
-        uv_buf_t part = uv_buf_init((char *)out->data, (unsigned)out->size);
-        int status = uv_try_write(&connection->uv.stream, &part, 1);
-        if (status >= 0)
-            taken = (size_t)status;
-        else if (status != UV_EAGAIN)
-            has_failed = true;
-    }
-    if (!has_failed && taken < out->size)
-        write_later(connection, out->data + taken, out->size - taken);
+    ssize_t taken = 0;
+    if (connection->writing_bytes == 0)
+        taken = send_now(connection, out);
+    if (taken < 0)
+        has_failed = true;
+    else if ((size_t)taken < out->size)
+        write_later(connection, out->data + taken, out->size - (size_t)taken);
 done:
     if (has_failed)
         connection_close(connection);
@@ -361,6 +368,7 @@ void connection_accepted(uv_stream_t *listener, int status)
         uv_close(&connection->uv.handle, close_refused);
         return;
     }
+    uv_fileno(&connection->uv.handle, &connection->fd);
     if (!is_unix) {
         uv_tcp_nodelay(&connection->uv.tcp, 1);
         learn_peer(connection);

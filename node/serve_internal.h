@@ -46,6 +46,7 @@ struct connection {
         uv_tcp_t tcp;
         uv_pipe_t pipe;
     } uv;
+    int fd;                             // the stream's
     struct connection *previous, *next; // of the loop's list
     struct connection *next_ready;
     struct http_conn *http;
