@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench/process.h"
@@ -212,17 +213,26 @@ static void turn(struct load *load, int wait_ms)
 
 // --- the two loops -------------------------------------------------------------------------------
 
+static uint64_t own_cpu_ns(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * KR_LOAD_SECOND_NS + (uint64_t)used.tv_nsec;
+}
+
 static void note_begin(struct load *load, bool *is_begun)
 {
     if (*is_begun || clock_mono_ns() < load->begin_ns)
         return;
     *is_begun = true;
+    load->result->own_cpu_ns = own_cpu_ns();
     if (load->target->pid > 0)
         load->result->server_cpu_ns = process_cpu_ns(load->target->pid);
 }
 
 static void note_end(struct load *load)
 {
+    load->result->own_cpu_ns = own_cpu_ns() - load->result->own_cpu_ns;
     if (load->target->pid > 0)
         load->result->server_cpu_ns =
             process_cpu_ns(load->target->pid) - load->result->server_cpu_ns;

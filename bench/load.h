@@ -51,6 +51,7 @@ struct load_result {
     uint64_t unanswered; // open loop: intended in time, not answered a second after the end
     uint64_t broken;     // connections that ended or spoke nonsense
     uint64_t server_cpu_ns;
+    uint64_t own_cpu_ns; // the generator's
     struct load_code codes[KR_LOAD_CODES];
     size_t code_count;
 };

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/bare.h"
 #include "bench/options.h"
 #include "bench/progress.h"
 #include "bench/redis.h"
@@ -15,7 +16,7 @@
 
 struct serve_options {
     const char *url, *unix_path, *keys, *path, *empty, *redis;
-    uint64_t connections, turns, seed, server_pid, redis_pid, cpu;
+    uint64_t connections, turns, seed, server_pid, redis_pid, cpu, bare_cpu;
     double seconds, zipf, unknown, rate;
     bool is_json;
 };
@@ -24,6 +25,7 @@ struct serve {
     struct serve_options options;
     struct load_plan plan;
     struct keyset keys;
+    struct bare bare;
     struct serve_report report;
     char host[KR_PROTOCOL_HOST_MAX + 1];
     struct fault fault;
@@ -34,8 +36,11 @@ struct serve {
 static const char about[] =
     "Asks a running node for the verdict on keys of a file, over keep-alive connections\n"
     "with one request in flight each, and measures in turns, within one run: the route, the\n"
-    "same over a unix socket (--unix), the node's empty handler, and a Redis GET of the same\n"
-    "keys (--compare-redis). Ratios are medians of the turns' ratios.\n"
+    "same over a unix socket (--unix), the node's empty handler, a Redis GET of the same keys\n"
+    "(--compare-redis), and a process that receives, sends and does nothing else, which shows\n"
+    "the kernel's part (--compare-bare). Ratios are medians of the turns' ratios; per second of\n"
+    "the server's processor time they hold on a busy machine too. When the server's CPU-s are\n"
+    "well below a turn's seconds, it waited for the generator, or for a neighbour's work.\n"
     "\n"
     "Closed loop: a connection asks again when it is answered. With --open, requests have a\n"
     "fixed schedule, latency counts from the intended time, and the generator spins. Give it\n"
@@ -90,6 +95,8 @@ static enum option_outcome parse(int argc, char **argv, struct serve_options *o)
          "the node's empty handler (default /healthz)"},
         {"--compare-redis", "HOST:PORT", KR_OPTION_TEXT, &o->redis, 0, 0, false,
          "a Redis for this alone: the keys are put in and stay"},
+        {"--compare-bare", "CPU", KR_OPTION_COUNT, &o->bare_cpu, 0, CPU_SETSIZE - 1, false,
+         "a bare epoll responder on this core: the node's"},
         {"--server-pid", "PID", KR_OPTION_COUNT, &o->server_pid, 1, 4194304, false,
          "counts the node's processor time, all threads"},
         {"--redis-pid", "PID", KR_OPTION_COUNT, &o->redis_pid, 1, 4194304, false,
@@ -130,6 +137,19 @@ static enum kr_err add_contender(struct serve *serve, const char *place, bool is
     return load_resolve(place, is_unix, &contender->target, &serve->fault);
 }
 
+static enum kr_err add_bare(struct serve *serve, struct protocol_request request)
+{
+    struct serve_contender *contender = &serve->report.contenders[serve->report.count];
+    enum kr_err err = bare_start(serve->options.bare_cpu, &serve->bare, &serve->fault);
+    if (err != KR_ERR_OK)
+        return err;
+    snprintf(contender->name, sizeof(contender->name), "bare responder");
+    contender->target = serve->bare.target;
+    contender->target.request = request;
+    serve->report.count++;
+    return KR_ERR_OK;
+}
+
 static enum kr_err add_contenders(struct serve *serve)
 {
     const struct serve_options *o = &serve->options;
@@ -148,6 +168,8 @@ static enum kr_err add_contenders(struct serve *serve)
     if (err == KR_ERR_OK && o->redis != NULL)
         err = redis_fill(&serve->report.contenders[serve->report.count - 1].target, &serve->keys,
                          &serve->fault);
+    if (err == KR_ERR_OK && o->bare_cpu != UINT64_MAX)
+        err = add_bare(serve, empty);
     return err;
 }
 
@@ -228,7 +250,8 @@ int bench_serve(int argc, char **argv)
                                             .turns = 5,
                                             .seed = 1,
                                             .seconds = 5,
-                                            .cpu = UINT64_MAX};
+                                            .cpu = UINT64_MAX,
+                                            .bare_cpu = UINT64_MAX};
     int status = KR_BENCH_OK;
     enum option_outcome outcome = parse(argc, argv, &serve->options);
     if (outcome != KR_OPTIONS_RUN) {
@@ -241,6 +264,7 @@ int bench_serve(int argc, char **argv)
     } else {
         serve_print(&serve->report, stdout);
     }
+    bare_stop(&serve->bare);
     keyset_close(&serve->keys);
     mem_free(serve);
     return status;

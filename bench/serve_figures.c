@@ -20,6 +20,7 @@ static const struct figure figures[] = {
     {"requests/s", "perSecond", offsetof(struct serve_figures, per_second), 0},
     {"/server CPU-s", "perServerCpuSecond", offsetof(struct serve_figures, per_cpu_second), 0},
     {"CPU-s", "serverCpuSeconds", offsetof(struct serve_figures, cpu_seconds), 2},
+    {"own CPU-s", "generatorCpuSeconds", offsetof(struct serve_figures, own_cpu_seconds), 2},
     {"p50 us", "p50Us", offsetof(struct serve_figures, p50_us), 0},
     {"p99 us", "p99Us", offsetof(struct serve_figures, p99_us), 0},
     {"p99.9 us", "p999Us", offsetof(struct serve_figures, p999_us), 0},
@@ -57,6 +58,7 @@ void serve_note(struct serve_contender *contender, size_t turn, const struct loa
     double count = (double)result->latency.count;
     out->per_second = count / result->seconds;
     out->cpu_seconds = result->server_cpu_ns > 0 ? (double)result->server_cpu_ns / 1e9 : -1;
+    out->own_cpu_seconds = (double)result->own_cpu_ns / 1e9;
     out->per_cpu_second = out->cpu_seconds > 0 ? count / out->cpu_seconds : -1;
     out->p50_us = (double)histogram_percentile(&result->latency, 0.5) / 1e3;
     out->p99_us = (double)histogram_percentile(&result->latency, 0.99) / 1e3;
