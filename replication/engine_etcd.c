@@ -29,6 +29,11 @@ struct etcd_key engine_etcd_leader_key(const struct engine_etcd *self)
     return key_of(self, "leader");
 }
 
+struct etcd_key engine_etcd_start_key(const struct engine_etcd *self)
+{
+    return key_of(self, "start");
+}
+
 struct etcd_key engine_etcd_log_key(const struct engine_etcd *self, uint64_t index)
 {
     char rest[32];

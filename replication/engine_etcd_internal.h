@@ -175,6 +175,8 @@ struct engine_etcd {
 
 // --- keys (engine_etcd.c) ------------------------------------------------------------------------
 struct etcd_key engine_etcd_leader_key(const struct engine_etcd *self);
+// Where an operator says at which index a new log begins.
+struct etcd_key engine_etcd_start_key(const struct engine_etcd *self);
 struct etcd_key engine_etcd_log_key(const struct engine_etcd *self, uint64_t index);
 // The front of the keys of an entry's parts; with number SIZE_MAX the end of their range.
 struct etcd_key engine_etcd_part_key(const struct engine_etcd *self, uint64_t index,

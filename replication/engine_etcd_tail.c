@@ -11,6 +11,7 @@
 #include <assert.h>
 
 #include "core/base/log.h"
+#include "core/base/text.h"
 
 // --- what is held --------------------------------------------------------------------------------
 
@@ -282,6 +283,32 @@ static void ask_page(struct engine_etcd *self)
                on_page);
 }
 
+// An operator's word that a new log begins at the state of the node with this index.
+static void on_start(struct engine_etcd *self, const struct etcd_result *result,
+                     const struct etcd_request *request)
+{
+    struct fault fault = {0};
+    uint64_t start = 0, applied = self->tail.next_index - 1;
+    (void)request;
+    if (!result->is_answered) {
+        try_later(self, result);
+        return;
+    }
+    bool is_said = result->reply.count == 1 &&
+                   text_decimal(result->reply.kvs[0].value, UINT64_MAX, &start) && start == applied;
+    if (is_said) {
+        LOG_WARN("begins a new log in etcd, as the key start says", LOG_NUMBER("index", applied));
+        end_walk(self);
+        return;
+    }
+    fault_set(&fault, KR_ERR_CONFLICT,
+              "etcd holds no log of %s, but this node has applied index %llu: is this the right "
+              "etcd, and has it lost data? To begin a new log with what this node has: etcdctl put "
+              "/%s/start %llu",
+              self->options.cluster_id, LLU(applied), self->options.cluster_id, LLU(applied));
+    fail_walk(self, &fault);
+}
+
 // There is no batch at or before the index that this node needs: nothing at all, or a hole.
 static void on_oldest(struct engine_etcd *self, const struct etcd_result *result,
                       const struct etcd_request *request)
@@ -297,12 +324,12 @@ static void on_oldest(struct engine_etcd *self, const struct etcd_result *result
         end_walk(self);
         return;
     }
-    if (result->reply.count == 0)
-        fault_set(&fault, KR_ERR_CONFLICT,
-                  "etcd holds no log of %s, but this node has applied index %llu: is this the "
-                  "right etcd, and has it lost data?",
-                  self->options.cluster_id, LLU(applied));
-    else if (engine_etcd_key_index(self, result->reply.kvs[0].key, &first))
+    if (result->reply.count == 0) {
+        struct etcd_key start = engine_etcd_start_key(self);
+        post_range(self, &(struct etcd_range){.key = engine_etcd_bytes(&start)}, on_start);
+        return;
+    }
+    if (engine_etcd_key_index(self, result->reply.kvs[0].key, &first))
         fault_set(&fault, KR_ERR_CONFLICT,
                   "log of %s in etcd begins at index %llu, but this node has applied only %llu; "
                   "it comes back by a snapshot once another node leads",

@@ -90,6 +90,39 @@ static void an_empty_etcd_keeps_a_node_with_a_state_from_leading(void **state)
     assert_refused(fixture, "holds no log");
 }
 
+static void put_start(struct etcd_fixture *fixture, const char *value)
+{
+    struct fake_kv *kv = &fixture->fake.kvs[fixture->fake.count++];
+    *kv = (struct fake_kv){.key = "/clst_test/start", .create_revision = 1, .version = 1};
+    buf_init(&kv->value, 64);
+    buf_add_text(&kv->value, value);
+}
+
+static void a_new_log_begins_where_the_operator_says(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    fixture->a.index = 3;
+    fixture->a.chain.low = 77;
+    put_start(fixture, "3");
+    lead(fixture);
+    append_and_apply(fixture, 4, 2);
+    stop(fixture, &fixture->a);
+    fixture->b.index = 3;
+    fixture->b.chain.low = 77;
+    start(fixture, &fixture->b, "node-b");
+    run(fixture, 1000);
+    assert_int_equal(fixture->b.role, KR_ENGINE_LEADER);
+    assert_int_equal(read_all(fixture, &fixture->b), 2);
+}
+
+static void a_new_log_begins_at_no_other_index(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    fixture->b.index = 3;
+    put_start(fixture, "4");
+    assert_refused(fixture, "etcdctl put /clst_test/start 3");
+}
+
 static void a_damaged_batch_keeps_a_node_from_leading(void **state)
 {
     struct etcd_fixture *fixture = *state;
@@ -219,6 +252,8 @@ int main(void)
         TEST(a_chain_that_does_not_fit_keeps_a_node_from_leading),
         TEST(a_log_that_ends_too_early_keeps_a_node_from_leading),
         TEST(an_empty_etcd_keeps_a_node_with_a_state_from_leading),
+        TEST(a_new_log_begins_where_the_operator_says),
+        TEST(a_new_log_begins_at_no_other_index),
         TEST(a_damaged_batch_keeps_a_node_from_leading),
         TEST(an_epoch_that_went_back_keeps_a_node_from_leading),
         TEST(lost_calls_of_a_take_over_are_repeated),
