@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One turn of a serving loop: gather requests, look up together, answer in order.
 //
-//   ready connections → jobs (parsed) → questions (digest) → look-ups → verdicts → answers →
+//   ready connections → jobs (parsed) → questions → digests, look-ups → verdicts → answers →
 //   sockets
 //
 // A connection has at most one job at a time; what it pipelined behind it waits for the next round

@@ -45,25 +45,30 @@ void validate_prepare(const struct node *node, struct validate_question *questio
     case KR_FORMAT_OK:
         break;
     }
-    digest_sha256(question->ask.key, question->digest);
     question->needs_look_up = true;
 }
 
 static void look_up_batch(const struct node *node, struct validate_question *const *questions,
                           size_t count)
 {
+    struct validate_question *asked[KR_VALIDATE_BATCH];
+    struct bytes keys[KR_VALIDATE_BATCH];
     uint8_t digests[KR_VALIDATE_BATCH][KR_DIGEST_SIZE];
     struct store_found found[KR_VALIDATE_BATCH];
     size_t used = 0;
     for (size_t i = 0; i < count; i++) {
-        if (questions[i]->needs_look_up)
-            memcpy(digests[used++], questions[i]->digest, KR_DIGEST_SIZE);
+        if (!questions[i]->needs_look_up)
+            continue;
+        asked[used] = questions[i];
+        keys[used++] = questions[i]->ask.key;
     }
+    if (used == 0)
+        return;
+    digest_sha256_many(keys, used, digests);
     store_find_many(node->store, (const uint8_t(*)[KR_DIGEST_SIZE])digests, used, found);
-    used = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (questions[i]->needs_look_up)
-            questions[i]->found = found[used++];
+    for (size_t i = 0; i < used; i++) {
+        memcpy(asked[i]->digest, digests[i], KR_DIGEST_SIZE);
+        asked[i]->found = found[i];
     }
 }
 

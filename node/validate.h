@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The verify core: questions about keys → verdicts, from memory. Every skin asks through it.
 //
-// A question goes through validate_prepare (structure, digest), validate_look_up (many at once) and
-// validate_judge (verdict, freshness), each on a serving loop. What it found is lent until the
-// loop's next quiescent state. A question that memory cannot answer yet says so in found.lookup.
+// A question goes through validate_prepare (structure), validate_look_up (digest and look-up, many
+// at once) and validate_judge (verdict, freshness), each on a serving loop. What it found is lent
+// until the loop's next quiescent state. A question that memory cannot answer yet says so in
+// found.lookup.
 #pragma once
 
 #include "core/keys/verdict.h"
@@ -18,8 +19,8 @@ struct validate_question {
     bool has_address;
 
     // what came of it
-    uint8_t digest[KR_DIGEST_SIZE];
-    bool needs_look_up; // until it has been looked up
+    bool needs_look_up;             // until it has been looked up
+    uint8_t digest[KR_DIGEST_SIZE]; // from its look-up on
     struct store_found found;
     enum verdict_code code;
     uint64_t index;  // log position that the answer reflects
@@ -29,10 +30,10 @@ struct validate_question {
 // A question with nothing asked for but the key.
 void validate_init(struct validate_question *question);
 
-// Structure and digest. Afterwards the code is MALFORMED, or needs_look_up is set.
+// Structure. Afterwards the code is MALFORMED, or needs_look_up is set.
 void validate_prepare(const struct node *node, struct validate_question *question);
 
-// Looks up all that need it, in batches.
+// Digests and looks up all that need it, in batches. Their keys are still lent.
 void validate_look_up(const struct node *node, struct validate_question *const *questions,
                       size_t count);
 

