@@ -164,10 +164,10 @@ static enum verdict_code judge(const struct hot_bench *bench, const struct hot_r
 {
     if (record == NULL)
         return verdict_freshen(KR_VERDICT_NOT_FOUND, age_ms, KR_HOT_STALENESS_MS);
-    const struct hot_subject *subject = hot_record_subject(bench->hot, record);
-    const struct hot_bucket *bucket = hot_bucket_at(bench->hot, subject->bucket);
-    uint64_t revoked_before = subject->revoked_before > bucket->revoked_before
-                                  ? subject->revoked_before
+    struct hot_holder holder = hot_record_holder(bench->hot, record);
+    const struct hot_bucket *bucket = hot_bucket_at(bench->hot, holder.bucket);
+    uint64_t revoked_before = holder.revoked_before > bucket->revoked_before
+                                  ? holder.revoked_before
                                   : bucket->revoked_before;
     const struct verdict_key key = {
         .revision = hot_record_u48(record->revision),
@@ -175,7 +175,7 @@ static enum verdict_code judge(const struct hot_bench *bench, const struct hot_r
         .expires_ms = (int64_t)hot_record_u48(record->expires),
         .is_revoked = (record->flags & KR_HOT_REVOKED) != 0,
         .is_enabled = (record->flags & KR_HOT_DISABLED) == 0,
-        .bucket = subject->bucket,
+        .bucket = bucket->number,
     };
     const struct verdict_request request = {.now_ms = bench->now_ms,
                                             .bucket = KR_VERDICT_ANY_BUCKET};

@@ -113,7 +113,7 @@ static void know(const struct store_found *found, struct verdict_key *key)
     const struct hot_record *record = found->record;
     *key = (struct verdict_key){
         .revision = hot_record_u48(record->revision),
-        .revoked_before = later(found->bucket->revoked_before, found->subject->revoked_before),
+        .revoked_before = later(found->bucket->revoked_before, found->revoked_before),
         .expires_ms = (int64_t)hot_record_u48(record->expires),
         .is_revoked = (record->flags & KR_HOT_REVOKED) != 0,
         .is_enabled = (record->flags & KR_HOT_DISABLED) == 0,

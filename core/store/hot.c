@@ -197,13 +197,37 @@ static const struct hot_table *first_table(const struct hot *hot, uint64_t hash)
     }
 }
 
-// What the verdict will read behind the record. Asked for as soon as the slot is known, so that it
-// arrives together with the record.
+// What the verdict will read behind the slot. The holder is asked for by the word's hint, so that
+// it arrives together with the record.
+static void prefetch_record(const struct hot *hot, uint64_t word)
+{
+    __builtin_prefetch(hot_word_record(word));
+    __builtin_prefetch(hot_numbers_entry(&hot->subjects, hot_word_hint(word)));
+}
+
+// What the answer will copy; the entry must have arrived.
 static void prefetch_subject(const struct hot *hot, uint64_t word)
 {
-    const _Atomic uintptr_t *slot = hot_numbers_slot(&hot->subjects, hot_word_hint(word));
-    if (slot != NULL)
-        __builtin_prefetch((const void *)atomic_load_explicit(slot, memory_order_relaxed));
+    const struct hot_entry *entry = hot_numbers_entry(&hot->subjects, hot_word_hint(word));
+    if (entry != NULL)
+        __builtin_prefetch(
+            (const void *)atomic_load_explicit(&entry->object, memory_order_relaxed));
+}
+
+// The bucket's slots of this hash, a bit each; words[] is what they hold. Which slot it is cannot
+// be foretold, so there is no branch for it.
+static unsigned match_slots(const struct hot_slot *slots, uint64_t hash,
+                            uint64_t words[KR_HOT_SLOTS], bool *is_end)
+{
+    unsigned matches = 0, is_empty = 0;
+    for (unsigned i = 0; i < KR_HOT_SLOTS; i++) {
+        words[i] = atomic_load_explicit(&slots[i].record, memory_order_acquire);
+        uint64_t other = atomic_load_explicit(&slots[i].hash, memory_order_relaxed);
+        is_empty |= words[i] == KR_HOT_EMPTY;
+        matches |= (unsigned)((other == hash) & (words[i] > KR_HOT_GONE)) << i;
+    }
+    *is_end = is_empty != 0;
+    return matches;
 }
 
 // The word of the first record of this hash and, unless digest is NULL, of this digest; else EMPTY.
@@ -212,18 +236,13 @@ static uint64_t search_table(const struct hot *hot, const struct hot_table *tabl
 {
     uint64_t bucket = hot_table_home(table, hash);
     for (;;) {
-        const struct hot_slot *slots = &table->slots[bucket * KR_HOT_SLOTS];
+        uint64_t words[KR_HOT_SLOTS];
         bool is_end = false;
-        for (unsigned i = 0; i < KR_HOT_SLOTS; i++) {
-            uint64_t word = atomic_load_explicit(&slots[i].record, memory_order_acquire);
-            is_end |= word == KR_HOT_EMPTY;
-            if (atomic_load_explicit(&slots[i].hash, memory_order_relaxed) != hash ||
-                word <= KR_HOT_GONE)
-                continue;
-            if (digest == NULL)
-                return word;
-            prefetch_subject(hot, word);
-            if (hot_digest_equal(hot_word_record(word)->digest, digest))
+        unsigned matches = match_slots(&table->slots[bucket * KR_HOT_SLOTS], hash, words, &is_end);
+        for (; matches != 0; matches &= matches - 1) {
+            uint64_t word = words[__builtin_ctz(matches)];
+            prefetch_record(hot, word);
+            if (digest == NULL || hot_digest_equal(hot_word_record(word)->digest, digest))
                 return word;
         }
         if (is_end)
@@ -256,7 +275,7 @@ const struct hot_record *hot_find(const struct hot *hot, const uint8_t digest[KR
 }
 
 // Each stage asks for the lines that the next one reads, for all of the group, so that their
-// misses overlap: the slots; the records and the pointers to the subjects; the subjects.
+// misses overlap: the slots; the records and the holders; the subjects.
 static void find_group(const struct hot *hot, const uint8_t (*digests)[KR_DIGEST_SIZE],
                        size_t count, const struct hot_record *out[])
 {
@@ -267,14 +286,11 @@ static void find_group(const struct hot *hot, const uint8_t (*digests)[KR_DIGEST
         tables[i] = first_table(hot, hashes[i]);
         __builtin_prefetch(&tables[i]->slots[hot_table_home(tables[i], hashes[i]) * KR_HOT_SLOTS]);
     }
-    for (size_t i = 0; i < count; i++) {
-        words[i] = search(hot, tables[i], hashes[i], NULL);
-        __builtin_prefetch(hot_word_record(words[i]));
-        __builtin_prefetch(hot_numbers_slot(&hot->subjects, hot_word_hint(words[i])));
-    }
     for (size_t i = 0; i < count; i++)
-        prefetch_subject(hot, words[i]);
+        words[i] = search(hot, tables[i], hashes[i], NULL);
     for (size_t i = 0; i < count; i++) {
+        if (words[i] != KR_HOT_EMPTY)
+            prefetch_subject(hot, words[i]);
         if (words[i] != KR_HOT_EMPTY &&
             !hot_digest_equal(hot_word_record(words[i])->digest, digests[i]))
             words[i] = search(hot, tables[i], hashes[i], digests[i]);

@@ -99,14 +99,19 @@ void hot_online(void);    // … and after
 
 // NULL where absent; a KR_HOT_REMOVED record is absent too.
 const struct hot_record *hot_find(const struct hot *hot, const uint8_t digest[KR_DIGEST_SIZE]);
-// Hashes, prefetches and resolves count digests in stages, and asks for their subjects' first lines
-// besides; out[i] as hot_find. Any count.
+// Hashes, prefetches and resolves count digests in stages, and asks for their holders and the first
+// lines of their subjects besides; out[i] as hot_find. Any count.
 void hot_find_many(const struct hot *hot, const uint8_t (*digests)[KR_DIGEST_SIZE], size_t count,
                    const struct hot_record *out[]);
 
 const struct hot_extra *hot_record_extra(const struct hot *hot, const struct hot_record *record);
-const struct hot_subject *hot_record_subject(const struct hot *hot,
-                                             const struct hot_record *record);
+// A consumer as verdicts need it; subject is NULL where it is gone. revoked_before may be newer.
+struct hot_holder {
+    const struct hot_subject *subject;
+    uint64_t revoked_before;
+    uint32_t bucket; // number
+};
+struct hot_holder hot_record_holder(const struct hot *hot, const struct hot_record *record);
 const struct hot_bucket *hot_bucket_at(const struct hot *hot, uint32_t number); // NULL: unknown
 // A deleted bucket is found by its number alone.
 const struct hot_bucket *hot_bucket_named(const struct hot *hot, struct bytes name_or_id);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Numbers for objects, and the writer's maps from ids to numbers.
 //
-// A number leads through a fixed directory to a chunk of pointers, so nothing that a reader walks
+// A number leads through a fixed directory to a chunk of entries, so nothing that a reader walks
 // is ever moved. A map is split by the hash into parts that each grow alone: no step is long.
 #include "core/store/hot_internal.h"
 
@@ -34,9 +34,7 @@ uint32_t hot_numbers_add(struct hot_numbers *numbers, struct hot_pool *pool)
 void hot_numbers_set(struct hot_numbers *numbers, uint32_t number, const void *object)
 {
     assert(number < numbers->count);
-    struct hot_number_chunk *chunk =
-        atomic_load_explicit(&numbers->chunks[number / KR_HOT_NUMBERS_CHUNK], memory_order_relaxed);
-    atomic_store_explicit(&chunk->items[number % KR_HOT_NUMBERS_CHUNK], (uintptr_t)object,
+    atomic_store_explicit(&hot_numbers_entry(numbers, number)->object, (uintptr_t)object,
                           memory_order_release);
 }
 

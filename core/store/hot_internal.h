@@ -25,7 +25,7 @@ enum {
 
 // A slot's record word: an address and a hint, or one of these. Records are 64-byte aligned, so
 // that six of the address's 48 bits and the sixteen above them are free for the low bits of the
-// number of the key's subject: its line is asked for together with the record's. Only a prefetch
+// number of the key's subject: its entry is asked for together with the record. Only a prefetch
 // relies on it; it may be wrong.
 #define KR_HOT_EMPTY UINT64_C(0) // never used since its bucket last had room: ends a search
 #define KR_HOT_GONE UINT64_C(1)  // a tombstone, or moved to the next table
@@ -136,8 +136,16 @@ void hot_pool_free(struct hot_pool *pool, void *memory, size_t size);
 void *hot_pool_carve(struct hot_pool *pool, size_t size); // zeroed; stays until the end
 
 // --- numbers and ids (hot_ids.c) -----------------------------------------------------------------
+// What is read of a subject by every verdict stands beside its address, so that the subject's own
+// lines are read by answers alone. Half a line.
+struct hot_entry {
+    _Atomic uintptr_t object;        // of a subject's marker: odd (hot_subject.c)
+    _Atomic uint64_t revoked_before; // of a subject …
+    _Atomic uint32_t bucket;         // … both stored before its address
+} __attribute__((aligned(32)));
+
 struct hot_number_chunk {
-    _Atomic uintptr_t items[KR_HOT_NUMBERS_CHUNK];
+    struct hot_entry items[KR_HOT_NUMBERS_CHUNK];
 };
 
 // number → object, read by any reader, written by the writer.
@@ -151,18 +159,19 @@ void hot_numbers_fini(struct hot_numbers *numbers); // the objects are the calle
 uint32_t hot_numbers_add(struct hot_numbers *numbers, struct hot_pool *pool);
 void hot_numbers_set(struct hot_numbers *numbers, uint32_t number, const void *object);
 
-static inline const _Atomic uintptr_t *hot_numbers_slot(const struct hot_numbers *numbers,
-                                                        uint32_t number)
+static inline struct hot_entry *hot_numbers_entry(const struct hot_numbers *numbers,
+                                                  uint32_t number)
 {
-    const struct hot_number_chunk *chunk =
+    struct hot_number_chunk *chunk =
         atomic_load_explicit(&numbers->chunks[number / KR_HOT_NUMBERS_CHUNK], memory_order_acquire);
     return chunk == NULL ? NULL : &chunk->items[number % KR_HOT_NUMBERS_CHUNK];
 }
 
 static inline const void *hot_numbers_at(const struct hot_numbers *numbers, uint32_t number)
 {
-    const _Atomic uintptr_t *slot = hot_numbers_slot(numbers, number);
-    return slot == NULL ? NULL : (const void *)atomic_load_explicit(slot, memory_order_acquire);
+    const struct hot_entry *entry = hot_numbers_entry(numbers, number);
+    return entry == NULL ? NULL
+                         : (const void *)atomic_load_explicit(&entry->object, memory_order_acquire);
 }
 
 struct hot_ids_part {

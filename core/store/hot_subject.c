@@ -91,9 +91,13 @@ struct hot_subject *hot_render_subject(const struct consumer *record, const stru
 }
 
 // --- the table's ---------------------------------------------------------------------------------
+// The lowest bit of a marker's address in its entry tells readers that they need not look at it.
+#define KR_HOT_MARKED ((uintptr_t)1)
+
 static const struct hot_subject *at(const struct hot *hot, uint32_t number)
 {
-    return hot_numbers_at(&hot->subjects, number);
+    uintptr_t address = (uintptr_t)hot_numbers_at(&hot->subjects, number);
+    return (const struct hot_subject *)(address & ~KR_HOT_MARKED);
 }
 
 // A subject without a fragment: its id in texts, kept while loading because it was removed.
@@ -102,11 +106,19 @@ static bool is_marker(const struct hot_subject *subject)
     return subject->json_size == 0;
 }
 
-const struct hot_subject *hot_record_subject(const struct hot *hot, const struct hot_record *record)
+struct hot_holder hot_record_holder(const struct hot *hot, const struct hot_record *record)
 {
     const struct hot_extra *extra = hot_record_extra(hot, record);
-    const struct hot_subject *subject = at(hot, extra == NULL ? record->number : extra->subject);
-    return subject == NULL || is_marker(subject) ? NULL : subject;
+    const struct hot_entry *entry =
+        hot_numbers_entry(&hot->subjects, extra == NULL ? record->number : extra->subject);
+    uintptr_t address =
+        entry == NULL ? 0 : atomic_load_explicit(&entry->object, memory_order_acquire);
+    if (address == 0 || (address & KR_HOT_MARKED) != 0)
+        return (struct hot_holder){.subject = NULL};
+    return (struct hot_holder){
+        .subject = (const struct hot_subject *)address,
+        .revoked_before = atomic_load_explicit(&entry->revoked_before, memory_order_relaxed),
+        .bucket = atomic_load_explicit(&entry->bucket, memory_order_relaxed)};
 }
 
 static size_t allocated_size(const struct hot_subject *subject)
@@ -139,11 +151,27 @@ const struct hot_subject *hot_subject_of(const struct hot *hot, struct bytes con
     return subject == NULL || is_marker(subject) ? NULL : subject;
 }
 
+// A consumer never leaves its bucket, and what is revoked stays so: a reader that pairs the old
+// address with these sees nothing wrong.
+static void publish(struct hot *hot, uint32_t number, const struct hot_subject *subject)
+{
+    struct hot_entry *entry = hot_numbers_entry(&hot->subjects, number);
+    uintptr_t address = (uintptr_t)subject;
+    if (subject != NULL && is_marker(subject)) {
+        address |= KR_HOT_MARKED;
+    } else if (subject != NULL) {
+        atomic_store_explicit(&entry->revoked_before, subject->revoked_before,
+                              memory_order_relaxed);
+        atomic_store_explicit(&entry->bucket, subject->bucket, memory_order_relaxed);
+    }
+    atomic_store_explicit(&entry->object, address, memory_order_release);
+}
+
 // Publishes a subject, or NULL, at a number, and retires what was there.
 static void replace(struct hot *hot, uint32_t number, const struct hot_subject *subject)
 {
     const struct hot_subject *old = at(hot, number);
-    hot_numbers_set(&hot->subjects, number, subject);
+    publish(hot, number, subject);
     if (subject != NULL) {
         hot_count(&hot->subject_bytes, (int64_t)allocated_size(subject));
         hot_count(&hot->subject_count, is_marker(subject) ? 0 : 1);
@@ -160,7 +188,8 @@ static void add(struct hot *hot, const struct hot_ids_query *query, uint32_t *nu
     size_t before = hot->subject_ids.bytes;
     *number = hot_numbers_add(&hot->subjects, &hot->pool);
     hot_ids_add(&hot->subject_ids, query->hash, *number);
-    hot_count(&hot->subject_bytes, (int64_t)(hot->subject_ids.bytes - before + sizeof(uintptr_t)));
+    hot_count(&hot->subject_bytes,
+              (int64_t)(hot->subject_ids.bytes - before + sizeof(struct hot_entry)));
 }
 
 uint32_t hot_put_subject(struct hot *hot, const struct consumer *record,

@@ -72,7 +72,8 @@ enum store_lookup { KR_STORE_FOUND, KR_STORE_ABSENT, KR_STORE_ASK_INDEX };
 struct store_found {
     enum store_lookup lookup;
     const struct hot_record *record;
-    const struct hot_subject *subject;
+    const struct hot_subject *subject; // for the answer; verdicts do without it
+    uint64_t revoked_before;           // the subject's
     const struct hot_bucket *bucket;
     const struct hot_extra *extra; // NULL: none
 };

@@ -14,8 +14,10 @@ static void resolve(const struct store *store, const struct hot_record *record,
     const struct hot *hot = store->hot;
     found->record = record;
     found->extra = hot_record_extra(hot, record);
-    found->subject = hot_record_subject(hot, record);
-    found->bucket = found->subject ? hot_bucket_at(hot, found->subject->bucket) : NULL;
+    struct hot_holder holder = hot_record_holder(hot, record);
+    found->subject = holder.subject;
+    found->revoked_before = holder.revoked_before;
+    found->bucket = holder.subject ? hot_bucket_at(hot, holder.bucket) : NULL;
     // Subject or bucket can be gone only because the key is, removed behind our look-up.
     found->lookup = found->bucket ? KR_STORE_FOUND : KR_STORE_ABSENT;
 }
@@ -157,6 +159,7 @@ enum kr_err store_find_index(const struct store *store, const uint8_t digest[KR_
     struct hot_subject *subject = hot_render_subject(&rows.consumer, &rows.bucket, arena);
     subject->bucket = found->bucket->number;
     found->subject = subject;
+    found->revoked_before = subject->revoked_before;
     found->record = make_record(&put, arena);
     found->extra = put.extra;
     found->lookup = KR_STORE_FOUND;

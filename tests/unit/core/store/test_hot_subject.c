@@ -32,7 +32,7 @@ static const struct hot_subject *subject_of(struct hot *hot, uint32_t number)
     struct hot_put request = sample_put(number, 1);
     request.subject = number;
     hot_put(hot, &request);
-    return hot_record_subject(hot, hot_find(hot, request.digest));
+    return hot_record_holder(hot, hot_find(hot, request.digest)).subject;
 }
 
 static struct hot_figures figures(const struct hot *hot)
@@ -148,7 +148,7 @@ static void an_extra_leads_to_the_subject(void **state)
     request.subject = hot_put_subject(hot, &acme, &production);
     request.extra = &extra;
     hot_put(hot, &request);
-    assert_is_acme(hot_record_subject(hot, hot_find(hot, request.digest)));
+    assert_is_acme(hot_record_holder(hot, hot_find(hot, request.digest)).subject);
     hot_free(&hot);
 }
 

@@ -72,7 +72,8 @@ static void check_extra(struct reader *reader, const struct hot_record *record)
 static void check_subject(struct reader *reader, const struct hot_record *record)
 {
     const struct hot *hot = reader->run->hot;
-    const struct hot_subject *subject = hot_record_subject(hot, record);
+    struct hot_holder holder = hot_record_holder(hot, record);
+    const struct hot_subject *subject = holder.subject;
     require(reader, subject != NULL, "no subject");
     if (subject == NULL)
         return;
@@ -81,7 +82,8 @@ static void check_subject(struct reader *reader, const struct hot_record *record
     require(reader, subject->data_size == (size_t)size, "a subject of another revision");
     require(reader, memcmp(subject->texts + subject->data_at, data, (size_t)size) == 0,
             "a subject of another revision");
-    const struct hot_bucket *bucket = hot_bucket_at(hot, subject->bucket);
+    require(reader, holder.revoked_before >= subject->revoked_before, "a revocation forgotten");
+    const struct hot_bucket *bucket = hot_bucket_at(hot, holder.bucket);
     require(reader, bucket != NULL && bucket->revoked_before == bucket->revision,
             "a bucket of two revisions");
 }
