@@ -20,6 +20,19 @@ static enum kr_err apply(void *ctx, const struct store_row *rows, size_t count,
     return store_apply(ctx, rows, count, results, fault);
 }
 
+static enum kr_err stream_read(void *ctx, uint64_t index, enum store_holding child,
+                               struct arena *arena, struct store_stream_row *out,
+                               struct fault *fault)
+{
+    return store_stream_read(ctx, index, child, arena, out, fault);
+}
+
+static enum kr_err stream_apply(void *ctx, const struct store_stream_row *rows, size_t count,
+                                struct fault *fault)
+{
+    return store_stream_apply(ctx, rows, count, fault);
+}
+
 static uint64_t log_first(void *ctx)
 {
     return store_log_first(ctx);
@@ -75,11 +88,13 @@ static void each_member(void *ctx, state_member_fn *visit, void *visit_ctx)
 void state_store_init(struct state *out, struct store *store)
 {
     *out = (struct state){.ctx = store,
-                          .holding = KR_HOLD_ALL,
+                          .holding = store_holds(store),
                           .position = get_position,
                           .applied_index = applied_index,
                           .apply = apply,
                           .log_first = log_first,
+                          .stream_read = stream_read,
+                          .stream_apply = stream_apply,
                           .member = get_member,
                           .each_member = each_member};
 }

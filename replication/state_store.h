@@ -4,5 +4,5 @@
 
 #include "replication/state.h"
 
-// Fills out; store is kept. For a store that holds everything.
+// Fills out; store is kept.
 void state_store_init(struct state *out, struct store *store);

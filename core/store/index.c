@@ -102,14 +102,15 @@ static enum kr_err translate(const char *directory, char *message, struct fault 
 }
 
 // --- opening -------------------------------------------------------------------------------------
-static rocksdb_options_t *database_options(void)
+static rocksdb_options_t *database_options(bool is_unsynced)
 {
     rocksdb_options_t *options = rocksdb_options_create();
     rocksdb_options_set_create_if_missing(options, 1);
     rocksdb_options_set_create_missing_column_families(options, 1);
     rocksdb_options_set_paranoid_checks(options, 1);
-    rocksdb_options_set_wal_recovery_mode(options,
-                                          rocksdb_tolerate_corrupted_tail_records_recovery);
+    rocksdb_options_set_wal_recovery_mode(
+        options, is_unsynced ? rocksdb_point_in_time_recovery
+                             : rocksdb_tolerate_corrupted_tail_records_recovery);
     rocksdb_options_set_max_open_files(options, KR_INDEX_OPEN_FILES);
     rocksdb_options_set_db_write_buffer_size(options, KR_INDEX_MEMTABLES_BYTES);
     rocksdb_options_set_max_total_wal_size(options, KR_INDEX_WAL_BYTES);
@@ -222,7 +223,7 @@ enum kr_err index_open(const struct index_options *options, struct index **out, 
     struct index *index = mem_zalloc(sizeof *index);
     index->directory = mem_text(options->directory);
     index->cache = rocksdb_cache_create_lru(options->block_cache_bytes);
-    index->options = database_options();
+    index->options = database_options(options->is_unsynced);
     for (size_t i = 0; i < KR_INDEX_FAMILY_COUNT; i++) {
         index->family_options[i] = make_family_options(index, (enum index_family)i);
     }

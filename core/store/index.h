@@ -42,6 +42,7 @@ const char *index_family_name(enum index_family family);
 struct index_options {
     const char *directory;    // created when missing, its parent is not
     size_t block_cache_bytes; // data, index and filter blocks together
+    bool is_unsynced; // commits are not: a power loss may leave a hole behind a whole prefix
 };
 
 struct index;

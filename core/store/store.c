@@ -31,7 +31,8 @@ static enum kr_err check_watermark(struct store *store, struct fault *fault)
 static enum kr_err open_index(struct store *store, struct fault *fault)
 {
     struct index_options options = {.directory = store->options.directory,
-                                    .block_cache_bytes = store->options.block_cache_bytes};
+                                    .block_cache_bytes = store->options.block_cache_bytes,
+                                    .is_unsynced = store->options.holding != KR_HOLD_ALL};
     enum kr_err err = index_open(&options, &store->index, fault);
     if (err != KR_ERR_OK) {
         return err;
@@ -114,6 +115,11 @@ void store_close(struct store **store)
 void store_position(const struct store *store, struct store_position *out)
 {
     *out = store->applied.position;
+}
+
+enum store_holding store_holds(const struct store *store)
+{
+    return store->options.holding;
 }
 
 uint64_t store_applied_index(const struct store *store)

@@ -101,6 +101,7 @@ struct store_row {
 must_use enum kr_err store_apply(struct store *store, const struct store_row *rows, size_t count,
                                  struct apply_result results[], struct fault *fault);
 void store_position(const struct store *store, struct store_position *out); // control loop
+enum store_holding store_holds(const struct store *store);                  // any thread
 uint64_t store_applied_index(const struct store *store);                    // any thread, acquire
 
 // One stored log row; NOT_FOUND outside the retained range, CORRUPT when checksum or chain differ.

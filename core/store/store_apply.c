@@ -164,12 +164,17 @@ static enum kr_err write_batch(struct store *store, const struct rows_applied *a
     if (err != KR_ERR_OK) {
         return err;
     }
-    err = index_write(store->index, store->batch, true, fault);
+    // What a follower holds lies safe at its upstream: a power loss costs it the way back to where
+    // it was, and its answers a wait for the disk less. So it has no watermark either.
+    bool is_synced = store->options.holding == KR_HOLD_ALL;
+    err = index_write(store->index, store->batch, is_synced, fault);
     if (err == KR_ERR_DISK_FULL) {
         store->must_reopen = true;
     }
     if (err == KR_ERR_OK) {
         store->applied = *applied;
+    }
+    if (err == KR_ERR_OK && is_synced) {
         watermark_set(store->watermark, applied->position.index);
     }
     return err;

@@ -471,6 +471,44 @@ static void a_followers_log_is_trimmed_by_the_entries_times(void **state)
     finish();
 }
 
+// A node's directory as a power loss may leave it: the write-ahead log damaged halfway.
+static enum kr_err open_damaged(const struct world *world, uint64_t *index)
+{
+    char path[512];
+    struct world copy = {.options = world->options, .now_ms = world->now_ms};
+    make_directory(copy.directory);
+    copy_directory(world->directory, copy.directory);
+    find_file(copy.directory, "", ".log", path);
+    flip_byte(path, file_size(path) / 2);
+    copy.options.directory = copy.directory;
+    enum kr_err err = world_try_open(&copy);
+    if (err == KR_ERR_OK) {
+        *index = store_applied_index(copy.store);
+        store_close(&copy.store);
+    }
+    remove_directory(copy.directory);
+    return err;
+}
+
+// A core node's commits are on the disk, so a hole among them is damage; a follower's lie at its
+// upstream, and it goes on from what is whole.
+static void a_hole_in_the_write_ahead_log_costs_a_follower_its_tail(void **state)
+{
+    (void)state;
+    start(5);
+    struct world *leader = &run.nodes[LEADER], *follower = &run.nodes[FOLLOWER];
+    uint64_t index = 0;
+    put_keys(leader, 2);
+    for (unsigned i = 1; i <= 20; i++)
+        put_key(leader, 1, 1, 100 + i);
+    while (pull(leader, follower, 1) > 0)
+        continue;
+    assert_int_equal(open_damaged(leader, &index), KR_ERR_CORRUPT);
+    assert_int_equal(open_damaged(follower, &index), KR_ERR_OK);
+    assert_in_range(index, 1, world_index(leader) - 1);
+    finish();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -480,6 +518,7 @@ int main(void)
         cmocka_unit_test(another_history_is_a_conflict_and_writes_nothing),
         cmocka_unit_test(rows_out_of_order_or_without_their_effect_are_damage),
         cmocka_unit_test(a_followers_log_is_trimmed_by_the_entries_times),
+        cmocka_unit_test(a_hole_in_the_write_ahead_log_costs_a_follower_its_tail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
