@@ -22,6 +22,8 @@
 #define KR_INDEX_WAL_BYTES (128u << 20)      // bounds what a restart has to replay
 #define KR_INDEX_READAHEAD_BYTES (1u << 20)
 #define KR_INDEX_MANIFEST_BYTES (16u << 20)
+// A merge of level 0 rewrites much of the level below, so it should be worth it.
+#define KR_INDEX_LEVEL0_FILES 8
 
 static const struct {
     const char *name;
@@ -165,6 +167,7 @@ static rocksdb_options_t *make_family_options(const struct index *index, enum in
     rocksdb_options_set_compression(options, families[family].is_packed ? rocksdb_lz4_compression
                                                                         : rocksdb_no_compression);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
+    rocksdb_options_set_level0_file_num_compaction_trigger(options, KR_INDEX_LEVEL0_FILES);
     return with_insert_hint(options);
 }
 
