@@ -152,6 +152,11 @@ uint32_t hot_put_subject(struct hot *hot, const struct consumer *record,
                          const struct bucket *bucket);
 void hot_remove_subject(struct hot *hot, const char *id, uint64_t revision);
 bool hot_subject_number(const struct hot *hot, struct bytes consumer_id, uint32_t *number);
+// The same for count ids, any count, looking for them in stages that overlap; KR_HOT_NO_SUBJECT
+// where there is none.
+#define KR_HOT_NO_SUBJECT UINT32_MAX
+void hot_subject_numbers(const struct hot *hot, const struct bytes *consumer_ids, size_t count,
+                         uint32_t numbers[]);
 // NULL: unknown, or removed. Lends until the writer's next change.
 const struct hot_subject *hot_subject_of(const struct hot *hot, struct bytes consumer_id);
 

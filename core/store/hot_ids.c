@@ -119,6 +119,26 @@ void hot_ids_remove(struct hot_ids *ids, uint64_t hash, uint32_t number)
     part->used--;
 }
 
+void hot_ids_prefetch(const struct hot_ids *ids, uint64_t hash)
+{
+    const struct hot_ids_part *part = part_of(ids, hash);
+    if (part->size != 0)
+        __builtin_prefetch(&part->slots[(uint32_t)hash & (part->size - 1)]);
+}
+
+bool hot_ids_guess(const struct hot_ids *ids, uint64_t hash, uint32_t *number)
+{
+    const struct hot_ids_part *part = part_of(ids, hash);
+    if (part->size == 0)
+        return false;
+    uint32_t mask = part->size - 1;
+    uint32_t at = (uint32_t)hash & mask;
+    while (part->slots[at] != 0 && part->slots[at] >> 32 != (uint32_t)hash)
+        at = (at + 1) & mask;
+    *number = (uint32_t)part->slots[at] - 1;
+    return part->slots[at] != 0;
+}
+
 bool hot_ids_find(const struct hot *hot, const struct hot_ids *ids,
                   const struct hot_ids_query *query, uint32_t *number)
 {

@@ -199,6 +199,10 @@ struct hot_ids_query {
 };
 bool hot_ids_find(const struct hot *hot, const struct hot_ids *ids,
                   const struct hot_ids_query *query, uint32_t *number);
+// The two stages before it, for look-ups that overlap: asks for the slot, then, if that shows what
+// may be the number, gives it, unchecked.
+void hot_ids_prefetch(const struct hot_ids *ids, uint64_t hash);
+bool hot_ids_guess(const struct hot_ids *ids, uint64_t hash, uint32_t *number);
 
 // --- retirement (hot_retire.c; grace periods in hot.c) -------------------------------------------
 enum hot_retired {

@@ -8,6 +8,8 @@
 
 #define KR_HOT_NO_BUCKET UINT32_MAX // rendered outside the table
 
+enum { KR_HOT_SUBJECT_GROUP = 16, KR_HOT_LINE_BYTES = 64 };
+
 static const char *metadata_of(const struct consumer *record)
 {
     return record->metadata == NULL ? "{}" : record->metadata;
@@ -141,6 +143,44 @@ bool hot_subject_number(const struct hot *hot, struct bytes consumer_id, uint32_
 {
     struct hot_ids_query query = query_of(hot, consumer_id);
     return hot_ids_find(hot, &hot->subject_ids, &query, number);
+}
+
+// Slots, then the pointers that they number, then the subjects themselves: each stage asks for what
+// the next one reads.
+static void find_group(const struct hot *hot, const struct bytes *ids, size_t count,
+                       uint32_t numbers[])
+{
+    struct hot_ids_query queries[KR_HOT_SUBJECT_GROUP];
+    for (size_t i = 0; i < count; i++) {
+        queries[i] = query_of(hot, ids[i]);
+        hot_ids_prefetch(&hot->subject_ids, queries[i].hash);
+    }
+    for (size_t i = 0; i < count; i++) {
+        numbers[i] = KR_HOT_NO_SUBJECT;
+        if (hot_ids_guess(&hot->subject_ids, queries[i].hash, &numbers[i]))
+            __builtin_prefetch(hot_numbers_entry(&hot->subjects, numbers[i]));
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (numbers[i] == KR_HOT_NO_SUBJECT)
+            continue;
+        const char *subject = (const char *)at(hot, numbers[i]);
+        __builtin_prefetch(subject);
+        __builtin_prefetch(subject + KR_HOT_LINE_BYTES);
+        __builtin_prefetch(subject + 2 * KR_HOT_LINE_BYTES);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!hot_ids_find(hot, &hot->subject_ids, &queries[i], &numbers[i]))
+            numbers[i] = KR_HOT_NO_SUBJECT;
+}
+
+void hot_subject_numbers(const struct hot *hot, const struct bytes *consumer_ids, size_t count,
+                         uint32_t numbers[])
+{
+    for (size_t from = 0; from < count; from += KR_HOT_SUBJECT_GROUP) {
+        size_t left = count - from;
+        find_group(hot, consumer_ids + from,
+                   left < KR_HOT_SUBJECT_GROUP ? left : KR_HOT_SUBJECT_GROUP, numbers + from);
+    }
 }
 
 const struct hot_subject *hot_subject_of(const struct hot *hot, struct bytes consumer_id)

@@ -32,6 +32,7 @@ struct load_worker {
     struct consumer consumers[KR_LOAD_GROUP];
     struct hot_put puts[KR_LOAD_GROUP];
     struct bytes consumer_ids[KR_LOAD_GROUP];
+    uint32_t subjects[KR_LOAD_GROUP];
     enum kr_err err;
     struct fault fault;
 };

@@ -189,10 +189,14 @@ static enum kr_err put_keys(struct load_worker *worker)
     enum kr_err err = KR_ERR_OK;
     size_t known = 0;
     pthread_mutex_lock(&store->hot_lock);
+    hot_subject_numbers(store->hot, worker->consumer_ids, worker->count, worker->subjects);
     for (size_t i = 0; i < worker->count && err == KR_ERR_OK; i++) {
         struct hot_put *put = &worker->puts[i];
-        err = store_hot_subject(store, worker->consumer_ids[i], &worker->arena, &put->subject,
-                                &worker->fault);
+        put->subject = worker->subjects[i];
+        if (put->subject == KR_HOT_NO_SUBJECT) {
+            err = store_hot_subject(store, worker->consumer_ids[i], &worker->arena, &put->subject,
+                                    &worker->fault);
+        }
         if (err == KR_ERR_OK) {
             store_counts_add(store, put->subject, 1);
             worker->puts[known++] = *put;

@@ -222,8 +222,39 @@ static void many_subjects_are_found_by_id_while_others_go(void **state)
         bool is_known = hot_subject_number(hot, bytes_text(id), &number);
         assert_true(is_known == (i % 3 != 0));
         assert_true(!is_known || number == numbers[i]);
+        assert_true(is_known == (hot_subject_of(hot, bytes_text(id)) != NULL));
     }
     assert_int_equal(figures(hot).subjects, SUBJECTS - (SUBJECTS + 2) / 3);
+    hot_free(&hot);
+}
+
+static void subjects_are_found_many_at_a_time(void **state)
+{
+    (void)state;
+    enum { SUBJECTS = 5000 };
+    static char texts[SUBJECTS][KR_ID_SIZE];
+    static struct bytes ids[SUBJECTS];
+    static uint32_t numbers[SUBJECTS], found[SUBJECTS];
+    struct hot *hot = hot_new(0);
+    struct consumer consumer = acme;
+    for (unsigned i = 0; i < SUBJECTS; i++) {
+        id_of(texts[i], "csmr", i);
+        ids[i] = bytes_text(texts[i]);
+    }
+    hot_subject_numbers(hot, ids, SUBJECTS, found); // of an empty table
+    assert_int_equal(found[SUBJECTS - 1], KR_HOT_NO_SUBJECT);
+    for (unsigned i = 0; i < SUBJECTS; i += 2) {
+        consumer.id = texts[i];
+        numbers[i] = hot_put_subject(hot, &consumer, &production);
+    }
+    for (size_t count = 0; count < 40; count++) {
+        found[count] = 12345;
+        hot_subject_numbers(hot, ids, count, found);
+        assert_int_equal(found[count], 12345);
+    }
+    hot_subject_numbers(hot, ids, SUBJECTS, found);
+    for (unsigned i = 0; i < SUBJECTS; i++)
+        assert_int_equal(found[i], i % 2 == 0 ? numbers[i] : KR_HOT_NO_SUBJECT);
     hot_free(&hot);
 }
 
@@ -368,6 +399,7 @@ int main(void)
         cmocka_unit_test(a_removed_subject_is_unknown_and_its_number_stays_unused),
         cmocka_unit_test(a_subject_removed_while_loading_does_not_come_back),
         cmocka_unit_test(many_subjects_are_found_by_id_while_others_go),
+        cmocka_unit_test(subjects_are_found_many_at_a_time),
         cmocka_unit_test(a_bucket_is_found_by_number_name_and_id),
         cmocka_unit_test(a_changed_bucket_keeps_its_number_and_drops_its_old_name),
         cmocka_unit_test(a_deleted_bucket_is_known_by_number_but_its_name_is_free),
