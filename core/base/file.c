@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -219,4 +220,24 @@ void file_unlock(int *fd)
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
+}
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status, (void)type, (void)walk;
+    return remove(path);
+}
+
+enum kr_err file_remove_tree(const char *path, struct fault *fault)
+{
+    if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
+        return fail(fault, path, "remove");
+    return KR_ERR_OK;
+}
+
+enum kr_err file_rename(const char *from, const char *to, struct fault *fault)
+{
+    if (rename(from, to) != 0)
+        return fail(fault, from, "rename");
+    return sync_parent(to, fault);
 }

@@ -17,6 +17,10 @@ must_use enum kr_err file_replace(const char *path, struct bytes content, mode_t
                                   struct fault *fault);
 // mkdir -p with this mode for the last part; an existing directory keeps its own.
 must_use enum kr_err file_make_directory(const char *path, mode_t mode, struct fault *fault);
+// rm -r; what is not there is no error.
+must_use enum kr_err file_remove_tree(const char *path, struct fault *fault);
+// Renames, and fsyncs the directory above; both are in the same one.
+must_use enum kr_err file_rename(const char *from, const char *to, struct fault *fault);
 // Takes an exclusive flock on path (created 0600, holds the pid). LOCKED names the holder's pid.
 must_use enum kr_err file_lock(const char *path, int *fd, struct fault *fault);
 void file_unlock(int *fd);

@@ -15,7 +15,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#define KR_INDEX_FILTER_BITS 10.0
 #define KR_INDEX_BLOCK_BYTES 8192
 #define KR_INDEX_OPEN_FILES 512
 #define KR_INDEX_MEMTABLES_BYTES (96u << 20) // of all families together
@@ -454,6 +453,18 @@ enum kr_err index_write(struct index *index, struct index_batch *batch, bool is_
     rocksdb_set_perf_level(1); // of this thread: off, its counters cost a tenth of an insertion
     rocksdb_write(index->db, is_synced ? index->write_synced : index->write_unsynced, batch->batch,
                   &message);
+    return message ? translate(index->directory, message, fault) : KR_ERR_OK;
+}
+
+enum kr_err index_ingest(struct index *index, enum index_family family, const char *const paths[],
+                         size_t count, struct fault *fault)
+{
+    char *message = NULL;
+    rocksdb_ingestexternalfileoptions_t *options = rocksdb_ingestexternalfileoptions_create();
+    rocksdb_ingestexternalfileoptions_set_move_files(options, 1);
+    rocksdb_ingest_external_file_cf(index->db, index->handles[family], paths, count, options,
+                                    &message);
+    rocksdb_ingestexternalfileoptions_destroy(options);
     return message ? translate(index->directory, message, fault) : KR_ERR_OK;
 }
 

@@ -30,6 +30,8 @@
     X(DUE, "due", 2048, true, false)                                                               \
     X(COUNTS, "counts", 8192, true, false)
 
+#define KR_INDEX_FILTER_BITS 10.0
+
 enum index_family {
 #define X(name, text, memtable_kib, has_filter, is_packed) KR_INDEX_##name,
     KR_INDEX_FAMILY_TABLE(X)
@@ -104,6 +106,10 @@ size_t index_batch_bytes(const struct index_batch *batch);
 // error RocksDB may refuse every later write.
 must_use enum kr_err index_write(struct index *index, struct index_batch *batch, bool is_synced,
                                  struct fault *fault);
+
+// Moves sorted tables (checkpoint.h) of a family into the database; they may not overlap.
+must_use enum kr_err index_ingest(struct index *index, enum index_family family,
+                                  const char *const paths[], size_t count, struct fault *fault);
 
 // --- figures -------------------------------------------------------------------------------------
 struct index_figures {

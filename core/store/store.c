@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The store's life: opening with its checks, closing, upkeep, position and figures.
 #include "core/store/store_internal.h"
+#include "core/store/store_switch.h"
 
 #define KR_STORE_LOAD_THREADS 2
 
@@ -66,7 +67,10 @@ enum kr_err store_open(const struct store_options *options, struct store **out, 
     arena_init(&store->arena);
     buf_init(&store->record, KR_STORE_RECORD_MAX);
     buf_init(&store->scratch, KR_STORE_RECORD_MAX);
-    enum kr_err err = open_index(store, fault);
+    enum kr_err err = store_switch(options->directory, fault);
+    if (err == KR_ERR_OK) {
+        err = open_index(store, fault);
+    }
     if (err != KR_ERR_OK) {
         goto fail;
     }
