@@ -102,7 +102,7 @@ static enum executor_next not_committed(struct call *call, enum kr_err err)
 {
     const char *detail = err_text(err);
     if (err == KR_ERR_DISK_FULL)
-        detail = "the node's disk is full; free space on it, then try again";
+        detail = "the node's disk is full, or etcd's quota is; free space there, then try again";
     else if (err == KR_ERR_NO_LEADER)
         detail = "no leader accepts writes at the moment; try again with the Idempotency-Key";
     else if (err == KR_ERR_BUSY)

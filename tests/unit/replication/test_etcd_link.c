@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// The link to etcd: which settings it refuses, and what becomes of calls that reach nobody.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <uv.h>
+
+#include "replication/etcd_link.h"
+
+static void assert_refused(struct etcd_link_options options, const char *why)
+{
+    struct etcd_link *link = NULL;
+    struct fault fault = {0};
+    uv_loop_t loop;
+    uv_loop_init(&loop);
+    options.loop = &loop;
+    assert_int_equal(etcd_link_new(&options, &link, &fault), KR_ERR_INVALID);
+    if (strstr(fault.text, why) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", fault.text, why);
+    assert_int_equal(uv_loop_close(&loop), 0); // nothing is left behind
+}
+
+static void settings_that_cannot_work_are_refused(void **state)
+{
+    (void)state;
+    const struct etcd_link_options none = {
+        .endpoints = "", .ca_file = "", .cert_file = "", .key_file = ""};
+    struct etcd_link_options options = none;
+    assert_refused(options, "etcd_endpoints is empty");
+    options.endpoints = "ftp://127.0.0.1";
+    assert_refused(options, "no endpoint");
+    options.endpoints = "http://127.0.0.1:1,http://user@127.0.0.1:1";
+    assert_refused(options, "\"http://user@127.0.0.1:1\" is no endpoint");
+    options.endpoints = "http://127.0.0.1:1/v3";
+    assert_refused(options, "no endpoint");
+    options.endpoints = "http://127.evil.example:2379";
+    assert_refused(options, "use https://");
+    options.endpoints = "https://etcd-1:2379";
+    assert_refused(options, "etcd_ca_file is empty");
+    options.ca_file = "/nonexistent/ca.pem";
+    assert_refused(options, "/nonexistent/ca.pem: cannot be read");
+    options = none;
+    options.cert_file = "/dev/null";
+    assert_refused(options, "go together");
+}
+
+struct outcome {
+    struct etcd_link *link;
+    unsigned count;
+    enum kr_err err;
+    bool is_surely_unsent, is_closed;
+};
+
+static void on_closed(void *ctx)
+{
+    ((struct outcome *)ctx)->is_closed = true;
+}
+
+static void on_answered(void *ctx, const struct etcd_answer *answer)
+{
+    struct outcome *outcome = ctx;
+    outcome->count++;
+    outcome->err = answer->err;
+    outcome->is_surely_unsent = answer->is_surely_unsent;
+    assert_true(answer->text[0] != '\0' && answer->sent_at_ms > 0);
+}
+
+static void post(struct outcome *outcome)
+{
+    struct buf body;
+    const struct etcd_port *port = etcd_link_port(outcome->link);
+    const struct etcd_call call = {.path = "/v3/kv/range",
+                                   .body = &body,
+                                   .deadline_ms = 5000,
+                                   .endpoint = KR_ETCD_ANY_ENDPOINT,
+                                   .answered = on_answered,
+                                   .ctx = outcome};
+    buf_init(&body, 64);
+    buf_add_text(&body, "{}");
+    port->post(port->ctx, &call);
+    assert_int_equal(body.size, 0); // taken
+    assert_int_equal(outcome->count, 0);
+}
+
+static void open_link(uv_loop_t *loop, struct outcome *outcome)
+{
+    struct fault fault = {0};
+    uv_loop_init(loop);
+    *outcome = (struct outcome){0};
+    // Nobody listens on the lowest ports.
+    const struct etcd_link_options options = {.loop = loop,
+                                              .endpoints =
+                                                  "http://127.0.0.1:1, http://127.0.0.1:2/",
+                                              .ca_file = "",
+                                              .cert_file = "",
+                                              .key_file = ""};
+    assert_int_equal(etcd_link_new(&options, &outcome->link, &fault), KR_ERR_OK);
+    assert_int_equal(etcd_link_port(outcome->link)->endpoint_count, 2);
+}
+
+static void close_link(uv_loop_t *loop, struct outcome *outcome)
+{
+    etcd_link_close(outcome->link, on_closed, outcome);
+    assert_false(outcome->is_closed);
+    uv_run(loop, UV_RUN_DEFAULT);
+    assert_true(outcome->is_closed);
+    assert_int_equal(uv_loop_close(loop), 0);
+}
+
+static void a_call_that_reaches_nobody_has_surely_not_left(void **state)
+{
+    uv_loop_t loop;
+    struct outcome outcome;
+    (void)state;
+    open_link(&loop, &outcome);
+    post(&outcome);
+    while (outcome.count == 0)
+        uv_run(&loop, UV_RUN_ONCE);
+    assert_int_equal(outcome.err, KR_ERR_IO);
+    assert_true(outcome.is_surely_unsent);
+    close_link(&loop, &outcome);
+    assert_int_equal(outcome.count, 1);
+}
+
+static void a_close_answers_what_is_under_way_first(void **state)
+{
+    uv_loop_t loop;
+    struct outcome outcome;
+    (void)state;
+    open_link(&loop, &outcome);
+    post(&outcome);
+    close_link(&loop, &outcome);
+    assert_int_equal(outcome.count, 1);
+    assert_int_equal(outcome.err, KR_ERR_IO);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(settings_that_cannot_work_are_refused),
+        cmocka_unit_test(a_call_that_reaches_nobody_has_surely_not_left),
+        cmocka_unit_test(a_close_answers_what_is_under_way_first),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
