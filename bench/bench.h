@@ -11,4 +11,5 @@ enum bench_exit {
 int bench_serve(int argc, char **argv);
 int bench_keys(int argc, char **argv);
 int bench_restart(int argc, char **argv);
+int bench_propagate(int argc, char **argv);
 int bench_relay(int argc, char **argv);

@@ -18,6 +18,7 @@ static const struct subcommand subcommands[] = {
     {"serve", bench_serve, "HTTP validations against a running node, beside its empty handler"},
     {"restart", bench_restart, "time from start to healthz and readyz, memory a key"},
     {"keys", bench_keys, "makes a file of keys, and the JSON Lines that import them"},
+    {"propagate", bench_propagate, "time from a revocation to the refusal at every node"},
     {"relay", bench_relay, "TCP links between local nodes that can be cut and healed"},
 };
 
