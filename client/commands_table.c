@@ -39,6 +39,14 @@ const struct spec_command spec_commands[] = {
      "keyreeve login http://127.0.0.1:7400 --token-file data/owner-token", run_login},
     {NULL, "whoami", "", KR_NEED_TOKEN, 0, "Show whose token this is, and what it may do", NULL,
      "keyreeve whoami", run_whoami},
+    {NULL, "promote", "", KR_NEED_TOKEN, O(OLD_LEADER_IS_DOWN),
+     "Make the standby at --url the leader (engine local)",
+     "Without etcd nobody can say whether the old leader is down but you. If it is not, both "
+     "accept "
+     "writes, and one's are lost: stop it, and keep it from starting again, first. It refuses to "
+     "lead once it hears of the new one. Asks on a terminal for the words, anywhere else it wants "
+     "--old-leader-is-down.",
+     "keyreeve promote --url http://core-2:7400 --old-leader-is-down", run_promote},
     {NULL, "status", "", KR_NEED_URL, 0, "Show whether the node serves, and the cluster's nodes",
      "Exits with 0 when the node is ready, 1 when it runs but does not serve yet, 5 when it cannot "
      "be reached.",
@@ -167,6 +175,17 @@ const struct spec_command spec_commands[] = {
      "there.",
      "keyreeve cluster init --out cluster", run_cluster_init},
 
+    {"cluster", "status", "", KR_NEED_TOKEN, O(WATCH),
+     "Show the cluster's nodes, and how fresh each is",
+     "The leader's view where there is one, else that of the node at --url. LAG is the age of what "
+     "a node knows, LEASE how much longer it may answer by it, RTT the way to its upstream.",
+     "keyreeve cluster status --watch", run_cluster_status},
+
+    {"node", "list", "", KR_NEED_TOKEN, 0, "List the nodes of the cluster", NULL,
+     "keyreeve node list", run_node_list},
+    {"node", "remove", "NAME", KR_NEED_TOKEN, O(YES), "Remove a node from the cluster",
+     "Its certificate is refused from then on. " DESTROYS, "keyreeve node remove fra-1",
+     run_node_remove},
     {"node", "add", "NAME", KR_NEED_NOTHING, O(DIR) | O(REGION) | O(NODE_ROLE) | O(DAYS) | O(RENEW),
      "Make a node's certificate, or renew it",
      "Writes DIR/NAME/node.pem (certificate, key and CA certificate) and, for a core node, a copy "

@@ -23,10 +23,10 @@ static void add_names(struct buf *out, const char *group)
         buf_printf(out, " %s", spec_groups[i].name);
 }
 
-static void add_long_options(struct buf *out, uint64_t options)
+static void add_long_options(struct buf *out, spec_bits options)
 {
     for (size_t i = 0; i < KR_OPT_COUNT; i++)
-        if ((options & (UINT64_C(1) << i)) != 0)
+        if ((options & KR_OPT_BIT_AT(i)) != 0)
             buf_printf(out, " --%s", spec_options[i].name);
 }
 
@@ -220,7 +220,7 @@ static void add_fish_command(struct buf *out, const struct spec_command *command
     add_fish_quoted(out, command->summary);
     buf_add_u8(out, '\n');
     for (size_t i = 0; i < KR_OPT_COUNT; i++) {
-        if ((command->options & (UINT64_C(1) << i)) == 0)
+        if ((command->options & KR_OPT_BIT_AT(i)) == 0)
             continue;
         add_fish_condition(out, command);
         add_fish_option(out, &spec_options[i]);

@@ -72,13 +72,13 @@ static void add_row(struct buf *out, const char *term, const char *help)
     help_add_wrapped(out, help, KR_HELP_COLUMN, KR_HELP_WIDTH);
 }
 
-static void add_options(struct buf *out, uint64_t options)
+static void add_options(struct buf *out, spec_bits options)
 {
     char term[192], help[256];
     for (size_t i = 0; i < KR_OPT_COUNT; i++) {
         const struct spec_option *option = &spec_options[i];
         struct buf form, text;
-        if ((options & (UINT64_C(1) << i)) == 0)
+        if ((options & KR_OPT_BIT_AT(i)) == 0)
             continue;
         buf_init_fixed(&form, term, sizeof(term) - 1);
         help_add_option_form(&form, option);

@@ -58,12 +58,12 @@ static void add_term(struct buf *out, const char *term, const char *help)
     buf_add_u8(out, '\n');
 }
 
-static void add_options(struct buf *out, uint64_t options)
+static void add_options(struct buf *out, spec_bits options)
 {
     for (size_t i = 0; i < KR_OPT_COUNT; i++) {
         char form[KR_MANUAL_FORM_MAX];
         struct buf text;
-        if ((options & (UINT64_C(1) << i)) == 0)
+        if ((options & KR_OPT_BIT_AT(i)) == 0)
             continue;
         buf_init_fixed(&text, form, sizeof(form) - 1);
         help_add_option_form(&text, &spec_options[i]);

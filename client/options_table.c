@@ -107,5 +107,8 @@ const struct spec_option spec_options[KR_OPT_COUNT] = {
                           "core: may lead, holds everything; follower: validates"},
     [KR_OPT_DAYS] = {"days", 0, NUMBER("DAYS", 1, 3650),
                      "how long the certificate holds (default 365)"},
+    [KR_OPT_WATCH] = {"watch", 0, FLAG, "show it anew every second until Ctrl-C"},
+    [KR_OPT_OLD_LEADER_IS_DOWN] = {"old-leader-is-down", 0, FLAG,
+                                   "your word that the leader before cannot accept writes"},
     [KR_OPT_RENEW] = {"renew", 0, FLAG, "issue a new certificate to a node that has one"},
 };

@@ -225,9 +225,9 @@ static enum kr_err find_command(struct parser *parser)
 // The command's own option of that name; KR_OPT_COUNT when it has none.
 static enum spec_option_id resolve(const struct spec_command *command, enum spec_option_id id)
 {
-    uint64_t allowed = command->options | KR_OPT_GLOBAL_BITS;
+    spec_bits allowed = command->options | KR_OPT_GLOBAL_BITS;
     for (size_t i = 0; i < KR_OPT_COUNT; i++)
-        if ((allowed & (UINT64_C(1) << i)) != 0 &&
+        if ((allowed & KR_OPT_BIT_AT(i)) != 0 &&
             strcmp(spec_options[i].name, spec_options[id].name) == 0)
             return (enum spec_option_id)i;
     return KR_OPT_COUNT;

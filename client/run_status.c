@@ -1,26 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // keyreeve status: is the node alive, does it serve, and what does the cluster look like.
+#include "client/cluster_view.h"
 #include "client/run.h"
-
-#include "client/view.h"
-
-static const struct view_column cluster_fields[] = {
-    {"cluster", "clusterId", KR_VIEW_TEXT, false}, {"engine", "engine", KR_VIEW_TEXT, false},
-    {"leader", "leader", KR_VIEW_TEXT, false},     {"epoch", "epoch", KR_VIEW_TEXT, false},
-    {"index", "index", KR_VIEW_TEXT, false},
-};
-
-static const struct view_column node_columns[] = {
-    {"NODE", "id", KR_VIEW_TEXT, false},
-    {"REGION", "region", KR_VIEW_TEXT, false},
-    {"ROLE", "role", KR_VIEW_TEXT, false},
-    {"STATE", "state", KR_VIEW_STATUS, false},
-    {"INDEX", "index", KR_VIEW_TEXT, false},
-    {"LAG MS", "lagMs", KR_VIEW_NUMBER, false},
-    {"LEASE MS", "leaseMs", KR_VIEW_NUMBER, false},
-    {"VERSION", "version", KR_VIEW_TEXT, false},
-    {"HTTP", "http", KR_VIEW_TEXT, true},
-};
 
 // One probe: the status, 0 when the node cannot be reached (and that is printed).
 static unsigned probe(struct session *session, const char *path, bool is_quiet)
@@ -71,12 +52,7 @@ static enum exit_code show_people(struct session *session, bool is_ready,
     table_render_record(fields, 2, &session->out, &out);
     enum exit_code code = session_flush(session, &out);
     if (code == KR_EXIT_OK && cluster != NULL)
-        code = view_record(session, cluster, cluster_fields, KR_VIEW_COUNT(cluster_fields));
-    const struct json *nodes = api_array(cluster, "nodes");
-    if (code == KR_EXIT_OK && nodes != NULL)
-        code = session_write(session, bytes_text("\n"));
-    if (code == KR_EXIT_OK && nodes != NULL)
-        code = view_rows(session, nodes, node_columns, KR_VIEW_COUNT(node_columns));
+        code = cluster_view(session, cluster);
     buf_fini(&out);
     return code;
 }

@@ -86,10 +86,12 @@ enum spec_option_id {
     KR_OPT_NODE_ROLE,
     KR_OPT_DAYS,
     KR_OPT_RENEW,
+    KR_OPT_WATCH,
+    KR_OPT_OLD_LEADER_IS_DOWN,
     KR_OPT_COUNT
 };
 
-_Static_assert(KR_OPT_COUNT <= 64, "a command's options are bits of a uint64_t");
+_Static_assert(KR_OPT_COUNT <= 128, "a command's options are bits of spec_bits");
 
 struct spec_option {
     // Without the dashes. Two options may share a name when both take a value and no command has
@@ -105,8 +107,11 @@ struct spec_option {
 
 extern const struct spec_option spec_options[KR_OPT_COUNT];
 
-#define KR_OPT_BIT(name) (UINT64_C(1) << KR_OPT_##name)
-#define KR_OPT_GLOBAL_BITS ((UINT64_C(1) << KR_OPT_GLOBAL_COUNT) - 1)
+__extension__ typedef unsigned __int128 spec_bits; // of options, one each
+
+#define KR_OPT_BIT_AT(number) ((spec_bits)1 << (number))
+#define KR_OPT_BIT(name) KR_OPT_BIT_AT(KR_OPT_##name)
+#define KR_OPT_GLOBAL_BITS (KR_OPT_BIT_AT(KR_OPT_GLOBAL_COUNT) - 1)
 
 // What a command needs before its function is called.
 enum spec_need {
@@ -124,7 +129,7 @@ struct spec_command {
     const char *name;      // "create"
     const char *arguments; // "CONSUMER KEY-ID", "[SHELL]", "[COMMAND...]"; "" when none
     enum spec_need need;
-    uint64_t options; // KR_OPT_BITs beside the global ones
+    spec_bits options; // KR_OPT_BITs beside the global ones
     const char *summary;
     const char *detail; // paragraphs, or NULL
     const char *example;
