@@ -38,6 +38,7 @@ struct peer_link {
     struct peer_link_options options;
     enum peer_link_state state;
     uv_tcp_t socket;
+    struct sockaddr_storage source; // of an outgoing connection; AF_UNSPEC: the system's choice
     uv_getaddrinfo_t resolve;
     uv_connect_t connect;
     uv_write_t write;
@@ -318,7 +319,11 @@ static void start_connect(struct peer_link *link, const struct sockaddr *address
 {
     enter(link, KR_PEER_LINK_CONNECTING);
     link->connect.data = link;
-    int status = uv_tcp_connect(&link->connect, &link->socket, address, on_connected);
+    int status = link->source.ss_family == address->sa_family
+                     ? uv_tcp_bind(&link->socket, (const struct sockaddr *)&link->source, 0)
+                     : 0;
+    if (status == 0)
+        status = uv_tcp_connect(&link->connect, &link->socket, address, on_connected);
     if (status != 0)
         end_uv(link, status, "connecting");
 }
@@ -354,6 +359,8 @@ static int resolve(struct peer_link *link, const char *address)
 struct peer_link *peer_link_connect(const struct peer_link_options *options, const char *address)
 {
     struct peer_link *link = make(options, false);
+    if (options->source != NULL)
+        link->source = *options->source;
     int status = resolve(link, address);
     link->is_resolving = status == 0;
     if (status != 0)

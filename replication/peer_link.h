@@ -15,6 +15,7 @@
 
 struct uv_loop_s;
 struct uv_stream_s;
+struct sockaddr_storage;
 struct peer_link;
 
 // What a link tells and asks its owner; each gets the owner's ctx.
@@ -34,6 +35,8 @@ struct peer_link_events {
 struct peer_link_options {
     struct uv_loop_s *loop;      // keeps
     struct tls_context *context; // borrows
+    // Where an outgoing connection leaves from, its port 0; NULL: the system chooses. Borrows.
+    const struct sockaddr_storage *source;
     struct peer_link_events events;
     void *ctx;
 };

@@ -5,6 +5,8 @@
 // peers_session.c the one upwards and the choice of it; peers_figures.c what is told of all that.
 #pragma once
 
+#include <sys/socket.h>
+
 #include "replication/exports.h"
 #include "replication/feed.h"
 #include "replication/follow.h"
@@ -73,6 +75,7 @@ struct peers_call {
 struct peers {
     struct peers_options options;
     struct peers_port *port;
+    struct sockaddr_storage source; // of outgoing connections; AF_UNSPEC: the system's choice
     struct tls_context *context;
     struct tls_peer own;
     struct lease lease;

@@ -156,7 +156,7 @@ static void note_member(void *ctx, const struct state_member *member)
 {
     struct peers *peers = ctx;
     upstream_member(&peers->upstream, member);
-    if (roster_member(peers->options.roster, member->id, false) != KR_ERR_OK)
+    if (roster_member(peers->options.roster, member->id, member->is_removed) != KR_ERR_OK)
         LOG_WARN("too many members", LOG_TEXT("node", member->id));
 }
 
@@ -315,6 +315,24 @@ static void learn_address(struct peers *peers)
     snprintf(peers->address, sizeof(peers->address), "%s:%u", host, ntohs(in4->sin_port));
 }
 
+// Links to others leave from the address that they reach this node at, unless it is every address.
+static void learn_source(struct peers *peers, const struct sockaddr_storage *address)
+{
+    static const struct in6_addr any = IN6ADDR_ANY_INIT;
+    peers->source = *address;
+    struct sockaddr_in *in4 = (struct sockaddr_in *)(void *)&peers->source;
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)&peers->source;
+    bool is_four = address->ss_family == AF_INET;
+    bool is_any = is_four ? in4->sin_addr.s_addr == INADDR_ANY
+                          : memcmp(&in6->sin6_addr, &any, sizeof(any)) == 0;
+    if (is_any)
+        peers->source.ss_family = AF_UNSPEC;
+    else if (is_four)
+        in4->sin_port = 0;
+    else
+        in6->sin6_port = 0;
+}
+
 static enum kr_err listen_on(struct peers *peers, struct fault *fault)
 {
     struct peers_port *port = peers->port;
@@ -327,6 +345,7 @@ static enum kr_err listen_on(struct peers *peers, struct fault *fault)
     if (status != 0)
         return refuse_listen(peers, status, fault);
     learn_address(peers);
+    learn_source(peers, &address);
     const char *advertise = peers->options.advertise;
     snprintf(peers->advertised, sizeof(peers->advertised), "%s",
              advertise != NULL && advertise[0] != '\0' ? advertise : peers->address);

@@ -297,6 +297,7 @@ static void begin(struct peers *peers, const struct upstream_candidate *candidat
     const struct peer_link_options options = {
         .loop = peers_port_loop(peers),
         .context = peers->context,
+        .source = &peers->source,
         .events = {.opened = opened, .frame = take, .next = next, .closed = closed},
         .ctx = peers};
     peers->session = mem_zalloc(sizeof(*peers->session));
@@ -398,6 +399,7 @@ static void begin_measure(struct peers *peers, uint64_t now_ms)
     struct peers_measure *measure = &peers->measure;
     const struct peer_link_options options = {.loop = peers_port_loop(peers),
                                               .context = peers->context,
+                                              .source = &peers->source,
                                               .events = {.opened = measure_opened,
                                                          .frame = measure_take,
                                                          .next = measure_next,

@@ -151,6 +151,13 @@ static void on_role(void *ctx, enum engine_role role, uint64_t epoch)
         enter(replica, KR_REPLICA_LEADING);
 }
 
+static void on_leader(void *ctx, const char *member_id, const char *peer_address)
+{
+    const struct replica *replica = ctx;
+    if (replica->options.leader != NULL)
+        replica->options.leader(replica->options.ctx, member_id, peer_address);
+}
+
 // --- telling submitters --------------------------------------------------------------------------
 
 // What an engine's error means to a submitter. Behind an error of the disk nobody can say whether
@@ -368,7 +375,8 @@ struct replica *replica_new(const struct replica_options *options)
     replica->state = KR_REPLICA_STANDBY;
     replica->last = &replica->first;
     batch_queue_init(&replica->queue);
-    options->engine->events = (struct engine_events){.ctx = replica, .role = on_role};
+    options->engine->events =
+        (struct engine_events){.ctx = replica, .role = on_role, .leader = on_leader};
     options->engine->verbs->campaign(options->engine);
     return replica;
 }

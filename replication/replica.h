@@ -34,6 +34,8 @@ struct replica_options {
     // Something that the process cannot survive (an fsync failed, a divergence): stop, loudly.
     void (*fatal)(void *ctx, enum kr_err err, const struct fault *fault);
     void *ctx;
+    // The engine says that another node leads (texts empty: nobody does). May be NULL.
+    void (*leader)(void *ctx, const char *member_id, const char *peer_address);
 };
 
 struct replica;

@@ -32,7 +32,7 @@ static int setup(void **state)
     fixture_init(&fixture->base);
     scripted_init(&fixture->engine, &fixture->base.transcript);
     const struct replica_options options = {&fixture->base.state, &fixture->engine.base, on_fatal,
-                                            fixture};
+                                            fixture, NULL};
     fixture->base.replica = replica_new(&options);
     assert_happened(&fixture->base, "campaign\n");
     *state = fixture;
