@@ -67,6 +67,17 @@ void access_from_scopes(const struct texts *scopes, struct access *out)
         take_scope(scopes->items[i], out);
 }
 
+static bool take_found(const struct store_found *found, int64_t now_ms, struct access *out)
+{
+    if (found->lookup != KR_STORE_FOUND || !found->bucket->is_system || found->extra == NULL)
+        return false;
+    if (validate_found(found, now_ms) != KR_VERDICT_VALID)
+        return false;
+    validate_key_id(found->record, out->token_id);
+    access_from_scopes(&found->extra->scopes, out);
+    return out->roles != 0;
+}
+
 bool access_resolve(const struct store *store, struct bytes token, int64_t now_ms,
                     struct access *out)
 {
@@ -77,14 +88,25 @@ bool access_resolve(const struct store *store, struct bytes token, int64_t now_m
         return false;
     digest_sha256(token, digest[0]);
     store_find_many(store, (const uint8_t(*)[KR_DIGEST_SIZE])digest, 1, &found);
-    if (found.lookup != KR_STORE_FOUND || !found.bucket->is_system || found.extra == NULL)
-        return false;
-    if (validate_found(&found, now_ms) != KR_VERDICT_VALID)
+    if (!take_found(&found, now_ms, out))
         return false;
     hot_note_used(found.record, (uint32_t)(now_ms / 60000));
-    validate_key_id(found.record, out->token_id);
-    access_from_scopes(&found.extra->scopes, out);
-    return out->roles != 0;
+    return true;
+}
+
+enum kr_err access_resolve_index(const struct store *store, struct bytes token, int64_t now_ms,
+                                 struct arena *arena, struct access *out)
+{
+    *out = (struct access){.environment = -1};
+    uint8_t digest[KR_DIGEST_SIZE];
+    struct store_found found;
+    if (format_check(token) != KR_FORMAT_OK)
+        return KR_ERR_UNAUTHORIZED;
+    digest_sha256(token, digest);
+    enum kr_err err = store_find_index(store, digest, arena, &found);
+    if (err != KR_ERR_OK)
+        return err;
+    return take_found(&found, now_ms, out) ? KR_ERR_OK : KR_ERR_UNAUTHORIZED;
 }
 
 bool access_allows(const struct access *access, enum access_right right)

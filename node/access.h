@@ -9,6 +9,8 @@
 #include <stdbool.h>
 
 #include "core/base/bytes.h"
+#include "core/base/err.h"
+#include "core/base/mem.h"
 #include "core/keys/model.h"
 
 #define KR_ACCESS_BUCKETS_MAX 16
@@ -52,6 +54,10 @@ bool access_role_parse(const char *text, enum access_role *role);
 // From the value behind "Bearer "; false (and *out without roles) when it is no valid token now.
 bool access_resolve(const struct store *store, struct bytes token, int64_t now_ms,
                     struct access *out);
+// The same from the index, for a thread that is no registered reader (a pool thread). UNAUTHORIZED:
+// no valid token; anything else: the index cannot tell.
+must_use enum kr_err access_resolve_index(const struct store *store, struct bytes token,
+                                          int64_t now_ms, struct arena *arena, struct access *out);
 bool access_allows(const struct access *access, enum access_right right);
 // May it touch this bucket? (the bucket limits and the environment)
 bool access_allows_bucket(const struct access *access, const struct bucket *bucket);

@@ -28,18 +28,6 @@ static enum kr_err make_master_key(const char *path, struct fault *fault)
     return err;
 }
 
-static bool is_new(struct node *node)
-{
-    struct arena arena;
-    struct store_cluster cluster;
-    arena_init(&arena);
-    struct store_view *view = store_view_open(node->store);
-    bool is_known = store_get_cluster(view, &arena, &cluster);
-    store_view_close(&view);
-    arena_fini(&arena);
-    return !is_known;
-}
-
 static enum kr_err read_master_key(struct node *node, const char *path, struct fault *fault)
 {
     uint8_t master[KR_VAULT_MASTER_SIZE];
@@ -63,6 +51,12 @@ done:
     return err;
 }
 
+bool bootstrap_is_ours(const struct node *node)
+{
+    return node->identity.is_core && node->config->upstreams[0] == '\0' &&
+           strcmp(node->config->engine, "local") == 0;
+}
+
 enum kr_err bootstrap_vault(struct node *node, struct fault *fault)
 {
     char path[KR_PATH_SIZE];
@@ -71,10 +65,11 @@ enum kr_err bootstrap_vault(struct node *node, struct fault *fault)
         return read_master_key(node, given, fault);
     snprintf(path, sizeof(path), "%s/master-key", node->config->data);
     bool exists = access(path, F_OK) == 0;
-    if (!exists && !is_new(node))
+    if (!exists && (bootstrap_is_known(node) || !bootstrap_is_ours(node)))
         return fault_set(fault, KR_ERR_NOT_FOUND,
                          "%s is missing, and the values of retrievable keys need it; restore it "
-                         "from your copy, or name it with --master-key-file",
+                         "from your copy (a core node's stands beside its bundle), or name it with "
+                         "--master-key-file",
                          path);
     enum kr_err err = exists ? KR_ERR_OK : make_master_key(path, fault);
     return err == KR_ERR_OK ? read_master_key(node, path, fault) : err;
@@ -82,28 +77,28 @@ enum kr_err bootstrap_vault(struct node *node, struct fault *fault)
 
 // --- the first entry -----------------------------------------------------------------------------
 
-struct making {
+struct bootstrap {
     struct node *node;
-    struct arena *arena;
+    struct arena arena;
     struct command command;
     int64_t now_ms;
     char token[KR_KEY_MINTED_SIZE];
-    bool is_done;
-    enum kr_err err;
+    bootstrap_done_fn *done;
+    void *ctx;
 };
 
-static const char *new_id(struct making *making, const char *type)
+static const char *new_id(struct bootstrap *bootstrap, const char *type)
 {
     char random[25] = "";
     rand_base62(random, 24);
-    return arena_printf(making->arena, "%s_%s", type, random);
+    return arena_printf(&bootstrap->arena, "%s_%s", type, random);
 }
 
-static const char *add_bucket(struct making *making, const char *name, enum environment environment,
-                              bool is_system)
+static const char *add_bucket(struct bootstrap *bootstrap, const char *name,
+                              enum environment environment, bool is_system)
 {
-    struct command_op *op = command_add(&making->command, KR_OP_BUCKET_PUT, making->arena);
-    const char *id = new_id(making, "bckt");
+    struct command_op *op = command_add(&bootstrap->command, KR_OP_BUCKET_PUT, &bootstrap->arena);
+    const char *id = new_id(bootstrap, "bckt");
     op->as.bucket_put.record = (struct bucket){
         .id = id,
         .name = name,
@@ -114,164 +109,219 @@ static const char *add_bucket(struct making *making, const char *name, enum envi
         // A token must work on a node that is cut off, or nobody could look at it.
         .max_staleness_ms = is_system ? KR_UNBOUNDED : KR_MAX_STALENESS_DEFAULT_MS,
         .metadata_limit_bytes = KR_METADATA_LIMIT,
-        .created_ms = making->now_ms,
-        .updated_ms = making->now_ms,
+        .created_ms = bootstrap->now_ms,
+        .updated_ms = bootstrap->now_ms,
     };
     return id;
 }
 
-static void add_token(struct making *making, const char *bucket_id)
+static void add_token(struct bootstrap *bootstrap, const char *bucket_id)
 {
     static const char *const scopes[] = {"role:owner"};
-    struct command_op *op = command_add(&making->command, KR_OP_CONSUMER_PUT, making->arena);
-    const char *consumer_id = new_id(making, "csmr");
+    struct command_op *op = command_add(&bootstrap->command, KR_OP_CONSUMER_PUT, &bootstrap->arena);
+    const char *consumer_id = new_id(bootstrap, "csmr");
     op->as.consumer_put.record = (struct consumer){
         .id = consumer_id,
         .bucket_id = bucket_id,
         .name = "management",
         .metadata = "{}",
-        .created_ms = making->now_ms,
-        .updated_ms = making->now_ms,
+        .created_ms = bootstrap->now_ms,
+        .updated_ms = bootstrap->now_ms,
     };
-    op = command_add(&making->command, KR_OP_KEY_PUT, making->arena);
+    op = command_add(&bootstrap->command, KR_OP_KEY_PUT, &bootstrap->arena);
     struct key *key = &op->as.key_put.record;
     char body[KR_KEY_BODY_SIZE + 1] = "";
     char masked[KR_KEY_MASKED_SIZE];
     rand_base62(body, KR_KEY_BODY_SIZE);
-    format_mint("kr_mgmt", body, making->token);
-    format_mask(bytes_text(making->token), masked);
+    format_mint("kr_mgmt", body, bootstrap->token);
+    format_mask(bytes_text(bootstrap->token), masked);
     *key = (struct key){
-        .id = new_id(making, "key"),
+        .id = new_id(bootstrap, "key"),
         .bucket_id = bucket_id,
         .consumer_id = consumer_id,
         .description = "owner token of the bootstrap",
         .metadata = "{}",
         .scopes = {scopes, 1},
-        .masked = arena_text(making->arena, masked),
+        .masked = arena_text(&bootstrap->arena, masked),
         .created_by = "system",
         .is_enabled = true,
-        .created_ms = making->now_ms,
-        .updated_ms = making->now_ms,
+        .created_ms = bootstrap->now_ms,
+        .updated_ms = bootstrap->now_ms,
     };
-    digest_sha256(bytes_text(making->token), key->digest);
+    digest_sha256(bytes_text(bootstrap->token), key->digest);
     mem_zero(body, sizeof(body));
 }
 
-static void build(struct making *making)
+static void build(struct bootstrap *bootstrap)
 {
-    struct command_op *op = command_add(&making->command, KR_OP_CLUSTER_INIT, making->arena);
+    struct command_op *op = command_add(&bootstrap->command, KR_OP_CLUSTER_INIT, &bootstrap->arena);
+    const char *certified = bootstrap->node->identity.cluster_id;
     op->as.cluster_init = (struct command_cluster_init){
-        .cluster_id = new_id(making, "clst"),
-        .account_id = new_id(making, "acct"),
-        .account_name = making->node->config->account,
+        .cluster_id = certified[0] != '\0' ? certified : new_id(bootstrap, "clst"),
+        .account_id = new_id(bootstrap, "acct"),
+        .account_name = bootstrap->node->config->account,
     };
-    add_bucket(making, "production", KR_ENV_PRODUCTION, false);
-    add_bucket(making, "preview", KR_ENV_PREVIEW, false);
-    add_bucket(making, "development", KR_ENV_DEVELOPMENT, false);
-    add_token(making, add_bucket(making, KR_SYSTEM_BUCKET, KR_ENV_PRODUCTION, true));
-    struct audit *audit = arena_zalloc(making->arena, sizeof(*audit));
+    add_bucket(bootstrap, "production", KR_ENV_PRODUCTION, false);
+    add_bucket(bootstrap, "preview", KR_ENV_PREVIEW, false);
+    add_bucket(bootstrap, "development", KR_ENV_DEVELOPMENT, false);
+    add_token(bootstrap, add_bucket(bootstrap, KR_SYSTEM_BUCKET, KR_ENV_PRODUCTION, true));
+    struct audit *audit = arena_zalloc(&bootstrap->arena, sizeof(*audit));
     *audit = (struct audit){.action = "cluster.init",
                             .actor_id = "system",
                             .actor_label = "bootstrap",
                             .target = "cluster",
-                            .target_name = making->node->config->account,
+                            .target_name = bootstrap->node->config->account,
                             .detail = "{}",
                             .client_address = "",
                             .request_id = "bootstrap",
                             .is_success = true};
-    making->command.audit = audit;
-    making->command.actor = "system";
-    making->command.request_id = "bootstrap";
-    making->command.requested_ms = making->now_ms;
+    bootstrap->command.audit = audit;
+    bootstrap->command.actor = "system";
+    bootstrap->command.request_id = "bootstrap";
+    bootstrap->command.requested_ms = bootstrap->now_ms;
 }
 
-static void made(void *ctx, const struct replica_outcome *outcome)
-{
-    struct making *making = ctx;
-    making->is_done = true;
-    making->err = outcome->err;
-    if (outcome->err == KR_ERR_OK && outcome->result.code != KR_APPLY_OK)
-        making->err = KR_ERR_INTERNAL;
-}
-
-// No loop runs yet: the turns are taken by hand.
-static enum kr_err commit(struct making *making, struct fault *fault)
-{
-    struct node *node = making->node;
-    engine_turn(node->engine); // tells the replica that it leads
-    replica_turn(node->replica);
-    enum kr_err err = replica_submit(node->replica, &making->command, made, making);
-    while (err == KR_ERR_OK && !making->is_done) {
-        replica_turn(node->replica);
-        engine_turn(node->engine);
-    }
-    err = err == KR_ERR_OK ? making->err : err;
-    if (err == KR_ERR_OK)
-        return err;
-    if (err == KR_ERR_DISK_FULL)
-        return fault_set(fault, err,
-                         "%s: the disk is too full for the first log entry; free space, or keep "
-                         "less of it in reserve (--disk-reserve-bytes)",
-                         node->config->data);
-    return fault_set(fault, err, "the first log entry could not be written: %s", err_text(err));
-}
-
-static enum kr_err write_token(const struct making *making, struct fault *fault)
+static enum kr_err write_token(const struct bootstrap *bootstrap, struct fault *fault)
 {
     char path[KR_PATH_SIZE];
     char line[KR_KEY_MINTED_SIZE + 1];
-    snprintf(path, sizeof(path), "%s/owner-token", making->node->config->data);
-    int size = snprintf(line, sizeof(line), "%s\n", making->token);
+    snprintf(path, sizeof(path), "%s/owner-token", bootstrap->node->config->data);
+    int size = snprintf(line, sizeof(line), "%s\n", bootstrap->token);
     enum kr_err err = file_replace(path, bytes_of(line, (size_t)size), 0600, fault);
     mem_zero(line, sizeof(line));
     return err;
 }
 
-static enum kr_err make_cluster(struct node *node, struct arena *arena, struct fault *fault)
+static void remove_token(const struct node *node)
 {
-    struct making making = {.node = node, .arena = arena, .now_ms = clock_unix_ms()};
-    build(&making);
-    enum kr_err err = write_token(&making, fault);
+    char path[KR_PATH_SIZE];
+    snprintf(path, sizeof(path), "%s/owner-token", node->config->data);
+    unlink(path);
+}
+
+static void show_token(const struct bootstrap *bootstrap)
+{
+    if (!isatty(STDOUT_FILENO))
+        return;
+    printf("Owner token (also in %s/owner-token, shown only now):\n  %s\n",
+           bootstrap->node->config->data, bootstrap->token);
+    fflush(stdout);
+}
+
+static void bootstrap_free(struct bootstrap *bootstrap)
+{
+    mem_zero(bootstrap->token, sizeof(bootstrap->token));
+    arena_fini(&bootstrap->arena);
+    mem_free(bootstrap);
+}
+
+// An entry of unknown fate may be in the log all the same: its token is kept.
+static void made(void *ctx, const struct replica_outcome *outcome)
+{
+    struct bootstrap *bootstrap = ctx;
+    enum kr_err err = outcome->err;
+    if (err == KR_ERR_OK && outcome->result.code != KR_APPLY_OK)
+        err = KR_ERR_CONFLICT;
     if (err == KR_ERR_OK)
-        err = commit(&making, fault);
-    if (err == KR_ERR_OK && isatty(STDOUT_FILENO)) {
-        printf("Owner token (also in %s/owner-token, shown only now):\n  %s\n", node->config->data,
-               making.token);
-        fflush(stdout);
+        show_token(bootstrap);
+    else if (err != KR_ERR_TIMEOUT)
+        remove_token(bootstrap->node);
+    bootstrap->done(bootstrap->ctx, err);
+    bootstrap_free(bootstrap);
+}
+
+enum kr_err bootstrap_begin(struct node *node, bootstrap_done_fn *done, void *ctx,
+                            struct fault *fault)
+{
+    struct bootstrap *bootstrap = mem_zalloc(sizeof(*bootstrap));
+    *bootstrap =
+        (struct bootstrap){.node = node, .now_ms = clock_unix_ms(), .done = done, .ctx = ctx};
+    arena_init(&bootstrap->arena);
+    build(bootstrap);
+    enum kr_err err = write_token(bootstrap, fault);
+    if (err == KR_ERR_OK) {
+        err = replica_submit(node->replica, &bootstrap->command, made, bootstrap);
+        if (err != KR_ERR_OK)
+            fault_set(fault, err, "the first log entry: %s", err_text(err));
     }
-    mem_zero(making.token, sizeof(making.token));
+    if (err != KR_ERR_OK)
+        bootstrap_free(bootstrap);
     return err;
 }
 
-static bool read_cluster(struct node *node, struct arena *arena)
+// --- at a start ----------------------------------------------------------------------------------
+
+struct outcome {
+    bool is_done;
+    enum kr_err err;
+};
+
+static void note_outcome(void *ctx, enum kr_err err)
+{
+    *(struct outcome *)ctx = (struct outcome){true, err};
+}
+
+// No loop runs yet: the turns are taken by hand.
+static enum kr_err make_cluster(struct node *node, struct fault *fault)
+{
+    struct outcome outcome = {0};
+    engine_turn(node->engine); // tells the replica that it leads
+    replica_turn(node->replica);
+    enum kr_err err = bootstrap_begin(node, note_outcome, &outcome, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    while (!outcome.is_done) {
+        replica_turn(node->replica);
+        engine_turn(node->engine);
+    }
+    if (outcome.err == KR_ERR_OK)
+        return KR_ERR_OK;
+    if (outcome.err == KR_ERR_DISK_FULL)
+        return fault_set(fault, outcome.err,
+                         "%s: the disk is too full for the first log entry; free space, or keep "
+                         "less of it in reserve (--disk-reserve-bytes)",
+                         node->config->data);
+    return fault_set(fault, outcome.err, "the first log entry could not be written: %s",
+                     err_text(outcome.err));
+}
+
+bool bootstrap_is_known(struct node *node)
 {
     struct store_cluster cluster;
+    struct arena arena;
+    arena_init(&arena);
     struct store_view *view = store_view_open(node->store);
-    bool is_known = store_get_cluster(view, arena, &cluster);
+    bool is_known = store_get_cluster(view, &arena, &cluster);
+    if (is_known)
+        snprintf(node->cluster_id, sizeof(node->cluster_id), "%s", cluster.cluster_id);
     store_view_close(&view);
-    if (is_known) {
-        node->cluster_id = cluster.cluster_id;
-        node->account_id = cluster.account_id;
-        node->account_name = cluster.account_name;
-    }
+    arena_fini(&arena);
     return is_known;
 }
 
-enum kr_err bootstrap_cluster(struct node *node, struct arena *arena, struct fault *fault)
+enum kr_err bootstrap_cluster(struct node *node, struct fault *fault)
 {
     const char *wanted = node->config->cluster_id;
-    if (!read_cluster(node, arena)) {
-        enum kr_err err = make_cluster(node, arena, fault);
+    const char *certified = node->identity.cluster_id;
+    if (!bootstrap_is_known(node)) {
+        if (!bootstrap_is_ours(node)) {
+            strcpy(node->cluster_id, certified);
+            return KR_ERR_OK;
+        }
+        enum kr_err err = make_cluster(node, fault);
         if (err != KR_ERR_OK)
             return err;
-        if (!read_cluster(node, arena))
+        if (!bootstrap_is_known(node))
             return fault_set(fault, KR_ERR_INTERNAL, "the bootstrap left no cluster behind");
         LOG_INFO("bootstrapped", LOG_TEXT("cluster", node->cluster_id),
-                 LOG_TEXT("account", node->account_name));
+                 LOG_TEXT("account", node->config->account));
     }
+    if (wanted[0] == '\0')
+        wanted = certified;
     if (wanted[0] != '\0' && strcmp(wanted, node->cluster_id) != 0)
         return fault_set(fault, KR_ERR_CONFLICT,
-                         "%s belongs to cluster %s, not to %s; correct --data or --cluster-id",
+                         "%s belongs to cluster %s, not to %s; correct --data or --cluster-id, or"
+                         " --peer-bundle",
                          node->config->data, node->cluster_id, wanted);
     return KR_ERR_OK;
 }

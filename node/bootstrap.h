@@ -1,18 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 // The first start: the cluster's identity, account, buckets, owner token and master key.
 //
-// Runs on the main thread before any loop. The owner token's file is written before the entry that
-// makes it valid is committed, so a crash between the two never leaves a token that nobody knows.
+// A node that leads by itself does it on the main thread before any loop; one of several does it
+// when it has become the first leader (node/leading). The owner token's file is written before the
+// entry that makes it valid is committed, so a crash between the two never leaves a token that
+// nobody knows.
 #pragma once
 
 #include "core/base/fault.h"
 #include "node/node.h"
 
-// Reads the master key (`master_key_file`, else <data>/master-key, which is made, 0600, where the
-// cluster is new) and sets node->vault. FORBIDDEN for wrong permissions, INVALID for other content.
+// Reads the master key (`master_key_file`, else <data>/master-key, which is made, 0600, where this
+// node makes the cluster) and sets node->vault. FORBIDDEN for wrong permissions, INVALID for other
+// content.
 must_use enum kr_err bootstrap_vault(struct node *node, struct fault *fault);
 
-// Learns cluster and account from the store into the arena, or makes them: one entry with the
-// account, the buckets production, preview and development, the reserved bucket and the owner
-// token, which goes to <data>/owner-token and, on a terminal, to stdout once.
-must_use enum kr_err bootstrap_cluster(struct node *node, struct arena *arena, struct fault *fault);
+// Is it this node's part to make the cluster, without asking anybody?
+bool bootstrap_is_ours(const struct node *node);
+// Does the state know its cluster? Then node->cluster_id does too.
+bool bootstrap_is_known(struct node *node);
+// Makes the cluster on the leader that this node is: one entry with the account, the buckets
+// production, preview and development, the reserved bucket and the owner token, which goes to
+// <data>/owner-token and, on a terminal, to stdout once. done comes with the outcome, never before
+// this has returned; on an error it does not come.
+typedef void bootstrap_done_fn(void *ctx, enum kr_err err);
+must_use enum kr_err bootstrap_begin(struct node *node, bootstrap_done_fn *done, void *ctx,
+                                     struct fault *fault);
+// At a start: learns the cluster from the store, or makes it where that is ours. CONFLICT: the
+// directory is another cluster's.
+must_use enum kr_err bootstrap_cluster(struct node *node, struct fault *fault);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The control loop: calls in, handlers on the pool, commands to the replica, one append a turn.
 //
-// Happy path of a call: submitted → rate checked → run on the pool → command submitted → committed
-// → answered. Ways to fail: over the rate (429), stopping (503), refused by the replica (503), the
-// state moved on (run again, at the end 409).
-// The stop: no new calls, what is under way ends, the serving loops end, the replica closes, the
-// loop's handles close, the loop ends.
+// Happy path of a call: submitted → rate checked → run on the pool, or passed to the leader →
+// command submitted → committed → answered. Ways to fail: over the rate (429), stopping (503),
+// refused by the replica (503), the state moved on (run again, at the end 409).
+// The stop: no new calls, what is under way ends, the serving loops end, the links close, the
+// replica closes, the loop's handles close, the loop ends.
 #include "node/control_internal.h"
 
 #include <signal.h>
@@ -13,10 +13,15 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/base/text.h"
+#include "node/dispatch.h"
+#include "node/engines.h"
 #include "node/executor.h"
+#include "node/peering.h"
 #include "node/serve.h"
+#include "replication/roster.h"
 
-enum { KR_TICK_MS = 50 };
+enum { KR_TICK_MS = 50, KR_RATE_DIGEST = 12 };
 
 static const char stopping_text[] = "the node is stopping; ask another one";
 
@@ -40,6 +45,11 @@ static void committed(void *ctx, const struct replica_outcome *outcome)
     go_on(task, executor_committed(task->call, outcome));
 }
 
+static void received(void *ctx)
+{
+    answer(ctx);
+}
+
 static void submit(struct task *task)
 {
     struct replica *replica = task->control->node->replica;
@@ -61,6 +71,13 @@ static void go_on(struct task *task, enum executor_next next)
         return;
     case KR_EXECUTOR_AGAIN:
         start_run(task);
+        return;
+    case KR_EXECUTOR_ACT:
+        task->call->action(task->control->node, task->call);
+        answer(task);
+        return;
+    case KR_EXECUTOR_RECEIPT:
+        everywhere_answer(task->control->everywhere, task->call, received, task);
         return;
     }
 }
@@ -89,16 +106,46 @@ static void start_run(struct task *task)
     uv_queue_work(&task->control->loop, &task->work, run, ran);
 }
 
+// A token's bucket goes by its digest, which is the same wherever a call comes in.
+static bool is_over_rate(struct control *control, const struct call *call)
+{
+    uint8_t digest[KR_DIGEST_SIZE];
+    char id[2 * KR_RATE_DIGEST + 1];
+    uint64_t wait_ms = 0;
+    if (call->token.size == 0)
+        return false;
+    digest_sha256(call->token, digest);
+    text_hex(digest, KR_RATE_DIGEST, id);
+    return !limiter_take(control->limiter, id, clock_boot_ms(), &wait_ms);
+}
+
+static bool runs_here(const struct control *control, const struct call *call)
+{
+    const struct node *node = control->node;
+    if (call->route->kind == KR_ROUTE_LOCAL || !node->identity.has_peers)
+        return true;
+    if (replica_is_leader(node->replica))
+        return true;
+    return call->route->kind == KR_ROUTE_ANYWHERE && !peering_has_leader(control->peering);
+}
+
+static void remote_answered(void *ctx, struct call *call)
+{
+    (void)call;
+    answer(ctx);
+}
+
 static void begin(struct task *task)
 {
     struct control *control = task->control;
     struct call *call = task->call;
-    uint64_t wait_ms = 0;
     if (control->is_stopping) {
         executor_refuse(call, KR_ERR_BUSY, stopping_text);
-    } else if (call->actor.token_id[0] != '\0' &&
-               !limiter_take(control->limiter, call->actor.token_id, clock_boot_ms(), &wait_ms)) {
+    } else if (is_over_rate(control, call)) {
         executor_refuse(call, KR_ERR_LIMITED, "the token's request rate is used up; slow down");
+    } else if (!runs_here(control, call)) {
+        remote_call(control->remote, call, remote_answered, task);
+        return;
     } else {
         start_run(task);
         return;
@@ -129,6 +176,21 @@ static void on_spin(uv_idle_t *spin)
     (void)spin;
 }
 
+// --- calls between nodes -------------------------------------------------------------------------
+
+static enum kr_err forward(void *ctx, const struct forward_request *request, forward_done_fn *done,
+                           void *done_ctx)
+{
+    struct control *control = ctx;
+    return peers_forward(peering_peers(control->peering), request, done, done_ctx);
+}
+
+static void run_for_another(void *ctx, struct call *call,
+                            void (*answered)(void *ctx, struct call *call), void *answered_ctx)
+{
+    control_submit(ctx, call, answered, answered_ctx);
+}
+
 // --- stopping ------------------------------------------------------------------------------------
 
 static void close_handles(struct control *control)
@@ -142,10 +204,31 @@ static void close_handles(struct control *control)
     uv_close((uv_handle_t *)&control->hangup, NULL);
 }
 
+static void engines_closed(void *ctx)
+{
+    struct control *control = ctx;
+    control->engines = NULL;
+    control->is_closed = true;
+}
+
 static void replica_closed(void *ctx)
 {
     struct control *control = ctx;
-    control->is_closed = true;
+    control->node->replica = NULL;
+    if (control->engines != NULL)
+        engines_close(control->engines, engines_closed, control);
+    else
+        engines_closed(control);
+}
+
+static void peering_closed(void *ctx)
+{
+    struct control *control = ctx;
+    control->peering = NULL;
+    if (control->node->replica != NULL)
+        replica_close(control->node->replica, replica_closed, control);
+    else
+        replica_closed(control);
 }
 
 // Serving loops end first: they answer what they have begun, and that needs this loop.
@@ -159,7 +242,8 @@ static void step_stop(struct control *control)
     atomic_store(&node->is_stopping, true);
     LOG_INFO("stopping", LOG_NUMBER("callsUnderWay", control_queued(control)));
     for (size_t i = 0; i < node->serve_count; i++)
-        serve_stop(node->serves[i]);
+        if (node->serves[i] != NULL)
+            serve_stop(node->serves[i]);
 }
 
 // Past the timeout nobody waits for the calls that have not begun; what runs still uses the
@@ -170,10 +254,11 @@ static void step_closing(struct control *control)
         return;
     if (uv_now(&control->loop) >= control->stop_at_ms)
         atomic_store(&control->is_late, true);
+    everywhere_stop(control->everywhere);
     if (control_queued(control) > 0 || serve_any_running(control->node))
         return;
     control->is_replica_closing = true;
-    replica_close(control->node->replica, replica_closed, control);
+    peering_close(control->peering, peering_closed, control);
     uv_idle_start(&control->spin, on_spin);
 }
 
@@ -200,7 +285,20 @@ static void on_wake(uv_async_t *wake)
     step_stop(control);
 }
 
-// The end of a turn: callbacks that are due, then everything queued in one append.
+// What has become due, then everything queued in one append, then what the links have to send.
+static bool take_turn(struct control *control)
+{
+    struct node *node = control->node;
+    bool has_more = node->engine != NULL && engine_turn(node->engine);
+    if (node->replica != NULL)
+        has_more = replica_turn(node->replica) || has_more;
+    if (!control->is_replica_closing)
+        leading_turn(control->leading);
+    remote_turn(control->remote);
+    peering_turn(control->peering);
+    return has_more;
+}
+
 static void on_check(uv_check_t *check)
 {
     struct control *control = check->data;
@@ -208,10 +306,7 @@ static void on_check(uv_check_t *check)
         close_handles(control);
         return;
     }
-    bool has_more = engine_turn(control->node->engine);
-    if (!control->is_closed)
-        has_more = replica_turn(control->node->replica) || has_more;
-    if (has_more || control->is_closed)
+    if (take_turn(control) || control->is_closed)
         uv_idle_start(&control->spin, on_spin);
     else
         uv_idle_stop(&control->spin);
@@ -222,6 +317,9 @@ static void on_tick(uv_timer_t *tick)
     struct control *control = tick->data;
     step_stop(control);
     step_closing(control);
+    remote_tick(control->remote, clock_boot_ms());
+    everywhere_check(control->everywhere, clock_boot_ms());
+    peering_tick(control->peering, clock_boot_ms());
     if (!control->is_replica_closing)
         housekeeping_tick(control);
 }
@@ -230,9 +328,12 @@ static void on_signal(uv_signal_t *handle, int number)
 {
     struct control *control = handle->data;
     if (number == SIGHUP) {
-        LOG_INFO("ignored SIGHUP: settings are read at start", LOG_NUMBER("signal", number));
+        LOG_INFO("SIGHUP: the bundle is read again; settings are read at start",
+                 LOG_NUMBER("signal", number));
+        peering_reload(control->peering);
         return;
     }
+    control->node->must_restart = false;
     control_stop(control);
 }
 
@@ -245,13 +346,8 @@ static void watch_signal(struct control *control, uv_signal_t *handle, int numbe
     uv_signal_start(handle, on_signal, number);
 }
 
-struct control *control_new(struct node *node)
+static void init_handles(struct control *control)
 {
-    struct control *control = mem_zalloc(sizeof(*control));
-    control->node = node;
-    control->submitted_tail = &control->submitted;
-    control->limiter = limiter_new((uint64_t)node->config->rate_limit_per_token);
-    pthread_mutex_init(&control->lock, NULL);
     uv_loop_init(&control->loop);
     uv_async_init(&control->loop, &control->wake, on_wake);
     uv_check_init(&control->loop, &control->check);
@@ -262,7 +358,35 @@ struct control *control_new(struct node *node)
     watch_signal(control, &control->interrupt, SIGINT);
     watch_signal(control, &control->terminate, SIGTERM);
     watch_signal(control, &control->hangup, SIGHUP);
+}
+
+struct control *control_new(struct node *node)
+{
+    struct control *control = mem_zalloc(sizeof(*control));
+    const struct remote_port port = {control, forward, run_for_another};
+    control->node = node;
+    control->submitted_tail = &control->submitted;
+    control->limiter = limiter_new((uint64_t)node->config->rate_limit_per_token);
+    pthread_mutex_init(&control->lock, NULL);
+    init_handles(control);
+    control->remote = remote_new(node, &port);
+    control->leading = leading_new(node);
+    if (node->identity.has_peers)
+        control->roster = roster_new(node->identity.node_id, clock_boot_ms());
+    control->everywhere = everywhere_new(node, control->roster);
     return control;
+}
+
+enum kr_err control_open_engine(struct control *control, struct fault *fault)
+{
+    return engines_open(control->node, &control->loop, &control->engines, fault);
+}
+
+enum kr_err control_open_peers(struct control *control, struct fault *fault)
+{
+    const struct peering_options options = {control->node, &control->loop, control,
+                                            control->roster};
+    return peering_new(&options, &control->peering, fault);
 }
 
 void control_run(struct control *control)
@@ -279,8 +403,24 @@ void control_stop(struct control *control)
     uv_async_send(&control->wake);
 }
 
+void control_restart(struct control *control)
+{
+    control->node->must_restart = true;
+    control_stop(control);
+}
+
+void control_leader_is(struct control *control, const char *member_id, const char *peer_address)
+{
+    peering_leader_is(control->peering, member_id, peer_address);
+}
+
 void control_free(struct control **control)
 {
+    everywhere_free(&(*control)->everywhere);
+    remote_free(&(*control)->remote);
+    leading_free(&(*control)->leading);
+    if ((*control)->roster != NULL)
+        roster_free(&(*control)->roster);
     limiter_free(&(*control)->limiter);
     pthread_mutex_destroy(&(*control)->lock);
     uv_loop_close(&(*control)->loop);

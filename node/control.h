@@ -11,12 +11,18 @@
 struct node;
 struct control;
 
-// Builds on the loop that the caller runs (uv_default_loop's thread); keeps node.
+// Gives; keeps node. In this order, before it runs: the engine, which the replica needs, and the
+// links, which need the replica. INVALID and LOCKED name the setting.
 struct control *control_new(struct node *node);
+must_use enum kr_err control_open_engine(struct control *control, struct fault *fault);
+must_use enum kr_err control_open_peers(struct control *control, struct fault *fault);
 // Runs until control_stop has taken effect: calls under way are answered first, or refused once
 // the stop timeout is over; then the replica is closed.
 void control_run(struct control *control);
-void control_stop(struct control *control); // any thread, and signal watchers
+void control_stop(struct control *control);    // any thread, and signal watchers
+void control_restart(struct control *control); // stops, and the process starts the node again
+// Another node leads: links upwards go there.
+void control_leader_is(struct control *control, const char *member_id, const char *peer_address);
 void control_free(struct control **control);
 
 // Hands a call over; any thread. answered comes on the control loop's thread, exactly once; the

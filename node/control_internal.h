@@ -7,8 +7,11 @@
 #include <uv.h>
 
 #include "node/control.h"
+#include "node/everywhere.h"
+#include "node/leading.h"
 #include "node/limiter.h"
 #include "node/node.h"
+#include "node/remote.h"
 
 // A call on its way through the control loop.
 struct task {
@@ -32,7 +35,13 @@ struct control {
     pthread_mutex_t lock; // of submitted
     struct task *submitted, **submitted_tail;
     struct limiter *limiter;
-    atomic_size_t tasks; // calls under way
+    struct remote *remote;
+    struct everywhere *everywhere;
+    struct leading *leading;
+    struct roster *roster;   // NULL without peers
+    struct peering *peering; // NULL without peers, and once it is closed
+    struct engines *engines; // NULL before the engine is opened, and once it is closed
+    atomic_size_t tasks;     // calls under way
     atomic_bool is_asked_to_stop;
     atomic_bool is_late; // past stop_at_ms: what has not begun is refused
     bool is_stopping, is_purging, is_replica_closing, is_closed;

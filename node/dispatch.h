@@ -15,7 +15,9 @@ enum route_kind {
     KR_ROUTE_VALIDATE_BATCH, // POST /v1/validate/$batch
     KR_ROUTE_FORWARD,        // /authz/forward, any method
     KR_ROUTE_NGINX,          // /authz/nginx
-    KR_ROUTE_CALL            // a management call: its handler on a pool thread
+    KR_ROUTE_CALL,           // a management call: its handler on a pool thread of the leader
+    KR_ROUTE_LOCAL,          // the same on whichever node is asked: it speaks of that node
+    KR_ROUTE_ANYWHERE        // the leader's word, or this node's where no leader is within reach
 };
 
 struct route {
@@ -26,8 +28,14 @@ struct route {
     enum route_kind kind;
     enum access_right right;
     uint32_t body_limit_bytes;
-    call_handler_fn *handler; // of KR_ROUTE_CALL
+    call_handler_fn *handler; // of the last three kinds
 };
+
+// A management call, whichever node runs it.
+static inline bool route_is_call(const struct route *route)
+{
+    return route->kind >= KR_ROUTE_CALL;
+}
 
 extern const struct route dispatch_routes[];
 extern const size_t dispatch_route_count;

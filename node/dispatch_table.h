@@ -17,11 +17,16 @@ ROUTE("validate", "POST", "/v1/validate", VALIDATE, NONE, 65536, NULL)
 ROUTE("validate.batch", "POST", "/v1/validate/$batch", VALIDATE_BATCH, NONE, KR_BODY_USUAL, NULL)
 ROUTE("health", "GET", "/healthz", PROBE, NONE, KR_BODY_NONE, NULL)
 ROUTE("ready", "GET", "/readyz", PROBE, NONE, KR_BODY_NONE, NULL)
-ROUTE("metrics", "GET", "/metrics", CALL, NONE, KR_BODY_NONE, api_metrics)
-ROUTE("openapi", "GET", "/openapi", CALL, NONE, KR_BODY_NONE, api_openapi)
+ROUTE("metrics", "GET", "/metrics", LOCAL, NONE, KR_BODY_NONE, api_metrics)
+ROUTE("openapi", "GET", "/openapi", LOCAL, NONE, KR_BODY_NONE, api_openapi)
 
 ROUTE("who-am-i", "GET", "/v1/who-am-i", CALL, ANY, KR_BODY_NONE, api_who_am_i)
-ROUTE("cluster.show", "GET", "/v1/cluster", CALL, ANY, KR_BODY_NONE, api_cluster_show)
+ROUTE("cluster.show", "GET", "/v1/cluster", ANYWHERE, ANY, KR_BODY_NONE, api_cluster_show)
+ROUTE("cluster.nearest", "GET", "/v1/nodes/nearest", LOCAL, NONE, KR_BODY_NONE, api_cluster_nearest)
+ROUTE("cluster.promote", "POST", "/v1/cluster/promote", LOCAL, TOKENS, KR_BODY_USUAL,
+      api_cluster_promote)
+ROUTE("node.remove", "DELETE", "/v1/cluster/nodes/{id}", CALL, TOKENS, KR_BODY_NONE,
+      api_node_remove)
 ROUTE("receipt.show", "GET", "/v1/receipts/{index}", CALL, READ, KR_BODY_NONE, api_receipt_show)
 ROUTE("audit.list", "GET", "/v1/accounts/{account}/audit-logs", CALL, AUDIT, KR_BODY_NONE,
       api_audit_list)

@@ -23,6 +23,7 @@ static void reset(struct call *call)
                                      .actor = call->actor.token_id,
                                      .requested_ms = call->now_ms};
     call->has_command = false;
+    call->action = NULL;
     call->attempts++;
 }
 
@@ -58,9 +59,27 @@ static enum kr_err check_right(struct call *call)
     return err;
 }
 
+// A call that another node passes on is believed no more than one of a client.
+static enum kr_err check_token(struct call *call)
+{
+    if (!call->is_forwarded || call->token.size == 0)
+        return KR_ERR_OK;
+    enum kr_err err = access_resolve_index(call->node->store, call->token, call->now_ms,
+                                           &call->arena, &call->actor);
+    if (err == KR_ERR_OK)
+        call->command.actor = call->actor.token_id;
+    else if (err == KR_ERR_UNAUTHORIZED)
+        api_problem(call, err, "send a valid management token: Authorization: Bearer kr_mgmt_…");
+    else
+        api_problem(call, err, "the token cannot be looked up");
+    return err;
+}
+
 static enum kr_err handle(struct call *call)
 {
-    enum kr_err err = check_right(call);
+    enum kr_err err = check_token(call);
+    if (err == KR_ERR_OK)
+        err = check_right(call);
     if (err == KR_ERR_OK)
         err = check_form(call);
     if (err != KR_ERR_OK)
@@ -89,7 +108,11 @@ enum executor_next executor_run(struct call *call)
         call->command.op_count = 0; // a denial leaves its audit row and nothing else
     store_view_close(&call->view);
     json_free(&call->json);
-    return call->has_command ? KR_EXECUTOR_SUBMIT : KR_EXECUTOR_ANSWERED;
+    if (call->has_command)
+        return KR_EXECUTOR_SUBMIT;
+    if (call->action != NULL)
+        return KR_EXECUTOR_ACT;
+    return call->answer.wants_receipt ? KR_EXECUTOR_RECEIPT : KR_EXECUTOR_ANSWERED;
 }
 
 static void add_index(struct call *call, uint64_t index)
@@ -124,10 +147,11 @@ enum executor_next executor_committed(struct call *call, const struct replica_ou
         return KR_EXECUTOR_ANSWERED;
     }
     commits_note(call->node->commits, outcome->index, outcome->committed_ms);
-    if (call->answer.wants_receipt)
-        receipt_answer(call, outcome);
     add_index(call, outcome->index);
-    return KR_EXECUTOR_ANSWERED;
+    if (!call->answer.wants_receipt)
+        return KR_EXECUTOR_ANSWERED;
+    receipt_committed(call, outcome);
+    return KR_EXECUTOR_RECEIPT;
 }
 
 void executor_refuse(struct call *call, enum kr_err err, const char *detail)

@@ -13,7 +13,9 @@
 enum executor_next {
     KR_EXECUTOR_ANSWERED, // the answer stands
     KR_EXECUTOR_SUBMIT,   // submit call->command, then executor_committed
-    KR_EXECUTOR_AGAIN     // run once more
+    KR_EXECUTOR_AGAIN,    // run once more
+    KR_EXECUTOR_ACT,      // call->action on the control loop answers
+    KR_EXECUTOR_RECEIPT   // the answer waits for what the other nodes know: receipt_write
 };
 
 // On a pool thread.

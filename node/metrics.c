@@ -232,11 +232,37 @@ static void render_node(const struct render *render, const struct metrics_node *
     single(render, "resident_bytes", "gauge", "Resident memory of the process.", resident_bytes());
 }
 
+static void render_links(const struct render *render, const struct metrics_node *node)
+{
+    const struct peers_figures *links = &node->links;
+    heading(render, "knowledge_age_seconds", "gauge",
+            "Age of what this node knows; +Inf when it knows nothing yet.");
+    if (node->age_ms == UINT64_MAX)
+        buf_add_text(render->out, "keyreeve_knowledge_age_seconds +Inf\n");
+    else
+        buf_printf(render->out, "keyreeve_knowledge_age_seconds %.3f\n",
+                   (double)node->age_ms / 1000);
+    single(render, "children", "gauge", "Nodes that this one feeds.", links->children);
+    single(render, "links_opened_total", "counter", "Links to other nodes.", links->opened);
+    heading(render, "links_closed_total", "counter", "Links that ended, by reason.");
+    for (size_t i = 0; i < KR_PEERS_REASON_COUNT; i++)
+        buf_printf(render->out, "keyreeve_links_closed_total{reason=\"%s\"} %llu\n",
+                   peers_reason_text((enum peers_reason)i), (unsigned long long)links->closed[i]);
+    single(render, "link_received_bytes_total", "counter", "From other nodes.", links->bytes_in);
+    single(render, "link_sent_bytes_total", "counter", "To other nodes.", links->bytes_out);
+    single(render, "snapshots_sent_total", "counter", "Whole snapshots.", links->snapshots_sent);
+    single(render, "snapshots_received_total", "counter", "Whole snapshots.",
+           links->snapshots_received);
+    single(render, "differences_total", "counter",
+           "Times that this node's state was not the leader's.", links->differences);
+}
+
 void metrics_render(struct buf *out, struct metrics *const *blocks, size_t count,
                     const struct metrics_node *node)
 {
     struct render render = {out, blocks, count};
     render_node(&render, node);
+    render_links(&render, node);
     render_store(&render, &node->store);
     heading(&render, "requests_total", "counter", "HTTP requests by route and status.");
     render_answers(&render, render_count);

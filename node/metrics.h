@@ -9,6 +9,7 @@
 #include "core/base/buf.h"
 #include "core/keys/verdict.h"
 #include "core/store/store.h"
+#include "replication/peers_link.h"
 
 #define KR_METRICS_ROUTES_MAX 96
 #define KR_METRICS_STATUSES 19 // those that the node answers with, and one for all others
@@ -45,6 +46,8 @@ struct metrics_node {
     const char *node_id, *region;
     struct store_figures store;
     uint64_t epoch, calls_queued, uptime_s;
+    uint64_t age_ms; // of what it knows; UINT64_MAX: nothing is known
+    struct peers_figures links;
     bool is_leader;
 };
 

@@ -8,10 +8,12 @@
 
 #include "core/keys/vault.h"
 #include "core/store/store.h"
+#include "node/board.h"
 #include "node/commits.h"
 #include "node/config.h"
 #include "node/control.h"
 #include "node/figures.h"
+#include "node/identity.h"
 #include "node/metrics.h"
 #include "replication/replica.h"
 
@@ -21,6 +23,7 @@ struct serve;
 
 struct node {
     const struct config *config;
+    struct identity identity;
     struct store *store;
     struct state state; // the store, as replication sees it
     struct engine *engine;
@@ -29,11 +32,16 @@ struct node {
     struct control *control;
     struct figures *figures; // of the store, for any thread
     struct commits *commits; // for receipts; NULL: not remembered
+    struct board *board;     // the cluster at the moment, for any thread
     struct serve *serves[KR_NODE_LOOPS_MAX];
     struct metrics *metrics[KR_NODE_LOOPS_MAX]; // one a serving loop
     size_t serve_count;
-    const char *cluster_id, *account_id, *account_name; // after the bootstrap
+    char cluster_id[KR_TLS_NAME_SIZE]; // "": not known yet
     uint64_t started_boot_ms;
     atomic_bool is_ready;    // table loaded and serving
     atomic_bool is_stopping; // no new requests
+    bool must_restart;       // behind the stop; control loop, then the main thread
 };
+
+// What cannot be survived: one line, and the process ends at once, without unwinding.
+_Noreturn void node_die(const struct fault *fault);

@@ -123,7 +123,6 @@ static void init_handles(struct serve *serve)
 
 static void init_memory(struct serve *serve)
 {
-    const struct config *config = serve->node->config;
     serve->ready_tail = &serve->ready;
     serve->batch = mem_alloc(KR_VALIDATION_BATCH_MAX * sizeof(*serve->batch));
     serve->pool = http_pool_new(KR_POOL_BLOCKS);
@@ -142,8 +141,8 @@ static void init_memory(struct serve *serve)
     rand_base62(serve->id_prefix, sizeof(serve->id_prefix) - 1);
     struct json_writer writer;
     json_begin(&writer, &serve->node_json);
-    json_write_string(&writer, "node", config->node_id);
-    json_write_string(&writer, "region", config->region);
+    json_write_string(&writer, "node", serve->node->identity.node_id);
+    json_write_string(&writer, "region", serve->node->identity.region);
 }
 
 static enum kr_err open_listeners(struct serve *serve, struct fault *fault)
@@ -223,7 +222,7 @@ void serve_stop(struct serve *serve)
 bool serve_any_running(const struct node *node)
 {
     for (size_t i = 0; i < node->serve_count; i++) {
-        if (atomic_load(&node->serves[i]->is_running))
+        if (node->serves[i] != NULL && atomic_load(&node->serves[i]->is_running))
             return true;
     }
     return false;

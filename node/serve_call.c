@@ -7,134 +7,49 @@
 #include "node/serve_internal.h"
 
 #include "core/base/clock.h"
-#include "core/http/uri.h"
+#include "node/call_build.h"
 
 // --- building ------------------------------------------------------------------------------------
 
-static const char *copy_field(struct call *call, const struct http_request *request,
-                              const char *name)
-{
-    const struct http_field *field = http_request_field(request, name);
-    return field == NULL ? NULL : arena_text_of(&call->arena, field->value);
-}
-
-// Gives the decoded segment its place by the name that the route's path has there.
-static void place_parameter(struct call *call, struct bytes name, const char *segment)
-{
-    if (bytes_equal_text(name, "{account}"))
-        call->account = segment;
-    else if (bytes_equal_text(name, "{bucket}"))
-        call->bucket_name = segment;
-    else if (bytes_equal_text(name, "{consumer}"))
-        call->consumer_name = segment;
-    else
-        call->item = segment;
-}
-
-static bool split_path(struct call *call, const struct http_request *request)
-{
-    const char *segments[KR_URI_SEGMENTS_MAX];
-    size_t count = 0;
-    if (!uri_split_path(request->path, &call->arena, segments, &count))
-        return false;
-    call->path = arena_text_of(&call->arena, request->path);
-    const char *template = call->route->path;
-    for (size_t i = 0; i < count && *template == '/'; i++) {
-        template ++;
-        size_t size = strcspn(template, "/");
-        if (*template == '{')
-            place_parameter(call, bytes_of(template, size), segments[i]);
-        template += size;
-    }
-    return true;
-}
-
-static void copy_address(struct call *call, const struct job *job)
+static void client_text(const struct job *job, char out[KR_CIDR_TEXT_SIZE])
 {
     const struct connection *connection = job->connection;
     struct cidr client = {.prefix_bits = 128};
-    char text[KR_CIDR_TEXT_SIZE];
-    call->client_address = "unix";
-    if (!connection->has_peer)
+    if (!connection->has_peer) {
+        strcpy(out, "unix");
         return;
-    if (!credential_client(&job->request, call->node->config, connection->is_trusted,
+    }
+    if (!credential_client(&job->request, connection->serve->node->config, connection->is_trusted,
                            &connection->peer, &client.network))
         client.network = connection->peer;
-    cidr_text(&client, text);
-    text[strcspn(text, "/")] = '\0';
-    call->client_address = arena_text(&call->arena, text);
+    cidr_text(&client, out);
+    out[strcspn(out, "/")] = '\0';
 }
 
-static bool fill_call(struct call *call, const struct job *job)
-{
-    const struct http_request *request = &job->request;
-    char id[KR_REQUEST_ID_SIZE];
-    turn_request_id(job->connection->serve, id);
-    call->request_id = arena_text(&call->arena, id);
-    if (!split_path(call, request) ||
-        !uri_split_query(request->query, &call->arena, call->parameters, KR_CALL_PARAMETERS_MAX,
-                         &call->parameter_count))
-        return false;
-    call->body = bytes_of(arena_text_of(&call->arena, request->body), request->body.size);
-    call->content_type = copy_field(call, request, "content-type");
-    call->accept = copy_field(call, request, "accept");
-    call->if_match = copy_field(call, request, "if-match");
-    call->idempotency_key = copy_field(call, request, "idempotency-key");
-    copy_address(call, job);
-    return true;
-}
-
+// NULL: the path or the query is malformed.
 static struct call *new_call(const struct job *job)
 {
     struct serve *serve = job->connection->serve;
-    struct call *call = mem_zalloc(sizeof(*call));
-    call->node = serve->node;
-    call->route = job->match.route;
-    call->now_ms = serve->now_ms;
-    arena_init(&call->arena);
-    buf_init(&call->answer.body, KR_SERVE_OUT_LIMIT_BYTES);
-    return call;
-}
-
-static void free_call(struct call **call)
-{
-    buf_fini(&(*call)->answer.body);
-    arena_fini(&(*call)->arena);
-    mem_free(*call);
-    *call = NULL;
-}
-
-// What stands behind "Authorization: Bearer". Of two such fields, a proxy in front may have checked
-// the other one.
-static bool find_token(const struct http_request *request, struct bytes *token)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < request->field_count; i++)
-        count += bytes_equal_text_nocase(request->fields[i].name, "authorization");
-    struct bytes value = http_request_value(request, "authorization");
-    if (count != 1 || value.size <= 7 ||
-        !bytes_equal_text_nocase(bytes_of(value.data, 7), "bearer "))
-        return false;
-    *token = bytes_of(value.data + 7, value.size - 7);
-    return true;
+    char id[KR_REQUEST_ID_SIZE], client[KR_CIDR_TEXT_SIZE];
+    turn_request_id(serve, id);
+    client_text(job, client);
+    const struct call_origin origin = {id, client, serve->now_ms};
+    return call_build(serve->node, job->match.route, &job->request, &origin);
 }
 
 bool serve_call_token(const struct serve *serve, const struct http_request *request,
                       struct access *actor)
 {
     struct bytes token;
-    return find_token(request, &token) &&
+    return call_find_token(request, &token) &&
            access_resolve(serve->node->store, token, serve->now_ms, actor);
 }
 
 // The token is checked by the same hot table as every key.
-static bool resolve_token(struct call *call, const struct http_request *request)
+static bool resolve_token(struct call *call)
 {
-    struct bytes token;
-    if (!find_token(request, &token))
-        return false;
-    call->token = bytes_of(arena_text_of(&call->arena, token), token.size);
-    return access_resolve(call->node->store, call->token, call->now_ms, &call->actor);
+    return call->token.size > 0 &&
+           access_resolve(call->node->store, call->token, call->now_ms, &call->actor);
 }
 
 // --- there and back ------------------------------------------------------------------------------
@@ -155,7 +70,7 @@ bool serve_call_admits(const struct serve *serve, const struct route *route,
                        const struct http_request *request)
 {
     struct access actor;
-    return route->kind != KR_ROUTE_CALL || route->right == KR_RIGHT_NONE ||
+    return !route_is_call(route) || route->right == KR_RIGHT_NONE ||
            serve_call_token(serve, request, &actor);
 }
 
@@ -179,13 +94,12 @@ void serve_call_refused(struct job *job)
 void serve_call_begin(struct job *job)
 {
     struct call *call = new_call(job);
-    if (!fill_call(call, job)) {
-        free_call(&call);
+    if (call == NULL) {
         serve_reply_problem(job, KR_ERR_INVALID, "the path or query is malformed");
         return;
     }
-    if (!resolve_token(call, &job->request) && call->route->right != KR_RIGHT_NONE) {
-        free_call(&call);
+    if (!resolve_token(call) && call->route->right != KR_RIGHT_NONE) {
+        call_free(&call);
         const char *reason;
         enum kr_err err = why_unknown(job->connection->serve, &reason);
         serve_reply_problem(job, err, reason);
@@ -228,7 +142,7 @@ void serve_call_drain(struct serve *serve)
         serve->calls--;
         if (!at->is_abandoned)
             turn_finish(at);
-        free_call(&at->call);
+        call_free(&at->call);
         suspend_free(&at);
     }
 }

@@ -21,15 +21,14 @@
 #include "node/listen.h"
 #include "node/notify.h"
 #include "node/serve.h"
-#include "replication/engine_local.h"
 #include "replication/state_store.h"
 
 enum { KR_PATH_SIZE = 4096, KR_POOL_THREADS_MIN = 4 };
 
 // --- what cannot be survived ---------------------------------------------------------------------
 
-// At once, without unwinding: what is durable is durable, and nothing else may be acknowledged.
-static void die(const struct fault *fault)
+// What is durable is durable, and nothing else may be acknowledged.
+void node_die(const struct fault *fault)
 {
     LOG_ERROR("stopped: cannot go on", LOG_TEXT("why", fault->text));
     notify_status(fault->text);
@@ -40,7 +39,13 @@ static void on_fatal(void *ctx, enum kr_err err, const struct fault *fault)
 {
     (void)ctx;
     (void)err;
-    die(fault);
+    node_die(fault);
+}
+
+static void on_leader(void *ctx, const char *member_id, const char *peer_address)
+{
+    const struct node *node = ctx;
+    control_leader_is(node->control, member_id, peer_address);
 }
 
 // On a loading thread. The log below its tail is checked behind readiness: no answer depends on it.
@@ -51,12 +56,12 @@ static void on_loaded(void *ctx, enum kr_err err, const struct fault *fault)
     if (err == KR_ERR_BUSY) // closed before it was done
         return;
     if (err != KR_ERR_OK)
-        die(fault);
+        node_die(fault);
     atomic_store(&node->is_ready, true);
     LOG_INFO("ready", LOG_NUMBER("afterMs", clock_boot_ms() - node->started_boot_ms));
     notify_ready("serving");
     if (store_verify_log(node->store, &damage) == KR_ERR_CORRUPT)
-        die(&damage);
+        node_die(&damage);
 }
 
 // --- process-wide --------------------------------------------------------------------------------
@@ -128,17 +133,19 @@ static enum kr_err open_store(struct node *node, struct fault *fault)
         .log_retention_bytes = (uint64_t)config->log_retention_bytes,
         .log_retention_ms = config->log_retention_hours * 3600000,
         .load_threads = (unsigned)config->load_threads,
+        .holding = node->identity.is_core ? KR_HOLD_ALL : KR_HOLD_VALIDATION,
     };
     return store_open(&options, &node->store, fault);
 }
 
 static void open_replica(struct node *node)
 {
-    const struct engine_local_options local = {.store = node->store, .leads = true};
-    node->engine = engine_local_new(&local, NULL);
     state_store_init(&node->state, node->store);
-    struct replica_options options = {
-        .state = &node->state, .engine = node->engine, .fatal = on_fatal, .ctx = node};
+    struct replica_options options = {.state = &node->state,
+                                      .engine = node->engine,
+                                      .fatal = on_fatal,
+                                      .leader = on_leader,
+                                      .ctx = node};
     node->replica = replica_new(&options);
 }
 
@@ -175,7 +182,7 @@ static enum kr_err announce(const struct node *node, struct fault *fault)
         err = write_small(node, "keyreeved.pid", pid, fault);
     address[strcspn(address, "\n")] = '\0';
     LOG_INFO("serving", LOG_TEXT("http", address), LOG_TEXT("unix", node->config->http_unix),
-             LOG_TEXT("node", node->config->node_id), LOG_TEXT("cluster", node->cluster_id),
+             LOG_TEXT("node", node->identity.node_id), LOG_TEXT("cluster", node->cluster_id),
              LOG_NUMBER("loops", node->serve_count));
     return err;
 }
@@ -199,31 +206,6 @@ static void take_apart(struct node *node)
     remove_small(node, "http-address");
 }
 
-static void closed(void *ctx)
-{
-    *(bool *)ctx = true;
-}
-
-// Where no control loop has run, the replica and its engine are closed by hand.
-static void close_replica(struct node *node)
-{
-    bool is_closed = false;
-    replica_close(node->replica, closed, &is_closed);
-    while (!is_closed) {
-        engine_turn(node->engine);
-        if (!is_closed)
-            replica_turn(node->replica);
-    }
-}
-
-static void close_engine(struct node *node)
-{
-    bool is_closed = false;
-    node->engine->verbs->close(node->engine, closed, &is_closed);
-    while (!is_closed)
-        engine_turn(node->engine);
-}
-
 // Until a loop listens, a stop that is asked for stays pending. Threads that are started meanwhile
 // leave it to this one.
 static void hold_stop(int how)
@@ -244,16 +226,21 @@ static void ignore_stop(void)
     signal(SIGHUP, SIG_IGN);
 }
 
-static enum kr_err build(struct node *node, struct arena *arena, struct fault *fault)
+static enum kr_err build(struct node *node, struct fault *fault)
 {
     enum kr_err err = open_store(node, fault);
+    if (err == KR_ERR_OK && node->identity.is_core)
+        err = bootstrap_vault(node, fault);
     if (err != KR_ERR_OK)
         return err;
-    err = bootstrap_vault(node, fault);
+    node->control = control_new(node);
+    err = control_open_engine(node->control, fault);
     if (err != KR_ERR_OK)
         return err;
     open_replica(node);
-    err = bootstrap_cluster(node, arena, fault);
+    err = bootstrap_cluster(node, fault);
+    if (err == KR_ERR_OK)
+        err = control_open_peers(node->control, fault);
     if (err == KR_ERR_OK)
         err = open_serves(node, fault);
     if (err == KR_ERR_OK)
@@ -263,51 +250,108 @@ static enum kr_err build(struct node *node, struct arena *arena, struct fault *f
 
 static void run(struct node *node)
 {
-    node->control = control_new(node);
     for (size_t i = 0; i < node->serve_count; i++)
         serve_start(node->serves[i]);
     store_load(node->store, on_loaded, node);
     hold_stop(SIG_UNBLOCK);
     control_run(node->control);
+    if (node->must_restart) {
+        hold_stop(SIG_BLOCK);
+        return;
+    }
     ignore_stop();
     notify_stopping();
 }
 
-enum kr_err start_check(const struct config *config, struct fault *fault)
+// Closes what a start that failed has opened: that needs turns of the loop.
+static void run_down(struct node *node)
+{
+    if (node->control == NULL)
+        return;
+    control_stop(node->control);
+    control_run(node->control);
+}
+
+static enum kr_err check_master_key(const struct config *config, struct fault *fault)
 {
     char path[KR_PATH_SIZE];
     const char *given = config->master_key_file;
-    enum kr_err err = listen_check(config, fault);
-    if (err != KR_ERR_OK)
-        return err;
     snprintf(path, sizeof(path), "%s/master-key", config->data);
     const char *secret = given[0] != '\0' ? given : path;
     if (given[0] == '\0' && access(secret, F_OK) != 0)
         return KR_ERR_OK; // the bootstrap makes it
     struct buf content;
     buf_init(&content, 256);
-    err = file_read_secret(secret, &content, fault);
+    enum kr_err err = file_read_secret(secret, &content, fault);
     buf_fini(&content);
     return err;
 }
 
-enum kr_err start_run(const struct config *config, struct fault *fault)
+enum kr_err start_check(const struct config *config, struct fault *fault)
 {
-    struct node *node = mem_zalloc(sizeof(*node));
-    struct arena arena;
-    char path[KR_PATH_SIZE];
-    int lock = -1;
-    arena_init(&arena);
-    node->config = config;
-    node->started_boot_ms = clock_boot_ms();
-    node->figures = figures_new();
-    node->commits = commits_new();
+    struct identity identity;
+    enum kr_err err = listen_check(config, fault);
+    if (err == KR_ERR_OK)
+        err = identity_read(config, &identity, fault);
+    if (err == KR_ERR_OK && identity.is_core)
+        err = check_master_key(config, fault);
+    return err;
+}
+
+static void prepare_process(const struct config *config)
+{
     configure_log(config);
     signal(SIGPIPE, SIG_IGN);
     hold_stop(SIG_BLOCK);
     raise_descriptor_limit();
     size_thread_pool();
     rand_init();
+}
+
+static struct node *new_node(const struct config *config)
+{
+    struct node *node = mem_zalloc(sizeof(*node));
+    node->config = config;
+    node->started_boot_ms = clock_boot_ms();
+    node->figures = figures_new();
+    node->commits = commits_new();
+    node->board = board_new();
+    return node;
+}
+
+static void free_node(struct node *node)
+{
+    figures_free(&node->figures);
+    commits_free(&node->commits);
+    board_free(&node->board);
+    mem_free(node);
+}
+
+// One life of the node on its locked directory; *again: it wants another, with a new state.
+static enum kr_err run_once(const struct config *config, bool *again, struct fault *fault)
+{
+    struct node *node = new_node(config);
+    enum kr_err err = identity_read(config, &node->identity, fault);
+    if (err == KR_ERR_OK)
+        err = build(node, fault);
+    if (err == KR_ERR_OK)
+        run(node);
+    else
+        run_down(node);
+    *again = err == KR_ERR_OK && node->must_restart;
+    take_apart(node);
+    if (err == KR_ERR_OK)
+        LOG_INFO("stopped", LOG_NUMBER("afterMs", clock_boot_ms() - node->started_boot_ms));
+    free_node(node);
+    return err;
+}
+
+enum kr_err start_run(const struct config *config, struct fault *fault)
+{
+    char path[KR_PATH_SIZE];
+    int lock = -1;
+    bool again = true;
+    prepare_process(config);
     enum kr_err err = start_check(config, fault);
     if (err == KR_ERR_OK)
         err = file_make_directory(config->data, 0700, fault);
@@ -315,22 +359,11 @@ enum kr_err start_run(const struct config *config, struct fault *fault)
     if (err == KR_ERR_OK)
         err = file_lock(path, &lock, fault);
     if (err != KR_ERR_OK)
-        goto done;
-    err = build(node, &arena, fault);
-    if (err == KR_ERR_OK)
-        run(node);
-    else if (node->replica != NULL)
-        close_replica(node);
-    if (node->engine != NULL)
-        close_engine(node);
-    take_apart(node);
+        return err;
+    while (err == KR_ERR_OK && again) {
+        hold_stop(SIG_BLOCK);
+        err = run_once(config, &again, fault);
+    }
     file_unlock(&lock);
-    if (err == KR_ERR_OK)
-        LOG_INFO("stopped", LOG_NUMBER("afterMs", clock_boot_ms() - node->started_boot_ms));
-done:
-    figures_free(&node->figures);
-    commits_free(&node->commits);
-    arena_fini(&arena);
-    mem_free(node);
     return err;
 }

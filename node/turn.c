@@ -105,6 +105,8 @@ static bool ask(struct job *job)
     case KR_ROUTE_VALIDATE_BATCH:
     case KR_ROUTE_PROBE:
     case KR_ROUTE_CALL:
+    case KR_ROUTE_LOCAL:
+    case KR_ROUTE_ANYWHERE:
         return false;
     }
     return false;
@@ -145,6 +147,8 @@ static void answer_question(struct job *job)
     case KR_ROUTE_VALIDATE_BATCH:
     case KR_ROUTE_PROBE:
     case KR_ROUTE_CALL:
+    case KR_ROUTE_LOCAL:
+    case KR_ROUTE_ANYWHERE:
         serve_validate_reply(job);
         return;
     }
@@ -160,6 +164,8 @@ static void answer_route(struct job *job)
         serve_validate_batch(job);
         return;
     case KR_ROUTE_CALL:
+    case KR_ROUTE_LOCAL:
+    case KR_ROUTE_ANYWHERE:
         serve_call_begin(job);
         return;
     case KR_ROUTE_VALIDATE: // not asked: the reply says why

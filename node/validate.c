@@ -308,8 +308,8 @@ void validate_answer(const struct node *node, const struct validate_question *qu
         .code_text = verdict_text(question->code),
         .index = question->index,
         .age_ms = question->age_ms,
-        .node = bytes_text(node->config->node_id),
-        .region = bytes_text(node->config->region),
+        .node = bytes_text(node->identity.node_id),
+        .region = bytes_text(node->identity.region),
     };
     if (found->lookup != KR_STORE_FOUND)
         return;

@@ -3,7 +3,6 @@
 //
 // An id is tried before a name, so that nobody takes over an id by naming something like it.
 #include "node/api/api.h"
-#include "node/node.h"
 
 static enum kr_err not_found(struct call *call, const char *what, const char *name)
 {
@@ -15,9 +14,10 @@ static enum kr_err not_found(struct call *call, const char *what, const char *na
 
 enum kr_err api_account(struct call *call)
 {
-    const struct node *node = call->node;
-    if ((node->account_name != NULL && strcmp(call->account, node->account_name) == 0) ||
-        (node->account_id != NULL && strcmp(call->account, node->account_id) == 0))
+    struct store_cluster cluster;
+    if (store_get_cluster(call->view, &call->arena, &cluster) &&
+        (strcmp(call->account, cluster.account_name) == 0 ||
+         strcmp(call->account, cluster.account_id) == 0))
         return KR_ERR_OK;
     return not_found(call, "account", call->account);
 }

@@ -38,9 +38,21 @@ struct call_answer {
     struct buf body;          // growing; zeroed when freed
     struct call_field fields[KR_CALL_FIELDS_MAX];
     size_t field_count;
-    bool wants_receipt;  // after the commit the body becomes the revocation receipt of its index
+    bool wants_receipt;  // the body becomes the receipt of call->receipt, behind the commit if any
     const char *problem; // detail of the last problem, in the arena; rows of an import report it
     enum kr_err failure; // of a model that could not be written; api_json_end answers it
+};
+
+// A revocation whose receipt the answer will be (API §3).
+struct call_receipt {
+    bool is_everywhere;  // answered when no node can let the keys in any more
+    bool is_bodiless;    // complete, it is answered with 204
+    uint64_t timeout_ms; // of everywhere, from the commit on
+    // How old a node's knowledge may be while it lets these keys in; KR_UNBOUNDED. A node that has
+    // not applied the index `bounded_at` may still use the bound before it, `was_bound_ms`.
+    int64_t bound_ms, was_bound_ms;
+    uint64_t bounded_at;
+    struct receipt record; // known from the commit on
 };
 
 struct route;
@@ -53,7 +65,8 @@ struct call {
 
     // what was asked
     const char *request_id;
-    const char *path; // decoded, for problem+json's instance
+    const char *target; // as sent, with the query
+    const char *path;   // without it, for problem+json's instance
     const char *account, *bucket_name, *consumer_name, *item; // the route's parameters, or NULL
     struct uri_parameter parameters[KR_CALL_PARAMETERS_MAX];
     size_t parameter_count;
@@ -66,7 +79,8 @@ struct call {
     struct bytes
         token; // the presented token's value: seals idempotent answers; zeroed with the arena
     struct access actor;
-    int64_t now_ms; // wall clock when it was accepted
+    bool is_forwarded; // another node has checked the token; it is checked again where it runs
+    int64_t now_ms;    // wall clock when it was accepted
 
     // while a handler runs
     struct store_view *view;
@@ -74,8 +88,11 @@ struct call {
 
     // what came of it
     struct call_answer answer;
-    struct command command; // op_count > 0 or audit set: submit it
+    struct call_receipt receipt; // with answer.wants_receipt
+    struct command command;      // op_count > 0 or audit set: submit it
     bool has_command;
+    // What only the control loop may do, instead of a command: it writes the answer. NULL: nothing.
+    void (*action)(struct node *node, struct call *call);
     unsigned attempts;
 };
 

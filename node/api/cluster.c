@@ -1,64 +1,110 @@
 // SPDX-License-Identifier: Apache-2.0
-// The cluster as this node knows it, and stored revocation receipts.
-#include "core/base/clock.h"
+// The cluster as this node knows it, which nodes to ask, and stored revocation receipts.
 #include "core/base/text.h"
 #include "node/api/api.h"
 #include "node/api/handlers.h"
 #include "node/api/receipt.h"
 #include "node/node.h"
 
-static const char *state(const struct node *node)
+static void write_number(struct json_writer *writer, const char *name, uint64_t number)
 {
-    if (atomic_load(&node->is_stopping))
-        return "stopping";
-    return atomic_load(&node->is_ready) ? "serving" : "loading";
-}
-
-// The age of this node's knowledge; null when nothing is known.
-static void write_lag(struct json_writer *writer, const struct node *node)
-{
-    uint64_t age_ms = replica_age_ms(node->replica, clock_boot_ms());
-    if (age_ms == UINT64_MAX)
-        json_write_null(writer, "lagMs");
+    if (number == KR_BOARD_UNKNOWN)
+        json_write_null(writer, name);
     else
-        json_write_integer(writer, "lagMs", (int64_t)age_ms);
+        json_write_integer(writer, name, (int64_t)number);
 }
 
-static void write_node(struct json_writer *writer, const struct node *node, uint64_t index)
+static void write_text(struct json_writer *writer, const char *name, const char *text)
 {
-    bool is_leader = replica_is_leader(node->replica);
+    json_write_string(writer, name, text[0] == '\0' ? NULL : text);
+}
+
+static const char *role_of(const struct member *member, const struct board_facts *facts)
+{
+    if (strcmp(member->id, facts->leader_id) == 0)
+        return "leader";
+    return member->role == KR_MEMBER_CORE ? "standby" : "follower";
+}
+
+static void write_heard(struct json_writer *writer, const struct board_node *node)
+{
+    static const struct board_node nobody = {.state = KR_BOARD_UNHEARD,
+                                             .index = KR_BOARD_UNKNOWN,
+                                             .lag_ms = KR_BOARD_UNKNOWN,
+                                             .lease_ms = KR_BOARD_UNKNOWN,
+                                             .round_trip_us = KR_BOARD_UNKNOWN,
+                                             .validations_per_second = KR_BOARD_UNKNOWN};
+    if (node == NULL)
+        node = &nobody;
+    write_text(writer, "upstream", node->upstream);
+    json_write_string(writer, "state", board_state_text(node->state));
+    write_number(writer, "index", node->index);
+    write_number(writer, "lagMs", node->lag_ms);
+    write_number(writer, "leaseMs", node->lease_ms);
+    write_number(writer, "roundTripUs", node->round_trip_us);
+    write_number(writer, "validationsPerSecond", node->validations_per_second);
+    write_text(writer, "version", node->version);
+}
+
+static void write_member(struct json_writer *writer, const struct member *member,
+                         const struct board_facts *facts)
+{
     json_open(writer, NULL, '{');
-    json_write_string(writer, "id", node->config->node_id);
-    json_write_string(writer, "region", node->config->region);
-    json_write_string(writer, "role", is_leader ? "leader" : "standby");
-    json_write_null(writer, "upstream"); // it follows nobody
-    json_write_string(writer, "state", state(node));
-    json_write_integer(writer, "index", (int64_t)index);
-    write_lag(writer, node);
-    json_write_null(writer, "leaseMs"); // it needs no lease from anybody
-    json_write_string(writer, "version", KR_VERSION);
-    json_write_string(writer, "http", node->config->http);
+    json_write_string(writer, "id", member->id);
+    json_write_string(writer, "region", member->region);
+    json_write_string(writer, "role", role_of(member, facts));
+    write_heard(writer, board_find(facts, member->id));
+    json_write_string(writer, "http", member->http_address);
     json_close(writer, '}');
+}
+
+// A node without peers is no member of anything, but it is there.
+static struct member alone(const struct node *node)
+{
+    return (struct member){.id = node->identity.node_id,
+                           .region = node->identity.region,
+                           .role = KR_MEMBER_CORE,
+                           .http_address = node->identity.http_address};
+}
+
+static void write_members(struct call *call, struct json_writer *writer,
+                          const struct board_facts *facts)
+{
+    struct member member;
+    struct store_cursor *cursor = store_members(call->view);
+    size_t count = 0;
+    json_open(writer, "nodes", '[');
+    while (store_next_member(cursor, &call->arena, &member)) {
+        count++;
+        if (!member.is_removed)
+            write_member(writer, &member, facts);
+    }
+    store_cursor_close(&cursor);
+    if (count == 0) {
+        member = alone(call->node);
+        write_member(writer, &member, facts);
+    }
+    json_close(writer, ']');
 }
 
 enum kr_err api_cluster_show(struct call *call)
 {
     const struct node *node = call->node;
-    uint64_t index = store_applied_index(node->store);
+    struct board_facts facts;
     struct json_writer writer;
+    board_read(node->board, &call->arena, &facts);
     api_json_begin(call, &writer);
     json_open(&writer, NULL, '{');
-    json_write_string(&writer, "clusterId", node->cluster_id);
-    json_write_string(&writer, "engine", replica_engine_name(node->replica));
-    json_write_string(&writer, "leader",
-                      replica_is_leader(node->replica) ? node->config->node_id : NULL);
-    json_write_integer(&writer, "epoch", (int64_t)replica_epoch(node->replica));
-    json_write_integer(&writer, "index", (int64_t)index);
-    json_open(&writer, "nodes", '[');
-    write_node(&writer, node, index);
-    json_close(&writer, ']');
+    write_text(&writer, "clusterId", node->cluster_id);
+    json_write_string(&writer, "engine", node->config->engine);
+    write_text(&writer, "leader", facts.leader_id);
+    json_write_integer(&writer, "epoch", (int64_t)facts.epoch);
+    json_write_integer(&writer, "index", (int64_t)store_applied_index(node->store));
+    json_write_string(&writer, "seenBy", node->identity.node_id);
+    write_members(call, &writer, &facts);
     json_close(&writer, '}');
-    return api_json_end(call, &writer);
+    enum kr_err err = api_json_end(call, &writer);
+    return err == KR_ERR_OK ? api_check_view(call) : err;
 }
 
 enum kr_err api_receipt_show(struct call *call)

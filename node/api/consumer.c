@@ -87,7 +87,7 @@ enum kr_err api_consumer_revoke(struct call *call)
     if (err == KR_ERR_OK)
         err = api_revoke_body(call, consumer.name, &reason);
     if (err == KR_ERR_OK)
-        err = receipt_expect(call);
+        err = receipt_expect(call, &bucket);
     if (err != KR_ERR_OK)
         return err;
     // Whatever else changes: a revocation is not kept waiting by other writers.

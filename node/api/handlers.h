@@ -6,6 +6,8 @@
 
 #define ROUTE(name, method, path, kind, right, limit, handler) KR_DECLARE_##kind(handler)
 #define KR_DECLARE_CALL(handler) enum kr_err handler(struct call *call);
+#define KR_DECLARE_LOCAL(handler) KR_DECLARE_CALL(handler)
+#define KR_DECLARE_ANYWHERE(handler) KR_DECLARE_CALL(handler)
 #define KR_DECLARE_PROBE(handler)
 #define KR_DECLARE_VALIDATE(handler)
 #define KR_DECLARE_VALIDATE_BATCH(handler)
@@ -14,6 +16,8 @@
 #include "node/dispatch_table.h"
 #undef ROUTE
 #undef KR_DECLARE_CALL
+#undef KR_DECLARE_LOCAL
+#undef KR_DECLARE_ANYWHERE
 #undef KR_DECLARE_PROBE
 #undef KR_DECLARE_VALIDATE
 #undef KR_DECLARE_VALIDATE_BATCH

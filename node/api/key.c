@@ -122,7 +122,7 @@ enum kr_err api_key_delete(struct call *call)
     if (err == KR_ERR_OK)
         err = api_check_match(call, place.key.id, place.key.version);
     if (err == KR_ERR_OK)
-        err = receipt_expect(call);
+        err = receipt_expect(call, &place.bucket);
     if (err != KR_ERR_OK)
         return err;
     struct command_op *op = api_op(call, KR_OP_KEY_REVOKE);
@@ -132,7 +132,7 @@ enum kr_err api_key_delete(struct call *call)
         .purge_ms = api_purge_ms(call)};
     memcpy(op->as.key_revoke.digest, place.key.digest, KR_DIGEST_SIZE);
     key_audit(call, "key.delete", &place, NULL, NULL);
-    call->answer.wants_receipt = false;
+    call->receipt.is_bodiless = true;
     api_answer_status(call, 204);
     return KR_ERR_OK;
 }

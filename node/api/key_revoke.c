@@ -14,7 +14,7 @@ enum kr_err api_key_revoke(struct call *call)
     if (err == KR_ERR_OK)
         err = api_revoke_body(call, NULL, &reason);
     if (err == KR_ERR_OK)
-        err = receipt_expect(call);
+        err = receipt_expect(call, &place.bucket);
     if (err != KR_ERR_OK)
         return err;
     struct command_op *op = api_op(call, KR_OP_KEY_REVOKE);

@@ -10,13 +10,17 @@ enum kr_err api_metrics(struct call *call)
 {
     const struct node *node = call->node;
     struct metrics_node facts = {
-        .node_id = node->config->node_id,
-        .region = node->config->region,
+        .node_id = node->identity.node_id,
+        .region = node->identity.region,
         .epoch = replica_epoch(node->replica),
         .calls_queued = control_queued(node->control),
         .uptime_s = (clock_boot_ms() - node->started_boot_ms) / 1000,
         .is_leader = replica_is_leader(node->replica),
     };
+    struct board_facts board;
+    board_read(node->board, &call->arena, &board);
+    facts.links = board.links;
+    facts.age_ms = replica_age_ms(node->replica, clock_boot_ms());
     figures_read(node->figures, &facts.store);
     api_answer_status(call, 200);
     call->answer.content_type = "text/plain; version=0.0.4; charset=utf-8";

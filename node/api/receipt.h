@@ -1,16 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 // The revocation receipt (API §3): which nodes no longer let the key in, and how long each took.
+//
+// Handlers say that an answer is to be one (receipt_expect, receipt_again); the control loop, which
+// knows what the other nodes have applied, writes it (node/everywhere).
 #pragma once
 
 #include "node/api/call.h"
 
+enum receipt_state {
+    KR_RECEIPT_APPLIED,
+    KR_RECEIPT_EXPIRED,
+    KR_RECEIPT_UNBOUNDED,
+    KR_RECEIPT_PENDING
+};
+
+struct receipt_node {
+    const char *id, *region; // lent
+    enum receipt_state state;
+    int64_t after_ms; // from the request on; -1: not known, or not yet
+};
+
 // Reads `wait` (committed, the default, or everywhere) and timeoutMs; marks the answer to become a
-// receipt at its commit. 400 for anything else.
-enum kr_err receipt_expect(struct call *call);
-// Answers with the stored receipt of this index; 404 when there is none (any more).
+// receipt at its commit, judged by this bucket's bound. 400 for anything else.
+enum kr_err receipt_expect(struct call *call, const struct bucket *bucket);
+// Marks the answer to become the stored receipt of this index; 404 when there is none (any more).
 enum kr_err receipt_again(struct call *call, uint64_t index);
-// Writes the receipt as the answer's body.
-enum kr_err receipt_write(struct call *call, const struct receipt *receipt, bool everywhere);
-// Writes the receipt of a commit as the call's answer. On one node it is complete at once: applied
-// here is applied everywhere.
-void receipt_answer(struct call *call, const struct replica_outcome *outcome);
+// Takes over what the commit says of the revocation.
+void receipt_committed(struct call *call, const struct replica_outcome *outcome);
+// Milliseconds from the request to the commit.
+int64_t receipt_commit_ms(const struct call *call);
+// Writes the answer: 200 (204 where it has no body), or 202 while a node is pending or unbounded
+// and everywhere was asked for.
+enum kr_err receipt_write(struct call *call, const struct receipt_node *nodes, size_t count);

@@ -139,7 +139,7 @@ static void assert_do_not_meet(size_t one, size_t other)
     assert_true((spec_options[one].kind == KR_OPTION_FLAG) ==
                 (spec_options[other].kind == KR_OPTION_FLAG));
     for (size_t i = 0; i < spec_command_count; i++) {
-        uint64_t options = spec_commands[i].options | KR_OPT_GLOBAL_BITS;
+        spec_bits options = spec_commands[i].options | KR_OPT_GLOBAL_BITS;
         assert_false((options >> one & 1) && (options >> other & 1));
     }
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/base/rand.h"
+#include "node/api/receipt.h"
 #include "node/dispatch.h"
 #include "node/executor.h"
 #include "node/node.h"
@@ -136,9 +137,9 @@ static inline void api_start(struct api_world *world)
         fail_msg("open: %s", fault.text);
     world->node.config = &world->config;
     world->node.vault = vault_new(master);
-    world->node.cluster_id = "clst_000000000000000000000001";
-    world->node.account_id = KR_API_ACCOUNT;
-    world->node.account_name = "default";
+    strcpy(world->node.cluster_id, "clst_000000000000000000000001");
+    strcpy(world->node.identity.node_id, "node-1");
+    strcpy(world->node.identity.region, "local");
     api_init_state(world);
 }
 
@@ -253,6 +254,12 @@ static inline void api_run(struct api_world *world)
                                           .epoch = 1,
                                           .committed_ms = world->now_ms};
         next = executor_committed(world->call, &outcome);
+    }
+    if (next == KR_EXECUTOR_RECEIPT) {
+        const struct receipt_node alone = {world->node.identity.node_id,
+                                           world->node.identity.region, KR_RECEIPT_APPLIED,
+                                           receipt_commit_ms(world->call)};
+        (void)receipt_write(world->call, &alone, 1);
     }
     world->runs = world->call->attempts;
 }

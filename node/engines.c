@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opens `local` over the node's store, or `etcd` over a link to its members.
+//
+// A core node without upstreams leads from its first start on; any other stands by, until the state
+// says that it has been promoted.
+#include "node/engines.h"
+
+#include "core/base/log.h"
+#include "node/bootstrap.h"
+#include "replication/engine_etcd.h"
+#include "replication/engine_local.h"
+#include "replication/etcd_link.h"
+
+struct engines {
+    struct node *node;
+    struct etcd_link *link; // NULL with `local`
+    void (*closed)(void *ctx);
+    void *ctx;
+};
+
+static bool names_us(struct node *node, bool otherwise)
+{
+    struct arena arena;
+    struct leader leader;
+    arena_init(&arena);
+    struct store_view *view = store_view_open(node->store);
+    bool is_named = otherwise;
+    if (store_get_leader(view, &arena, &leader))
+        is_named = strcmp(leader.member_id, node->identity.node_id) == 0;
+    store_view_close(&view);
+    arena_fini(&arena);
+    return is_named;
+}
+
+// A follower never leads; its engine stands by for ever.
+static void open_local(struct node *node)
+{
+    bool leads = node->identity.is_core && names_us(node, bootstrap_is_ours(node));
+    const struct engine_local_options options = {.store = node->store, .leads = leads};
+    node->engine = engine_local_new(&options, NULL);
+}
+
+static void position(void *ctx, uint64_t *index, uint64_t *epoch, struct hash128 *chain)
+{
+    const struct node *node = ctx;
+    struct store_position at;
+    store_position(node->store, &at);
+    *index = at.index;
+    *epoch = at.epoch;
+    *chain = at.chain;
+}
+
+static void refused(void *ctx, const struct fault *fault)
+{
+    (void)ctx;
+    LOG_ERROR("this node cannot lead", LOG_TEXT("why", fault->text));
+}
+
+static enum kr_err open_etcd(struct engines *engines, struct uv_loop_s *loop, struct fault *fault)
+{
+    struct node *node = engines->node;
+    const struct config *config = node->config;
+    const struct etcd_link_options link = {.loop = loop,
+                                           .endpoints = config->etcd_endpoints,
+                                           .ca_file = config->etcd_ca_file,
+                                           .cert_file = config->etcd_cert_file,
+                                           .key_file = config->etcd_key_file};
+    enum kr_err err = etcd_link_new(&link, &engines->link, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    const struct engine_etcd_options options = {.port = etcd_link_port(engines->link),
+                                                .cluster_id = node->identity.cluster_id,
+                                                .member_id = node->identity.node_id,
+                                                .peer_address = node->identity.peer_address,
+                                                .leader_ttl_ms = (unsigned)config->leader_ttl_ms,
+                                                .quota_bytes = (uint64_t)config->etcd_quota_bytes,
+                                                .position = position,
+                                                .refused = refused,
+                                                .ctx = node};
+    node->engine = engine_etcd_new(&options);
+    return KR_ERR_OK;
+}
+
+enum kr_err engines_open(struct node *node, struct uv_loop_s *loop, struct engines **out,
+                         struct fault *fault)
+{
+    struct engines *engines = mem_zalloc(sizeof(*engines));
+    enum kr_err err = KR_ERR_OK;
+    engines->node = node;
+    if (node->identity.is_core && strcmp(node->config->engine, "etcd") == 0)
+        err = open_etcd(engines, loop, fault);
+    else
+        open_local(node);
+    if (err != KR_ERR_OK) {
+        mem_free(engines);
+        engines = NULL;
+    }
+    *out = engines;
+    return err;
+}
+
+static void on_all_closed(void *ctx)
+{
+    struct engines *engines = ctx;
+    void (*closed)(void *ctx) = engines->closed;
+    void *closed_ctx = engines->ctx;
+    mem_free(engines);
+    closed(closed_ctx);
+}
+
+static void on_engine_closed(void *ctx)
+{
+    struct engines *engines = ctx;
+    engines->node->engine = NULL;
+    if (engines->link != NULL)
+        etcd_link_close(engines->link, on_all_closed, engines);
+    else
+        on_all_closed(engines);
+}
+
+void engines_close(struct engines *engines, void (*closed)(void *ctx), void *ctx)
+{
+    struct engine *engine = engines->node->engine;
+    engines->closed = closed;
+    engines->ctx = ctx;
+    engine->verbs->close(engine, on_engine_closed, engines);
+}
+
+enum kr_err engines_promote(struct node *node)
+{
+    if (!node->engine->is_store_backed || !node->identity.is_core)
+        return KR_ERR_UNSUPPORTED;
+    return engine_local_promote(node->engine);
+}

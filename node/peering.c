@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the links ask of the node, answered by its parts; and what they know, put on the board.
+#include "node/peering.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "node/control_internal.h"
+#include "node/metrics.h"
+#include "replication/engine_etcd.h"
+#include "replication/engine_local.h"
+#include "replication/roster.h"
+
+enum { KR_PEERING_BOARD_MS = 200, KR_PEERING_NODES_MAX = 4096 };
+
+#define KR_PEERING_TAIL_BYTES (512u << 20) // of the log in etcd, for core nodes that are away
+
+struct peering {
+    struct peering_options options;
+    struct peers *peers;
+    uint64_t pushed_index; // what the children have been told of
+    uint64_t board_at_ms;
+    uint64_t counted, counted_at_ms, per_second; // validations
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+};
+
+// --- what the links ask --------------------------------------------------------------------------
+
+static void answer_child(void *ctx, void *asked, const struct forward_answer *answer)
+{
+    const struct peering *peering = ctx;
+    peers_answer(peering->peers, asked, answer);
+}
+
+static void on_forwarded(void *ctx, struct peers_call *call, const struct forward_request *request)
+{
+    struct peering *peering = ctx;
+    const struct remote_origin origin = {answer_child, peering, call};
+    remote_serve(peering->options.control->remote, request, &origin);
+}
+
+static void on_enlist(void *ctx, const struct peer_member *member)
+{
+    const struct peering *peering = ctx;
+    const struct member record = {.id = member->id,
+                                  .region = member->region,
+                                  .role = member->role == KR_PEER_CORE ? KR_MEMBER_CORE
+                                                                       : KR_MEMBER_FOLLOWER,
+                                  .peer_address = member->peer_address,
+                                  .http_address = member->http_address};
+    leading_enlist(peering->options.control->leading, &record);
+}
+
+// With etcd, etcd alone says who leads.
+static void on_outranked(void *ctx, uint64_t epoch)
+{
+    const struct peering *peering = ctx;
+    struct node *node = peering->options.node;
+    if (!node->engine->is_store_backed || !replica_is_leader(node->replica))
+        return;
+    LOG_WARN("stepping down: another node leads under a higher epoch",
+             LOG_NUMBER("ownEpoch", replica_epoch(node->replica)), LOG_NUMBER("epoch", epoch));
+    engine_local_step_down(node->engine);
+}
+
+static void on_applied(void *ctx, uint64_t index)
+{
+    (void)ctx;
+    (void)index; // waits for an index look for themselves
+}
+
+static void on_heard(void *ctx)
+{
+    const struct peering *peering = ctx;
+    everywhere_check(peering->options.control->everywhere, clock_boot_ms());
+}
+
+static void on_replaced(void *ctx)
+{
+    const struct peering *peering = ctx;
+    LOG_INFO("a snapshot is complete: starting again with it",
+             LOG_NUMBER("index", store_applied_index(peering->options.node->store)));
+    control_restart(peering->options.control);
+}
+
+static void on_fatal(void *ctx, enum kr_err err, const struct fault *fault)
+{
+    (void)ctx;
+    (void)err;
+    node_die(fault);
+}
+
+static uint64_t on_validations(void *ctx)
+{
+    return ((const struct peering *)ctx)->per_second;
+}
+
+// --- the board -----------------------------------------------------------------------------------
+
+struct gathering {
+    const struct node *node;
+    struct board_node *nodes;
+    size_t count;
+};
+
+static enum board_state state_of(const struct node *node, const struct peers_node *seen)
+{
+    if (seen->snapshot_total_bytes > 0)
+        return KR_BOARD_FETCHING;
+    if (seen->age_ms > KR_REPLICA_WINDOW_MS)
+        return KR_BOARD_STALE;
+    return seen->is_self && !atomic_load(&node->is_ready) ? KR_BOARD_LOADING : KR_BOARD_SERVING;
+}
+
+static void gather(void *ctx, const struct peers_node *seen)
+{
+    struct gathering *gathering = ctx;
+    if (gathering->count == KR_PEERING_NODES_MAX)
+        return;
+    struct board_node *out = &gathering->nodes[gathering->count++];
+    uint64_t age_ms = seen->age_ms;
+    bool is_known = age_ms != UINT64_MAX;
+    *out = (struct board_node){
+        .state = state_of(gathering->node, seen),
+        .index = seen->applied_index,
+        .lag_ms = age_ms,
+        .lease_ms = is_known && age_ms < KR_REPLICA_WINDOW_MS ? KR_REPLICA_WINDOW_MS - age_ms : 0,
+        .round_trip_us = seen->round_trip_us == 0 ? KR_BOARD_UNKNOWN : seen->round_trip_us,
+        .distance_us = KR_BOARD_UNKNOWN,
+        .validations_per_second = seen->validations_per_second};
+    snprintf(out->id, sizeof(out->id), "%s", seen->id);
+    snprintf(out->upstream, sizeof(out->upstream), "%s", seen->upstream_id);
+    snprintf(out->version, sizeof(out->version), "%s", seen->version);
+}
+
+static void put_on_board(struct peering *peering)
+{
+    struct node *node = peering->options.node;
+    struct gathering gathering = {.node = node};
+    struct board_facts facts = {.epoch = replica_epoch(node->replica)};
+    gathering.nodes = mem_alloc(KR_PEERING_NODES_MAX * sizeof(*gathering.nodes));
+    peers_each_node(peering->peers, gather, &gathering);
+    facts.nodes = gathering.nodes;
+    facts.count = gathering.count;
+    peers_figures(peering->peers, &facts.links);
+    const char *leader =
+        replica_is_leader(node->replica) ? node->identity.node_id : peers_leader_id(peering->peers);
+    snprintf(facts.leader_id, sizeof(facts.leader_id), "%s", leader);
+    board_put(node->board, &facts);
+    mem_free(gathering.nodes);
+}
+
+// --- the engine's log ----------------------------------------------------------------------------
+
+struct trimming {
+    const struct node *node;
+    uint64_t below_index;
+    bool is_crowded; // nobody is waited for any more who is not here
+};
+
+static bool is_core(const struct node *node, const char *id)
+{
+    struct state_member member;
+    return node->state.member(node->state.ctx, id, &member) && member.is_core && !member.is_removed;
+}
+
+static void note_core(void *ctx, const struct roster_view *seen)
+{
+    struct trimming *trimming = ctx;
+    if (!is_core(trimming->node, seen->id) || (trimming->is_crowded && !seen->is_attached))
+        return;
+    if (seen->applied_index + 1 < trimming->below_index)
+        trimming->below_index = seen->applied_index + 1;
+}
+
+// What every core node has on its disk need not be kept for a take-over. One that stays away is
+// waited for until the tail is large, then it comes back by a snapshot.
+static void trim(struct peering *peering, uint64_t now_ms)
+{
+    const struct node *node = peering->options.node;
+    struct engine *engine = node->engine;
+    if (engine == NULL || engine->is_store_backed || !replica_is_leader(node->replica))
+        return;
+    struct engine_etcd_figures figures;
+    engine_etcd_figures(engine, &figures);
+    struct trimming trimming = {.node = node,
+                                .below_index = store_applied_index(node->store) + 1,
+                                .is_crowded = figures.database_used_bytes > KR_PEERING_TAIL_BYTES};
+    const struct roster_demand demand = {0, KR_UNBOUNDED};
+    roster_each(peering->options.roster, &demand, now_ms, note_core, &trimming);
+    if (trimming.below_index > 1)
+        engine->verbs->trim(engine, trimming.below_index);
+}
+
+static uint64_t validations(const struct node *node)
+{
+    uint64_t sum = 0;
+    for (size_t loop = 0; loop < node->serve_count; loop++)
+        for (size_t code = 0; code < KR_VERDICT_COUNT; code++)
+            sum += atomic_load_explicit(&node->metrics[loop]->verdicts[code], memory_order_relaxed);
+    return sum;
+}
+
+// Once a second.
+static void measure(struct peering *peering, uint64_t now_ms)
+{
+    uint64_t passed_ms = now_ms - peering->counted_at_ms;
+    if (passed_ms < 1000)
+        return;
+    uint64_t counted = validations(peering->options.node);
+    peering->per_second = (counted - peering->counted) * 1000 / passed_ms;
+    peering->counted = counted;
+    peering->counted_at_ms = now_ms;
+    trim(peering, now_ms);
+}
+
+// --- life ----------------------------------------------------------------------------------------
+
+enum kr_err peering_new(const struct peering_options *options, struct peering **out,
+                        struct fault *fault)
+{
+    struct node *node = options->node;
+    const struct config *config = node->config;
+    *out = NULL;
+    if (!node->identity.has_peers)
+        return KR_ERR_OK;
+    struct peering *peering = mem_zalloc(sizeof(*peering));
+    peering->options = *options;
+    const struct peers_options wanted = {.loop = options->loop,
+                                         .bundle_path = config->peer_bundle,
+                                         .listen = config->peer_listen,
+                                         .advertise = node->identity.peer_address,
+                                         .http_advertise = node->identity.http_address,
+                                         .upstreams = config->upstreams,
+                                         .version = KR_VERSION,
+                                         .state = &node->state,
+                                         .replica = node->replica,
+                                         .roster = options->roster,
+                                         .owner = {.ctx = peering,
+                                                   .forwarded = on_forwarded,
+                                                   .enlist = on_enlist,
+                                                   .outranked = on_outranked,
+                                                   .applied = on_applied,
+                                                   .heard = on_heard,
+                                                   .replaced = on_replaced,
+                                                   .fatal = on_fatal,
+                                                   .validations = on_validations}};
+    enum kr_err err = peers_new(&wanted, &peering->peers, fault);
+    if (err == KR_ERR_OK)
+        *out = peering;
+    else
+        mem_free(peering);
+    return err;
+}
+
+void peering_turn(struct peering *peering)
+{
+    if (peering == NULL || peering->closed != NULL)
+        return;
+    uint64_t index = store_applied_index(peering->options.node->store);
+    if (index != peering->pushed_index) {
+        peering->pushed_index = index;
+        peers_committed(peering->peers);
+    }
+    peers_turn(peering->peers);
+}
+
+void peering_tick(struct peering *peering, uint64_t now_boot_ms)
+{
+    if (peering == NULL || peering->closed != NULL)
+        return;
+    measure(peering, now_boot_ms);
+    if (now_boot_ms < peering->board_at_ms)
+        return;
+    peering->board_at_ms = now_boot_ms + KR_PEERING_BOARD_MS;
+    put_on_board(peering);
+}
+
+void peering_leader_is(struct peering *peering, const char *member_id, const char *peer_address)
+{
+    if (peering != NULL && peering->closed == NULL)
+        peers_leader_is(peering->peers, member_id, peer_address);
+}
+
+void peering_reload(struct peering *peering)
+{
+    if (peering != NULL)
+        peers_reload(peering->peers);
+}
+
+static void on_closed(void *ctx)
+{
+    struct peering *peering = ctx;
+    void (*closed)(void *ctx) = peering->closed;
+    void *closed_ctx = peering->closed_ctx;
+    mem_free(peering);
+    closed(closed_ctx);
+}
+
+void peering_close(struct peering *peering, void (*closed)(void *ctx), void *ctx)
+{
+    if (peering == NULL) {
+        closed(ctx);
+        return;
+    }
+    peering->closed = closed;
+    peering->closed_ctx = ctx;
+    peers_close(peering->peers, on_closed, peering);
+}
+
+struct peers *peering_peers(struct peering *peering)
+{
+    return peering == NULL ? NULL : peering->peers;
+}
+
+bool peering_has_leader(const struct peering *peering)
+{
+    return peering != NULL && peers_leader_id(peering->peers)[0] != '\0';
+}

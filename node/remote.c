@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls between nodes: a call's parts as a request for the leader, and its answer as ours.
+//
+// Happy path: call → request → submitted upwards → answered → done. Ways it can fail: no leader
+// within the deadline (503, nothing happened); the link or the leader lost meanwhile (again, or 503
+// and nobody knows); more calls wait than are held (503).
+#include "node/remote.h"
+
+#include <stdio.h>
+#include <strings.h>
+
+#include "core/base/clock.h"
+#include "core/base/text.h"
+#include "node/api/api.h"
+#include "node/call_build.h"
+#include "node/dispatch.h"
+#include "node/executor.h"
+#include "node/node.h"
+
+enum {
+    KR_REMOTE_DEADLINE_MS = 10000,
+    KR_REMOTE_GRACE_MS = 2000, // beyond what a receipt waits for
+    KR_REMOTE_AGAIN_MS = 100,
+    KR_REMOTE_HEADERS = 5,
+    KR_REMOTE_ID_MAX = 64
+};
+
+// A call of ours on its way.
+struct passage {
+    struct passage *next;
+    struct remote *remote;
+    struct call *call;
+    remote_done_fn *done;
+    void *ctx;
+    uint64_t deadline_ms, again_ms;
+};
+
+// A call of a child that is run here.
+struct visit {
+    struct visit *next;
+    struct remote *remote;
+    struct remote_origin origin;
+};
+
+struct remote {
+    const struct node *node;
+    struct remote_port port;
+    struct passage *waiting; // to be tried again
+    size_t count;            // passages in all
+    struct visit *refused;
+};
+
+struct remote *remote_new(const struct node *node, const struct remote_port *port)
+{
+    struct remote *remote = mem_zalloc(sizeof(*remote));
+    remote->node = node;
+    remote->port = *port;
+    return remote;
+}
+
+void remote_free(struct remote **remote)
+{
+    mem_free(*remote);
+    *remote = NULL;
+}
+
+size_t remote_waiting(const struct remote *remote)
+{
+    return remote->count;
+}
+
+// --- our calls -----------------------------------------------------------------------------------
+
+static void add_header(struct peer_header *headers, size_t *count, const char *name,
+                       struct bytes value)
+{
+    if (value.data != NULL)
+        headers[(*count)++] = (struct peer_header){name, value};
+}
+
+static struct bytes text_or_none(const char *text)
+{
+    return text == NULL ? (struct bytes){0} : bytes_text(text);
+}
+
+// The headers lie in the call's arena, the token's copy with them: zeroed with it.
+static struct peer_headers headers_of(struct call *call)
+{
+    struct peer_header *headers = arena_zalloc(&call->arena, KR_REMOTE_HEADERS * sizeof(*headers));
+    size_t count = 0;
+    if (call->token.size > 0) {
+        const char *bearer = arena_printf(&call->arena, "Bearer %.*s", (int)call->token.size,
+                                          (const char *)call->token.data);
+        add_header(headers, &count, "authorization", bytes_text(bearer));
+    }
+    add_header(headers, &count, "content-type", text_or_none(call->content_type));
+    add_header(headers, &count, "accept", text_or_none(call->accept));
+    add_header(headers, &count, "if-match", text_or_none(call->if_match));
+    add_header(headers, &count, "idempotency-key", text_or_none(call->idempotency_key));
+    return (struct peer_headers){headers, count};
+}
+
+static bool is_repeatable(const struct call *call)
+{
+    return strcmp(call->route->method, "GET") == 0 || call->idempotency_key != NULL;
+}
+
+static void finish(struct passage *passage)
+{
+    passage->remote->count--;
+    passage->done(passage->ctx, passage->call);
+    mem_free(passage);
+}
+
+static void refuse(struct passage *passage, enum kr_err err)
+{
+    const char *detail = "the leader cannot be asked";
+    if (err == KR_ERR_NO_LEADER)
+        detail = "no leader is within reach of this node; nothing was changed, try again";
+    else if (err == KR_ERR_TIMEOUT)
+        detail =
+            "the leader was lost on the way and nobody knows whether the change was made; send "
+            "it again with its Idempotency-Key, or look";
+    else if (err == KR_ERR_BUSY)
+        detail = "too many calls wait for the leader; try again";
+    else if (err == KR_ERR_TOO_LARGE)
+        detail = "the body is too large to be passed to the leader; send it there";
+    executor_refuse(passage->call, err, detail);
+    finish(passage);
+}
+
+static void try_later(struct passage *passage)
+{
+    struct remote *remote = passage->remote;
+    passage->again_ms = clock_boot_ms() + KR_REMOTE_AGAIN_MS;
+    passage->next = remote->waiting;
+    remote->waiting = passage;
+}
+
+static bool may_try_again(const struct passage *passage)
+{
+    return is_repeatable(passage->call) &&
+           clock_boot_ms() + KR_REMOTE_AGAIN_MS < passage->deadline_ms;
+}
+
+static void take_answer(struct call *call, const struct forward_answer *answer)
+{
+    call->answer.field_count = 0;
+    call->answer.content_type = NULL;
+    api_answer_status(call, answer->status);
+    for (size_t i = 0; i < answer->fields.count; i++) {
+        const struct peer_header *field = &answer->fields.items[i];
+        const char *value = arena_text_of(&call->arena, field->value);
+        if (strcasecmp(field->name, "content-type") == 0)
+            call->answer.content_type = value;
+        else if (call->answer.field_count < KR_CALL_FIELDS_MAX)
+            api_field(call, arena_text(&call->arena, field->name), value);
+    }
+    buf_clear(&call->answer.body);
+    buf_add_bytes(&call->answer.body, answer->body);
+}
+
+static void answered(void *ctx, enum kr_err err, const struct forward_answer *answer)
+{
+    struct passage *passage = ctx;
+    // A node on the way has nobody to pass it on to: no body, since it is no answer to the client.
+    if (err == KR_ERR_OK && answer->status == 503 && answer->body.size == 0)
+        err = KR_ERR_NO_LEADER;
+    if (err != KR_ERR_OK && may_try_again(passage)) {
+        try_later(passage);
+    } else if (err != KR_ERR_OK) {
+        refuse(passage, err);
+    } else {
+        take_answer(passage->call, answer);
+        finish(passage);
+    }
+}
+
+static void submit(struct passage *passage)
+{
+    struct call *call = passage->call;
+    const struct remote_port *port = &passage->remote->port;
+    const struct forward_request request = {.method = call->route->method,
+                                            .target = call->target,
+                                            .fields = headers_of(call),
+                                            .body = call->body,
+                                            .client_address = call->client_address,
+                                            .request_id = call->request_id,
+                                            .deadline_ms = passage->deadline_ms};
+    enum kr_err err = port->submit(port->ctx, &request, answered, passage);
+    if (err != KR_ERR_OK)
+        refuse(passage, err);
+}
+
+// A receipt may be waited for longer than anything else.
+static uint64_t deadline_of(struct call *call)
+{
+    uint64_t wait_ms = 0;
+    const char *timeout = api_parameter(call, "timeoutMs");
+    if (timeout != NULL)
+        text_decimal(bytes_text(timeout), KR_FORWARD_WAIT_MAX_MS - KR_REMOTE_GRACE_MS, &wait_ms);
+    uint64_t usual_ms = KR_REMOTE_DEADLINE_MS + KR_REMOTE_GRACE_MS;
+    wait_ms += KR_REMOTE_GRACE_MS;
+    return clock_boot_ms() + (wait_ms > usual_ms ? wait_ms : usual_ms);
+}
+
+void remote_call(struct remote *remote, struct call *call, remote_done_fn *done, void *ctx)
+{
+    struct passage *passage = mem_zalloc(sizeof(*passage));
+    *passage = (struct passage){
+        .remote = remote, .call = call, .done = done, .ctx = ctx, .deadline_ms = deadline_of(call)};
+    remote->count++;
+    submit(passage);
+}
+
+void remote_tick(struct remote *remote, uint64_t now_boot_ms)
+{
+    struct passage *list = remote->waiting, *next;
+    remote->waiting = NULL;
+    for (struct passage *at = list; at != NULL; at = next) {
+        next = at->next;
+        if (now_boot_ms >= at->again_ms) {
+            submit(at);
+            continue;
+        }
+        at->next = remote->waiting;
+        remote->waiting = at;
+    }
+}
+
+// --- the calls of others -------------------------------------------------------------------------
+
+static void answer_visit(void *ctx, struct call *call)
+{
+    struct visit *visit = ctx;
+    const struct call_answer *answer = &call->answer;
+    struct peer_header headers[KR_CALL_FIELDS_MAX + 1];
+    size_t count = 0;
+    for (size_t i = 0; i < answer->field_count; i++)
+        add_header(headers, &count, answer->fields[i].name, bytes_text(answer->fields[i].value));
+    add_header(headers, &count, "content-type", text_or_none(answer->content_type));
+    const struct forward_answer out = {
+        answer->status, {headers, count}, buf_bytes(&call->answer.body)};
+    visit->origin.answer(visit->origin.ctx, visit->origin.asked, &out);
+    call_free(&call);
+    mem_free(visit);
+}
+
+// The request as a connection would have read it. False: more headers than a request has.
+static bool as_http(const struct forward_request *request, struct http_request *out)
+{
+    *out = (struct http_request){.method = KR_HTTP_OTHER,
+                                 .method_name = bytes_text(request->method),
+                                 .target = bytes_text(request->target),
+                                 .body = request->body,
+                                 .minor_version = 1};
+    const uint8_t *mark = memchr(out->target.data, '?', out->target.size);
+    size_t size = mark == NULL ? out->target.size : (size_t)(mark - out->target.data);
+    out->path = bytes_of(out->target.data, size);
+    if (mark != NULL)
+        out->query = bytes_of(mark + 1, out->target.size - size - 1);
+    if (request->fields.count > KR_HTTP_FIELDS_MAX)
+        return false;
+    for (size_t i = 0; i < request->fields.count; i++)
+        out->fields[i] = (struct http_field){bytes_text(request->fields.items[i].name),
+                                             request->fields.items[i].value};
+    out->field_count = request->fields.count;
+    return true;
+}
+
+// NULL: it is no call that a leader runs.
+static struct call *build(struct remote *remote, const struct forward_request *request)
+{
+    struct http_request http;
+    struct dispatch_match match = {0};
+    const struct call_origin origin = {request->request_id, request->client_address,
+                                       clock_unix_ms()};
+    if (!as_http(request, &http))
+        return NULL;
+    dispatch_find(&http, &match);
+    if (match.route == NULL || !route_is_call(match.route) || match.route->kind == KR_ROUTE_LOCAL)
+        return NULL;
+    struct call *call = call_build(remote->node, match.route, &http, &origin);
+    if (call != NULL)
+        call->is_forwarded = true;
+    return call;
+}
+
+// It is no call that a leader runs: a node of another version passes on what we do not know.
+static void refuse_visit(struct visit *visit)
+{
+    const struct forward_answer out = {.status = 400};
+    visit->origin.answer(visit->origin.ctx, visit->origin.asked, &out);
+    mem_free(visit);
+}
+
+void remote_serve(struct remote *remote, const struct forward_request *request,
+                  const struct remote_origin *origin)
+{
+    struct visit *visit = mem_zalloc(sizeof(*visit));
+    *visit = (struct visit){.remote = remote, .origin = *origin};
+    struct call *call = build(remote, request);
+    if (call != NULL) {
+        remote->port.run(remote->port.ctx, call, answer_visit, visit);
+        return;
+    }
+    visit->next = remote->refused;
+    remote->refused = visit;
+}
+
+void remote_turn(struct remote *remote)
+{
+    struct visit *list = remote->refused, *next;
+    remote->refused = NULL;
+    for (struct visit *at = list; at != NULL; at = next) {
+        next = at->next;
+        refuse_visit(at);
+    }
+}
