@@ -14,6 +14,7 @@ name). Needs root or sudo only if something is missing.
   run     the shared libraries: to run programs that were built elsewhere
   test    what tests/run.sh needs beside build
   bench   what keyreeve-bench compares itself with
+  cluster what deploy/local-cluster.sh needs beside build
 
   --list  print the names, one a line, and install nothing
 TEXT
@@ -38,8 +39,11 @@ packages_of() {
     bench)
         echo redis-server
         ;;
+    cluster)
+        echo etcd-server openssl
+        ;;
     *)
-        echo "deploy/packages.sh: no group \"$1\"; there are build, run, test and bench" >&2
+        echo "deploy/packages.sh: no group \"$1\"; there are build, run, test, bench and cluster" >&2
         return 2
         ;;
     esac
