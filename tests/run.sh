@@ -15,6 +15,7 @@ Without a part: everything below but the soak. Each part builds what it needs.
   tsan                  the unit tests of store, replication and node under ThreadSanitizer
   integration [NAME…]   tests/integration/NAME.test.mjs over the sanitized programs (default: all)
   gateway [NAME…]       tests/gateway/NAME.test.mjs with real gateways (default: all)
+  cluster [NAME…]       tests/cluster/NAME.test.mjs: real clusters, killed, cut and healed
   soak                  each fuzz target for 60 s, then the integration tests with longer loops
 
   --no-packages         install nothing: trust that all is there
@@ -238,6 +239,12 @@ part_gateway() {
     end
 }
 
+part_cluster() {
+    begin 'clusters'
+    build dev && run_node cluster tests/cluster "$@"
+    end
+}
+
 finish() {
     local kind good=0 bad=0 over=0
     printf '\n== summary, %s s\n' $((SECONDS - started))
@@ -269,7 +276,7 @@ case $part in
     exit 0
     ;;
 all | unit | lint | tsan | soak) [ $# -eq 0 ] || { usage >&2 && exit 2; } ;;
-fuzz | integration | gateway) ;;
+fuzz | integration | gateway | cluster) ;;
 *)
     echo "tests/run.sh: no part \"$part\"" >&2
     usage >&2
@@ -289,12 +296,14 @@ all)
     part_tsan
     part_integration
     part_gateway
+    part_cluster
     ;;
 soak)
     export KEYREEVE_SOAK=1
     part_unit
     part_fuzz 60
     part_integration
+    part_cluster
     ;;
 *) "part_$part" "$@" ;;
 esac

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// One leader on its own disk and four followers: writes anywhere, validations everywhere, receipts,
+// partitions, kills, a follower that starts from nothing.
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { test } from 'node:test';
+import { expect } from '../integration/lib/http.mjs';
+import { keyreeve, run, until } from '../integration/lib/node.mjs';
+import { Cluster, Validator, Writer, assertAllThere, codeAt, makeKey, revoke } from './lib/cluster.mjs';
+
+const STALENESS_MS = 3000;
+
+test('one leader and four followers', { timeout: 600_000 }, async (t) => {
+  const cluster = await Cluster.up(t, { engine: 'local', staleness: STALENESS_MS });
+  const leader = cluster.api('core-1');
+
+  await t.test('every node sees the same five members and the leader', async () => {
+    await until(async () => (await cluster.seenBy('core-1')).nodes.length === 5, { what: 'five members' });
+    for (const name of cluster.names) {
+      const view = await cluster.seenBy(name);
+      assert.equal(view.leader, 'core-1');
+      assert.equal(view.engine, 'local');
+      assert.deepEqual(view.nodes.map(({ id }) => id).sort(), [...cluster.names].sort());
+    }
+  });
+
+  await t.test('a key that is created at a follower validates at every node with its index', async () => {
+    const key = await makeKey(cluster.api('edge-ap-northeast'), 'written-far');
+    for (const name of cluster.names) assert.equal(await codeAt(cluster, name, key, { minIndex: key.index }), 'VALID', name);
+  });
+
+  await t.test('management answers at a follower are the leader\'s, errors too', async () => {
+    const api = cluster.api('edge-us-west');
+    assert.equal(expect(await api.get('/v1/who-am-i'), 200).body.account, 'default');
+    expect(await api.get(`${api.consumers()}/nobody`), 404);
+    expect(await api.get('/v1/who-am-i', { authorization: 'Bearer kr_mgmt_x' }), 401);
+    expect(await api.post(api.consumers(), { name: 'written-far' }), 409);
+    const twice = { 'idempotency-key': 'once-only' };
+    const first = expect(await api.post(api.keys('written-far'), {}, twice), 200).body;
+    const again = expect(await cluster.api('edge-us-east').post(api.keys('written-far'), {}, twice), 200).body;
+    assert.deepEqual(again, first);
+  });
+
+  await t.test('wait=everywhere names every node as applied, and none answers VALID from then on', async () => {
+    const key = await makeKey(leader, 'revoked-everywhere');
+    for (const name of cluster.names) assert.equal(await codeAt(cluster, name, key, { minIndex: key.index }), 'VALID');
+    const receipt = expect(await revoke(cluster.api('edge-eu-west'), key, '?wait=everywhere'), 200).body;
+    const codes = await Promise.all(cluster.names.map((name) => codeAt(cluster, name, key)));
+    assert.deepEqual(codes, cluster.names.map(() => 'REVOKED'));
+    assert.equal(receipt.level, 'everywhere');
+    assert.deepEqual(receipt.nodes.map(({ node }) => node).sort(), [...cluster.names].sort());
+    assert.ok(receipt.nodes.every(({ state, afterMs }) => state === 'applied' && Number.isInteger(afterMs)), JSON.stringify(receipt));
+    assert.ok(receipt.nodes.every(({ node, region }) => region === cluster.node(node).region));
+    const later = expect(await leader.get(`/v1/receipts/${receipt.index}`), 200).body;
+    assert.deepEqual(later.nodes.map(({ state }) => state), receipt.nodes.map(() => 'applied'));
+  });
+
+  await t.test('the command line shows a row a node', async () => {
+    const key = await makeKey(leader, 'revoked-by-hand');
+    const env = { KEYREEVE_URL: cluster.node('edge-us-east').url, KEYREEVE_TOKEN: cluster.token, KEYREEVE_BUCKET: 'production', HOME: cluster.dir };
+    const shown = await run(keyreeve, ['key', 'revoke', key.consumer, key.id, '--wait', 'everywhere'], { env });
+    assert.equal(shown.code, 0, shown.stderr);
+    for (const name of cluster.names) assert.match(shown.stdout, new RegExp(`^${name} +${cluster.node(name).region} +applied +\\d+`, 'm'));
+    const status = await run(keyreeve, ['cluster', 'status'], { env });
+    assert.equal(status.code, 0, status.stderr);
+    for (const name of cluster.names) assert.match(status.stdout, new RegExp(`^${name} `, 'm'));
+  });
+
+  await t.test('a follower that is cut off turns STALE within the bound, and the receipt says so', async () => {
+    const key = await makeKey(leader, 'behind-a-cut');
+    const cut = 'edge-ap-northeast';
+    assert.equal(await codeAt(cluster, cut, key, { minIndex: key.index }), 'VALID');
+    await cluster.cut(cut, 'all');
+    const receipt = expect(await revoke(leader, key, '?wait=everywhere&timeoutMs=20000'), 200).body;
+    const code = await codeAt(cluster, cut, key);
+    assert.equal(code, 'STALE');
+    const states = Object.fromEntries(receipt.nodes.map(({ node, state }) => [node, state]));
+    assert.equal(states[cut], 'lease-expired');
+    for (const name of cluster.names.filter((one) => one !== cut)) assert.equal(states[name], 'applied', name);
+    const lost = receipt.nodes.find(({ node }) => node === cut);
+    assert.ok(lost.afterMs <= STALENESS_MS + 2000, `${lost.afterMs} ms`);
+
+    await cluster.heal();
+    await until(async () => (await codeAt(cluster, cut, key)) === 'REVOKED', { what: 'the follower to catch up' });
+    const later = expect(await leader.get(`/v1/receipts/${receipt.index}`), 200).body;
+    await until(async () => (await cluster.seenBy('core-1')).nodes.every(({ state }) => state === 'serving'), { what: 'all to serve' });
+    assert.equal(later.index, receipt.index);
+  });
+
+  await t.test('a process that was stopped answers nothing from the past', async () => {
+    const key = await makeKey(leader, 'behind-a-pause');
+    const paused = 'edge-us-west';
+    assert.equal(await codeAt(cluster, paused, key, { minIndex: key.index }), 'VALID');
+    cluster.signal(paused, 'SIGSTOP');
+    const answer = codeAt(cluster, paused, key);
+    const receipt = expect(await revoke(leader, key, '?wait=everywhere&timeoutMs=20000'), 200).body;
+    cluster.signal(paused, 'SIGCONT');
+    assert.notEqual(await answer, 'VALID');
+    assert.equal(receipt.nodes.find(({ node }) => node === paused).state, 'lease-expired');
+    await until(async () => (await codeAt(cluster, paused, key)) === 'REVOKED', { what: 'the paused node to catch up' });
+  });
+
+  await t.test('a bulk revocation is one record everywhere', async () => {
+    const keys = [];
+    for (let i = 0; i < 5; i++) keys.push(await makeKey(leader, 'bulk'));
+    const path = `${leader.consumers()}/bulk/revoke?wait=everywhere`;
+    const receipt = expect(await cluster.api('edge-us-east').post(path, { confirm: 'bulk' }), 200).body;
+    assert.equal(receipt.keys, 5);
+    for (const name of cluster.names) for (const key of keys) assert.equal(await codeAt(cluster, name, key), 'REVOKED');
+  });
+
+  await t.test('followers are killed and come back; nobody else notices', async () => {
+    const key = await makeKey(leader, 'steady');
+    const others = cluster.names.filter((name) => name !== 'edge-eu-west');
+    for (const name of others) assert.equal(await codeAt(cluster, name, key, { minIndex: key.index }), 'VALID');
+    const writer = new Writer(cluster, 'core-1', 'steady');
+    const validator = new Validator(cluster, others, key);
+    await cluster.kill('edge-eu-west');
+    await cluster.start('edge-eu-west');
+    const acknowledged = await writer.stop();
+    assert.deepEqual(await validator.stop(), []);
+    assert.equal(writer.refused, 0);
+    await cluster.caughtUp();
+    await assertAllThere(cluster, acknowledged, cluster.names);
+  });
+
+  await t.test('a follower whose directory is gone takes a snapshot', async () => {
+    const key = await makeKey(leader, 'before-the-wipe');
+    const dead = await makeKey(leader, 'dead-before-the-wipe');
+    expect(await revoke(leader, dead), 200);
+    await cluster.stop('edge-us-east');
+    rmSync(cluster.dataDir('edge-us-east'), { recursive: true });
+    await cluster.start('edge-us-east');
+    await cluster.caughtUp();
+    assert.equal(await codeAt(cluster, 'edge-us-east', key), 'VALID');
+    assert.equal(await codeAt(cluster, 'edge-us-east', dead), 'REVOKED');
+  });
+
+  await t.test('the leader is killed: validations go on while the bucket allows, writes say 503, and it comes back', async () => {
+    const key = await makeKey(leader, 'without-a-leader');
+    await cluster.caughtUp();
+    await cluster.kill('core-1');
+    for (const name of cluster.followers) assert.equal(await codeAt(cluster, name, key), 'VALID');
+    const began = Date.now();
+    const api = cluster.api('edge-us-east');
+    const answer = await api.post(api.keys('without-a-leader'), {});
+    assert.equal(answer.status, 503);
+    assert.ok(answer.headers.get('retry-after'));
+    assert.ok(Date.now() - began < 15_000);
+    await until(async () => (await codeAt(cluster, 'edge-us-east', key)) === 'STALE', { what: 'STALE', deadlineMs: 15_000 });
+    await cluster.start('core-1');
+    await until(async () => (await codeAt(cluster, 'edge-us-east', key)) === 'VALID', { what: 'VALID again' });
+    await makeKey(cluster.api('edge-us-east'), 'after-the-leader');
+    await cluster.caughtUp();
+  });
+
+  await t.test('a removed node is refused', async () => {
+    const known = await makeKey(leader, 'known-to-the-removed');
+    assert.equal(await codeAt(cluster, 'edge-ap-northeast', known, { minIndex: known.index }), 'VALID');
+    expect(await leader.delete('/v1/cluster/nodes/edge-ap-northeast'), 204);
+    const key = await makeKey(leader, 'without-the-removed');
+    const receipt = expect(await revoke(leader, key, '?wait=everywhere&timeoutMs=20000'), 200).body;
+    assert.ok(!receipt.nodes.some(({ node, state }) => node === 'edge-ap-northeast' && state === 'pending'));
+    await until(async () => (await codeAt(cluster, 'edge-ap-northeast', known)) === 'STALE', { what: 'the removed node to be stale' });
+    expect(await leader.delete('/v1/cluster/nodes/edge-ap-northeast'), 404);
+    expect(await leader.delete('/v1/cluster/nodes/core-1'), 409);
+  });
+});
