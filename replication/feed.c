@@ -363,6 +363,10 @@ enum kr_err feed_tick(struct feed *feed, uint64_t now_ms, struct fault *fault)
         watch_path(feed, now_ms);
         return KR_ERR_OK;
     case KR_FEED_OFFERING:
+        if (now_ms >= feed->since_ms + KR_FEED_OFFER_MS)
+            return fault_set(fault, KR_ERR_TIMEOUT, "the snapshot was not asked for within %d ms",
+                             KR_FEED_OFFER_MS);
+        return KR_ERR_OK;
     case KR_FEED_EXPORTING:
     case KR_FEED_EXPORTED:
     case KR_FEED_REJECTING:

@@ -14,6 +14,7 @@
 #define KR_FEED_WINDOW_BYTES (4u << 20) // of entries sent and not acknowledged
 #define KR_FEED_HELLO_MS 5000           // to be welcomed or offered a snapshot
 #define KR_FEED_DIGEST_MS 1000
+#define KR_FEED_OFFER_MS 30000 // for an offered snapshot to be asked for
 
 struct feed;
 

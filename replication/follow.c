@@ -181,6 +181,10 @@ static enum kr_err take_lease(struct follow *follow, const struct peer_lease *le
     if (!check_epoch(follow, lease->epoch, now_ms))
         return KR_ERR_OK;
     follow->options.carry->lease_epoch = lease->epoch;
+    if (lease->remaining_ms > 0)
+        follow->leaseless_since_ms = 0;
+    else if (follow->leaseless_since_ms == 0)
+        follow->leaseless_since_ms = now_ms;
     lease_granted(follow->options.lease, lease->seq, lease->remaining_ms, lease->index);
     return KR_ERR_OK;
 }
@@ -445,6 +449,7 @@ enum peer_reject_code follow_reject(const struct follow *follow)
 void follow_figures(const struct follow *follow, struct follow_figures *out)
 {
     *out = (struct follow_figures){.commit_index = follow->commit_index,
+                                   .leaseless_since_ms = follow->leaseless_since_ms,
                                    .snapshot_rows = follow->snapshot_rows,
                                    .snapshot_bytes = follow->snapshot_bytes,
                                    .snapshot_total_bytes = follow->snapshot_total_bytes};

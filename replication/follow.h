@@ -98,6 +98,8 @@ enum peer_reject_code follow_reject(const struct follow *follow);
 
 struct follow_figures {
     uint64_t commit_index; // as the upstream last said
+    // Since when the upstream's answers to Renew have had nothing left; 0: the last one had.
+    uint64_t leaseless_since_ms;
     uint64_t snapshot_rows, snapshot_bytes, snapshot_total_bytes;
 };
 void follow_figures(const struct follow *follow, struct follow_figures *out);

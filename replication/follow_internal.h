@@ -28,7 +28,7 @@ struct follow {
     struct buf large; // an entry in parts
     struct store_stream_row large_row;
 
-    uint64_t commit_index;
+    uint64_t commit_index, leaseless_since_ms;
     uint64_t renew_due_ms, usage_due_ms;
     struct follow_probe probe;
     bool owes_ack, owes_request;

@@ -19,9 +19,10 @@ enum {
     KR_PEERS_TICK_MS = 20,
     KR_PEERS_FAIR_MS = 200, // a tick later than this says nothing of who was silent
     KR_PEERS_CHILDREN_MAX = 1024,
-    KR_PEERS_LINGER_MS = 500,   // for a Reject to be read
-    KR_PEERS_MEMBERS_MS = 1000, // how often the members are looked at
-    KR_PEERS_PROBES = 4,        // of a measurement; the best one counts
+    KR_PEERS_LINGER_MS = 500,     // for a Reject to be read
+    KR_PEERS_MEMBERS_MS = 1000,   // how often the members are looked at
+    KR_PEERS_LEASELESS_MS = 2000, // so long an upstream may have nothing to lend
+    KR_PEERS_PROBES = 4,          // of a measurement; the best one counts
     KR_PEERS_MEASURE_MS = 2000,
     KR_PEERS_PROBES_AT_ONCE = 8, // answers that are waited for
 };

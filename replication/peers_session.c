@@ -453,12 +453,26 @@ static void tick_link(struct peers *peers, bool is_fair, uint64_t now_ms)
     watch_end(peers, now_ms);
 }
 
+// An upstream that is cut off itself answers, and has nothing to lend: another one may have.
+static bool is_cut_off(const struct peers *peers, uint64_t now_ms)
+{
+    struct follow_figures figures;
+    follow_figures(peers->session->follow, &figures);
+    return figures.leaseless_since_ms != 0 &&
+           now_ms >= figures.leaseless_since_ms + KR_PEERS_LEASELESS_MS;
+}
+
 // While a snapshot is on its way, moving would only delay it.
 static void consider_moving(struct peers *peers, uint64_t now_ms)
 {
     struct peers_session *session = peers->session;
     if (session->follow == NULL || follow_state(session->follow) != KR_FOLLOW_STREAMING)
         return;
+    if (is_cut_off(peers, now_ms)) {
+        peers_session_close(peers, KR_PEERS_SILENT, KR_ERR_TIMEOUT,
+                            "it is cut off from the leader itself");
+        return;
+    }
     const struct upstream_candidate *better = upstream_better(&peers->upstream, now_ms);
     if (better == NULL)
         return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The feed and the session against each other: attaching, streaming, leases, refusals, epochs.
-#include "pair.h"
+#include "pair_assert.h"
 
 struct two {
     struct fake *up, *down;
@@ -76,6 +76,48 @@ static void the_lease_is_renewed_and_never_longer_than_the_upstreams(void **stat
     two.pair->lease_left_ms = 500;
     pair_advance(two.pair, 400);
     assert_true(lease_until(&two.pair->lease) <= until_ms + 400);
+    close_two(&two);
+}
+
+static void an_upstream_that_has_nothing_to_lend_is_noticed(void **state)
+{
+    struct follow_figures figures;
+    struct two two;
+    (void)state;
+    open_two(&two, KR_HOLD_VALIDATION, 3);
+    pair_advance(two.pair, 400);
+    follow_figures(two.pair->follow, &figures);
+    assert_int_equal(figures.leaseless_since_ms, 0);
+    uint64_t since_ms = two.pair->now_ms;
+    two.pair->lease_left_ms = 0;
+    pair_advance(two.pair, 400);
+    follow_figures(two.pair->follow, &figures);
+    assert_in_range(figures.leaseless_since_ms, since_ms, since_ms + 200);
+    two.pair->lease_left_ms = 100;
+    pair_advance(two.pair, 200);
+    follow_figures(two.pair->follow, &figures);
+    assert_int_equal(figures.leaseless_since_ms, 0);
+    close_two(&two);
+}
+
+static void an_offer_is_not_open_for_ever(void **state)
+{
+    struct two two;
+    struct fault fault;
+    (void)state;
+    open_two(&two, KR_HOLD_VALIDATION, 9);
+    two.up->first = 9;
+    pair_step(two.pair, false); // Hello
+    pair_run(two.pair);
+    pair_detach(two.pair);
+    pair_attach(two.pair);
+    two.pair->is_quiet_down = true; // the offer is made, and nobody reads it
+    pair_run(two.pair);
+    pair_advance(two.pair, 40);
+    assert_int_equal(feed_state(two.pair->feed), KR_FEED_OFFERING);
+    uint64_t now_ms = two.pair->now_ms;
+    assert_int_equal(feed_tick(two.pair->feed, now_ms + KR_FEED_OFFER_MS - 100, &fault), KR_ERR_OK);
+    assert_int_equal(feed_tick(two.pair->feed, now_ms + KR_FEED_OFFER_MS, &fault), KR_ERR_TIMEOUT);
     close_two(&two);
 }
 
@@ -376,6 +418,8 @@ int main(void)
         cmocka_unit_test(a_new_follower_is_enlisted_and_fed_from_the_start),
         cmocka_unit_test(a_turn_is_one_commit),
         cmocka_unit_test(the_lease_is_renewed_and_never_longer_than_the_upstreams),
+        cmocka_unit_test(an_upstream_that_has_nothing_to_lend_is_noticed),
+        cmocka_unit_test(an_offer_is_not_open_for_ever),
         cmocka_unit_test(a_lease_waits_for_its_index),
         cmocka_unit_test(another_cluster_is_refused),
         cmocka_unit_test(who_is_not_what_the_certificate_says_is_refused),

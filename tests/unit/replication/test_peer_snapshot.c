@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The feed and the session: snapshots, what is taken up again after a loss, states that differ, a
 // chain of three, and calls.
-#include "pair.h"
+#include "pair_assert.h"
 
 struct two {
     struct fake *up, *down;

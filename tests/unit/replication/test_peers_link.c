@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Nodes with real sockets and certificates on one loop: attaching, relaying, losing and finding an
 // upstream, strangers, calls, snapshots, a renewed bundle.
-#include "fake_state.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 
+#include <cmocka.h>
 #include <uv.h>
+
+#include "fake_state.h"
 
 #include "core/base/clock.h"
 #include "core/base/file.h"
