@@ -64,6 +64,14 @@ static bool take_up(struct feed *feed, uint64_t index)
     return true;
 }
 
+// Rows have been read, and who got none of them would miss them.
+static bool has_begun(struct feed *feed)
+{
+    struct state_export_progress progress;
+    feed->options.state->export_progress(feed->export, &progress);
+    return progress.done_rows > 0;
+}
+
 // A child in the stream may ask for one too: it has found that its state differs. What it cannot
 // have is answered with an offer of what it can.
 enum kr_err feed_take_request(struct feed *feed, const struct peer_snapshot_request *request,
@@ -72,13 +80,14 @@ enum kr_err feed_take_request(struct feed *feed, const struct peer_snapshot_requ
     const struct state *state = feed->options.state;
     if (feed->state != KR_FEED_OFFERING && feed->state != KR_FEED_STREAMING)
         return fault_set(fault, KR_ERR_INVALID, "peer frame: SnapshotRequest out of place");
-    if (request->index == 0 || !take_up(feed, request->index))
+    bool is_from_start = request->last_key.size == 0 && request->family == 0;
+    if (request->index == 0 || !take_up(feed, request->index) || (is_from_start && has_begun(feed)))
         return feed_offer(feed, now_ms, fault);
     feed->owes_offer = false;
     feed_enter(feed, KR_FEED_EXPORTING, now_ms);
-    if (request->last_key.size == 0 && request->family == 0)
-        return KR_ERR_OK;
-    return state->export_seek(feed->export, (uint8_t)request->family, request->last_key, fault);
+    return is_from_start ? KR_ERR_OK
+                         : state->export_seek(feed->export, (uint8_t)request->family,
+                                              request->last_key, fault);
 }
 
 static enum kr_err next_end(struct feed *feed, uint64_t now_ms, struct buf *out,

@@ -84,7 +84,8 @@ struct state {
     enum kr_err (*import_add)(struct state_import *import, const struct store_chunk *chunk,
                               struct fault *fault);
     // Checks the whole against the position's digests and marks it as what the next start opens.
-    // Slow; any thread, alone. CORRUPT: what was received is wrong, and was dropped.
+    // Slow; any thread, alone. CORRUPT: what was received is wrong, and was dropped. INVALID: the
+    // last chunk is missing.
     enum kr_err (*import_finish)(struct state_import *import, struct fault *fault);
     void (*import_close)(struct state_import **import); // takes; keeps what was written
 };

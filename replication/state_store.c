@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "core/store/store_snapshot.h"
+
 static void get_position(void *ctx, struct store_position *out)
 {
     store_position(ctx, out);
@@ -85,6 +87,100 @@ static void each_member(void *ctx, state_member_fn *visit, void *visit_ctx)
     store_view_close(&view);
 }
 
+// --- snapshots: the store's own, under replication's names ---------------------------------------
+
+static struct store_export *export_of(struct state_export *export)
+{
+    return (struct store_export *)(void *)export;
+}
+
+static struct store_import *import_of(struct state_import *import)
+{
+    return (struct store_import *)(void *)import;
+}
+
+static enum kr_err export_open(void *ctx, enum store_holding child, struct state_export **out,
+                               struct fault *fault)
+{
+    struct store_export *export = NULL;
+    enum kr_err err = store_export_open(ctx, child, &export, fault);
+    *out = (struct state_export *)(void *)export;
+    return err;
+}
+
+static void export_position(struct state_export *export, struct store_position *out)
+{
+    store_export_position(export_of(export), out);
+}
+
+static enum kr_err export_next(struct state_export *export, struct store_chunk *out,
+                               struct fault *fault)
+{
+    return store_export_next(export_of(export), out, fault);
+}
+
+static enum kr_err export_seek(struct state_export *export, uint8_t family, struct bytes last_key,
+                               struct fault *fault)
+{
+    return store_export_seek(export_of(export), family, last_key, fault);
+}
+
+static void export_progress(struct state_export *export, struct state_export_progress *out)
+{
+    struct store_export_progress progress;
+    store_export_progress(export_of(export), &progress);
+    *out = (struct state_export_progress){.done_rows = progress.done_rows,
+                                          .done_bytes = progress.done_bytes,
+                                          .total_bytes = progress.total_bytes};
+}
+
+static void export_close(struct state_export **export)
+{
+    struct store_export *own = export_of(*export);
+    store_export_close(&own);
+    *export = NULL;
+}
+
+static enum kr_err import_open(void *ctx, const struct store_position *position,
+                               struct state_import **out, struct fault *fault)
+{
+    const struct store_options options = store_options_of(ctx);
+    struct store_import *import = NULL;
+    enum kr_err err = store_import_open(&options, position, &import, fault);
+    *out = (struct state_import *)(void *)import;
+    return err;
+}
+
+static bool import_pending(void *ctx, struct store_position *out)
+{
+    const struct store_options options = store_options_of(ctx);
+    return store_import_pending(&options, out);
+}
+
+static bool import_resume(struct state_import *import, struct arena *arena, uint8_t *family,
+                          struct bytes *last_key)
+{
+    return store_import_resume(import_of(import), arena, family, last_key);
+}
+
+static enum kr_err import_add(struct state_import *import, const struct store_chunk *chunk,
+                              struct fault *fault)
+{
+    return store_import_add(import_of(import), chunk, fault);
+}
+
+static enum kr_err import_finish(struct state_import *import, struct fault *fault)
+{
+    return store_import_finish(import_of(import), fault);
+}
+
+static void import_close(struct state_import **import)
+{
+    struct store_import *own = import_of(*import);
+    store_import_close(&own);
+    *import = NULL;
+}
+
 void state_store_init(struct state *out, struct store *store)
 {
     *out = (struct state){.ctx = store,
@@ -96,5 +192,17 @@ void state_store_init(struct state *out, struct store *store)
                           .stream_read = stream_read,
                           .stream_apply = stream_apply,
                           .member = get_member,
-                          .each_member = each_member};
+                          .each_member = each_member,
+                          .export_open = export_open,
+                          .export_position = export_position,
+                          .export_next = export_next,
+                          .export_seek = export_seek,
+                          .export_progress = export_progress,
+                          .export_close = export_close,
+                          .import_open = import_open,
+                          .import_resume = import_resume,
+                          .import_pending = import_pending,
+                          .import_add = import_add,
+                          .import_finish = import_finish,
+                          .import_close = import_close};
 }

@@ -121,6 +121,13 @@ void store_position(const struct store *store, struct store_position *out)
     *out = store->applied.position;
 }
 
+struct store_options store_options_of(const struct store *store)
+{
+    struct store_options options = store->options;
+    options.directory = index_directory(store->index);
+    return options;
+}
+
 enum store_holding store_holds(const struct store *store)
 {
     return store->options.holding;

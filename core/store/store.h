@@ -101,8 +101,9 @@ struct store_row {
 must_use enum kr_err store_apply(struct store *store, const struct store_row *rows, size_t count,
                                  struct apply_result results[], struct fault *fault);
 void store_position(const struct store *store, struct store_position *out); // control loop
-enum store_holding store_holds(const struct store *store);                  // any thread
-uint64_t store_applied_index(const struct store *store);                    // any thread, acquire
+struct store_options store_options_of(const struct store *store); // lends the directory until close
+enum store_holding store_holds(const struct store *store);        // any thread
+uint64_t store_applied_index(const struct store *store);          // any thread, acquire
 
 // One stored log row; NOT_FOUND outside the retained range, CORRUPT when checksum or chain differ.
 must_use enum kr_err store_log_read(struct store *store, uint64_t index, struct arena *arena,

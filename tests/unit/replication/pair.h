@@ -26,9 +26,9 @@ struct pair {
     uint64_t epoch, lease_left_ms;
     struct pair *above; // whose lease the upper node lives on; NULL: it leads
     struct texts path;
-    struct hash128 welcomed_path;
     // what was seen
-    size_t differences, replaced, outranked, snapshots;
+    size_t differences, outranked, snapshots;
+    struct state_import *import; // of the snapshot that has arrived
     uint64_t acked, granted, applied, forwarded_id, echoes;
     struct peer_hello hello;
     struct peer_member child;
@@ -164,7 +164,7 @@ static inline void pair_differs(void *ctx, const struct fault *fault)
 
 static inline void pair_received(void *ctx, struct state_import *import)
 {
-    (void)import;
+    ((struct pair *)ctx)->import = import;
     ((struct pair *)ctx)->snapshots++;
 }
 
@@ -224,7 +224,7 @@ static inline struct pair *pair_new(struct fake *up, struct fake *down, const ch
                                        .http_address = "http://127.0.0.1:2"};
     pair->hello = (struct peer_hello){.cluster_id = "clst_a", .node = pair->child, .version = "1"};
     buf_init(&pair->transcript, 1 << 20);
-    lease_init(&pair->lease, down->position.index);
+    lease_init(&pair->lease, down->verbs.applied_index(down->verbs.ctx));
     pair_attach(pair);
     return pair;
 }
@@ -331,8 +331,7 @@ static inline void pair_drain(struct pair *pair, bool is_up)
 static inline void pair_finish_import(struct pair *pair)
 {
     struct fault fault = {0};
-    struct state_import import = {pair->down};
-    enum kr_err err = fake_import_finish(&import, &fault);
+    enum kr_err err = pair->down->verbs.import_finish(pair->import, &fault);
     pair_fail(pair, follow_finished(pair->follow, err, &fault, pair->now_ms, &pair->fault));
 }
 
