@@ -408,11 +408,10 @@ const struct tls_peer *peer_link_peer(const struct peer_link *link)
     return &link->peer;
 }
 
-void peer_link_figures(struct peer_link *link, struct peer_link_figures *sum)
+void peer_link_figures(const struct peer_link *link, struct peer_link_figures *sum)
 {
     sum->frames_in += link->figures.frames_in;
     sum->frames_out += link->figures.frames_out;
     sum->bytes_in += link->figures.bytes_in;
     sum->bytes_out += link->figures.bytes_out;
-    link->figures = (struct peer_link_figures){0};
 }

@@ -59,5 +59,5 @@ void peer_link_close(struct peer_link *link, enum kr_err err, const struct fault
 
 bool peer_link_is_open(const struct peer_link *link);
 const struct tls_peer *peer_link_peer(const struct peer_link *link); // once open
-// Adds this link's figures since the last call.
-void peer_link_figures(struct peer_link *link, struct peer_link_figures *sum);
+// Adds this link's figures since its beginning.
+void peer_link_figures(const struct peer_link *link, struct peer_link_figures *sum);

@@ -310,26 +310,6 @@ static void commit(struct peer_node *leader, const char *text)
 
 // --- tests ---------------------------------------------------------------------------------------
 
-static void a_follower_attaches_is_fed_and_fresh(void **state)
-{
-    struct world *world = *state;
-    struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, NULL);
-    struct peer_node *follower = add_node(world, "follower", KR_HOLD_VALIDATION, leader);
-    commit(leader, "first");
-    wait_for(world, is_fresh(follower) && is_same_index(leader, follower));
-    assert_int_equal(leader->enlisted, 1);
-    assert_string_equal(peers_upstream_id(follower->peers), "leader");
-    assert_string_equal(peers_leader_id(follower->peers), "leader");
-    assert_string_equal(peers_leader_http(follower->peers), "http://here");
-    commit(leader, "second");
-    wait_for(world, is_same_index(leader, follower));
-    const struct roster_demand demand = {.index = 2, .max_staleness_ms = 60000};
-    wait_for(world, roster_wait(leader->roster, &demand, UINT64_MAX, clock_boot_ms()) ==
-                        KR_ROSTER_COMPLETE);
-    assert_true(leader->heard > 0);
-    assert_int_equal(follower->applied, 2);
-}
-
 struct seen {
     size_t count, leaders;
     uint64_t validations, lowest_index;
@@ -350,6 +330,36 @@ static struct seen look(const struct peer_node *node)
     struct seen seen = {.lowest_index = UINT64_MAX};
     peers_each_node(node->peers, see, &seen);
     return seen;
+}
+
+static void a_follower_attaches_is_fed_and_fresh(void **state)
+{
+    struct world *world = *state;
+    struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, NULL);
+    struct peer_node *follower = add_node(world, "follower", KR_HOLD_VALIDATION, leader);
+    commit(leader, "first");
+    wait_for(world, is_fresh(follower) && is_same_index(leader, follower));
+    assert_int_equal(leader->enlisted, 1);
+    assert_string_equal(peers_upstream_id(follower->peers), "leader");
+    assert_string_equal(peers_leader_id(follower->peers), "leader");
+    assert_string_equal(peers_leader_http(follower->peers), "http://here");
+    commit(leader, "second");
+    wait_for(world, is_same_index(leader, follower));
+    const struct roster_demand demand = {.index = 2, .max_staleness_ms = 60000};
+    wait_for(world, roster_wait(leader->roster, &demand, UINT64_MAX, clock_boot_ms()) ==
+                        KR_ROSTER_COMPLETE);
+    assert_true(leader->heard > 0);
+    assert_int_equal(follower->applied, 2);
+    struct peers_figures once, again;
+    peers_figures(leader->peers, &once);
+    peers_figures(leader->peers, &again);
+    assert_int_equal(once.children, 1);
+    assert_true(once.bytes_in > 0 && again.bytes_in == once.bytes_in);
+    stop(follower);
+    wait_for(world, look(leader).count == 1);
+    peers_figures(leader->peers, &again);
+    assert_true(again.bytes_in >= once.bytes_in && again.frames_out >= once.frames_out);
+    assert_int_equal(again.closed[KR_PEERS_LEFT], 1);
 }
 
 static void a_relay_feeds_a_leaf_and_tells_of_it(void **state)
