@@ -75,10 +75,13 @@ static void look_up_batch(const struct node *node, struct validate_question *con
 void validate_look_up(const struct node *node, struct validate_question *const *questions,
                       size_t count)
 {
-    // Read before the look-ups: the answer reflects at least this position.
+    // Read before the look-ups: the answer reflects at least this position, and is no younger.
     uint64_t index = store_applied_index(node->store);
-    for (size_t i = 0; i < count; i++)
+    const struct replica_known known = replica_known(node->replica);
+    for (size_t i = 0; i < count; i++) {
         questions[i]->index = index;
+        questions[i]->known = known;
+    }
     for (size_t done = 0; done < count; done += KR_VALIDATE_BATCH) {
         size_t left = count - done;
         look_up_batch(node, questions + done, left < KR_VALIDATE_BATCH ? left : KR_VALIDATE_BATCH);
@@ -186,7 +189,7 @@ void validate_judge(const struct node *node, struct validate_question *question,
         question->code = judge_found(node, question, now_ms);
         break;
     }
-    question->age_ms = replica_age_ms(node->replica, boot_ms);
+    question->age_ms = replica_known_age_ms(&question->known, boot_ms);
     question->code = verdict_freshen(question->code, question->age_ms, allowed_staleness(question));
     if (question->code == KR_VERDICT_VALID)
         hot_note_used(found->record, (uint32_t)(now_ms / 60000));

@@ -11,6 +11,7 @@
 #include "core/store/store.h"
 #include "node/node.h"
 #include "proto/codec.h"
+#include "replication/replica.h"
 
 struct validate_question {
     // what is asked; slices lent by the request
@@ -23,8 +24,9 @@ struct validate_question {
     uint8_t digest[KR_DIGEST_SIZE]; // from its look-up on
     struct store_found found;
     enum verdict_code code;
-    uint64_t index;  // log position that the answer reflects
-    uint64_t age_ms; // how long ago that was known to be current
+    struct replica_known known; // by which the look-up's finding is as old as it is
+    uint64_t index;             // log position that the answer reflects
+    uint64_t age_ms;            // how long ago that was known to be current
 };
 
 // A question with nothing asked for but the key.

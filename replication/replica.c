@@ -486,10 +486,22 @@ uint64_t replica_lease_left_ms(const struct replica *replica, uint64_t now_boot_
                : 0;
 }
 
+struct replica_known replica_known(const struct replica *replica)
+{
+    return (struct replica_known){
+        .until_ms = atomic_load_explicit(&replica->valid_until_ms, memory_order_acquire),
+        .is_leader = replica_is_leader(replica)};
+}
+
+uint64_t replica_known_age_ms(const struct replica_known *known, uint64_t now_boot_ms)
+{
+    if (known->is_leader && now_boot_ms < known->until_ms)
+        return 0;
+    return lease_age_at(known->until_ms, now_boot_ms);
+}
+
 uint64_t replica_age_ms(const struct replica *replica, uint64_t now_boot_ms)
 {
-    uint64_t until_ms = atomic_load_explicit(&replica->valid_until_ms, memory_order_acquire);
-    if (replica_is_leader(replica) && now_boot_ms < until_ms)
-        return 0;
-    return lease_age_at(until_ms, now_boot_ms);
+    const struct replica_known known = replica_known(replica);
+    return replica_known_age_ms(&known, now_boot_ms);
 }

@@ -64,6 +64,15 @@ const char *replica_engine_name(const struct replica *replica);
 void replica_note_lease(struct replica *replica, uint64_t until_ms);
 // What a leader may grant at this moment; 0 on any other node. Control loop.
 uint64_t replica_lease_left_ms(const struct replica *replica, uint64_t now_boot_ms);
-// Age of this node's knowledge in ms at boot-clock time now: 0 on a leader whose validity lasts,
-// UINT64_MAX when nothing is known. Any thread.
+// What this node's knowledge is good for at one moment. To be read before a look-up: a lease that
+// comes between that and the answer is not about what was found. Any thread.
+struct replica_known {
+    uint64_t until_ms;
+    bool is_leader;
+};
+struct replica_known replica_known(const struct replica *replica);
+// Age of that knowledge in ms at boot-clock time now: 0 on a leader whose validity lasts,
+// UINT64_MAX when nothing is known.
+uint64_t replica_known_age_ms(const struct replica_known *known, uint64_t now_boot_ms);
+// The age of what is known now. Any thread.
 uint64_t replica_age_ms(const struct replica *replica, uint64_t now_boot_ms);

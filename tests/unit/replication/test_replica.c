@@ -402,6 +402,30 @@ static enum kr_err apply_if_room(void *ctx, const struct store_row *rows, size_t
     return real_apply(ctx, rows, count, results, fault);
 }
 
+static void a_lease_that_comes_later_does_not_make_what_was_found_fresh(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    struct replica *replica = fixture->base.replica;
+    replica_note_lease(replica, 12000);
+    const struct replica_known before = replica_known(replica);
+    replica_note_lease(replica, 30000);
+    assert_int_equal(replica_known_age_ms(&before, 28000), 18000);
+    assert_int_equal(replica_age_ms(replica, 28000), 0);
+    replica_note_lease(replica, 0);
+    const struct replica_known nothing = replica_known(replica);
+    assert_true(replica_known_age_ms(&nothing, 5) == UINT64_MAX);
+}
+
+static void a_leader_that_slept_beyond_its_validity_is_not_fresh(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    fixture->engine.valid_until_ms = 10000;
+    lead(fixture);
+    const struct replica_known known = replica_known(fixture->base.replica);
+    assert_int_equal(replica_known_age_ms(&known, 9999), 0);
+    assert_int_equal(replica_known_age_ms(&known, 17000), KR_REPLICA_WINDOW_MS + 7000);
+}
+
 static void what_a_full_disk_kept_out_is_applied_from_the_log_later(void **state)
 {
     struct replica_fixture *fixture = *state;
@@ -476,6 +500,8 @@ int main(void)
         TEST(a_leader_that_nobody_replaces_ages_from_its_end_on),
         TEST(a_leader_without_end_that_is_deposed_knows_nothing),
         TEST(a_follower_ages_by_its_lease),
+        TEST(a_lease_that_comes_later_does_not_make_what_was_found_fresh),
+        TEST(a_leader_that_slept_beyond_its_validity_is_not_fresh),
         TEST(what_a_full_disk_kept_out_is_applied_from_the_log_later),
         TEST(a_log_that_is_being_fetched_is_asked_again),
         TEST(a_leader_that_gives_its_place_away_ages_at_once),
