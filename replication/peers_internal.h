@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the files of the peers share: children, the session with the upstream, measurements.
 //
-// peers_link.c has the loop's handles; peers_child.c the links of which we are the upstream;
-// peers_session.c the one upwards and the choice of it; peers_figures.c what is told of all that.
+// peers_link.c has the loop's handles, peers.c what is done without them; peers_child.c the links
+// of which we are the upstream; peers_session.c the one upwards and the choice of it;
+// peers_figures.c what is told of all that.
 #pragma once
 
 #include <sys/socket.h>
@@ -100,6 +101,14 @@ struct peers {
     struct peer_link_figures link_figures;
 };
 
+// --- peers.c -------------------------------------------------------------------------------------
+struct peers *peers_make(const struct peers_options *options); // gives; who we are is not known yet
+// Who we are and where is known: begins the choice of an upstream.
+must_use enum kr_err peers_choose(struct peers *peers, uint64_t seed, struct fault *fault);
+void peers_tick(struct peers *peers);
+void peers_shut(struct peers *peers); // calls fail, links close
+bool peers_is_shut(const struct peers *peers);
+void peers_free(struct peers *peers); // takes; shut, or never used
 bool peers_leads(const struct peers *peers);
 enum peers_reason peers_reason_of(enum kr_err err);
 // One line for a link that closed, and its count.

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+// The peers but for their handles: what all files of theirs use, and what each turn and tick does.
+#include <assert.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "replication/peers_internal.h"
+
+// --- what all files use --------------------------------------------------------------------------
+
+bool peers_leads(const struct peers *peers)
+{
+    return replica_is_leader(peers->options.replica);
+}
+
+enum peers_reason peers_reason_of(enum kr_err err)
+{
+    if (err == KR_ERR_OK)
+        return KR_PEERS_LEFT;
+    if (err == KR_ERR_TIMEOUT)
+        return KR_PEERS_SILENT;
+    if (err == KR_ERR_UNAUTHORIZED)
+        return KR_PEERS_UNTRUSTED;
+    if (err == KR_ERR_FORBIDDEN)
+        return KR_PEERS_REFUSED;
+    if (err == KR_ERR_INVALID || err == KR_ERR_TOO_LARGE || err == KR_ERR_VERSION)
+        return KR_PEERS_BROKEN;
+    if (err == KR_ERR_CONFLICT || err == KR_ERR_CORRUPT)
+        return KR_PEERS_DIVERGED;
+    return KR_PEERS_FAILED;
+}
+
+void peers_note_closed(struct peers *peers, const char *what, const char *node, const char *address,
+                       enum peers_reason reason, const struct fault *fault)
+{
+    bool is_calm = reason == KR_PEERS_LEFT || reason == KR_PEERS_STOPPING;
+    bool is_told = fault != NULL && fault->text[0] != '\0';
+    peers->figures.closed[reason]++;
+    LOG_WITH(is_calm ? KR_LOG_INFO : KR_LOG_WARN, what, LOG_TEXT("node", node),
+             LOG_TEXT("address", address), LOG_TEXT("reason", peers_reason_text(reason)),
+             LOG_TEXT("why", is_told ? fault->text : "the other end closed"));
+}
+
+void peers_note_lease(struct peers *peers)
+{
+    if (!peers_leads(peers))
+        replica_note_lease(peers->options.replica,
+                           peers->carry.must_rebuild ? 0 : lease_until(&peers->lease));
+}
+
+static void note_member(void *ctx, const struct state_member *member)
+{
+    struct peers *peers = ctx;
+    upstream_member(&peers->upstream, member);
+    if (roster_member(peers->options.roster, member->id, member->is_removed) != KR_ERR_OK)
+        LOG_WARN("too many members", LOG_TEXT("node", member->id));
+}
+
+void peers_refresh_members(struct peers *peers)
+{
+    const struct state *state = peers->options.state;
+    upstream_members_begin(&peers->upstream);
+    state->each_member(state->ctx, note_member, peers);
+    upstream_members_end(&peers->upstream);
+    peers_child_check_members(peers);
+}
+
+// --- life ----------------------------------------------------------------------------------------
+
+struct peers *peers_make(const struct peers_options *options)
+{
+    struct peers *peers = mem_zalloc(sizeof(*peers));
+    peers->options = *options;
+    peers->leader_id = peers->leader_http = "";
+    peers->started_unix_ms = (uint64_t)clock_unix_ms();
+    peers->last_tick_ms = clock_boot_ms();
+    peers->forward = forward_new();
+    peers->exports = exports_new(options->state);
+    arena_init(&peers->path_arena);
+    return peers;
+}
+
+enum kr_err peers_choose(struct peers *peers, uint64_t seed, struct fault *fault)
+{
+    const struct state *state = peers->options.state;
+    const struct upstream_options options = {.own_id = peers->own.node_id,
+                                             .own_region = peers->own.region,
+                                             .own_address = peers->advertised,
+                                             .is_core = peers->own.role == KR_TLS_ROLE_CORE,
+                                             .seed = seed,
+                                             .is_below = peers_child_is_below,
+                                             .ctx = peers};
+    upstream_init(&peers->upstream, &options);
+    enum kr_err err = upstream_configure(&peers->upstream, peers->options.upstreams, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    lease_init(&peers->lease, state->applied_index(state->ctx));
+    peers_refresh_members(peers);
+    return KR_ERR_OK;
+}
+
+void peers_shut(struct peers *peers)
+{
+    assert(!peers->is_closing);
+    peers->is_closing = true;
+    forward_tick(peers->forward, UINT64_MAX);
+    for (struct peers_child *child = peers->children; child != NULL; child = child->next)
+        peers_child_close(child, KR_PEERS_STOPPING, KR_ERR_OK, "this node stops");
+    peers_session_close(peers, KR_PEERS_STOPPING, KR_ERR_OK, "this node stops");
+    if (peers->measure.link != NULL)
+        peer_link_close(peers->measure.link, KR_ERR_OK, NULL);
+}
+
+bool peers_is_shut(const struct peers *peers)
+{
+    return peers->is_closing && peers->children == NULL && peers->session == NULL &&
+           peers->measure.link == NULL;
+}
+
+void peers_free(struct peers *peers)
+{
+    exports_free(&peers->exports);
+    forward_free(&peers->forward);
+    arena_fini(&peers->path_arena);
+    mem_free(peers);
+}
+
+// --- turns ---------------------------------------------------------------------------------------
+
+// A change of leadership: from now on the other rules hold.
+static void watch_leadership(struct peers *peers, uint64_t now_ms)
+{
+    const struct state *state = peers->options.state;
+    bool is_leader = peers_leads(peers);
+    if (is_leader == peers->was_leader)
+        return;
+    peers->was_leader = is_leader;
+    if (is_leader) {
+        roster_take_over(peers->options.roster, replica_epoch(peers->options.replica),
+                         state->applied_index(state->ctx), now_ms);
+        peers_session_close(peers, KR_PEERS_LEFT, KR_ERR_OK, "this node leads now");
+    } else {
+        lease_forget(&peers->lease, state->applied_index(state->ctx));
+    }
+    peers_refresh_members(peers);
+}
+
+void peers_tick(struct peers *peers)
+{
+    uint64_t now_ms = clock_boot_ms();
+    bool is_fair = now_ms < peers->last_tick_ms + KR_PEERS_FAIR_MS;
+    peers->last_tick_ms = now_ms;
+    watch_leadership(peers, now_ms);
+    if (now_ms >= peers->members_due_ms) {
+        peers->members_due_ms = now_ms + KR_PEERS_MEMBERS_MS;
+        peers_refresh_members(peers);
+    }
+    exports_tick(peers->exports, now_ms);
+    peers_child_tick(peers, is_fair, now_ms);
+    peers_session_tick(peers, is_fair, now_ms);
+}
+
+void peers_turn(struct peers *peers)
+{
+    uint64_t now_ms = clock_boot_ms();
+    if (peers->is_closing)
+        return;
+    watch_leadership(peers, now_ms);
+    peers_session_turn(peers, now_ms);
+    if (!peers->has_applied)
+        return;
+    peers->has_applied = false;
+    peers_child_push(peers, now_ms);
+}
+
+void peers_committed(struct peers *peers)
+{
+    const struct state *state = peers->options.state;
+    uint64_t now_ms = clock_boot_ms();
+    watch_leadership(peers, now_ms);
+    if (peers->was_leader)
+        roster_committed(peers->options.roster, state->applied_index(state->ctx), now_ms);
+    peers_child_push(peers, now_ms);
+}
+
+// --- what the node tells -------------------------------------------------------------------------
+
+const struct tls_peer *peers_own(const struct peers *peers)
+{
+    return &peers->own;
+}
+
+const char *peers_address(const struct peers *peers)
+{
+    return peers->address;
+}
+
+void peers_leader_is(struct peers *peers, const char *member_id, const char *peer_address)
+{
+    upstream_leader_is(&peers->upstream, member_id, peer_address);
+}
+
+enum kr_err peers_forward(struct peers *peers, const struct forward_request *request,
+                          forward_done_fn *done, void *ctx)
+{
+    enum kr_err err = forward_submit(peers->forward, request, done, ctx);
+    if (err == KR_ERR_OK)
+        peers_session_push(peers, clock_boot_ms());
+    return err;
+}
