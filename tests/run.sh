@@ -10,13 +10,16 @@ usage: ./tests/run.sh [--no-packages] [PART]
 Without a part: everything below but the soak. Each part builds what it needs.
 
   unit                  unit tests and the committed fuzz corpora, with ASan and UBSan
+  sim [SEEDS]           a cluster on virtual time under faults, SEEDS runs (default 240), and what is
+                        broken on purpose, which it must find
   lint                  layers, borders, sizes, names, headers, format, words, docs
   fuzz [SECONDS]        each fuzz target for SECONDS (default 5), with libFuzzer
   tsan                  the unit tests of store, replication and node under ThreadSanitizer
   integration [NAME…]   tests/integration/NAME.test.mjs over the sanitized programs (default: all)
   gateway [NAME…]       tests/gateway/NAME.test.mjs with real gateways (default: all)
   cluster [NAME…]       tests/cluster/NAME.test.mjs: real clusters, killed, cut and healed
-  soak                  each fuzz target for 60 s, then the integration tests with longer loops
+  soak                  12,000 runs of the simulation, each fuzz target for 60 s, then the
+                        integration tests with longer loops
 
   --no-packages         install nothing: trust that all is there
   --help                this text
@@ -135,6 +138,75 @@ part_unit() {
     build dev && end || return
     begin 'unit tests and fuzz corpora'
     run_ctest build/dev '' -LE lint
+    end
+}
+
+# Each seed counts as one test. The runs are spread over the processors.
+run_seeds() {
+    local seeds=$1 shard share log good bad
+    local -a processes=()
+    share=$(((seeds + jobs - 1) / jobs))
+    for ((shard = 0; shard < jobs; shard++)); do
+        build/dev/bin/sim --seed $((shard * share + 1)) --count $share >"$logs/sim-$shard.log" 2>&1 &
+        processes+=($!)
+    done
+    wait "${processes[@]}"
+    for ((shard = 0; shard < jobs; shard++)); do
+        log=$logs/sim-$shard.log
+        good=$(sed -n 's/^\([0-9]*\) seeds, .*/\1/p' "$log")
+        bad=$(sed -n 's/^.* answers checked, \([0-9]*\) violations$/\1/p' "$log")
+        if [ -z "$good" ]; then # it broke off
+            tail -n 60 "$log"
+            good=0 bad=1
+        elif [ "$bad" -gt 0 ]; then
+            head -n 120 "$log"
+            good=$((good - bad))
+        fi
+        add sim "$good" "$bad"
+    done
+    awk '/ seeds, .* violations$/ { seeds += $1; faults += $3; acked += $6; answers += $9; bad += $12 }
+        END { printf "   %d seeds, %d faults injected, %d writes acknowledged, %d answers checked, %d violations\n",
+                  seeds, faults, acked, answers, bad }' "$logs"/sim-[0-9]*.log
+}
+
+# The same seed is the same run, bit for bit.
+run_twice() {
+    local seed first second
+    for seed in 3 4 5; do
+        first=$(build/dev/bin/sim --seed $seed | grep '^transcript ')
+        second=$(build/dev/bin/sim --seed $seed | grep '^transcript ')
+        if [ -n "$first" ] && [ "$first" = "$second" ]; then
+            add sim 1 0
+        else
+            echo "   seed $seed: $first, then $second"
+            add sim 0 1
+        fi
+    done
+}
+
+# What is broken on purpose must be found; each kind counts as one test.
+run_breaks() {
+    local name
+    for name in $(build/dev/bin/sim --list | cut -f1); do
+        if build/dev/bin/sim --break "$name" --expect-found --count 2000 >"$logs/sim-break-$name.log" 2>&1; then
+            sed -n 's/^\([^ ]*: found at seed [0-9]*\).*/   \1/p' "$logs/sim-break-$name.log"
+            add sim-breaks 1 0
+        else
+            tail -n 3 "$logs/sim-break-$name.log"
+            echo "   $name: not found"
+            add sim-breaks 0 1
+        fi
+    done
+}
+
+part_sim() {
+    local seeds=${1:-240}
+    begin "simulation: $seeds seeds"
+    rm -f "$logs"/sim-*.log
+    build dev sim && run_seeds "$seeds" && run_twice
+    end
+    begin 'simulation: what is broken on purpose'
+    [ -x build/dev/bin/sim ] && run_breaks
     end
 }
 
@@ -276,7 +348,7 @@ case $part in
     exit 0
     ;;
 all | unit | lint | tsan | soak) [ $# -eq 0 ] || { usage >&2 && exit 2; } ;;
-fuzz | integration | gateway | cluster) ;;
+fuzz | sim | integration | gateway | cluster) ;;
 *)
     echo "tests/run.sh: no part \"$part\"" >&2
     usage >&2
@@ -291,6 +363,7 @@ install_packages
 case $part in
 all)
     part_unit
+    part_sim
     part_lint
     part_fuzz
     part_tsan
@@ -301,6 +374,7 @@ all)
 soak)
     export KEYREEVE_SOAK=1
     part_unit
+    part_sim 12000
     part_fuzz 60
     part_integration
     part_cluster

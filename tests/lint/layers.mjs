@@ -25,6 +25,7 @@ const layerOf = (path) => LAYERS.find((layer) => path.startsWith(`${layer}/`));
 // integration tests drive every layer.
 function allowedFor(path) {
   if (/^tests\/(fuzz|integration)\//.test(path)) return LAYERS;
+  if (path.startsWith('tests/sim/')) return ['replication', ...BELOW.replication];
   const tested = /^tests\/unit\/(.*)/.exec(path);
   const layer = layerOf(tested ? tested[1] : path);
   return layer && [layer, ...BELOW[layer]];
@@ -35,7 +36,7 @@ function checkInclude(root, path, { line, path: included }) {
   const target = layerOf(included);
   if (target === undefined) {
     const isOfTests = path.startsWith('tests/') &&
-      (existsSync(join(root, folderOf(path), included)) || (included.startsWith('tests/unit/') && existsSync(join(root, included))));
+      (existsSync(join(root, folderOf(path), included)) || (/^tests\/(unit|sim)\//.test(included) && existsSync(join(root, included))));
     return isOfTests ? null : `${path}:${line}: "${included}" is not named from the root`;
   }
   if (!existsSync(join(root, included))) return `${path}:${line}: there is no ${included}`;

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// What can be broken on purpose, at the simulated edge of the product: to show that the check finds
+// it. Each row: name, the invariants of REPLICATION §8 that it may break, what is done.
+#pragma once
+
+#define KR_SIM_BREAKS(X)                                                                           \
+    X(CACHED_TURN_TIME, "cached-turn-time", "ab",                                                  \
+      "answers are judged by the time of the last turn")                                           \
+    X(LATE_LEASE, "late-lease", "ab",                                                              \
+      "answers are judged by a lease that came behind the look-up")                                \
+    X(RELAY_OWN_LEASE, "relay-own-lease", "ab", "a relay grants a whole window of its own")        \
+    X(EARLY_LEASE, "early-lease", "ab", "a lease takes effect before its index is applied")        \
+    X(SILENT_PASSED_OVER, "silent-passed-over", "a", "receipts pass over nodes that are silent")   \
+    X(REPORTS_FORGET, "reports-forget", "a", "a relay's Ack says nothing of who is below it")      \
+    X(ENDLESS_VALIDITY, "endless-validity", "ab", "a leader takes its validity to be endless")     \
+    X(ACK_BEFORE_SYNC, "ack-before-sync", "ce", "a write is acknowledged before it is synced")     \
+    X(NO_EPOCH_GUARD, "no-epoch-guard", "c", "an append does not ask for its epoch")               \
+    X(NO_ABSENCE_GUARD, "no-absence-guard", "ce",                                                  \
+      "an append that nobody answered is given up, and the next one overwrites what is there")     \
+    X(GUESSED_APPEND, "guessed-append", "ce", "an append that nobody answered is taken for done")  \
+    X(BLIND_TAKE_OVER, "blind-take-over", "abce", "a winner does not read the log's tail")         \
+    X(OLD_SNAPSHOT, "old-snapshot", "abde", "a snapshot of old rows goes as a new one, unchecked") \
+    X(CHAIN_UNCHECKED, "chain-unchecked", "e", "chains are not compared")                          \
+    X(DIGESTS_DROPPED, "digests-dropped", "ef", "state digests are not compared")                  \
+    X(NO_RETRY, "no-retry", "g", "a link that was lost is not made again")                         \
+    X(SLOW_BLOCKS, "slow-blocks", "h", "a slow child stops its upstream")
+
+enum sim_break {
+    KR_SIM_SOUND,
+#define X(name, text, letters, what) KR_SIM_##name,
+    KR_SIM_BREAKS(X)
+#undef X
+        KR_SIM_BREAK_COUNT
+};

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+// The omniscient check.
+#include "tests/sim/sim_check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/codec.h"
+#include "tests/sim/sim_writes.h"
+
+enum {
+    KR_SIM_HEAL_US = 40000000, // within this all nodes must be equal and fresh
+    KR_SIM_SLACK_US = 6000,
+    KR_SIM_SLOW_US = 4000000,
+    KR_SIM_DELAYED_US = 1500000,
+};
+
+// One index of the history.
+struct sim_entry {
+    uint64_t epoch, hash;
+    uint64_t known_us; // when a node first applied it; nobody was told of it before; 0: not yet
+    struct hash128 chain;
+    char request_id[24];
+    bool is_acked;
+    // By who applied it first; zero: nobody yet.
+    struct hash128 digest[KR_CLASS_COUNT];
+    bool has_digest, has_core_digest;
+};
+
+struct sim_promise {
+    uint64_t index, at_us; // at_us 0: none
+};
+
+struct sim_check {
+    struct sim_entry history[KR_SIM_INDEXES];
+    uint64_t last, last_known_us;
+    uint64_t cut_index, cut_epoch; // `local`: what older epochs wrote behind it is void
+    struct sim_promise promises[KR_SIM_KEYS];
+    uint64_t created_index[KR_SIM_KEYS], revoked_index[KR_SIM_KEYS]; // 0: it was not
+    uint64_t applied[KR_SIM_NODES];                                  // by a process of this state
+};
+
+static struct sim_check *check(void)
+{
+    return sim.check;
+}
+
+struct sim_check *sim_check_new(void)
+{
+    return mem_zalloc(sizeof(struct sim_check));
+}
+
+void sim_check_free(struct sim_check **one)
+{
+    mem_free(*one);
+    *one = NULL;
+}
+
+static uint64_t ull(uint64_t value)
+{
+    return value;
+}
+#define ULL(value) ((unsigned long long)ull(value))
+
+// --- the history ---------------------------------------------------------------------------------
+
+static bool is_void(uint64_t index, uint64_t epoch)
+{
+    return !sim.is_etcd && index > check()->cut_index && epoch < check()->cut_epoch;
+}
+
+void sim_check_effect(uint64_t index, uint64_t epoch, const struct command_op *op)
+{
+    const struct command_key_put *put = &op->as.key_put;
+    if (is_void(index, epoch))
+        return;
+    if (op->kind == KR_OP_KEY_PUT && put->expected_version == 0)
+        check()->created_index[put->record.digest[0] % KR_SIM_KEYS] = index;
+    if (op->kind == KR_OP_KEY_REVOKE) {
+        unsigned key = op->as.key_revoke.digest[0];
+        if (key < KR_SIM_KEYS && check()->revoked_index[key] == 0)
+            check()->revoked_index[key] = index;
+    }
+}
+
+static void note_entry(struct sim_entry *one, struct bytes bytes)
+{
+    struct entry entry;
+    struct arena arena;
+    arena_init(&arena);
+    if (codec_entry(bytes, &arena, &entry) == KR_ERR_OK && entry.command.request_id != NULL)
+        snprintf(one->request_id, sizeof(one->request_id), "%s", entry.command.request_id);
+    arena_fini(&arena);
+}
+
+void sim_check_committed(uint64_t index, uint64_t epoch, struct bytes entry)
+{
+    if (index >= KR_SIM_INDEXES || index == 0) {
+        sim_violated('c', "entry %llu: the history is full, or has no beginning", ULL(index));
+        return;
+    }
+    struct sim_entry *one = &check()->history[index];
+    uint64_t hash = hash_u64(entry, 1);
+    if (index <= check()->last) {
+        if (one->hash != hash)
+            sim_violated('c',
+                         "entry %llu was committed as %s of epoch %llu%s, and again with other "
+                         "content, of epoch %llu",
+                         ULL(index), one->request_id, ULL(one->epoch),
+                         one->is_acked ? " (acknowledged)" : "", ULL(epoch));
+        return;
+    }
+    if (index != check()->last + 1)
+        sim_violated('c', "the log has a hole: entry %llu behind %llu", ULL(index),
+                     ULL(check()->last));
+    if (epoch < check()->history[index - 1].epoch)
+        sim_violated('c',
+                     "entry %llu is of epoch %llu, behind one of epoch %llu: who wrote it led no "
+                     "more",
+                     ULL(index), ULL(epoch), ULL(check()->history[index - 1].epoch));
+    struct hash128 before = check()->history[index - 1].chain;
+    *one = (struct sim_entry){.epoch = epoch, .hash = hash, .chain = hash_chain(before, entry)};
+    note_entry(one, entry);
+    check()->last = index;
+    sim.figures.entries++;
+}
+
+// What is behind this index never was.
+static void forget_behind(uint64_t index)
+{
+    for (unsigned key = 0; key < KR_SIM_KEYS; key++) {
+        if (check()->promises[key].index > index)
+            check()->promises[key] = (struct sim_promise){0};
+        if (check()->revoked_index[key] > index)
+            check()->revoked_index[key] = 0;
+        if (check()->created_index[key] > index)
+            check()->created_index[key] = 0;
+    }
+    check()->last = index;
+}
+
+void sim_check_cut(uint64_t index, uint64_t epoch)
+{
+    check()->cut_index = index;
+    check()->cut_epoch = epoch;
+    forget_behind(index);
+}
+
+void sim_check_acked(uint64_t index, const char *request_id)
+{
+    struct sim_entry *one = &check()->history[index];
+    if (index > check()->last || strcmp(one->request_id, request_id) != 0)
+        sim_violated('c', "%s was acknowledged at entry %llu, which is %s", request_id, ULL(index),
+                     index > check()->last ? "not committed" : one->request_id);
+    one->is_acked = true;
+}
+
+// --- nodes ---------------------------------------------------------------------------------------
+
+static bool compare_digests(struct sim_entry *one, const struct hash128 digest[], bool is_core)
+{
+    size_t count = is_core ? KR_CLASS_COUNT : KR_CLASS_CORE;
+    for (size_t class = 0; class < count; class ++) {
+        bool is_known = class == KR_CLASS_CORE ? one->has_core_digest : one->has_digest;
+        if (is_known && !hash_equal(one->digest[class], digest[class]))
+            return false;
+        one->digest[class] = digest[class];
+    }
+    one->has_digest = true;
+    one->has_core_digest |= is_core;
+    return true;
+}
+
+void sim_check_applied(struct sim_node *node, uint64_t index, uint64_t epoch, struct hash128 chain,
+                       const struct hash128 digest[KR_CLASS_COUNT])
+{
+    struct sim_entry *one = &check()->history[index < KR_SIM_INDEXES ? index : 0];
+    bool is_own_disk = !sim.is_etcd && node == sim.appointed;
+    if (is_void(index, epoch) || (index > check()->last && is_own_disk))
+        return;
+    if (index > check()->last) {
+        sim_violated('e', "%s holds entry %llu, and only %llu are committed", node->id, ULL(index),
+                     ULL(check()->last));
+        return;
+    }
+    if (one->known_us == 0)
+        one->known_us = check()->last_known_us = sim.now_us;
+    if (!hash_equal(one->chain, chain) || one->epoch != epoch)
+        sim_violated('e',
+                     "%s has another entry %llu (epoch %llu) than what was committed (epoch "
+                     "%llu)",
+                     node->id, ULL(index), ULL(epoch), ULL(one->epoch));
+    else if (!node->disk->is_rotten &&
+             !compare_digests(one, digest, node->disk->holding == KR_HOLD_ALL))
+        sim_violated('e', "%s has another state than others at entry %llu", node->id, ULL(index));
+}
+
+// `local`: what the leader's disk has is the history.
+static void start_local(struct sim_node *node)
+{
+    const struct sim_state *state = node->disk;
+    uint64_t index = state->position.index;
+    if (index < check()->last) {
+        for (uint64_t i = index + 1; i <= check()->last; i++)
+            if (check()->history[i].is_acked)
+                sim_violated('c', "entry %llu was acknowledged (%s), and %s starts at %llu", ULL(i),
+                             check()->history[i].request_id, node->id, ULL(index));
+        forget_behind(index);
+    }
+}
+
+void sim_check_started(struct sim_node *node)
+{
+    if (!sim.is_etcd && node == sim.appointed)
+        start_local(node);
+}
+
+// --- promises and answers ------------------------------------------------------------------------
+
+void sim_check_promised(unsigned key, uint64_t index)
+{
+    struct sim_promise *promise = &check()->promises[key];
+    // Of a consumer's revocation: the keys that were there.
+    bool was_there = check()->created_index[key] != 0 && check()->created_index[key] < index;
+    if (was_there && promise->at_us == 0)
+        *promise = (struct sim_promise){index, sim.now_us};
+}
+
+uint64_t sim_check_age_us(uint64_t applied_index)
+{
+    const struct sim_entry *missing = &check()->history[applied_index + 1];
+    bool is_known = applied_index < check()->last && missing->known_us != 0;
+    return is_known ? sim.now_us - missing->known_us : 0;
+}
+
+uint64_t sim_check_last_index(void)
+{
+    return check()->last;
+}
+
+void sim_check_answer(struct sim_node *node, const struct sim_answer *answer)
+{
+    const struct sim_promise *promise = &check()->promises[answer->key];
+    uint64_t revoked = check()->revoked_index[answer->key];
+    if (!answer->is_valid)
+        return;
+    if (revoked != 0 && answer->looked_index >= revoked &&
+        !is_void(node->disk->position.index, node->disk->position.epoch))
+        sim_violated('d',
+                     "%s says that key %u is VALID; it has applied entry %llu, and entry %llu "
+                     "revoked the key",
+                     node->id, answer->key, ULL(answer->looked_index), ULL(revoked));
+    if (answer->max_staleness_ms == KR_UNBOUNDED)
+        return;
+    if (promise->at_us != 0 && answer->asked_us >= promise->at_us)
+        sim_violated('a',
+                     "%s was asked for key %u and says VALID by what it knew at entry "
+                     "%llu, age %llu ms; entry %llu had revoked it everywhere %llu ms before",
+                     node->id, answer->key, ULL(answer->looked_index), ULL(answer->age_ms),
+                     ULL(promise->index), ULL((answer->asked_us - promise->at_us) / 1000));
+    uint64_t age_us = sim_check_age_us(answer->looked_index);
+    uint64_t bound_us = (uint64_t)answer->max_staleness_ms * 1001 + KR_SIM_SLACK_US;
+    if (age_us > bound_us)
+        sim_violated('b',
+                     "%s says VALID by what it knew at entry %llu, %llu ms after the next one "
+                     "took effect; allowed are %lld ms, and it took itself to be %llu ms old",
+                     node->id, ULL(answer->looked_index), ULL(age_us / 1000),
+                     (long long)answer->max_staleness_ms, ULL(answer->age_ms));
+}
+
+// --- the end -------------------------------------------------------------------------------------
+
+static const char *unfit(struct sim_node *node, const struct sim_node *leader)
+{
+    struct hash128 sums[KR_CLASS_COUNT];
+    uint64_t now_ms = sim_clock_boot_us(node, sim.now_us) / 1000;
+    if (!node->is_up)
+        return "is not up";
+    if (node->disk->position.index != leader->disk->position.index)
+        return "is not at the leader's index";
+    if (!hash_equal(node->disk->position.chain, leader->disk->position.chain))
+        return "has another chain";
+    if (replica_age_ms(node->replica, now_ms) > 1000)
+        return "is not fresh";
+    sim_state_sums(node->disk, sums);
+    for (size_t class = 0; class < KR_CLASS_CORE; class ++)
+        if (!hash_equal(sums[class], leader->disk->position.digest[class]))
+            return "has another state";
+    return NULL;
+}
+
+// One node that nobody follows is slow; the others must not notice.
+static void look_at_slow(struct sim_node *slow, uint64_t began_us)
+{
+    const struct sim_node *leader = sim_node_leader();
+    slow = &sim.nodes[sim.slow_slot];
+    uint64_t idle_us = sim.now_us - check()->last_known_us;
+    if (leader == NULL ||
+        (sim.now_us > began_us + KR_SIM_DELAYED_US && idle_us > KR_SIM_DELAYED_US))
+        sim_violated('h', "%s is slow, and no write took effect for %llu ms", slow->id,
+                     ULL(idle_us / 1000));
+    for (unsigned i = 0; i < sim.node_count; i++) {
+        const struct sim_node *node = &sim.nodes[i];
+        uint64_t age_us = sim_check_age_us(node->disk->position.index);
+        if (node != slow && age_us > KR_SIM_DELAYED_US)
+            sim_violated('h', "%s is slow, and %s is %llu ms behind", slow->id, node->id,
+                         ULL(age_us / 1000));
+    }
+    if (sim.now_us > began_us + KR_SIM_SLOW_US)
+        sim.end_us = sim.now_us;
+    else
+        sim_after(100000, NULL, look_at_slow, began_us);
+}
+
+static void begin_slow(void)
+{
+    unsigned slot = sim.node_count - 1;
+    for (unsigned i = sim.node_count; i-- > 0;)
+        if (sim.nodes[i].peers->children == NULL && &sim.nodes[i] != sim_node_leader())
+            slot = i;
+    sim.slow_slot = slot;
+    for (unsigned i = 0; i < sim.node_count; i++)
+        sim.ways[i][slot].bytes_per_ms = 1;
+    sim_say("%s is slow now", sim.nodes[slot].id);
+    sim_writes_again();
+    look_at_slow(NULL, sim.now_us);
+}
+
+static void look_at_end(struct sim_node *none, uint64_t began_us)
+{
+    const struct sim_node *leader = sim_node_leader();
+    const char *why = leader == NULL ? "leads" : NULL;
+    const char *who = "nobody";
+    (void)none;
+    for (unsigned i = 0; i < sim.node_count && why == NULL; i++) {
+        why = unfit(&sim.nodes[i], leader);
+        who = sim.nodes[i].id;
+    }
+    if (why == NULL && leader->disk->position.index == check()->last) {
+        sim_say("all nodes are equal, %llu ms after the last fault",
+                ULL((sim.now_us - began_us) / 1000));
+        begin_slow();
+    } else if (sim.now_us > began_us + KR_SIM_HEAL_US) {
+        const char *state = why != NULL && strcmp(why, "has another state") == 0 ? "ef" : "g";
+        sim_violated(state[0], "%d s after everything was healed, %s %s", KR_SIM_HEAL_US / 1000000,
+                     who, why != NULL ? why : "leads with all that was committed");
+    } else {
+        sim_after(200000, NULL, look_at_end, began_us);
+    }
+}
+
+void sim_check_end(void)
+{
+    sim_after(500000, NULL, look_at_end, sim.now_us);
+}

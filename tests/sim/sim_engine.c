@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine over the register service: campaigns, keeps its lease, appends one batch at a time,
+// and reads the log's tail before it leads.
+//
+// Happy path: campaign won → tail read → LEADER → appends and keep-alives. What is not answered is
+// settled by reading the key back. It stops leading when its validity is over by its own clock, or
+// the service says that another one leads.
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "replication/lease.h"
+#include "tests/sim/sim.h"
+#include "tests/sim/sim_service.h"
+
+enum { KR_SIM_KEEP_MS = 300, KR_SIM_CAMPAIGN_MS = 350, KR_SIM_GIVE_WAY_MS = 4000 };
+
+enum sim_phase { KR_SIM_STANDS_BY, KR_SIM_CAMPAIGNS, KR_SIM_READS, KR_SIM_LEADS };
+
+enum sim_append_stage { KR_SIM_WAITS, KR_SIM_SENT, KR_SIM_UNSURE, KR_SIM_SETTLES, KR_SIM_SETTLED };
+
+struct sim_append {
+    struct sim_append *next;
+    struct bytes *rows; // heap
+    size_t count;
+    uint64_t index;
+    enum sim_append_stage stage;
+    enum kr_err err;
+    engine_done_fn *done;
+    void *ctx;
+};
+
+struct sim_engine {
+    struct engine base;
+    struct sim_node *node;
+    enum sim_phase phase;
+    uint64_t epoch, valid_until_ms, campaign_due_ms, keep_due_ms;
+    bool is_keeping, has_role_event;
+    struct sim_append *first; // not told yet, in order
+    struct bytes *tail;       // from tail_index on; heap
+    size_t tail_count;
+    uint64_t tail_index;
+    struct sim_node *known_leader;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+};
+
+static struct sim_engine *engine_of(struct sim_node *node)
+{
+    return (struct sim_engine *)node->engine;
+}
+
+static void free_rows(struct bytes *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        mem_free((void *)(uintptr_t)rows[i].data);
+    mem_free(rows);
+}
+
+// --- leaving -------------------------------------------------------------------------------------
+
+// What has been sent may be in the log.
+static void fail_appends(struct sim_engine *engine, enum kr_err err)
+{
+    for (struct sim_append *one = engine->first; one != NULL; one = one->next) {
+        if (one->stage == KR_SIM_SETTLED)
+            continue;
+        one->err = one->stage == KR_SIM_WAITS ? KR_ERR_NO_LEADER : err;
+        one->stage = KR_SIM_SETTLED;
+    }
+}
+
+static void leave(struct sim_engine *engine, uint64_t wait_ms, enum kr_err err, const char *why)
+{
+    sim_say("engine: leads no more: %s", why);
+    engine->has_role_event = engine->phase == KR_SIM_LEADS;
+    engine->phase = KR_SIM_STANDS_BY;
+    engine->campaign_due_ms = clock_boot_ms() + wait_ms + sim_below(200);
+    fail_appends(engine, err);
+}
+
+// --- campaign and take-over ----------------------------------------------------------------------
+
+static void on_read(struct sim_node *node, struct sim_call *call)
+{
+    struct sim_engine *engine = engine_of(node);
+    if (engine->phase != KR_SIM_READS)
+        return;
+    if (call->result == KR_SIM_UNKNOWN) {
+        leave(engine, KR_SIM_CAMPAIGN_MS, KR_ERR_TIMEOUT, "the tail could not be read");
+        return;
+    }
+    if (call->first > call->index) {
+        leave(engine, KR_SIM_GIVE_WAY_MS, KR_ERR_NO_LEADER,
+              "the log is trimmed beyond what is here");
+        sim_service_ask(node, &(struct sim_call){.kind = KR_SIM_RESIGN, .epoch = engine->epoch},
+                        on_read);
+        return;
+    }
+    free_rows(engine->tail, engine->tail_count);
+    engine->tail = NULL;
+    engine->tail_count = 0;
+    engine->tail_index = call->index;
+    if (!sim_is_broken(KR_SIM_BLIND_TAKE_OVER)) {
+        engine->tail = call->rows;
+        engine->tail_count = call->count;
+        call->rows = NULL;
+        call->count = 0;
+    }
+    engine->phase = KR_SIM_LEADS;
+    engine->has_role_event = true;
+    sim.figures.leaders++;
+}
+
+static void on_campaigned(struct sim_node *node, struct sim_call *call)
+{
+    struct sim_engine *engine = engine_of(node);
+    const struct engine_events *events = &engine->base.events;
+    if (engine->phase != KR_SIM_CAMPAIGNS)
+        return;
+    engine->phase = KR_SIM_STANDS_BY;
+    engine->campaign_due_ms = clock_boot_ms() + KR_SIM_CAMPAIGN_MS + sim_below(250);
+    if (call->result == KR_SIM_DONE) {
+        engine->epoch = call->epoch;
+        engine->valid_until_ms = call->sent_ms + KR_SIM_TTL_MS - lease_drift_ms(KR_SIM_TTL_MS);
+        engine->keep_due_ms = call->sent_ms + KR_SIM_KEEP_MS;
+        engine->phase = KR_SIM_READS;
+        sim_service_ask(
+            node, &(struct sim_call){.kind = KR_SIM_READ, .index = node->disk->position.index + 1},
+            on_read);
+    } else if (call->result == KR_SIM_REFUSED && events->leader != NULL) {
+        engine->known_leader = call->leader;
+        events->leader(events->ctx, call->leader->id, call->leader->address);
+    }
+}
+
+static void on_kept(struct sim_node *node, struct sim_call *call)
+{
+    struct sim_engine *engine = engine_of(node);
+    uint64_t until_ms = call->sent_ms + KR_SIM_TTL_MS - lease_drift_ms(KR_SIM_TTL_MS);
+    engine->is_keeping = false;
+    if (engine->phase < KR_SIM_READS || call->epoch != engine->epoch)
+        return;
+    if (call->result == KR_SIM_REFUSED)
+        leave(engine, KR_SIM_CAMPAIGN_MS, KR_ERR_TIMEOUT, "another one may lead");
+    else if (call->result == KR_SIM_DONE && until_ms > engine->valid_until_ms)
+        engine->valid_until_ms = until_ms;
+}
+
+// --- appends -------------------------------------------------------------------------------------
+
+// The first one that is not settled; NULL: none.
+static struct sim_append *head_of(const struct sim_engine *engine)
+{
+    struct sim_append *append = engine->first;
+    while (append != NULL && append->stage == KR_SIM_SETTLED)
+        append = append->next;
+    return append;
+}
+
+static void finish(struct sim_append *append, enum kr_err err)
+{
+    append->stage = KR_SIM_SETTLED;
+    append->err = err;
+}
+
+static void on_settled(struct sim_node *node, struct sim_call *call)
+{
+    struct sim_engine *engine = engine_of(node);
+    struct sim_append *append = head_of(engine);
+    if (append == NULL || append->stage != KR_SIM_SETTLES || append->index != call->index)
+        return;
+    if (call->result == KR_SIM_UNKNOWN)
+        append->stage = KR_SIM_UNSURE;
+    else if (call->count == 0)
+        append->stage = KR_SIM_WAITS; // no effect, or not yet: the same again
+    else if (call->rows[0].size == append->rows[0].size &&
+             memcmp(call->rows[0].data, append->rows[0].data, append->rows[0].size) == 0)
+        finish(append, KR_ERR_OK);
+    else
+        leave(engine, KR_SIM_CAMPAIGN_MS, KR_ERR_NO_LEADER, "that entry is another's");
+}
+
+static void on_put(struct sim_node *node, struct sim_call *call)
+{
+    struct sim_engine *engine = engine_of(node);
+    struct sim_append *append = head_of(engine);
+    if (append == NULL || append->stage != KR_SIM_SENT || append->index != call->index ||
+        call->epoch != engine->epoch)
+        return;
+    if (call->result == KR_SIM_DONE)
+        finish(append, KR_ERR_OK);
+    else if (call->result == KR_SIM_REFUSED)
+        leave(engine, KR_SIM_CAMPAIGN_MS, KR_ERR_TIMEOUT, "an append was refused");
+    else if (sim_is_broken(KR_SIM_GUESSED_APPEND))
+        finish(append, KR_ERR_OK);
+    else if (sim_is_broken(KR_SIM_NO_ABSENCE_GUARD))
+        finish(append, KR_ERR_TIMEOUT);
+    else
+        append->stage = KR_SIM_UNSURE;
+}
+
+// One at a time, so that the log has no hole.
+static void send_head(struct sim_engine *engine)
+{
+    struct sim_append *append = head_of(engine);
+    if (append == NULL || engine->phase != KR_SIM_LEADS)
+        return;
+    if (append->stage == KR_SIM_WAITS) {
+        append->stage = KR_SIM_SENT;
+        sim_service_ask(engine->node,
+                        &(struct sim_call){.kind = KR_SIM_APPEND,
+                                           .epoch = engine->epoch,
+                                           .index = append->index,
+                                           .rows = append->rows,
+                                           .count = append->count},
+                        on_put);
+    } else if (append->stage == KR_SIM_UNSURE) {
+        append->stage = KR_SIM_SETTLES;
+        sim_service_ask(engine->node,
+                        &(struct sim_call){.kind = KR_SIM_READ, .index = append->index},
+                        on_settled);
+    }
+}
+
+static enum kr_err put(struct engine *base, const struct engine_batch *batch, engine_done_fn *done,
+                       void *ctx)
+{
+    struct sim_engine *engine = (struct sim_engine *)base;
+    if (engine->phase != KR_SIM_LEADS || batch->epoch != engine->epoch)
+        return KR_ERR_NO_LEADER;
+    struct sim_append *append = mem_zalloc(sizeof(*append)), **at = &engine->first;
+    append->rows = mem_alloc(batch->count * sizeof(*append->rows));
+    for (size_t i = 0; i < batch->count; i++)
+        append->rows[i] = sim_rows_copy(batch->rows[i].entry);
+    append->count = batch->count;
+    append->index = batch->rows[0].index;
+    append->done = done;
+    append->ctx = ctx;
+    while (*at != NULL)
+        at = &(*at)->next;
+    *at = append;
+    send_head(engine);
+    return KR_ERR_OK;
+}
+
+// --- the face ------------------------------------------------------------------------------------
+
+static void campaign(struct engine *base)
+{
+    struct sim_engine *engine = (struct sim_engine *)base;
+    engine->campaign_due_ms = clock_boot_ms() + sim_below(300);
+}
+
+static enum kr_err read_one(struct engine *base, uint64_t index, struct arena *arena,
+                            struct bytes *entry, struct fault *fault)
+{
+    const struct sim_engine *engine = (const struct sim_engine *)base;
+    (void)arena;
+    (void)fault;
+    if (index < engine->tail_index || index >= engine->tail_index + engine->tail_count)
+        return KR_ERR_NOT_FOUND;
+    *entry = engine->tail[index - engine->tail_index];
+    return KR_ERR_OK;
+}
+
+static void trim(struct engine *base, uint64_t below_index)
+{
+    (void)base;
+    sim_service_trim(below_index);
+}
+
+static uint64_t valid_until_ms(const struct engine *base)
+{
+    const struct sim_engine *engine = (const struct sim_engine *)base;
+    if (engine->phase != KR_SIM_LEADS)
+        return 0;
+    return sim_is_broken(KR_SIM_ENDLESS_VALIDITY) ? UINT64_MAX : engine->valid_until_ms;
+}
+
+static void watch_time(struct sim_engine *engine, uint64_t now_ms)
+{
+    bool is_over = now_ms >= engine->valid_until_ms && !sim_is_broken(KR_SIM_ENDLESS_VALIDITY);
+    if (engine->phase >= KR_SIM_READS && is_over)
+        leave(engine, KR_SIM_CAMPAIGN_MS, KR_ERR_TIMEOUT, "its validity is over");
+    if (engine->phase >= KR_SIM_READS && now_ms >= engine->keep_due_ms && !engine->is_keeping) {
+        engine->is_keeping = true;
+        engine->keep_due_ms = now_ms + KR_SIM_KEEP_MS;
+        sim_service_ask(engine->node,
+                        &(struct sim_call){.kind = KR_SIM_KEEP_ALIVE, .epoch = engine->epoch},
+                        on_kept);
+    }
+    if (engine->phase == KR_SIM_STANDS_BY && now_ms >= engine->campaign_due_ms) {
+        engine->phase = KR_SIM_CAMPAIGNS;
+        sim_service_ask(engine->node, &(struct sim_call){.kind = KR_SIM_CAMPAIGN}, on_campaigned);
+    }
+}
+
+static bool tell(struct sim_engine *engine)
+{
+    const struct engine_events *events = &engine->base.events;
+    bool were_any = engine->has_role_event;
+    while (engine->first != NULL && engine->first->stage == KR_SIM_SETTLED) {
+        struct sim_append *append = engine->first;
+        engine->first = append->next;
+        append->done(append->ctx, append->err, NULL);
+        free_rows(append->rows, append->count);
+        mem_free(append);
+        were_any = true;
+    }
+    if (engine->has_role_event && events->role != NULL) {
+        engine->has_role_event = false;
+        events->role(events->ctx,
+                     engine->phase == KR_SIM_LEADS ? KR_ENGINE_LEADER : KR_ENGINE_STANDBY,
+                     engine->epoch);
+    }
+    return were_any;
+}
+
+static bool turn(struct engine *base)
+{
+    struct sim_engine *engine = (struct sim_engine *)base;
+    if (engine->closed == NULL)
+        watch_time(engine, clock_boot_ms());
+    bool were_any = tell(engine);
+    send_head(engine);
+    if (engine->closed == NULL || base->events.role != NULL)
+        return were_any;
+    void (*closed)(void *ctx) = engine->closed;
+    void *ctx = engine->closed_ctx;
+    free_rows(engine->tail, engine->tail_count);
+    mem_free(engine);
+    closed(ctx);
+    return true;
+}
+
+static void close_engine(struct engine *base, void (*closed)(void *ctx), void *ctx)
+{
+    struct sim_engine *engine = (struct sim_engine *)base;
+    engine->phase = KR_SIM_STANDS_BY;
+    fail_appends(engine, KR_ERR_TIMEOUT);
+    engine->closed = closed;
+    engine->closed_ctx = ctx;
+}
+
+static const struct engine_verbs verbs = {.name = "sim",
+                                          .campaign = campaign,
+                                          .append = put,
+                                          .read = read_one,
+                                          .trim = trim,
+                                          .valid_until_ms = valid_until_ms,
+                                          .turn = turn,
+                                          .close = close_engine};
+
+struct engine *sim_engine_new(struct sim_node *node)
+{
+    struct sim_engine *engine = mem_zalloc(sizeof(*engine));
+    engine->base.verbs = &verbs;
+    engine->node = node;
+    return &engine->base;
+}

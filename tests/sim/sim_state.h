@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// A node's state in memory under the real apply, on a simulated disk, behind replication/state.h.
+//
+// The disk holds a base (the rows of the snapshot that it began with, or nothing), the log rows
+// behind it, and how many of them are synced. A process that starts makes its state of these, as
+// a store does: checks, then replay. Log retention hides old rows from stream_read.
+#pragma once
+
+#include "replication/state.h"
+#include "tests/unit/core/keys/fake_state.h"
+
+// Of every key that is not damaged.
+#define KR_SIM_KEY_CREATED_MS 1
+
+struct sim_node;
+
+// One record of the state: a row of a snapshot.
+struct sim_row {
+    uint8_t family;
+    struct bytes key, value; // heap
+};
+
+struct sim_rows {
+    struct sim_row *items;
+    size_t count, capacity;
+};
+
+struct sim_log_row {
+    uint64_t index, epoch;
+    struct hash128 chain;
+    bool has_effect;
+    uint64_t checksum;
+    struct bytes entry; // heap
+};
+
+struct sim_state {
+    struct fake fake; // first: apply's verbs get it
+    struct arena texts;
+    struct sim_node *node;
+    enum store_holding holding;
+    struct store_position position;
+    bool is_open, is_rotten;
+    // the disk
+    struct sim_rows base;
+    struct store_position base_position;
+    struct sim_log_row *log; // behind the base
+    size_t log_count, log_capacity, synced_count;
+    uint64_t log_first, retention; // rows that stream_read knows
+    // the snapshot being received, and the one that the next start takes
+    struct sim_rows incoming, next;
+    struct store_position incoming_position, next_position;
+    bool has_incoming, has_next;
+    unsigned incoming_safe; // rows of it that a power cut leaves
+    // the next apply dies: 0 no, 1 before it is written, 2 torn, 3 after the sync
+    unsigned dies;
+    uint64_t written_us; // ACK_BEFORE_SYNC
+};
+
+struct sim_state *sim_state_new(struct sim_node *node, enum store_holding holding); // gives: empty
+void sim_state_free(struct sim_state **state);
+// A process starts over what is on the disk. False: it is damaged.
+bool sim_state_open(struct sim_state *state);
+// A process has ended; what is not synced is gone when is_power_cut.
+void sim_state_shut(struct sim_state *state, bool is_power_cut);
+void sim_state_verbs(struct sim_state *state, struct state *out);
+// The sums over all records, made anew.
+void sim_state_sums(struct sim_state *state, struct hash128 out[KR_CLASS_COUNT]);
+// Damages a record that followers hold; false: there is none.
+bool sim_state_rot(struct sim_state *state, uint64_t chance);
+void sim_state_trim(struct sim_state *state);
+
+// --- sim_rows.c ----------------------------------------------------------------------------------
+// Appends every record of the state that a child of that holding has, in (family, key) order.
+void sim_rows_save(struct sim_rows *rows, const struct fake *fake, enum store_holding holding);
+// Puts the rows into an empty state; false: one cannot be read.
+bool sim_rows_load(const struct sim_rows *rows, struct fake *fake);
+void sim_rows_add(struct sim_rows *rows, uint8_t family, struct bytes key, struct bytes value);
+void sim_rows_fini(struct sim_rows *rows);
+int sim_rows_compare(uint8_t family_a, struct bytes a, uint8_t family_b, struct bytes b);
+struct bytes sim_rows_copy(struct bytes bytes); // gives
