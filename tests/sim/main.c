@@ -121,7 +121,7 @@ int main(int argc, char **argv)
         if (is_found && is_expecting)
             printf("%s: found at seed %" PRIu64 ": %s\n", breaks[options.broken].name, first,
                    sim.violation);
-        if (count == 1)
+        if (count <= 3)
             printf("transcript %016" PRIx64 "\n", sim.shown_hash);
         sim_fini();
         if (is_found && is_expecting)

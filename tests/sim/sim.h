@@ -89,6 +89,7 @@ struct sim {
     bool is_quiet; // the faults are over, since healed_us
     uint64_t healed_us;
     unsigned slow_slot;       // at the end
+    unsigned rotten_chunks;   // to come
     struct sim_node *running; // whose code runs; NULL: nobody's
     struct sim_wire **wires;
     size_t wire_count, wire_capacity;

@@ -5,11 +5,9 @@
 #include "core/base/hash.h"
 #include "proto/codec_peer.h"
 
-static unsigned rotten_chunks;
-
 void sim_alter_rot_chunk(void)
 {
-    rotten_chunks++;
+    sim.rotten_chunks++;
 }
 
 // True: the frame is another one now.
@@ -26,10 +24,10 @@ static bool alter(struct sim_node *node, struct peer_frame *frame, struct arena 
         frame->as.ack.covered_index = frame->as.ack.applied_index;
         return true;
     }
-    if (frame->type == KR_PEER_SNAPSHOT_CHUNK && rotten_chunks > 0) {
+    if (frame->type == KR_PEER_SNAPSHOT_CHUNK && sim.rotten_chunks > 0) {
         struct bytes rows = frame->as.snapshot_chunk.rows;
         char *copy = arena_text_of(arena, rows);
-        rotten_chunks--;
+        sim.rotten_chunks--;
         copy[sim_below(rows.size)] ^= 1;
         frame->as.snapshot_chunk.rows = bytes_of(copy, rows.size);
         sim_say("a chunk is damaged on its way");
@@ -45,7 +43,7 @@ void sim_alter_out(struct sim_node *node, struct buf *out, size_t before)
     struct arena arena;
     struct buf copy;
     size_t consumed = 0;
-    if (sim.options.broken == KR_SIM_SOUND && rotten_chunks == 0)
+    if (sim.options.broken == KR_SIM_SOUND && sim.rotten_chunks == 0)
         return;
     arena_init(&arena);
     buf_init(&copy, 8 << 20);
