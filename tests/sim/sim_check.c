@@ -64,9 +64,13 @@ static uint64_t ull(uint64_t value)
 
 // --- the history ---------------------------------------------------------------------------------
 
+// An old leader's own tail: behind the last cut, or where a later epoch has written since.
 static bool is_void(uint64_t index, uint64_t epoch)
 {
-    return !sim.is_etcd && index > check()->cut_index && epoch < check()->cut_epoch;
+    if (sim.is_etcd)
+        return false;
+    return (index > check()->cut_index && epoch < check()->cut_epoch) ||
+           (index <= check()->last && epoch < check()->history[index].epoch);
 }
 
 void sim_check_effect(uint64_t index, uint64_t epoch, const struct command_op *op)
