@@ -9,7 +9,7 @@ const HOMES = [
   [/^nghttp2\//, /^core\/http\/http2\.c$/],
   [/^openssl\//, /^(core\/keys\/digest\.c|(tests\/unit\/)?core\/tls\/.*)$/],
   [/^protobuf-c\/|\.pb-c\.h$/, /^proto\/codec(_\w+)?\.[ch]$/],
-  [/^uv\.h$/, /^(tests\/integration\/etcd_driver\.c|node\/.*|client\/.*|replication\/\w+_link\.c|tests\/unit\/replication\/test_\w+_link\.c)$/],
+  [/^uv\.h$/, /^(tests\/integration\/etcd_driver\.c|node\/.*|client\/.*|replication\/\w+_link\.c|tests\/unit\/replication\/(test_\w+_link\.c|peers_world\.h))$/],
   [/^sodium/, /^(core\/base\/(rand|mem)\.c|core\/keys\/(vault|password)\.c)$/],
   [/^jansson\.h$/, /^core\/base\/json\.c$/],
   [/^curl\//, /^(client\/http|node\/outbound|replication\/etcd_link)\.c$/],
