@@ -119,8 +119,7 @@ enum exit_code run_promote(struct session *session)
     if (code == KR_EXIT_OK)
         code = session->is_json ? view_json(session, answer.json) : KR_EXIT_OK;
     if (code == KR_EXIT_OK)
-        session_note(session, "%s leads, epoch %lld", api_text(answer.json, "leader"),
-                     (long long)api_number(answer.json, "epoch"));
+        session_note(session, "%s leads", api_text(answer.json, "leader"));
     api_answer_fini(&answer);
     buf_fini(&body);
     return code;

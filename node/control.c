@@ -409,6 +409,16 @@ void control_restart(struct control *control)
     control_stop(control);
 }
 
+enum kr_err control_promote(struct control *control)
+{
+    const struct peers *peers = peering_peers(control->peering);
+    if (peers == NULL)
+        return engines_promote(control->node, 0);
+    if (peers_is_rebuilding(peers))
+        return KR_ERR_BUSY;
+    return engines_promote(control->node, peers_known_epoch(peers));
+}
+
 void control_leader_is(struct control *control, const char *member_id, const char *peer_address)
 {
     peering_leader_is(control->peering, member_id, peer_address);

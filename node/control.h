@@ -19,6 +19,9 @@ must_use enum kr_err control_open_peers(struct control *control, struct fault *f
 // Runs until control_stop has taken effect: calls under way are answered first, or refused once
 // the stop timeout is over; then the replica is closed.
 void control_run(struct control *control);
+// The operator's word that the leader is down. As engines_promote; BUSY: this node's state is being
+// replaced. Control loop.
+must_use enum kr_err control_promote(struct control *control);
 void control_stop(struct control *control);    // any thread, and signal watchers
 void control_restart(struct control *control); // stops, and the process starts the node again
 // Another node leads: links upwards go there.

@@ -126,9 +126,9 @@ void engines_close(struct engines *engines, void (*closed)(void *ctx), void *ctx
     engine->verbs->close(engine, on_engine_closed, engines);
 }
 
-enum kr_err engines_promote(struct node *node)
+enum kr_err engines_promote(struct node *node, uint64_t known_epoch)
 {
     if (!node->engine->is_store_backed || !node->identity.is_core)
         return KR_ERR_UNSUPPORTED;
-    return engine_local_promote(node->engine);
+    return engine_local_promote(node->engine, known_epoch);
 }

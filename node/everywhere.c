@@ -50,7 +50,7 @@ struct rows {
     struct waiting *waiting;
     struct store_view *view;
     struct receipt_node *nodes;
-    size_t count, capacity, at;
+    size_t count, capacity;
     bool is_second; // asked by the bound before it was lowered
 };
 
@@ -99,7 +99,15 @@ static void add_row(struct rows *rows, const struct receipt_node *row)
     rows->nodes[rows->count++] = *row;
 }
 
-// The roster visits the same members in the same order with either bound.
+static struct receipt_node *find_row(struct rows *rows, const char *id)
+{
+    for (size_t i = 1; i < rows->count; i++)
+        if (strcmp(rows->nodes[i].id, id) == 0)
+            return &rows->nodes[i];
+    return NULL;
+}
+
+// A removed member may be visited with the one bound alone.
 static void visit(void *ctx, const struct roster_view *seen)
 {
     struct rows *rows = ctx;
@@ -107,15 +115,13 @@ static void visit(void *ctx, const struct roster_view *seen)
     const struct call_receipt *receipt = &waiting->call->receipt;
     const struct receipt_node row = {
         .id = seen->id, .state = state_of(seen->state), .after_ms = after_ms(waiting, seen)};
-    if (!rows->is_second) {
+    if (rows->is_second && seen->applied_index >= receipt->bounded_at)
+        return; // it goes by the bound that it knows
+    struct receipt_node *first = rows->is_second ? find_row(rows, seen->id) : NULL;
+    if (first != NULL)
+        *first = row;
+    else
         add_row(rows, &row);
-        return;
-    }
-    struct receipt_node *first = &rows->nodes[rows->at++];
-    if (seen->applied_index < receipt->bounded_at) {
-        first->state = row.state;
-        first->after_ms = row.after_ms;
-    }
 }
 
 static void ask_roster(struct rows *rows)
@@ -128,7 +134,6 @@ static void ask_roster(struct rows *rows)
     if (receipt->bounded_at == 0)
         return;
     rows->is_second = true;
-    rows->at = 1;
     demand.max_staleness_ms = receipt->was_bound_ms;
     roster_each(roster, &demand, now_ms, visit, rows);
 }
@@ -181,10 +186,23 @@ static bool try_answer(struct everywhere *everywhere, struct waiting *waiting, u
     return true;
 }
 
+// The bound as it stands behind the commit: what the handler saw may have been changed in between.
+static void read_bound(const struct everywhere *everywhere, struct call *call)
+{
+    struct bucket bucket;
+    if (call->receipt.bucket_id == NULL)
+        return;
+    struct store_view *view = store_view_open(everywhere->node->store);
+    if (store_get_bucket(view, call->receipt.bucket_id, &call->arena, &bucket))
+        receipt_take_bound(&call->receipt, &bucket);
+    store_view_close(&view);
+}
+
 void everywhere_answer(struct everywhere *everywhere, struct call *call, everywhere_done_fn *done,
                        void *ctx)
 {
     struct waiting *waiting = mem_zalloc(sizeof(*waiting));
+    read_bound(everywhere, call);
     uint64_t now_ms = clock_boot_ms();
     // The request came earlier, by the wall clock; its receipt counts from there.
     uint64_t since_ms = (uint64_t)receipt_commit_ms(call);

@@ -136,19 +136,41 @@ static void gather(void *ctx, const struct peers_node *seen)
     snprintf(out->version, sizeof(out->version), "%s", seen->version);
 }
 
+// Who leads, as far as this node can know: itself, or, while it follows somebody, whoever the state
+// names. A Welcome's word would be as old as the link.
+static void find_leader(const struct peering *peering, struct board_facts *facts)
+{
+    const struct node *node = peering->options.node;
+    struct arena arena;
+    struct leader leader;
+    facts->epoch = replica_epoch(node->replica);
+    if (replica_is_leader(node->replica)) {
+        snprintf(facts->leader_id, sizeof(facts->leader_id), "%s", node->identity.node_id);
+        return;
+    }
+    arena_init(&arena);
+    struct store_view *view = store_view_open(node->store);
+    if (store_get_leader(view, &arena, &leader)) {
+        facts->epoch = leader.epoch;
+        if (peers_upstream_id(peering->peers)[0] != '\0' &&
+            strcmp(leader.member_id, node->identity.node_id) != 0)
+            snprintf(facts->leader_id, sizeof(facts->leader_id), "%s", leader.member_id);
+    }
+    store_view_close(&view);
+    arena_fini(&arena);
+}
+
 static void put_on_board(struct peering *peering)
 {
     struct node *node = peering->options.node;
     struct gathering gathering = {.node = node};
-    struct board_facts facts = {.epoch = replica_epoch(node->replica)};
+    struct board_facts facts = {0};
     gathering.nodes = mem_alloc(KR_PEERING_NODES_MAX * sizeof(*gathering.nodes));
     peers_each_node(peering->peers, gather, &gathering);
     facts.nodes = gathering.nodes;
     facts.count = gathering.count;
     peers_figures(peering->peers, &facts.links);
-    const char *leader =
-        replica_is_leader(node->replica) ? node->identity.node_id : peers_leader_id(peering->peers);
-    snprintf(facts.leader_id, sizeof(facts.leader_id), "%s", leader);
+    find_leader(peering, &facts);
     board_put(node->board, &facts);
     mem_free(gathering.nodes);
 }
@@ -318,5 +340,9 @@ struct peers *peering_peers(struct peering *peering)
 
 bool peering_has_leader(const struct peering *peering)
 {
-    return peering != NULL && peers_leader_id(peering->peers)[0] != '\0';
+    struct board_facts facts = {0};
+    if (peering == NULL)
+        return false;
+    find_leader(peering, &facts);
+    return facts.leader_id[0] != '\0';
 }

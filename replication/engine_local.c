@@ -51,14 +51,14 @@ static void local_campaign(struct engine *engine)
     take_role(local, local->options.leads ? KR_ENGINE_LEADER : KR_ENGINE_STANDBY);
 }
 
-enum kr_err engine_local_promote(struct engine *engine)
+enum kr_err engine_local_promote(struct engine *engine, uint64_t known_epoch)
 {
     struct engine_local *local = local_of(engine);
     struct store_position position;
     if (local->closed != NULL || local->role == KR_ENGINE_LEADER)
         return KR_ERR_CONFLICT;
     store_position(local->options.store, &position);
-    local->epoch = position.epoch + 1;
+    local->epoch = (position.epoch > known_epoch ? position.epoch : known_epoch) + 1;
     take_role(local, KR_ENGINE_LEADER);
     return KR_ERR_OK;
 }

@@ -17,8 +17,9 @@ struct engine_local_options {
 // Gives. events may be NULL: replica_new sets its own.
 struct engine *engine_local_new(const struct engine_local_options *options,
                                 const struct engine_events *events);
-// Leads under the epoch behind the stored one, from the next turn on. The caller has the operator's
-// word that the leader before is down. CONFLICT: it leads already, or is closing.
-must_use enum kr_err engine_local_promote(struct engine *engine);
+// Leads from the next turn on, under an epoch above the stored one and known_epoch, the highest
+// that this node has heard of. The caller has the operator's word that the leader before is down.
+// CONFLICT: it leads already, or is closing.
+must_use enum kr_err engine_local_promote(struct engine *engine, uint64_t known_epoch);
 // Another node leads under a higher epoch: stands by from now on.
 void engine_local_step_down(struct engine *engine);

@@ -117,4 +117,6 @@ void peers_each_node(const struct peers *peers, peers_node_fn *visit, void *ctx)
 // "" when nobody is known to lead. Lends until the next turn.
 const char *peers_leader_id(const struct peers *peers);
 const char *peers_leader_http(const struct peers *peers);
+bool peers_is_rebuilding(const struct peers *peers);      // its state is being replaced
+uint64_t peers_known_epoch(const struct peers *peers);    // the highest that it has heard of
 const char *peers_upstream_id(const struct peers *peers); // "": none

@@ -272,11 +272,44 @@ static void closed(void *ctx, enum kr_err err, const struct fault *fault)
     peers_port_step(peers);
 }
 
+// Elected while it was being checked: what this node leads by is newer.
+static void drop_snapshot(struct peers *peers)
+{
+    const struct state *state = peers->options.state;
+    struct fault fault = {0};
+    LOG_WARN("a snapshot is dropped: this node leads now",
+             LOG_NUMBER("index", state->applied_index(state->ctx)));
+    if (state->import_drop(state->ctx, &fault) != KR_ERR_OK)
+        peers->options.owner.fatal(peers->options.owner.ctx, fault.err, &fault);
+    else if (peers->session->link == NULL)
+        free_session(peers);
+}
+
+bool peers_is_rebuilding(const struct peers *peers)
+{
+    const struct peers_session *session = peers->session;
+    if (peers->carry.must_rebuild)
+        return true;
+    if (session == NULL || session->follow == NULL)
+        return false;
+    enum follow_state state = follow_state(session->follow);
+    return state >= KR_FOLLOW_REQUESTING && state <= KR_FOLLOW_REPLACED;
+}
+
+uint64_t peers_known_epoch(const struct peers *peers)
+{
+    return peers->carry.known_epoch;
+}
+
 void peers_session_finished(struct peers *peers, enum kr_err err, const struct fault *fault)
 {
     struct peers_session *session = peers->session;
     struct fault own = {0};
     err = follow_finished(session->follow, err, fault, clock_boot_ms(), &own);
+    if (err == KR_ERR_OK && peers_leads(peers)) {
+        drop_snapshot(peers);
+        return;
+    }
     if (err == KR_ERR_OK) {
         LOG_INFO("the snapshot is good; this node starts again with it",
                  LOG_TEXT("upstream", session->peer.node_id));

@@ -87,5 +87,7 @@ struct state {
     // Slow; any thread, alone. CORRUPT: what was received is wrong, and was dropped. INVALID: the
     // last chunk is missing.
     enum kr_err (*import_finish)(struct state_import *import, struct fault *fault);
+    // Drops a finished snapshot: the next start goes on with the state in use.
+    enum kr_err (*import_drop)(void *ctx, struct fault *fault);
     void (*import_close)(struct state_import **import); // takes; keeps what was written
 };

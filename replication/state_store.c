@@ -157,6 +157,12 @@ static bool import_pending(void *ctx, struct store_position *out)
     return store_import_pending(&options, out);
 }
 
+static enum kr_err import_drop(void *ctx, struct fault *fault)
+{
+    const struct store_options options = store_options_of(ctx);
+    return store_import_drop(&options, fault);
+}
+
 static bool import_resume(struct state_import *import, struct arena *arena, uint8_t *family,
                           struct bytes *last_key)
 {
@@ -202,6 +208,7 @@ void state_store_init(struct state *out, struct store *store)
                           .import_open = import_open,
                           .import_resume = import_resume,
                           .import_pending = import_pending,
+                          .import_drop = import_drop,
                           .import_add = import_add,
                           .import_finish = import_finish,
                           .import_close = import_close};

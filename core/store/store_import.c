@@ -100,6 +100,11 @@ enum kr_err store_import_open(const struct store_options *options,
     return err;
 }
 
+enum kr_err store_import_drop(const struct store_options *options, struct fault *fault)
+{
+    return store_switch_drop(options->directory, fault);
+}
+
 bool store_import_pending(const struct store_options *options, struct store_position *out)
 {
     struct import_progress *progress = mem_zalloc(sizeof *progress);

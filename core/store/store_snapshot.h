@@ -55,5 +55,7 @@ must_use enum kr_err store_import_add(struct store_import *import, const struct 
 // store_open opens. Slow. INVALID: the last chunk is missing. CORRUPT: it is not the state of that
 // position. On an error but INVALID everything was dropped.
 must_use enum kr_err store_import_finish(struct store_import *import, struct fault *fault);
+// Drops what finish has made: this node leads now, and its own state is the newer one.
+must_use enum kr_err store_import_drop(const struct store_options *options, struct fault *fault);
 // Keeps what was added, for another store_import_open.
 void store_import_close(struct store_import **import);

@@ -53,6 +53,18 @@ static enum kr_err put_in_place(const char *directory, const char *next, const c
     return err == KR_ERR_OK ? file_rename(next, directory, fault) : err;
 }
 
+// The mark goes first: what is left without it is removed at the next start.
+enum kr_err store_switch_drop(const char *directory, struct fault *fault)
+{
+    char *next = store_place_path(directory, KR_PLACE_NEXT, NULL);
+    char *mark = store_place_path(directory, KR_PLACE_NEXT, ready);
+    unlink(mark);
+    enum kr_err err = file_remove_tree(next, fault);
+    mem_free(mark);
+    mem_free(next);
+    return err;
+}
+
 enum kr_err store_switch(const char *directory, struct fault *fault)
 {
     char *next = store_place_path(directory, KR_PLACE_NEXT, NULL);

@@ -17,5 +17,7 @@ enum store_place { KR_PLACE_PARTS, KR_PLACE_NEXT, KR_PLACE_OLD };
 char *store_place_path(const char *directory, enum store_place place, const char *name);
 // Says that the next directory is whole.
 must_use enum kr_err store_switch_mark(const char *directory, struct fault *fault);
+// Removes a finished snapshot, so that nothing takes the directory's place.
+must_use enum kr_err store_switch_drop(const char *directory, struct fault *fault);
 // Puts a finished snapshot in the directory's place, and removes what is left of earlier ones.
 must_use enum kr_err store_switch(const char *directory, struct fault *fault);

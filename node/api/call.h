@@ -50,6 +50,7 @@ struct call_receipt {
     uint64_t timeout_ms; // of everywhere, from the commit on
     // How old a node's knowledge may be while it lets these keys in; KR_UNBOUNDED. A node that has
     // not applied the index `bounded_at` may still use the bound before it, `was_bound_ms`.
+    const char *bucket_id; // whose bound it is; NULL: it is not there any more
     int64_t bound_ms, was_bound_ms;
     uint64_t bounded_at;
     struct receipt record; // known from the commit on

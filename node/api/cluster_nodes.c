@@ -4,7 +4,6 @@
 
 #include "node/api/api.h"
 #include "node/api/handlers.h"
-#include "node/engines.h"
 #include "node/node.h"
 
 // --- the nearest ---------------------------------------------------------------------------------
@@ -101,9 +100,15 @@ enum kr_err api_cluster_nearest(struct call *call)
 static void promote(struct node *node, struct call *call)
 {
     struct json_writer writer;
-    enum kr_err err = engines_promote(node);
+    enum kr_err err = control_promote(node->control);
     if (err == KR_ERR_CONFLICT) {
         api_problem(call, err, "this node leads already");
+        return;
+    }
+    if (err == KR_ERR_BUSY) {
+        api_problem(call, err,
+                    "this node's state is being replaced by a snapshot; promote another standby, "
+                    "or wait");
         return;
     }
     if (err != KR_ERR_OK) {
@@ -116,7 +121,6 @@ static void promote(struct node *node, struct call *call)
     api_json_begin(call, &writer);
     json_open(&writer, NULL, '{');
     json_write_string(&writer, "leader", node->identity.node_id);
-    json_write_integer(&writer, "epoch", (int64_t)replica_epoch(node->replica) + 1);
     json_close(&writer, '}');
     api_json_end(call, &writer);
 }

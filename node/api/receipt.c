@@ -21,8 +21,9 @@ static enum kr_err read_wait(struct call *call, uint64_t default_ms)
     return err;
 }
 
-static void take_bound(struct call_receipt *receipt, const struct bucket *bucket)
+void receipt_take_bound(struct call_receipt *receipt, const struct bucket *bucket)
 {
+    receipt->bucket_id = bucket->id;
     receipt->bound_ms = bucket->max_staleness_ms;
     receipt->was_bound_ms = bucket->was_staleness_ms;
     receipt->bounded_at = bucket->lowered_at;
@@ -32,7 +33,7 @@ enum kr_err receipt_expect(struct call *call, const struct bucket *bucket)
 {
     enum kr_err err = read_wait(call, KR_WAIT_DEFAULT_MS);
     if (err == KR_ERR_OK)
-        take_bound(&call->receipt, bucket);
+        receipt_take_bound(&call->receipt, bucket);
     call->answer.wants_receipt = err == KR_ERR_OK;
     return err;
 }
@@ -75,7 +76,7 @@ enum kr_err receipt_again(struct call *call, uint64_t index)
                                  (unsigned long long)index);
     }
     find_bucket(call, record.target, &bucket);
-    take_bound(&call->receipt, &bucket);
+    receipt_take_bound(&call->receipt, &bucket);
     call->receipt.record = record;
     // Behind a restart only the entry's own time is known, which is a little earlier.
     commits_find(call->node->commits, index, &call->receipt.record.committed_ms);

@@ -23,6 +23,8 @@ struct receipt_node {
 // Reads `wait` (committed, the default, or everywhere) and timeoutMs; marks the answer to become a
 // receipt at its commit, judged by this bucket's bound. 400 for anything else.
 enum kr_err receipt_expect(struct call *call, const struct bucket *bucket);
+// What this bucket, whose texts last as long as the call, says of how old knowledge may be.
+void receipt_take_bound(struct call_receipt *receipt, const struct bucket *bucket);
 // Marks the answer to become the stored receipt of this index; 404 when there is none (any more).
 enum kr_err receipt_again(struct call *call, uint64_t index);
 // Takes over what the commit says of the revocation.

@@ -229,6 +229,16 @@ static enum kr_err import_finish(struct state_import *import, struct fault *faul
     return KR_ERR_OK;
 }
 
+static enum kr_err import_drop(void *ctx, struct fault *fault)
+{
+    struct sim_state *state = ctx;
+    (void)fault;
+    sim_rows_fini(&state->next);
+    state->next = (struct sim_rows){0};
+    state->has_next = false;
+    return KR_ERR_OK;
+}
+
 static void import_close(struct state_import **import)
 {
     mem_free(*import);
@@ -248,5 +258,6 @@ void sim_state_snapshots(struct state *out)
     out->import_pending = import_pending;
     out->import_add = import_add;
     out->import_finish = import_finish;
+    out->import_drop = import_drop;
     out->import_close = import_close;
 }

@@ -219,14 +219,24 @@ static void a_standby_leads_under_the_next_epoch_once_promoted(void **state)
     buf_clear(&fixture->base.transcript);
     assert_int_equal(append(fixture, 3, 1, 1), KR_ERR_NO_LEADER);
     assert_int_equal(fixture->engine->verbs->valid_until_ms(fixture->engine), 0);
-    assert_int_equal(engine_local_promote(fixture->engine), KR_ERR_OK);
-    assert_int_equal(engine_local_promote(fixture->engine), KR_ERR_CONFLICT);
+    assert_int_equal(engine_local_promote(fixture->engine, 0), KR_ERR_OK);
+    assert_int_equal(engine_local_promote(fixture->engine, 9), KR_ERR_CONFLICT);
     assert_true(engine_turn(fixture->engine));
     assert_happened(&fixture->base, "role 2 epoch 2\n");
     assert_int_equal(append(fixture, 3, 1, 1), KR_ERR_NO_LEADER);
     assert_int_equal(append(fixture, 3, 1, 2), KR_ERR_OK);
     restart(fixture, true);
     assert_happened(&fixture->base, "done ok\nrole 3 epoch 2\nrole 2 epoch 2\n");
+}
+
+static void a_promotion_goes_above_every_epoch_that_was_heard_of(void **state)
+{
+    struct local_fixture *fixture = *state;
+    restart(fixture, false);
+    buf_clear(&fixture->base.transcript);
+    assert_int_equal(engine_local_promote(fixture->engine, 6), KR_ERR_OK);
+    assert_true(engine_turn(fixture->engine));
+    assert_happened(&fixture->base, "role 2 epoch 7\n");
 }
 
 static void a_leader_that_steps_down_appends_no_more(void **state)
@@ -255,6 +265,7 @@ int main(void)
         TEST(closing_tells_what_is_due_first),
         TEST(it_goes_on_where_the_store_stands),
         TEST(a_standby_leads_under_the_next_epoch_once_promoted),
+        TEST(a_promotion_goes_above_every_epoch_that_was_heard_of),
         TEST(a_leader_that_steps_down_appends_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
