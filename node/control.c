@@ -129,10 +129,13 @@ static bool runs_here(const struct control *control, const struct call *call)
     return call->route->kind == KR_ROUTE_ANYWHERE && !peering_has_leader(control->peering);
 }
 
+// The leader that was known is not there: this node's own word is better than none.
 static void remote_answered(void *ctx, struct call *call)
 {
-    (void)call;
-    answer(ctx);
+    if (call->answer.status == 503 && call->route->kind == KR_ROUTE_ANYWHERE)
+        start_run(ctx);
+    else
+        answer(ctx);
 }
 
 static void begin(struct task *task)
