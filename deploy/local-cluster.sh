@@ -130,6 +130,7 @@ end_process() {
     pid=$(pid_of "$2")
     [ -n "$pid" ] || return 0
     kill "-$1" "$pid" 2>/dev/null || true
+    kill -CONT "$pid" 2>/dev/null || true # a paused one would never end
     tenths=0
     while is_alive "$pid"; do
         tenths=$((tenths + 1))
