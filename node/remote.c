@@ -47,7 +47,6 @@ struct remote {
     const struct node *node;
     struct remote_port port;
     struct passage *waiting; // to be tried again
-    size_t count;            // passages in all
     struct visit *refused;
 };
 
@@ -63,11 +62,6 @@ void remote_free(struct remote **remote)
 {
     mem_free(*remote);
     *remote = NULL;
-}
-
-size_t remote_waiting(const struct remote *remote)
-{
-    return remote->count;
 }
 
 // --- our calls -----------------------------------------------------------------------------------
@@ -108,7 +102,6 @@ static bool is_repeatable(const struct call *call)
 
 static void finish(struct passage *passage)
 {
-    passage->remote->count--;
     passage->done(passage->ctx, passage->call);
     mem_free(passage);
 }
@@ -212,7 +205,6 @@ void remote_call(struct remote *remote, struct call *call, remote_done_fn *done,
     struct passage *passage = mem_zalloc(sizeof(*passage));
     *passage = (struct passage){
         .remote = remote, .call = call, .done = done, .ctx = ctx, .deadline_ms = deadline_of(call)};
-    remote->count++;
     submit(passage);
 }
 

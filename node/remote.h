@@ -33,7 +33,6 @@ typedef void remote_done_fn(void *ctx, struct call *call);
 void remote_call(struct remote *remote, struct call *call, remote_done_fn *done, void *ctx);
 // Takes up what waits to be tried again, or gives it up. Every tick.
 void remote_tick(struct remote *remote, uint64_t now_boot_ms);
-size_t remote_waiting(const struct remote *remote);
 
 // A call from another node, lent; this node leads. answer comes once, never before this has
 // returned.
