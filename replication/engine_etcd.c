@@ -93,7 +93,7 @@ static void read_refusal(const struct etcd_answer *answer, struct etcd_result *r
     etcd_read_error(answer->body, result->error, sizeof(result->error));
     result->has_no_space = strstr(result->error, "database space exceeded") != NULL;
     result->is_too_large = strstr(result->error, "request is too large") != NULL;
-    result->is_without_effect = result->has_no_space || result->is_too_large;
+    result->is_without_effect = result->is_too_large;
     if (result->error[0] == '\0')
         snprintf(result->error, sizeof(result->error), "HTTP status %u", answer->status);
 }

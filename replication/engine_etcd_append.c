@@ -8,7 +8,8 @@
 // says whose it is. Ways it can fail: the guard of the leadership (NO_LEADER, for good: a create
 // revision never comes back); refused for want of space (DISK_FULL); unsettled at its deadline
 // (TIMEOUT, and the leadership is given back, so that no straggler can hit a place that is given
-// anew).
+// anew). etcd also says "no space" of a transaction that it has applied (quotaApplierV3 in its
+// etcdserver/apply.go), so that the place is looked at before the append fails.
 #include "replication/engine_etcd_internal.h"
 
 #include <assert.h>
@@ -103,20 +104,27 @@ static void fail_as_deposed(struct engine_etcd *self, const char *why)
 
 static void on_answer(struct engine_etcd *self, const struct etcd_result *result,
                       const struct etcd_request *request);
+static void on_looked(struct engine_etcd *self, const struct etcd_result *result,
+                      const struct etcd_request *request);
 
-static void post(struct engine_etcd *self, const struct etcd_txn *txn, uint64_t now_ms)
+static struct etcd_request call_of(const struct etcd_flight *flight, const char *path,
+                                   etcd_step_fn *step, uint64_t now_ms)
 {
-    struct etcd_flight *flight = &self->flight;
     uint64_t left_ms = flight->deadline_ms > now_ms ? flight->deadline_ms - now_ms : 1;
-    struct etcd_request request = {
-        .path = KR_ETCD_TXN,
+    return (struct etcd_request){
+        .path = path,
         .deadline_ms = (unsigned)(left_ms < KR_ETCD_CALL_MS ? left_ms : KR_ETCD_CALL_MS),
         .endpoint = KR_ETCD_ANY_ENDPOINT,
         .is_of_every_term = true,
-        .step = on_answer};
+        .step = step};
+}
+
+static void post(struct engine_etcd *self, const struct etcd_txn *txn, uint64_t now_ms)
+{
+    struct etcd_request request = call_of(&self->flight, KR_ETCD_TXN, on_answer, now_ms);
     buf_init(&request.body, KR_ETCD_REQUEST_MAX);
     etcd_add_txn(&request.body, txn);
-    flight->is_called = true;
+    self->flight.is_called = true;
     engine_etcd_post(self, request);
 }
 
@@ -160,11 +168,24 @@ static void post_batch(struct engine_etcd *self, uint64_t now_ms)
     buf_fini(&value);
 }
 
+// Asks for what lies in the batch's place.
+static void post_look(struct engine_etcd *self, uint64_t now_ms)
+{
+    struct etcd_key key = engine_etcd_log_key(self, self->flight.batch.first_index);
+    struct etcd_request request = call_of(&self->flight, KR_ETCD_RANGE, on_looked, now_ms);
+    buf_init(&request.body, 1024);
+    etcd_add_range(&request.body, &(struct etcd_range){.key = engine_etcd_bytes(&key)});
+    self->flight.is_called = true;
+    engine_etcd_post(self, request);
+}
+
 // An entry that no value of etcd's can hold goes first, in parts under names with the nonce; the
 // batch that names them is written last, and it alone makes the entry a part of the log.
 static void send(struct engine_etcd *self, uint64_t now_ms)
 {
-    if (self->flight.parts_put < self->flight.batch.part_count)
+    if (self->flight.is_doubtful)
+        post_look(self, now_ms);
+    else if (self->flight.parts_put < self->flight.batch.part_count)
         post_part(self, now_ms);
     else
         post_batch(self, now_ms);
@@ -207,23 +228,22 @@ static void on_guarded(struct engine_etcd *self, const struct etcd_reply *reply)
         fail_as_deposed(self, "etcd refused an append and does not say why");
 }
 
-static void on_refused(struct engine_etcd *self, const struct etcd_result *result)
+static void refuse_size(struct engine_etcd *self)
 {
     struct fault fault = {0};
-    if (result->is_too_large) {
-        fault_set(
-            &fault, KR_ERR_BUSY,
-            "etcd refuses values of %u KiB; start it with --max-request-bytes=1572864 or more",
-            KR_ETCD_VALUE_BYTES >> 10);
-        LOG_ERROR("an append was refused", LOG_TEXT("why", fault.text));
-    } else {
-        fault_set(&fault, KR_ERR_DISK_FULL,
-                  "etcd is out of space (NOSPACE); it recovers when the log is trimmed, or raise "
-                  "its --quota-backend-bytes, defragment it and disarm the alarm");
-        if (!self->figures.is_out_of_space)
-            self->upkeep_at_ms = 0;
-        self->figures.is_out_of_space = true;
-    }
+    fault_set(&fault, KR_ERR_BUSY,
+              "etcd refuses values of %u KiB; start it with --max-request-bytes=1572864 or more",
+              KR_ETCD_VALUE_BYTES >> 10);
+    LOG_ERROR("an append was refused", LOG_TEXT("why", fault.text));
+    fail(self, fault.err, &fault);
+}
+
+static void refuse_for_space(struct engine_etcd *self)
+{
+    struct fault fault = {0};
+    fault_set(&fault, KR_ERR_DISK_FULL,
+              "etcd is out of space (NOSPACE); it recovers when the log is trimmed, or raise its "
+              "--quota-backend-bytes, defragment it and disarm the alarm");
     fail(self, fault.err, &fault);
 }
 
@@ -239,11 +259,42 @@ static void retry_later(struct engine_etcd *self, const struct etcd_result *resu
                  LOG_NUMBER("index", flight->batch.first_index));
 }
 
+static void on_looked(struct engine_etcd *self, const struct etcd_result *result,
+                      const struct etcd_request *request)
+{
+    struct etcd_flight *flight = &self->flight;
+    const struct etcd_kv *there = result->reply.count > 0 ? &result->reply.kvs[0] : NULL;
+    (void)request;
+    flight->is_called = false;
+    if (result->is_answered && there != NULL && is_ours(self, there)) {
+        commit(self);
+    } else if (result->is_answered && there != NULL) {
+        fail_as_deposed(self, "the log's next place is taken by a batch that is not ours");
+    } else if (result->is_answered && !flight->is_unsettled) {
+        refuse_for_space(self);
+    } else {
+        // Not answered: to be looked at again. Absent: an earlier attempt may yet arrive.
+        flight->is_doubtful = !result->is_answered;
+        flight->retry_at_ms = engine_etcd_now_ms(self) + KR_ETCD_RETRY_MS;
+    }
+    engine_etcd_append_turn(self, engine_etcd_now_ms(self));
+}
+
+// Parts alone are no part of the log: what became of them need not be known.
+static void on_no_space(struct engine_etcd *self)
+{
+    struct etcd_flight *flight = &self->flight;
+    engine_etcd_starve(self);
+    if (flight->parts_put < flight->batch.part_count)
+        refuse_for_space(self);
+    else
+        flight->is_doubtful = true;
+}
+
 static void on_answer(struct engine_etcd *self, const struct etcd_result *result,
                       const struct etcd_request *request)
 {
     struct etcd_flight *flight = &self->flight;
-    bool is_conclusive = !flight->is_unsettled && (result->has_no_space || result->is_too_large);
     (void)request;
     flight->is_called = false;
     if (result->is_answered && !result->reply.is_succeeded)
@@ -252,8 +303,10 @@ static void on_answer(struct engine_etcd *self, const struct etcd_result *result
         flight->parts_put++;
     else if (result->is_answered)
         commit(self);
-    else if (is_conclusive)
-        on_refused(self, result);
+    else if (result->has_no_space)
+        on_no_space(self);
+    else if (result->is_too_large && !flight->is_unsettled)
+        refuse_size(self);
     else
         retry_later(self, result);
     engine_etcd_append_turn(self, engine_etcd_now_ms(self));
@@ -319,7 +372,8 @@ static void open_flight(struct engine_etcd *self)
 static void give_up(struct engine_etcd *self)
 {
     struct fault fault = {0};
-    enum kr_err err = self->flight.is_unsettled ? KR_ERR_TIMEOUT : KR_ERR_NO_LEADER;
+    bool may_be_there = self->flight.is_unsettled || self->flight.is_doubtful;
+    enum kr_err err = may_be_there ? KR_ERR_TIMEOUT : KR_ERR_NO_LEADER;
     fault_set(&fault, err, "etcd did not answer; has it a majority?");
     fail(self, err, &fault);
     engine_etcd_step_down(self, fault.text);

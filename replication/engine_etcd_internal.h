@@ -27,6 +27,7 @@ enum {
     KR_ETCD_PAGE_BATCHES = 8,  // of the tail, a call
     KR_ETCD_PAGE_MS = 10000,   // deadline of such a call
     KR_ETCD_UPKEEP_MS = 10000, // between rounds of trimming and looking at the quota
+    KR_ETCD_STARVED_MS = 1000, // the same while etcd is out of space
     KR_ETCD_REFUSED_MIN_MS = 1000,
     KR_ETCD_REFUSED_MAX_MS = 30000
 };
@@ -55,7 +56,7 @@ struct etcd_request;
 struct etcd_result {
     bool is_answered;       // reply holds what etcd said; else:
     bool is_without_effect; // etcd refused, or no byte has left
-    bool has_no_space;      // refused by the NOSPACE alarm
+    bool has_no_space;      // as etcd says; that may be before or after the effect
     bool is_too_large;      // refused by etcd's --max-request-bytes
     char error[160];
     struct etcd_reply reply;
@@ -98,6 +99,7 @@ struct etcd_append_list {
 struct etcd_flight {
     bool is_open, is_called;
     bool is_unsettled; // an attempt got no answer: it may have had, or may yet have its effect
+    bool is_doubtful;  // etcd has no space, and may have put the batch all the same
     struct etcd_append_list appends;
     struct codec_batch batch;
     struct bytes *entries;
@@ -168,7 +170,9 @@ struct engine_etcd {
     uint64_t upkeep_at_ms, trim_below, trimmed_below;
     uint64_t database_bytes[KR_ETCD_ENDPOINTS_MAX], used_bytes[KR_ETCD_ENDPOINTS_MAX];
     uint64_t defragmented_at_ms[KR_ETCD_ENDPOINTS_MAX]; // 0: never
+    uint64_t compacted_at_ms;
     bool has_warned_of_quota;
+    bool is_starved; // nobody can lead, for a lease needs space too
 
     struct engine_etcd_figures figures;
 };
@@ -227,3 +231,5 @@ enum kr_err engine_etcd_read(struct engine *engine, uint64_t index, struct arena
 // --- upkeep (engine_etcd_upkeep.c) ---------------------------------------------------------------
 void engine_etcd_trim(struct engine *engine, uint64_t below_index);
 void engine_etcd_upkeep_turn(struct engine_etcd *self, uint64_t now_ms);
+// etcd has refused something for want of space: that comes first now.
+void engine_etcd_starve(struct engine_etcd *self);

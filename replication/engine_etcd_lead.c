@@ -228,13 +228,18 @@ static void on_granted(struct engine_etcd *self, const struct etcd_result *resul
 {
     (void)request;
     if (!result->is_answered || result->reply.lease == 0 || result->reply.ttl_s == 0) {
-        if (result->has_no_space)
-            LOG_ERROR("nobody can lead: etcd is out of space; free some, defragment its members, "
-                      "and disarm the alarm",
-                      LOG_TEXT("answer", result->error));
+        if (result->has_no_space) {
+            if (!self->is_starved)
+                LOG_ERROR("nobody can lead: etcd is out of space; raise its --quota-backend-bytes, "
+                          "or free some, defragment its members, and disarm the alarm",
+                          LOG_TEXT("answer", result->error));
+            self->is_starved = true;
+            engine_etcd_starve(self);
+        }
         watch_again_at(self, engine_etcd_now_ms(self) + KR_ETCD_POLL_MS);
         return;
     }
+    self->is_starved = false;
     self->lease = result->reply.lease;
     uint64_t granted_ms = 1000 * result->reply.ttl_s;
     self->ttl_ms =
@@ -298,11 +303,12 @@ static void on_watched(struct engine_etcd *self, const struct etcd_result *resul
     if (!result->is_answered)
         return;
     if (result->reply.count > 0) {
+        self->is_starved = false;
         read_leader(self, result->reply.kvs[0].value);
         return;
     }
     note_leader(self, "", "");
-    if (now_ms >= self->refused_until_ms && !self->is_closing)
+    if (now_ms >= self->refused_until_ms && !self->is_closing && self->upkeep != KR_UPKEEP_AT_WORK)
         ask_for_lease(self);
 }
 

@@ -6,6 +6,9 @@
 // compaction → each member's status → alarms → at most one member is defragmented, which stops it
 // for that time → a NOSPACE alarm is disarmed when every member is below 80 % again. A step without
 // an answer ends the round; the next one begins anew.
+//
+// Out of space, etcd grants no lease, so that nobody could lead who is to free some: while that is
+// so, the standbys do the same, each as far as it was told as a leader what may go.
 #include "replication/engine_etcd_internal.h"
 
 #include "core/base/log.h"
@@ -27,7 +30,8 @@ static void begin(struct etcd_request *request, const char *path, unsigned deadl
 static void end_round(struct engine_etcd *self)
 {
     self->upkeep = KR_UPKEEP_IDLE;
-    self->upkeep_at_ms = engine_etcd_now_ms(self) + KR_ETCD_UPKEEP_MS;
+    self->upkeep_at_ms = engine_etcd_now_ms(self) +
+                         (self->figures.is_out_of_space ? KR_ETCD_STARVED_MS : KR_ETCD_UPKEEP_MS);
 }
 
 static void end_badly(struct engine_etcd *self, const char *what, const struct etcd_result *result)
@@ -84,17 +88,22 @@ static void disarm(struct engine_etcd *self, const char *member_id)
     engine_etcd_post(self, request);
 }
 
-// A member is worth it when half of its file is unused, or when that may be what keeps us from
-// writing.
+// A member is worth it when half of its file is unused. Out of space, when that may be what keeps
+// us from writing: after each compaction, whatever etcd says is in use, for it counts pages that
+// are freed by its next write, and none comes.
 static bool is_worth_defragmenting(const struct engine_etcd *self, size_t endpoint, bool is_full)
 {
     uint64_t size = self->database_bytes[endpoint], used = self->used_bytes[endpoint];
     uint64_t at_ms = self->defragmented_at_ms[endpoint];
     uint64_t every_ms = is_full ? KR_UPKEEP_FULL_EVERY_MS : KR_UPKEEP_DEFRAGMENT_EVERY_MS;
+    if (is_full && percent_of_quota(self, size) < KR_UPKEEP_WARN_PERCENT)
+        return false;
+    if (is_full && self->compacted_at_ms > at_ms)
+        return true;
     if (at_ms != 0 && engine_etcd_now_ms(self) < at_ms + every_ms)
         return false;
     if (is_full)
-        return percent_of_quota(self, size) >= KR_UPKEEP_WARN_PERCENT && used < size - size / 10;
+        return used < size - size / 10;
     return percent_of_quota(self, size) >= KR_UPKEEP_WARN_PERCENT / 2 && used < size / 2;
 }
 
@@ -200,9 +209,7 @@ static void on_compacted(struct engine_etcd *self, const struct etcd_result *res
         return;
     }
     self->trimmed_below = request->note[0];
-    // There is something to be won now, and nothing can be written before it is.
-    if (self->figures.is_out_of_space)
-        memset(self->defragmented_at_ms, 0, sizeof(self->defragmented_at_ms));
+    self->compacted_at_ms = engine_etcd_now_ms(self);
     ask_status(self, 0);
 }
 
@@ -215,7 +222,7 @@ static void on_deleted(struct engine_etcd *self, const struct etcd_result *resul
         return;
     }
     if (!result->reply.is_succeeded) {
-        end_round(self); // deposed: a keep-alive will tell
+        end_round(self); // deposed: a keep-alive will tell; or another leads now
         return;
     }
     begin(&next, KR_ETCD_COMPACTION, KR_UPKEEP_DELETE_MS, on_compacted);
@@ -234,6 +241,7 @@ static void delete_before(struct engine_etcd *self, uint64_t index)
     struct etcd_key part_end = engine_etcd_parts_below(self, index);
     const struct etcd_compare leads = {KR_ETCD_CREATE_REVISION_IS, engine_etcd_bytes(&leader),
                                        self->epoch};
+    const struct etcd_compare none_leads = {KR_ETCD_VERSION_IS, engine_etcd_bytes(&leader), 0};
     const struct etcd_op deletions[] = {{.kind = KR_ETCD_OP_DELETE,
                                          .key = engine_etcd_bytes(&from),
                                          .end = engine_etcd_bytes(&end)},
@@ -243,8 +251,10 @@ static void delete_before(struct engine_etcd *self, uint64_t index)
     begin(&request, KR_ETCD_TXN, KR_UPKEEP_DELETE_MS, on_deleted);
     request.note[0] = self->trim_below;
     etcd_add_txn(&request.body,
-                 &(struct etcd_txn){
-                     .compares = &leads, .compare_count = 1, .then = deletions, .then_count = 2});
+                 &(struct etcd_txn){.compares = self->is_starved ? &none_leads : &leads,
+                                    .compare_count = 1,
+                                    .then = deletions,
+                                    .then_count = 2});
     engine_etcd_post(self, request);
 }
 
@@ -287,10 +297,18 @@ void engine_etcd_trim(struct engine *engine, uint64_t below_index)
         self->upkeep_at_ms = 0;
 }
 
+void engine_etcd_starve(struct engine_etcd *self)
+{
+    if (!self->figures.is_out_of_space)
+        self->upkeep_at_ms = 0;
+    self->figures.is_out_of_space = true;
+}
+
 void engine_etcd_upkeep_turn(struct engine_etcd *self, uint64_t now_ms)
 {
-    if (self->stage != KR_ETCD_LEADING || self->upkeep == KR_UPKEEP_AT_WORK ||
-        now_ms < self->upkeep_at_ms)
+    bool is_ours =
+        self->stage == KR_ETCD_LEADING || (self->stage == KR_ETCD_WATCHING && self->is_starved);
+    if (!is_ours || self->upkeep == KR_UPKEEP_AT_WORK || now_ms < self->upkeep_at_ms)
         return;
     self->upkeep = KR_UPKEEP_AT_WORK;
     if (self->trim_below > self->trimmed_below)

@@ -26,7 +26,7 @@ export async function until(check, { what, deadlineMs = 20_000, everyMs = 10 } =
   for (;;) {
     const result = await check();
     if (result) return result;
-    if (Date.now() > end) throw new Error(`waited ${deadlineMs} ms in vain for ${what ?? check}`);
+    if (Date.now() > end) throw new Error(`waited ${deadlineMs} ms in vain for ${typeof what === 'function' ? what() : (what ?? check)}`);
     await pause(everyMs);
   }
 }

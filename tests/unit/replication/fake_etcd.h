@@ -47,11 +47,13 @@ struct fake_etcd {
     struct fake_call calls[KR_FAKE_CALLS];
     size_t call_count;
     bool has_majority;
-    bool is_full; // the NOSPACE alarm
+    bool is_full;  // the NOSPACE alarm
+    bool fills_up; // with the next put: it is done, and refused all the same
     bool
         is_stale_primary; // keep-alives are answered by a member of an earlier term, without effect
     uint64_t database_bytes, used_bytes;
     uint64_t freed_by_compaction; // 0: nothing; else what is used behind it
+    bool tells_old_use;           // what a compaction frees still counts as used
     // the next calls to this path meet this fault, so many times
     const char *fault_path;
     enum fake_fault fault;
@@ -261,7 +263,8 @@ static inline const char *fake_txn(struct fake_etcd *fake, const struct json *tx
     for (size_t i = 0; i < json_size(ops); i++)
         fake_do(fake, json_at(ops, i), writer);
     json_close(writer, ']');
-    return NULL;
+    fake->is_full |= fake->fills_up;
+    return fake->fills_up ? "etcdserver: mvcc: database space exceeded" : NULL;
 }
 
 // --- leases --------------------------------------------------------------------------------------
@@ -347,7 +350,8 @@ static inline void fake_status(struct fake_etcd *fake, struct json_writer *write
     char text[24];
     snprintf(text, sizeof(text), "%llu", (unsigned long long)fake->database_bytes);
     json_write_string(writer, "dbSize", text);
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)fake->used_bytes);
+    snprintf(text, sizeof(text), "%llu",
+             (unsigned long long)(fake->tells_old_use ? fake->database_bytes : fake->used_bytes));
     json_write_string(writer, "dbSizeInUse", text);
 }
 

@@ -223,10 +223,53 @@ static void a_trim_frees_space_at_once_though_a_defragmentation_was_in_vain(void
     assert_int_equal(fixture->fake.defragmentations, 1);
     assert_true(fixture->fake.is_full);
     fixture->fake.freed_by_compaction = 100000;
+    fixture->fake.tells_old_use = true;
     fixture->a.engine->verbs->trim(fixture->a.engine, 2);
     run(fixture, 1000);
     assert_int_equal(fixture->fake.defragmentations, 2);
     assert_false(fixture->fake.is_full);
+    append_and_apply(fixture, 3, 1);
+}
+
+// etcd looks at its quota after the effect, too.
+static void what_fills_etcd_up_is_committed_though_it_is_answered_with_no_space(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    struct engine_etcd_figures figures;
+    lead(fixture);
+    append_and_apply(fixture, 1, 1);
+    fixture->fake.database_bytes = fixture->fake.used_bytes = 990000;
+    fixture->fake.fills_up = true;
+    append_and_apply(fixture, 2, 1);
+    fixture->fake.fills_up = false;
+    engine_etcd_figures(fixture->a.engine, &figures);
+    assert_true(figures.is_out_of_space);
+    assert_int_equal(fixture->a.role, KR_ENGINE_LEADER);
+    fixture->a.done[0] = '\0';
+    assert_int_equal(append(fixture, &fixture->a, 3, 1), KR_ERR_OK);
+    run(fixture, 100);
+    assert_string_equal(fixture->a.done, "disk full;");
+}
+
+// No lease is granted then, and only what nobody needs can be freed.
+static void out_of_space_without_a_leader_the_standbys_free_what_they_may(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    lead(fixture);
+    append_and_apply(fixture, 1, 1);
+    append_and_apply(fixture, 2, 1);
+    fixture->fake.is_full = true;
+    fixture->fake.database_bytes = fixture->fake.used_bytes = 990000;
+    fixture->fake.freed_by_compaction = 100000;
+    fixture->fake.has_majority = false;
+    fixture->a.engine->verbs->trim(fixture->a.engine, 2);
+    run(fixture, 6000);
+    assert_int_equal(fixture->a.role, KR_ENGINE_STANDBY);
+    fixture->fake.has_majority = true;
+    run(fixture, 6000);
+    assert_int_equal(fixture->a.role, KR_ENGINE_LEADER);
+    assert_int_equal(fixture->fake.defragmentations, 1);
+    assert_null(fake_find(&fixture->fake, log_1));
     append_and_apply(fixture, 3, 1);
 }
 
@@ -260,6 +303,8 @@ int main(void)
         TEST(a_trim_deletes_and_compacts_but_the_last_batch),
         TEST(out_of_space_appends_fail_until_it_is_freed),
         TEST(a_trim_frees_space_at_once_though_a_defragmentation_was_in_vain),
+        TEST(what_fills_etcd_up_is_committed_though_it_is_answered_with_no_space),
+        TEST(out_of_space_without_a_leader_the_standbys_free_what_they_may),
         TEST(members_are_defragmented_at_most_once_an_hour),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
