@@ -158,5 +158,6 @@ struct sim_node *sim_node_leader(void); // NULL: nobody says that it leads
 // --- sim_engine.c, sim_engine_local.c ------------------------------------------------------------
 struct engine *sim_engine_new(struct sim_node *node);                   // gives
 struct engine *sim_engine_local_new(struct sim_node *node, bool leads); // gives
-void sim_engine_local_promote(struct engine *engine);
+// Above every epoch that is known; gives the one it leads under.
+uint64_t sim_engine_local_promote(struct engine *engine, uint64_t known_epoch);
 void sim_engine_local_step_down(struct engine *engine);

@@ -126,11 +126,13 @@ struct engine *sim_engine_local_new(struct sim_node *node, bool leads)
     return &local->base;
 }
 
-void sim_engine_local_promote(struct engine *engine)
+uint64_t sim_engine_local_promote(struct engine *engine, uint64_t known_epoch)
 {
     struct sim_local *local = (struct sim_local *)engine;
-    local->epoch = local->node->disk->position.epoch + 1;
+    uint64_t own_epoch = local->node->disk->position.epoch;
+    local->epoch = 1 + (known_epoch > own_epoch ? known_epoch : own_epoch);
     take_role(local, true);
+    return local->epoch;
 }
 
 void sim_engine_local_step_down(struct engine *engine)

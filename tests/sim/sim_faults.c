@@ -166,23 +166,14 @@ static void wipe_removed(struct sim_node *none, uint64_t slot)
         wipe(node, true);
 }
 
-// A snapshot is on its way, or waits for the next start, which would take it in place of what a
-// leader has written meanwhile: no operator may promote such a node.
-static bool is_rebuilding(const struct sim_node *node)
-{
-    const struct peers_session *session = node->peers->session;
-    return node->disk->has_next || (session != NULL && session->follow != NULL &&
-                                    follow_state(session->follow) != KR_FOLLOW_STREAMING);
-}
-
 // The leader has died for the operator; of the standbys that followed it, the one that has most is
-// to lead.
+// to lead. One that never heard of it would lead under the same epoch again, as operations.md says.
 static void promote(uint64_t down_us)
 {
     struct sim_node *best = NULL, *old = sim.appointed;
     for (unsigned i = 0; i < sim.core_count; i++) {
         struct sim_node *node = &sim.nodes[i];
-        if (node != old && node->is_up && !node->is_paused && !is_rebuilding(node) &&
+        if (node != old && node->is_up && !node->is_paused &&
             node->disk->position.epoch == old->disk->position.epoch &&
             (best == NULL || node->disk->position.index > best->disk->position.index))
             best = node;

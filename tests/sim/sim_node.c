@@ -374,14 +374,20 @@ void sim_node_pause(struct sim_node *node, uint64_t duration_us)
     sim_at(until_us, NULL, go_on, node->slot);
 }
 
+// As control_promote in the product.
 void sim_node_promote(struct sim_node *node)
 {
+    uint64_t known_epoch = peers_known_epoch(node->peers);
+    if (peers_is_rebuilding(node->peers)) {
+        sim_say("%s is not promoted: it is being rebuilt", node->id);
+        return;
+    }
     sim.appointed = node;
     sim.figures.promotions++;
-    sim_check_cut(node->disk->position.index, node->disk->position.epoch + 1);
     sim.running = node;
+    uint64_t epoch = sim_engine_local_promote(node->engine, known_epoch);
     sim_say("is promoted at entry %llu", (unsigned long long)node->disk->position.index);
-    sim_engine_local_promote(node->engine);
+    sim_check_cut(node->disk->position.index, epoch);
     sim_node_turn_soon(node);
     sim.running = NULL;
 }
