@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The store's life: opening with its checks, closing, upkeep, position and figures.
 #include "core/store/store_internal.h"
+#include "core/store/store_snapshot.h"
 #include "core/store/store_switch.h"
 
 #define KR_STORE_LOAD_THREADS 2
@@ -74,6 +75,7 @@ enum kr_err store_open(const struct store_options *options, struct store **out, 
     if (err != KR_ERR_OK) {
         goto fail;
     }
+    store_import_forget(options, store->applied.position.index);
     store->options.directory = index_directory(store->index);
     store->hot = hot_new(index_estimate_rows(store->index, KR_INDEX_KEYS));
     err = store_load_buckets(store, fault);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/base/file.h"
+#include "core/base/log.h"
 #include "core/store/checkpoint.h"
 #include "core/store/import_progress.h"
 #include "core/store/snapshot_rows.h"
@@ -98,6 +99,21 @@ enum kr_err store_import_open(const struct store_options *options,
     }
     *out = import;
     return err;
+}
+
+void store_import_forget(const struct store_options *options, uint64_t applied_index)
+{
+    struct store_position position;
+    struct fault fault = {0};
+    if (!store_import_pending(options, &position) || position.index > applied_index) {
+        return;
+    }
+    char *parts = store_place_path(options->directory, KR_PLACE_PARTS, NULL);
+    if (file_remove_tree(parts, &fault) != KR_ERR_OK) {
+        LOG_WARN("an unfinished snapshot that is of no use any more cannot be removed",
+                 LOG_TEXT("path", parts), LOG_TEXT("why", fault.text));
+    }
+    mem_free(parts);
 }
 
 enum kr_err store_import_drop(const struct store_options *options, struct fault *fault)

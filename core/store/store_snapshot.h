@@ -43,6 +43,8 @@ must_use enum kr_err store_import_open(const struct store_options *options,
                                        struct store_import **out, struct fault *fault);
 // The position of an unfinished snapshot that lies there; false: none.
 bool store_import_pending(const struct store_options *options, struct store_position *out);
+// Removes an unfinished snapshot of a position that the state has passed by other means.
+void store_import_forget(const struct store_options *options, uint64_t applied_index);
 // The last row that was added, or that is safe after a crash; last_key lies in the arena. False:
 // none yet.
 bool store_import_resume(const struct store_import *import, struct arena *arena, uint8_t *family,

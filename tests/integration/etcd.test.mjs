@@ -22,7 +22,7 @@ test('the first leads, the second stands by and takes over what the first leaves
   const b = startDriver(t, etcd, 'node-b');
   await b.expect(/^follows node-a 127\.0\.0\.1:7402$/);
   assert.equal(await append(a, 3), 3);
-  assert.equal(await append(a, 1, 5 << 20), 4, 'an entry that no value of etcd holds');
+  assert.equal(await append(a, 1, 2 << 20), 4, 'an entry that no value of etcd holds');
   for (let i = 0; i < 30; i++) await append(a, 2);
   const { end, isOutOfSpace } = JSON.parse((await a.ask('figures', /^figures (.*)$/))[1]);
   assert.deepEqual({ end, isOutOfSpace }, { end: 64, isOutOfSpace: false });

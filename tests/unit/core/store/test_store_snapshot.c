@@ -251,6 +251,31 @@ static void an_import_that_was_cut_goes_on_behind_its_last_row(void **state)
     finish_world(&leader);
 }
 
+static void an_import_that_the_state_has_passed_is_removed_at_the_start(void **state)
+{
+    struct world leader, copy;
+    struct store_position pending;
+    (void)state;
+    start_leader(&leader);
+    struct store_export *export = open_export(&leader, KR_HOLD_ALL);
+    world_start(&copy);
+    struct store_import *import = open_import(&copy, export);
+    copy_chunks(export, import, 3);
+    store_import_close(&import);
+    store_close(&copy.store);
+    world_open(&copy);
+    assert_true(store_import_pending(&copy.options, &pending));
+    put_keys(&copy, 20);
+    for (unsigned i = 1; world_index(&copy) < pending.index; i++)
+        revoke_key(&copy, i, copy.now_ms + 1000);
+    store_close(&copy.store);
+    world_open(&copy);
+    assert_false(store_import_pending(&copy.options, &pending));
+    store_export_close(&export);
+    finish_world(&copy);
+    finish_world(&leader);
+}
+
 static void an_import_survives_a_crash(void **state)
 {
     struct world leader, copy;
@@ -435,6 +460,7 @@ int main(void)
         cmocka_unit_test(a_followers_snapshot_has_no_row_of_the_core),
         cmocka_unit_test(an_export_stays_as_it_was_while_the_store_goes_on),
         cmocka_unit_test(an_import_that_was_cut_goes_on_behind_its_last_row),
+        cmocka_unit_test(an_import_that_the_state_has_passed_is_removed_at_the_start),
         cmocka_unit_test(an_import_survives_a_crash),
         cmocka_unit_test(parts_of_another_position_are_dropped),
         cmocka_unit_test(a_chunk_that_is_wrong_is_refused_and_the_right_one_taken),
