@@ -39,6 +39,12 @@ NUMBER(rate_limit_per_token, 100, 0, 1000000, "requests/s",
        "management requests a token; 0: no limit")
 NUMBER(retention_days, 30, 1, 3650, "days", "how long revoked keys stay listed")
 NUMBER(connections_max, 20000, 1, 1000000, "connections", "open connections in all")
+NUMBER(connections_per_address, 10000, 0, 1000000, "connections",
+       "of them, from one address that is no trusted proxy; 0: no ceiling")
+NUMBER(auth_failures_per_minute, 60, 0, 1000000, "requests",
+       "management requests with a wrong token from one address; more get 429; 0: no ceiling")
+NUMBER(calls_max, 4096, 1, 1000000, "requests",
+       "management requests under way at a time; more get 503")
 NUMBER(request_timeout_ms, 10000, 100, 600000, "ms", "a request must arrive whole within this time")
 NUMBER(idle_timeout_ms, 75000, 100, 3600000, "ms",
        "a connection without a request is closed after this")

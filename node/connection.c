@@ -41,6 +41,8 @@ static void closed(uv_handle_t *handle)
     struct connection *connection = handle->data;
     struct serve *serve = connection->serve;
     unlink_from(connection);
+    if (connection->is_counted)
+        ceilings_leave(serve->node->ceilings, &connection->peer);
     http_conn_free(&connection->http);
     metrics_bump(&serve->metrics->connections_open, (uint64_t)-1);
     mem_free(connection);
@@ -354,6 +356,21 @@ static struct connection *new_connection(struct serve *serve, bool is_unix)
     return connection;
 }
 
+// One address takes no more than its share; a trusted proxy stands for many.
+static bool may_enter(struct connection *connection)
+{
+    if (!connection->has_peer || connection->is_trusted)
+        return true;
+    connection->is_counted = ceilings_enter(connection->serve->node->ceilings, &connection->peer);
+    return connection->is_counted;
+}
+
+static void refuse(struct connection *connection)
+{
+    metrics_bump(&connection->serve->metrics->connections_refused, 1);
+    uv_close(&connection->uv.handle, close_refused);
+}
+
 void connection_accepted(uv_stream_t *listener, int status)
 {
     struct serve *serve = listener->data;
@@ -364,14 +381,17 @@ void connection_accepted(uv_stream_t *listener, int status)
     uint64_t share = (uint64_t)serve->node->config->connections_max / serve->node->serve_count + 1;
     if (uv_accept(listener, &connection->uv.stream) != 0 || serve->is_stopping ||
         serve->connection_count >= share) {
-        metrics_bump(&serve->metrics->connections_refused, 1);
-        uv_close(&connection->uv.handle, close_refused);
+        refuse(connection);
         return;
     }
     uv_fileno(&connection->uv.handle, &connection->fd);
     if (!is_unix) {
         uv_tcp_nodelay(&connection->uv.tcp, 1);
         learn_peer(connection);
+    }
+    if (!may_enter(connection)) {
+        refuse(connection);
+        return;
     }
     connection->http = http_conn_new(&serve->http_options);
     link_in(connection);

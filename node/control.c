@@ -369,7 +369,7 @@ struct control *control_new(struct node *node)
     const struct remote_port port = {control, forward, run_for_another};
     control->node = node;
     control->submitted_tail = &control->submitted;
-    control->limiter = limiter_new((uint64_t)node->config->rate_limit_per_token);
+    control->limiter = limiter_new((uint64_t)node->config->rate_limit_per_token, 1000);
     pthread_mutex_init(&control->lock, NULL);
     init_handles(control);
     control->remote = remote_new(node, &port);

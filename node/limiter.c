@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Token buckets by management token, in a small set-associative table.
+// Token buckets by name, in a small set-associative table.
 #include "node/limiter.h"
 
 #include "core/base/hash.h"
@@ -7,23 +7,24 @@
 #include "core/base/rand.h"
 #include "core/keys/format.h"
 
-enum { KR_LIMITER_SETS = 256, KR_LIMITER_WAYS = 8 };
+enum { KR_LIMITER_SETS = 256, KR_LIMITER_WAYS = 8, KR_LIMITER_ONE = 1000000 };
 
 struct limit {
     char id[KR_ID_SIZE]; // "": unused
-    uint64_t milli;      // thousandths of a request that are left
+    uint64_t micro;      // millionths of a request that are left
     uint64_t at_ms;      // when that was
 };
 
 struct limiter {
-    uint64_t per_second, seed;
+    uint64_t full, window_ms, seed; // full: in millionths
     struct limit limits[KR_LIMITER_SETS][KR_LIMITER_WAYS];
 };
 
-struct limiter *limiter_new(uint64_t per_second)
+struct limiter *limiter_new(uint64_t count, uint64_t window_ms)
 {
     struct limiter *limiter = mem_zalloc(sizeof(*limiter));
-    limiter->per_second = per_second;
+    limiter->full = count * KR_LIMITER_ONE;
+    limiter->window_ms = window_ms;
     limiter->seed = rand_u64();
     return limiter;
 }
@@ -48,28 +49,27 @@ static struct limit *find(struct limiter *limiter, const char *id, uint64_t now_
     }
     strncpy(oldest->id, id, KR_ID_SIZE - 1);
     oldest->id[KR_ID_SIZE - 1] = '\0';
-    oldest->milli = limiter->per_second * 1000;
+    oldest->micro = limiter->full;
     oldest->at_ms = now_ms;
     return oldest;
 }
 
 bool limiter_take(struct limiter *limiter, const char *id, uint64_t now_ms, uint64_t *wait_ms)
 {
-    if (limiter->per_second == 0)
+    if (limiter->full == 0)
         return true;
     struct limit *limit = find(limiter, id, now_ms);
-    uint64_t full = limiter->per_second * 1000;
     uint64_t elapsed_ms = now_ms > limit->at_ms ? now_ms - limit->at_ms : 0;
-    if (elapsed_ms > 1000)
-        elapsed_ms = 1000; // a second fills it
-    limit->milli += elapsed_ms * limiter->per_second;
-    if (limit->milli > full)
-        limit->milli = full;
+    if (elapsed_ms > limiter->window_ms)
+        elapsed_ms = limiter->window_ms; // that fills it
+    limit->micro += elapsed_ms * limiter->full / limiter->window_ms;
+    if (limit->micro > limiter->full)
+        limit->micro = limiter->full;
     limit->at_ms = now_ms;
-    if (limit->milli < 1000) {
-        *wait_ms = (1000 - limit->milli) / limiter->per_second + 1;
+    if (limit->micro < KR_LIMITER_ONE) {
+        *wait_ms = (KR_LIMITER_ONE - limit->micro) * limiter->window_ms / limiter->full + 1;
         return false;
     }
-    limit->milli -= 1000;
+    limit->micro -= KR_LIMITER_ONE;
     return true;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests a second for each management token: token buckets that hold one second's worth.
+// So many requests in so long a time, for each of many names: token buckets that hold one time's
+// worth.
 //
-// Control loop only. Bounded: the bucket unused for longest makes room.
+// One thread. Bounded: the bucket unused for longest makes room.
 #pragma once
 
 #include <stdbool.h>
@@ -9,7 +10,7 @@
 
 struct limiter;
 
-struct limiter *limiter_new(uint64_t per_second); // gives; 0: never limits
+struct limiter *limiter_new(uint64_t count, uint64_t window_ms); // gives; count 0: never limits
 void limiter_free(struct limiter **limiter);
 // Takes one from id's bucket; false when it is empty, and *wait_ms says when it is not any more.
 bool limiter_take(struct limiter *limiter, const char *id, uint64_t now_ms, uint64_t *wait_ms);

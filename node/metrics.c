@@ -176,6 +176,11 @@ static void render_connections(const struct render *render)
     single(render, "requests_refused_total", "counter",
            "Requests refused before routing: malformed, too large, too slow.",
            sum(render, offsetof(struct metrics, requests_refused)));
+    single(render, "auth_failures_total", "counter", "Management requests with a wrong token.",
+           sum(render, offsetof(struct metrics, auth_failures)));
+    single(render, "auth_limited_total", "counter",
+           "Of those, the ones that were answered 429 for their number.",
+           sum(render, offsetof(struct metrics, auth_limited)));
     single(render, "received_bytes_total", "counter", "Bytes received.",
            sum(render, offsetof(struct metrics, bytes_in)));
     single(render, "sent_bytes_total", "counter", "Bytes sent.",

@@ -27,6 +27,8 @@ struct metrics {
     atomic_uint_fast64_t verdicts[KR_VERDICT_COUNT];
     atomic_uint_fast64_t connections_accepted, connections_open, connections_refused;
     atomic_uint_fast64_t requests_refused; // not HTTP, too large, too slow
+    atomic_uint_fast64_t auth_failures;    // management requests with a wrong token
+    atomic_uint_fast64_t auth_limited;     // of them, those that were told to wait
     atomic_uint_fast64_t bytes_in, bytes_out;
 };
 

@@ -9,6 +9,7 @@
 #include "core/keys/vault.h"
 #include "core/store/store.h"
 #include "node/board.h"
+#include "node/ceilings.h"
 #include "node/commits.h"
 #include "node/config.h"
 #include "node/control.h"
@@ -30,9 +31,10 @@ struct node {
     struct replica *replica;
     struct vault *vault;
     struct control *control;
-    struct figures *figures; // of the store, for any thread
-    struct commits *commits; // for receipts; NULL: not remembered
-    struct board *board;     // the cluster at the moment, for any thread
+    struct figures *figures;   // of the store, for any thread
+    struct commits *commits;   // for receipts; NULL: not remembered
+    struct ceilings *ceilings; // of what one address may take
+    struct board *board;       // the cluster at the moment, for any thread
     struct serve *serves[KR_NODE_LOOPS_MAX];
     struct metrics *metrics[KR_NODE_LOOPS_MAX]; // one a serving loop
     size_t serve_count;

@@ -11,6 +11,15 @@
 
 // --- building ------------------------------------------------------------------------------------
 
+// False: it came over the unix socket, or from a trusted proxy that does not say for whom.
+static bool find_client(const struct job *job, struct cidr_address *out)
+{
+    const struct connection *connection = job->connection;
+    return connection->has_peer &&
+           credential_client(&job->request, connection->serve->node->config, connection->is_trusted,
+                             &connection->peer, out);
+}
+
 static void client_text(const struct job *job, char out[KR_CIDR_TEXT_SIZE])
 {
     const struct connection *connection = job->connection;
@@ -19,8 +28,7 @@ static void client_text(const struct job *job, char out[KR_CIDR_TEXT_SIZE])
         strcpy(out, "unix");
         return;
     }
-    if (!credential_client(&job->request, connection->serve->node->config, connection->is_trusted,
-                           &connection->peer, &client.network))
+    if (!find_client(job, &client.network))
         client.network = connection->peer;
     cidr_text(&client, out);
     out[strcspn(out, "/")] = '\0';
@@ -91,6 +99,32 @@ void serve_call_refused(struct job *job)
         job->refusal = why_unknown(serve, &job->reason);
 }
 
+// An address that tries token after token is told to wait; one that has a good token goes on, so
+// that nobody can shut out who shares an address with him.
+static void refuse_unknown(struct job *job, bool has_token)
+{
+    struct serve *serve = job->connection->serve;
+    struct cidr_address client;
+    const char *reason;
+    enum kr_err err = why_unknown(serve, &reason);
+    if (err == KR_ERR_UNAUTHORIZED && has_token) {
+        metrics_bump(&serve->metrics->auth_failures, 1);
+        if (find_client(job, &client) &&
+            !ceilings_fail(serve->node->ceilings, &client, serve->boot_ms, &job->retry_ms)) {
+            metrics_bump(&serve->metrics->auth_limited, 1);
+            err = KR_ERR_LIMITED;
+            reason = "too many requests with a wrong token came from this address";
+        }
+    }
+    serve_reply_problem(job, err, reason);
+}
+
+static bool is_full(const struct serve *serve)
+{
+    const struct node *node = serve->node;
+    return serve->calls >= (size_t)node->config->calls_max / node->serve_count + 1;
+}
+
 void serve_call_begin(struct job *job)
 {
     struct call *call = new_call(job);
@@ -99,10 +133,14 @@ void serve_call_begin(struct job *job)
         return;
     }
     if (!resolve_token(call) && call->route->right != KR_RIGHT_NONE) {
+        refuse_unknown(job, call->token.size > 0);
         call_free(&call);
-        const char *reason;
-        enum kr_err err = why_unknown(job->connection->serve, &reason);
-        serve_reply_problem(job, err, reason);
+        return;
+    }
+    if (is_full(job->connection->serve)) {
+        call_free(&call);
+        serve_reply_problem(job, KR_ERR_BUSY,
+                            "too many management requests are under way; try again");
         return;
     }
     struct suspended *suspended = suspend_job(job, KR_SUSPENDED_CALL);

@@ -55,6 +55,7 @@ struct connection {
     bool has_ended;  // the peer sent its end; what it asked before is still answered
     bool is_trusted; // the peer is a trusted proxy (or the unix socket)
     bool has_peer;
+    bool is_counted; // among its address's
     struct cidr_address peer;
     uint64_t deadline_ms; // uv_now at which the sweep closes it
     size_t writing_bytes; // not yet taken by the kernel
@@ -79,6 +80,7 @@ struct job {
     struct validate_question question;
     bool has_question;
     bool wants_protobuf; // the answer's form, as the question's
+    uint64_t retry_ms;   // until a refused request may pass; 0: soon
     enum credential_result credential;
 };
 

@@ -70,7 +70,9 @@ void serve_reply_problem(struct job *job, enum kr_err err, const char *detail)
             arena_printf(&serve->scratch, "Bearer realm=\"%s\"", serve->node->config->realm));
     }
     if (status == 503 || status == 429)
-        http_reply_field_text(&serve->out, "Retry-After", "1");
+        http_reply_field_text(
+            &serve->out, "Retry-After",
+            arena_printf(&serve->scratch, "%llu", (unsigned long long)(job->retry_ms / 1000 + 1)));
     http_reply_end(&serve->out, &job->request, status, "application/problem+json",
                    buf_bytes(&serve->body));
     turn_count(job, status);

@@ -315,6 +315,8 @@ static struct node *new_node(const struct config *config)
     node->started_boot_ms = clock_boot_ms();
     node->figures = figures_new();
     node->commits = commits_new();
+    node->ceilings = ceilings_new((uint64_t)node->config->connections_per_address,
+                                  (uint64_t)node->config->auth_failures_per_minute);
     node->board = board_new();
     return node;
 }
@@ -322,6 +324,7 @@ static struct node *new_node(const struct config *config)
 static void free_node(struct node *node)
 {
     figures_free(&node->figures);
+    ceilings_free(&node->ceilings);
     commits_free(&node->commits);
     board_free(&node->board);
     mem_free(node);

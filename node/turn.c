@@ -81,6 +81,7 @@ static bool gather(struct serve *serve, struct connection *connection)
     job->connection = connection;
     job->started_ns = serve->round_ns;
     job->has_question = false;
+    job->retry_ms = 0;
     job->fault = KR_ERR_OK;
     job->match.route = NULL;
     job->match.allow[0] = '\0';
