@@ -33,8 +33,8 @@ packages_of() {
             libsodium23 libssl3 libsystemd0 liburcu8 libuv1 libxxhash0 libyaml-0-2 zlib1g
         ;;
     test)
-        echo clang clang-format etcd-client etcd-server libclang-rt-14-dev llvm libcmocka-dev \
-            nginx nodejs openssl rocksdb-tools
+        echo caddy clang clang-format etcd-client etcd-server haproxy libclang-rt-14-dev llvm \
+            libcmocka-dev nginx node-js-yaml nodejs openssl rocksdb-tools
         ;;
     bench)
         echo redis-server
@@ -62,7 +62,7 @@ as_root() {
     fi
 }
 
-# Debian starts a service that it installs. The tests start their own nginx and etcd, and a
+# Debian starts a service that it installs. The tests start their own gateways and etcd, and a
 # machine that had none shall not serve ports 80 and 2379 because of them.
 stop_new_service() {
     if command -v systemctl >/dev/null 2>&1 && systemctl is-active --quiet "$1" 2>/dev/null; then
@@ -139,8 +139,7 @@ fi
 for name in $missing; do
     case $name in
     etcd-server) stop_new_service etcd ;;
-    nginx) stop_new_service nginx ;;
-    redis-server) stop_new_service redis-server ;;
+    caddy | haproxy | nginx | redis-server) stop_new_service "$name" ;;
     esac
 done
 echo "packages: done"

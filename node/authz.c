@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The forward-auth skins: /authz/forward (Traefik, Caddy, APISIX) and /authz/nginx (auth_request).
+// The skins for gateways over HTTP: /authz/forward (Traefik, Caddy, APISIX), /authz/nginx
+// (auth_request) and /authz/haproxy (Lua actions).
 //
-// Both answer 200 with the whole fixed set of identity headers, empty where there is no value, so
+// All answer 200 with the whole fixed set of identity headers, empty where there is no value, so
 // that forged ones of the client cannot pass; a denial carries none of them. They differ in what a
 // denial may look like: nginx understands 401 and 403 alone and must get no body; the others hand
 // the answer to the client as it is, so it is a real one and says nothing about why a 401 is one.
@@ -196,28 +197,41 @@ static void write_denial(struct serve *serve, unsigned status)
     json_close(&writer, '}');
 }
 
-void authz_forward_reply(struct job *job)
+// A real status with a body that the client may see.
+static void reply_denied(struct job *job, bool tells_reason)
 {
     struct serve *serve = job->connection->serve;
-    if (job->question.code == KR_VERDICT_VALID) {
-        reply_allowed(job);
-        return;
-    }
     unsigned status = verdict_http_status(job->question.code);
-    struct bytes reason;
     write_denial(serve, status);
     serve_reply_begin(job, status);
     if (status == 401)
         add_challenge(job);
     if (status == 503 || status == 429)
         http_reply_field_text(&serve->out, "Retry-After", "1");
-    // Only for a gateway whose configuration says that it keeps the reason to itself.
-    if (uri_query_value(job->request.query, "reason", &reason) &&
-        bytes_equal_text(reason, "header"))
+    if (tells_reason)
         http_reply_field_text(&serve->out, "X-Auth-Reason", verdict_text(job->question.code));
     http_reply_end(&serve->out, &job->request, status, "application/problem+json",
                    buf_bytes(&serve->body));
     turn_count(job, status);
+}
+
+void authz_forward_reply(struct job *job)
+{
+    struct bytes reason;
+    if (job->question.code == KR_VERDICT_VALID)
+        reply_allowed(job);
+    else // the reason only for a gateway whose configuration says that it keeps it to itself
+        reply_denied(job, uri_query_value(job->request.query, "reason", &reason) &&
+                              bytes_equal_text(reason, "header"));
+}
+
+// HAProxy's actions hand on what they are told to, so the reason is safe with them.
+void authz_haproxy_reply(struct job *job)
+{
+    if (job->question.code == KR_VERDICT_VALID)
+        reply_allowed(job);
+    else
+        reply_denied(job, true);
 }
 
 void authz_nginx_reply(struct job *job)

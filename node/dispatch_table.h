@@ -13,6 +13,7 @@
 
 ROUTE("authz.forward", "*", "/authz/forward", FORWARD, NONE, KR_BODY_USUAL, NULL)
 ROUTE("authz.nginx", "*", "/authz/nginx", NGINX, NONE, KR_BODY_USUAL, NULL)
+ROUTE("authz.haproxy", "*", "/authz/haproxy", HAPROXY, NONE, KR_BODY_USUAL, NULL)
 ROUTE("validate", "POST", "/v1/validate", VALIDATE, NONE, 65536, NULL)
 ROUTE("validate.batch", "POST", "/v1/validate/$batch", VALIDATE_BATCH, NONE, KR_BODY_USUAL, NULL)
 ROUTE("health", "GET", "/healthz", PROBE, NONE, KR_BODY_NONE, NULL)

@@ -220,3 +220,4 @@ void serve_validate_batch(struct job *job); // the whole of $batch, answered
 bool authz_ask(struct job *job);
 void authz_forward_reply(struct job *job);
 void authz_nginx_reply(struct job *job);
+void authz_haproxy_reply(struct job *job);

@@ -102,6 +102,7 @@ static bool ask(struct job *job)
         return serve_validate_ask(job);
     case KR_ROUTE_FORWARD:
     case KR_ROUTE_NGINX:
+    case KR_ROUTE_HAPROXY:
         return authz_ask(job);
     case KR_ROUTE_VALIDATE_BATCH:
     case KR_ROUTE_PROBE:
@@ -144,6 +145,9 @@ static void answer_question(struct job *job)
     case KR_ROUTE_NGINX:
         authz_nginx_reply(job);
         return;
+    case KR_ROUTE_HAPROXY:
+        authz_haproxy_reply(job);
+        return;
     case KR_ROUTE_VALIDATE:
     case KR_ROUTE_VALIDATE_BATCH:
     case KR_ROUTE_PROBE:
@@ -177,6 +181,9 @@ static void answer_route(struct job *job)
         return;
     case KR_ROUTE_NGINX:
         authz_nginx_reply(job);
+        return;
+    case KR_ROUTE_HAPROXY:
+        authz_haproxy_reply(job);
         return;
     }
 }

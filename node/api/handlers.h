@@ -13,6 +13,7 @@
 #define KR_DECLARE_VALIDATE_BATCH(handler)
 #define KR_DECLARE_FORWARD(handler)
 #define KR_DECLARE_NGINX(handler)
+#define KR_DECLARE_HAPROXY(handler)
 #include "node/dispatch_table.h"
 #undef ROUTE
 #undef KR_DECLARE_CALL
@@ -23,3 +24,4 @@
 #undef KR_DECLARE_VALIDATE_BATCH
 #undef KR_DECLARE_FORWARD
 #undef KR_DECLARE_NGINX
+#undef KR_DECLARE_HAPROXY

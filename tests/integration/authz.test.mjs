@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The forward-auth skins: what /authz/forward and /authz/nginx tell gateways, and what they do not.
+// The skins for gateways over HTTP: what /authz/… tells them, and what it does not.
 import assert from 'node:assert/strict';
 import { Agent } from 'node:http';
 import { join } from 'node:path';
@@ -9,7 +9,8 @@ import { misspelled, strangerKey } from './lib/keys.mjs';
 import { makeDataDir, startNode } from './lib/node.mjs';
 
 const identity = ['x-consumer-id', 'x-consumer-name', 'x-consumer-metadata', 'x-key-id', 'x-key-scopes', 'x-key-expires', 'x-environment'];
-const skins = ['/authz/forward', '/authz/nginx'];
+const skins = ['/authz/forward', '/authz/nginx', '/authz/haproxy'];
+const tellsReason = (skin) => skin !== '/authz/forward';
 
 let node; // trusts nobody
 let behind; // trusts the loopback proxy, takes keys from query and cookie
@@ -64,14 +65,14 @@ for (const skin of skins) {
   });
 
   test(`${skin}: what has no value is an empty header, so that a forged one cannot pass`, async () => {
-    await api.makeConsumer(`bare-${skin.length}`);
-    const bare = await api.makeKey(`bare-${skin.length}`);
+    await api.makeConsumer(`bare-${skin.slice(7)}`);
+    const bare = await api.makeKey(`bare-${skin.slice(7)}`);
     const answer = await ask(skin, { ...bearer(bare.key), 'x-consumer-name': 'root', 'x-key-scopes': 'admin', 'x-key-expires': 'never' });
     assert.deepEqual(identityOf(answer), identity);
     assert.equal(answer.headers.get('x-key-scopes'), '');
     assert.equal(answer.headers.get('x-key-expires'), '');
     assert.equal(answer.headers.get('x-consumer-metadata'), Buffer.from('{}').toString('base64url'));
-    assert.equal(answer.headers.get('x-consumer-name'), `bare-${skin.length}`);
+    assert.equal(answer.headers.get('x-consumer-name'), `bare-${skin.slice(7)}`);
   });
 
   test(`${skin}: every key that is not good gets one and the same 401, without identity`, async () => {
@@ -83,7 +84,7 @@ for (const skin of skins) {
       assert.equal(answer.headers.get('www-authenticate'), 'Bearer realm="keyreeve", error="invalid_token"');
       assert.equal(answer.headers.get('cache-control'), 'no-store');
       const { date, 'x-request-id': id, 'x-auth-reason': told, ...rest } = answer.headers.all;
-      assert.equal(told, skin === '/authz/nginx' ? reason : undefined);
+      assert.equal(told, tellsReason(skin) ? reason : undefined);
       answers.push(JSON.stringify([rest, answer.text]));
     }
     assert.equal(new Set(answers).size, 1, answers.join('\n'));
@@ -126,7 +127,7 @@ for (const skin of skins) {
       assert.equal(answer.status, 403, query);
       assert.deepEqual(identityOf(answer), []);
       assert.equal(answer.headers.get('www-authenticate'), null);
-      assert.equal(answer.headers.get('x-auth-reason'), skin === '/authz/nginx' ? reason : null);
+      assert.equal(answer.headers.get('x-auth-reason'), tellsReason(skin) ? reason : null);
     }
   });
 
@@ -165,6 +166,12 @@ for (const skin of skins) {
     assert.ok((await node.metric('connections_accepted_total')) - accepted <= 3);
   });
 }
+
+test('haproxy: a denial has the same body as for the others, and the reason beside it', async () => {
+  const [told, untold] = [await ask('/authz/haproxy', bearer(denied.REVOKED)), await ask('/authz/forward', bearer(denied.REVOKED))];
+  assert.equal(told.text, untold.text);
+  assert.equal(told.headers.get('x-auth-reason'), 'REVOKED');
+});
 
 test('forward: a denial has a problem+json body for the client that tells no reason', async () => {
   const answer = await ask('/authz/forward', bearer(denied.REVOKED));

@@ -32,6 +32,7 @@ static void finds_routes_by_method_and_path(void **state)
     expect("GET", "/healthz", "health");
     expect("POST", "/v1/validate", "validate");
     expect("PROPFIND", "/authz/forward", "authz.forward");
+    expect("HEAD", "/authz/haproxy", "authz.haproxy");
     expect("GET", "/v1/accounts/default/key-buckets", "bucket.list");
     expect("GET", "/v1/accounts/default/key-buckets/", "bucket.list");
     expect("DELETE", "/v1/accounts/a/key-buckets/b/consumers/c/keys/key_1", "key.delete");

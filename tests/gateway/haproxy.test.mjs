@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// The shipped HAProxy configuration in a real HAProxy, in front of a real API, asking a real node.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { client, exchange } from '../integration/lib/http.mjs';
+import { startNode } from '../integration/lib/node.mjs';
+import { describeGateway } from './lib/contract.mjs';
+import { freePort, identity, put, shipped, startApi, startProgram, startServer } from './lib/gateway.mjs';
+
+/** HAProxy with the shipped files; only paths, ports and the node's address are put in. */
+async function startHaproxy({ upstream, apiPort, isOpen = false, lua = shipped('haproxy/keyreeve.lua') }) {
+  const port = await freePort();
+  let text = put(shipped('haproxy/haproxy.cfg'), 'server node-1 127.0.0.1:7400', `server node-1 ${upstream}`);
+  text = put(text, '/etc/haproxy/', './');
+  text = put(text, 'abns@keyreeve', `abns@keyreeve-test-${port}`);
+  text = put(text, 'bind :8000', `bind 127.0.0.1:${port}`);
+  text = put(text, '127.0.0.1:8080', `127.0.0.1:${apiPort}`);
+  if (isOpen) text = put(text, 'lua.keyreeve closed', 'lua.keyreeve open');
+  return startProgram({
+    program: '/usr/sbin/haproxy', port,
+    files: () => ({ 'haproxy.cfg': text, 'keyreeve.lua': lua }),
+    args: () => ['-f', 'haproxy.cfg'],
+  });
+}
+
+describeGateway('HAProxy over TCP', {
+  start: ({ node, ...rest }) => startHaproxy({ upstream: `127.0.0.1:${node.port}`, ...rest }),
+});
+
+describe('HAProxy', () => {
+  let node, api, directory, socket, key;
+
+  before(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'keyreeve-socket-'));
+    socket = join(directory, 'http.sock');
+    node = await startNode({ flags: ['--http-unix', socket] });
+    api = await startApi();
+    const call = client(node);
+    await call.makeConsumer('acme');
+    ({ key } = await call.makeKey('acme'));
+  });
+
+  after(async () => {
+    await api?.stop();
+    await node?.remove();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  const startFor = async (t, more = {}) => {
+    const gateway = await startHaproxy({ upstream: `unix@${socket}`, apiPort: api.port, ...more });
+    t.after(() => gateway.stop());
+    return (path = '/', headers = { 'x-api-key': key }) => exchange(gateway, { path, headers });
+  };
+
+  test('asks over a unix socket, where no address needs to be trusted', async (t) => {
+    const ask = await startFor(t);
+    assert.equal((await ask()).status, 200);
+    assert.equal((await ask('/', {})).status, 401);
+  });
+
+  test('takes an identity header in CGI spelling for what it is', async (t) => {
+    const ask = await startFor(t);
+    const { headers } = JSON.parse((await ask('/', { 'x-api-key': key, X_Key_Id: 'forged', 'x_consumer-name': 'forged' })).text);
+    assert.ok(!JSON.stringify(headers).includes('forged'), JSON.stringify(headers));
+  });
+
+  test('lets nobody around the rule of a place by another spelling of the path', async (t) => {
+    const ask = await startFor(t);
+    assert.equal((await ask('/orders/1')).status, 403);
+    for (const path of ['/x/../orders/1', '/./orders/1', '//orders/1', '/x/%2e%2E/orders/1', '/x/..'])
+      assert.equal((await ask(path)).status, 400, path);
+  });
+
+  test('lets nobody in when the action itself fails', async (t) => {
+    const broken = put(shipped('haproxy/keyreeve.lua'), 'remove_forged(txn, headers)\n    local answer', 'error("broken")\n    local answer');
+    const ask = await startFor(t, { lua: broken });
+    assert.equal((await ask()).status, 503);
+    assert.equal((await ask('/status', {})).status, 200);
+  });
+
+  test('lets nobody in because of an answer that is not Keyreeve\'s', async (t) => {
+    for (const [status, headers] of [[200, {}], [200, { 'x-key-id': '' }], [204, {}], [302, { location: '/' }], [404, {}]]) {
+      const stranger = await startServer((request, answer) => answer.writeHead(request.url === '/readyz' ? 200 : status, headers).end());
+      t.after(() => stranger.stop());
+      for (const isOpen of [false, true]) {
+        const ask = await startFor(t, { upstream: `127.0.0.1:${stranger.port}`, isOpen });
+        assert.equal((await ask()).status, 503, `${status} ${JSON.stringify(headers)}`);
+      }
+    }
+  });
+
+  test('obeys a node that says that it cannot tell, even if it shall let in who is not judged', async (t) => {
+    const ask = await startFor(t, { isOpen: true, lua: put(shipped('haproxy/keyreeve.lua'), '"http://keyreeve/authz/haproxy?" .. question', '"http://keyreeve/authz/haproxy?bucket="') });
+    const answer = await ask();
+    assert.equal(answer.status, 503);
+    assert.equal(JSON.parse(answer.text).status, 503);
+  });
+});
+
+describe('what the public auth-request action expects', () => {
+  let node, key;
+  before(async () => {
+    node = await startNode();
+    const call = client(node);
+    await call.makeConsumer('acme');
+    ({ key } = await call.makeKey('acme'));
+  });
+  after(() => node.remove());
+
+  // It sends HEAD with all of the client's headers but Content-Length; 2xx allows.
+  const ask = (headers, path = '/authz/haproxy?bucket=production') =>
+    exchange(node, { method: 'HEAD', path, headers: { host: 'api.example.com', 'user-agent': 'curl/8', accept: '*/*', 'content-type': 'application/json', cookie: 'a=b', ...headers } });
+
+  test('HEAD: 200 with the identity, 401 and 403 without, never a body', async () => {
+    const allowed = await ask({ authorization: `Bearer ${key}` });
+    assert.equal(allowed.status, 200);
+    for (const name of identity) assert.notEqual(allowed.headers.get(name), null, name);
+    for (const [answer, status, reason] of [[await ask({}), 401, 'MALFORMED'], [await ask({ 'x-api-key': key }, '/authz/haproxy?bucket=preview'), 403, 'FORBIDDEN']]) {
+      assert.equal(answer.status, status);
+      assert.equal(answer.headers.get('x-auth-reason'), reason);
+      assert.equal(answer.text, '');
+      for (const name of identity) assert.equal(answer.headers.get(name), null, name);
+    }
+  });
+});

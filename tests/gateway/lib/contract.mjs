@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every gateway in front of an API must do, whatever it is: the same questions to each of them.
+//
+// The shipped configurations agree on three places: /status asks for no key, /orders/ for the scope
+// orders:read, everything else for a key of the bucket "production".
+import assert from 'node:assert/strict';
+import { Agent } from 'node:http';
+import { after, before, describe, test } from 'node:test';
+import { client, exchange, expect } from '../../integration/lib/http.mjs';
+import { startNode, until } from '../../integration/lib/node.mjs';
+import { identity, startApi } from './gateway.mjs';
+
+const bearer = (key) => ({ authorization: `Bearer ${key}` });
+const forged = Object.fromEntries(identity.map((name) => [name, 'forged']));
+
+/** One connection of a client, kept; how many it has really opened. */
+function keptConnection() {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const create = agent.createConnection.bind(agent);
+  agent.opened = 0;
+  agent.createConnection = (...args) => {
+    agent.opened++;
+    return create(...args);
+  };
+  return agent;
+}
+
+/**
+ * A gateway before a node and an API. start({node, apiPort, isOpen}) starts it and answers
+ * {url, port, log?, stop}; isOpen: who cannot be judged is let in. flags are the node's.
+ */
+export function describeGateway(name, { start, flags = () => ['--trusted-proxies', '127.0.0.1/32'], hasOpen = true, hasScopes = true, silentStatus = 503, removesCredential = false }) {
+  describe(name, () => {
+    let node, api, gateway, call, key, keyId;
+    const gateways = [];
+    const launch = async (isOpen) => {
+      const one = await start({ node, apiPort: api.port, isOpen });
+      gateways.push(one);
+      return one;
+    };
+    const get = (path = '/', headers = {}, more = {}) => exchange(gateway, { path, headers, ...more });
+    const reached = async (...args) => JSON.parse(expect(await get(...args), 200).text);
+
+    before(async () => {
+      node = await startNode({ flags: flags() });
+      api = await startApi();
+      gateway = await launch(false);
+      call = client(node);
+      await call.makeConsumer('acme', { metadata: { plan: 'gold' } });
+      ({ key, id: keyId } = await call.makeKey('acme', { scopes: ['orders:read'] }));
+    });
+
+    after(async () => {
+      for (const one of gateways) await one.stop();
+      await api?.stop();
+      await node?.remove();
+    });
+
+    test('lets a good key in and tells the API who it is', async () => {
+      const { method, url, headers, body } = await reached('/x?y=1&bucket=preview', { ...bearer(key), 'content-type': 'text/plain' }, { method: 'POST', body: 'hello' });
+      assert.deepEqual([method, url, body], ['POST', '/x?y=1&bucket=preview', 'hello']);
+      assert.equal(headers['x-consumer-name'], 'acme');
+      assert.equal(headers['x-key-id'], keyId);
+      assert.equal(headers['x-environment'], 'production');
+      assert.equal(headers['x-key-scopes'], 'orders:read');
+      assert.deepEqual(JSON.parse(Buffer.from(headers['x-consumer-metadata'], 'base64url')), { plan: 'gold' });
+      assert.equal(headers.authorization, removesCredential ? undefined : `Bearer ${key}`);
+    });
+
+    test('takes the key from X-API-Key and Basic, too, and only one', async () => {
+      assert.equal((await get('/', { 'x-api-key': key })).status, 200);
+      assert.equal((await get('/', { authorization: `Basic ${Buffer.from(`${key}:`).toString('base64')}` })).status, 200);
+      assert.equal((await get('/', { ...bearer(key), 'x-api-key': 'another' })).status, 401);
+    });
+
+    test('asks for no key where none is wanted', async () => {
+      assert.equal((await get('/status')).status, 200);
+    });
+
+    if (hasScopes) test('lets a key with the scope of a place in, and refuses one without', async () => {
+      assert.equal((await get('/orders/1', { 'x-api-key': key })).status, 200);
+      const plain = await call.makeKey('acme');
+      assert.equal((await get('/', { 'x-api-key': plain.key })).status, 200);
+      const refused = await get('/orders/1', { 'x-api-key': plain.key });
+      assert.equal(refused.status, 403);
+      assert.equal(JSON.parse(refused.text).status, 403);
+    });
+
+    test('answers one and the same 401 to every key that is not good', async () => {
+      const bodies = new Set();
+      const misspelt = `${key.slice(0, -1)}${key.at(-1) === '0' ? '1' : '0'}`;
+      for (const headers of [{}, bearer('nonsense'), { 'x-api-key': misspelt }, forged]) {
+        const answer = await get('/', headers);
+        assert.equal(answer.status, 401);
+        assert.match(answer.headers.get('www-authenticate'), /^Bearer realm="keyreeve"/);
+        assert.match(answer.headers.get('content-type'), /^application\/problem\+json/);
+        assert.equal(answer.headers.get('x-auth-reason'), null);
+        for (const one of identity) assert.equal(answer.headers.get(one), null);
+        bodies.add(answer.text);
+      }
+      assert.equal(bodies.size, 1);
+      assert.equal(JSON.parse([...bodies][0]).status, 401);
+    });
+
+    test('overwrites identity headers that the client has forged', async () => {
+      const plain = await call.makeKey('acme');
+      const { headers } = await reached('/', { ...forged, ...bearer(plain.key) });
+      for (const one of identity) assert.notEqual(headers[one], 'forged', one);
+      assert.equal(headers['x-key-scopes'] ?? '', '');
+      assert.equal(headers['x-key-expires'] ?? '', '');
+      assert.equal(headers['x-consumer-name'], 'acme');
+    });
+
+    test('refuses a key of another bucket with 403 and a body that says so', async () => {
+      await call.makeConsumer('other', {}, 'preview');
+      const other = await call.makeKey('other', {}, 'preview');
+      const answer = await get('/?bucket=preview', { 'x-api-key': other.key });
+      assert.equal(answer.status, 403);
+      assert.equal(JSON.parse(answer.text).status, 403);
+    });
+
+    test('compares ipAllow with the address that the gateway saw', async () => {
+      const near = await call.makeKey('acme', { ipAllow: ['127.0.0.0/8'] });
+      const far = await call.makeKey('acme', { ipAllow: ['192.0.2.0/24'] });
+      assert.equal((await get('/', { 'x-api-key': near.key })).status, 200);
+      assert.equal((await get('/', { 'x-api-key': far.key, 'x-forwarded-for': '192.0.2.1' })).status, 403);
+    });
+
+    test('keeps its connections to the node', async () => {
+      const accepted = await node.metric('connections_accepted_total');
+      for (let i = 0; i < 100; i++) assert.equal((await get('/', { 'x-api-key': i % 2 ? key : 'nonsense' })).status, i % 2 ? 200 : 401);
+      const opened = (await node.metric('connections_accepted_total')) - accepted;
+      assert.ok(opened <= 10, `${opened} connections for 100 questions`);
+    });
+
+    test('refuses a revoked key at the next request, on a connection that is open', async (t) => {
+      const agent = keptConnection();
+      t.after(() => agent.destroy());
+      const doomed = await call.makeKey('acme');
+      const ask = () => get('/', { 'x-api-key': doomed.key }, { agent });
+      assert.equal((await ask()).status, 200);
+      expect(await call.post(`${call.keys('acme')}/${doomed.id}/revoke`, {}), 200);
+      assert.equal((await ask()).status, 401);
+      assert.equal(agent.opened, 1, 'the connection was kept');
+      if (!gateway.log) return;
+      await until(() => gateway.log().includes('REVOKED'), { what: 'the reason in the log' });
+      assert.ok(!gateway.log().includes(doomed.key), 'the key is in the log');
+    });
+
+    test('lets nobody in when the node is gone', async () => {
+      await node.stop();
+      const answer = await get('/', { 'x-api-key': key });
+      assert.equal(answer.status, silentStatus, answer.text);
+      if (silentStatus === 503) assert.equal(answer.headers.get('retry-after'), '1');
+      assert.equal((await get('/status')).status, 200);
+    });
+
+    if (hasOpen) test('lets everybody in when the node is gone, where it is told to, but as nobody', async () => {
+      gateway = await launch(true);
+      const { headers, method, body } = await reached('/x', { ...forged, 'x-api-key': 'nonsense', 'content-type': 'text/plain' }, { method: 'POST', body: 'hello' });
+      assert.deepEqual([method, body], ['POST', 'hello']);
+      for (const one of identity) assert.equal(headers[one] ?? '', '', one);
+    });
+  });
+}
