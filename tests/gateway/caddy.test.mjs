@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// The shipped Caddyfile in a real Caddy, in front of a real API, asking a real node.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { client, exchange } from '../integration/lib/http.mjs';
+import { startNode } from '../integration/lib/node.mjs';
+import { describeGateway } from './lib/contract.mjs';
+import { freePort, put, shipped, startApi, startProgram } from './lib/gateway.mjs';
+
+/** Caddy with the shipped file; only ports and the node's address are put in. */
+async function startCaddy({ node, apiPort, isOpen = false }) {
+  const port = await freePort();
+  let text = put(shipped('caddy/Caddyfile'), '127.0.0.1:7400', `127.0.0.1:${node.port}`);
+  text = put(text, '127.0.0.1:8080', `127.0.0.1:${apiPort}`);
+  text = put(text, '\n:8000 {', `\nhttp://:${port} {\n\tbind 127.0.0.1`);
+  text = put(text, '(keyreeve) {', '{\n\tadmin off\n}\n\n(keyreeve) {');
+  if (isOpen) text = put(text, 'import keyreeve_closed', 'import keyreeve_open');
+  const caddy = await startProgram({ program: '/usr/bin/caddy', port, files: () => ({ Caddyfile: text }), args: () => ['run', '--config', 'Caddyfile'] });
+  return { ...caddy, log: undefined }; // it writes no line for a request
+}
+
+describeGateway('Caddy', { start: startCaddy });
+
+describe('the Caddyfile', () => {
+  let node, api, gateway, key;
+  before(async () => {
+    node = await startNode();
+    api = await startApi();
+    gateway = await startCaddy({ node, apiPort: api.port, isOpen: true });
+    const call = client(node);
+    await call.makeConsumer('acme');
+    ({ key } = await call.makeKey('acme'));
+  });
+  after(async () => {
+    await gateway?.stop();
+    await api?.stop();
+    await node?.remove();
+  });
+
+  const get = (path, headers = { 'x-api-key': key }) => exchange(gateway, { path, headers });
+
+  test('takes an identity header in CGI spelling for what it is', async () => {
+    const forged = { X_Key_Id: 'forged', 'x_consumer-name': 'forged', 'X-CONSUMER_ID': 'forged', 'X-Key_Scopes': 'forged' };
+    const { text } = await get('/', { 'x-api-key': key, ...forged });
+    assert.ok(!text.includes('forged'), text);
+  });
+
+  test('lets nobody around the rule of a place by another spelling of the path', async () => {
+    for (const path of ['/orders', '/orders/1', '/x/../orders/1', '/./orders/1', '//orders/1', '/%6frders/1', '/ORDERS/1'])
+      assert.equal((await get(path)).status, 403, path);
+  });
+
+  test('tells a dead API from a silent Keyreeve', async () => {
+    await api.stop();
+    assert.equal((await get('/')).status, 502);
+    assert.equal((await get('/', {})).status, 401);
+  });
+});
