@@ -28,7 +28,7 @@ static void become(const struct child_options *options)
     if (options->is_quiet)
         dup2(nowhere, STDERR_FILENO);
     execl(options->program, options->program, "--data", options->data, "--http", options->http,
-          "--log-level", "error", (char *)NULL);
+          "--binary-listen", "", "--log-level", "error", (char *)NULL);
     _exit(127);
 }
 

@@ -197,6 +197,7 @@ make_config() {
     {
         echo "data: $dir/$name/data"
         echo "http: $(address "$name"):7400"
+        echo "binary_listen: $(address "$name"):7401"
         echo "peer_bundle: $dir/ca/$name/node.pem"
         echo "peer_listen: $(address "$name"):7402"
         echo "peer_advertise: $(address "$name"):7403"

@@ -190,12 +190,17 @@ token_line() {
     fi
 }
 
+# A second node beside the usual one takes any free port for the binary protocol.
+binary_address() {
+    if [ "${http##*:}" = 7400 ]; then echo "${http%:*}:7401"; else echo "${http%:*}:0"; fi
+}
+
 start_detached() {
     log=$data/keyreeved.log
     (umask 077 && printf '\n' >>"$log")
     first_line=$(wc -l <"$log")
     setsid "$root/build/release/bin/keyreeved" --data "$data" --http "$http" \
-        >>"$log" 2>&1 </dev/null &
+        --binary-listen "$(binary_address)" >>"$log" 2>&1 </dev/null &
     child=$!
     if ! await_ready $child; then
         sed "1,${first_line}d" "$log" | tail -n 5 >&2
@@ -212,7 +217,8 @@ pass_on() {
 
 start_here() {
     trap pass_on INT TERM HUP
-    "$root/build/release/bin/keyreeved" --data "$data" --http "$http" >/dev/null &
+    "$root/build/release/bin/keyreeved" --data "$data" --http "$http" \
+        --binary-listen "$(binary_address)" >/dev/null &
     child=$!
     if await_ready $child; then
         print_tour "$(token_line)" 'below' 'Ctrl-C'

@@ -8,6 +8,9 @@
 TEXT(data, "/var/lib/keyreeve", "directory of the database, the secrets and the pid file")
 TEXT(http, "127.0.0.1:7400", "address and port of the HTTP listener")
 TEXT(http_unix, "", "path of a unix socket that serves HTTP as well; empty: none")
+TEXT(binary_listen, "127.0.0.1:7401",
+     "address and port of the binary validation listener; empty: none")
+TEXT(binary_unix, "", "path of a unix socket for the binary protocol as well; empty: none")
 FLAG(insecure, false, "allow a listener without TLS on an address that is not loopback")
 NUMBER(serve_threads, 0, 0, 256, "threads", "serving loops; 0: one a core")
 TEXT(node_id, "node-1", "this node's name, in answers and metrics")

@@ -44,6 +44,7 @@ static void closed(uv_handle_t *handle)
     if (connection->is_counted)
         ceilings_leave(serve->node->ceilings, &connection->peer);
     http_conn_free(&connection->http);
+    binary_conn_free(&connection->binary);
     metrics_bump(&serve->metrics->connections_open, (uint64_t)-1);
     mem_free(connection);
 }
@@ -58,7 +59,15 @@ void connection_close(struct connection *connection)
         connection->suspended->is_abandoned = true;
         connection->suspended = NULL;
     }
+    if (connection->binary != NULL)
+        binary_forget(connection->serve->binary, connection);
     uv_close(&connection->uv.handle, closed);
+}
+
+static bool is_mid_request(const struct connection *connection)
+{
+    return connection->binary != NULL ? binary_conn_is_mid_request(connection->binary)
+                                      : http_conn_is_mid_request(connection->http);
 }
 
 void connection_deadline(struct connection *connection)
@@ -66,7 +75,7 @@ void connection_deadline(struct connection *connection)
     const struct config *config = connection->serve->node->config;
     if (connection->state == KR_CONNECTION_LINGERING)
         return;
-    bool is_busy = connection->writing_bytes > 0 || http_conn_is_mid_request(connection->http);
+    bool is_busy = connection->writing_bytes > 0 || is_mid_request(connection);
     int64_t allowance_ms = is_busy ? config->request_timeout_ms : config->idle_timeout_ms;
     connection->deadline_ms = uv_now(&connection->serve->loop) + (uint64_t)allowance_ms;
 }
@@ -91,7 +100,7 @@ void connection_sweep(uv_timer_t *timer)
         next = at->next;
         if (at->state == KR_CONNECTION_SUSPENDED || at->state == KR_CONNECTION_CLOSING)
             continue;
-        bool is_idle = at->writing_bytes == 0 && !http_conn_is_mid_request(at->http);
+        bool is_idle = at->writing_bytes == 0 && !is_mid_request(at);
         if (at->state == KR_CONNECTION_LINGERING) {
             if (now_ms >= at->deadline_ms)
                 connection_close(at);
@@ -120,7 +129,8 @@ static void give_space(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
         *out = uv_buf_init(NULL, 0); // libuv reads on as long as bytes come: parse first
         return;
     }
-    out->base = (char *)http_conn_space(connection->http, &size);
+    out->base = (char *)(connection->binary != NULL ? binary_conn_space(connection->binary, &size)
+                                                    : http_conn_space(connection->http, &size));
     out->len = size;
 }
 
@@ -131,8 +141,20 @@ void connection_mark_ready(struct connection *connection)
         return;
     connection->is_ready = true;
     connection->next_ready = NULL;
+    if (connection->binary != NULL) {
+        binary_add_ready(serve->binary, connection);
+        return;
+    }
     *serve->ready_tail = connection;
     serve->ready_tail = &connection->next_ready;
+}
+
+static void received(struct connection *connection, size_t size)
+{
+    if (connection->binary != NULL)
+        binary_conn_received(connection->binary, size);
+    else
+        http_conn_received(connection->http, size);
 }
 
 static void got_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *space)
@@ -140,7 +162,7 @@ static void got_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *space)
     (void)space;
     struct connection *connection = stream->data;
     if (size == 0) {
-        http_conn_received(connection->http, 0); // gives unused space back
+        received(connection, 0); // gives unused space back
         return;
     }
     if (size == UV_ENOBUFS) {
@@ -152,15 +174,15 @@ static void got_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *space)
         return;
     }
     if (size == UV_EOF) {
-        http_conn_received(connection->http, 0);
+        received(connection, 0);
         connection->has_ended = true;
         uv_read_stop(stream);
     } else {
         // The request's clock starts with its first byte and does not restart with each crumb.
-        if (!http_conn_is_mid_request(connection->http))
+        if (!is_mid_request(connection))
             connection->deadline_ms = uv_now(&connection->serve->loop) +
                                       (uint64_t)connection->serve->node->config->request_timeout_ms;
-        http_conn_received(connection->http, (size_t)size);
+        received(connection, (size_t)size);
         connection->unseen_bytes += (size_t)size;
         metrics_bump(&connection->serve->metrics->bytes_in, (uint64_t)size);
     }
@@ -365,38 +387,56 @@ static bool may_enter(struct connection *connection)
     return connection->is_counted;
 }
 
-static void refuse(struct connection *connection)
+static struct connection *refuse(struct connection *connection)
 {
     metrics_bump(&connection->serve->metrics->connections_refused, 1);
     uv_close(&connection->uv.handle, close_refused);
+    return NULL;
 }
 
-void connection_accepted(uv_stream_t *listener, int status)
+// NULL: none could be taken.
+static struct connection *take(uv_stream_t *listener)
 {
     struct serve *serve = listener->data;
-    if (status < 0)
-        return;
-    bool is_unix = listener == (uv_stream_t *)&serve->unix_listener;
+    bool is_unix = listener->type == UV_NAMED_PIPE;
     struct connection *connection = new_connection(serve, is_unix);
     uint64_t share = (uint64_t)serve->node->config->connections_max / serve->node->serve_count + 1;
     if (uv_accept(listener, &connection->uv.stream) != 0 || serve->is_stopping ||
-        serve->connection_count >= share) {
-        refuse(connection);
-        return;
-    }
+        serve->connection_count >= share)
+        return refuse(connection);
     uv_fileno(&connection->uv.handle, &connection->fd);
     if (!is_unix) {
         uv_tcp_nodelay(&connection->uv.tcp, 1);
         learn_peer(connection);
     }
-    if (!may_enter(connection)) {
-        refuse(connection);
-        return;
-    }
-    connection->http = http_conn_new(&serve->http_options);
+    if (!may_enter(connection))
+        return refuse(connection);
     link_in(connection);
     metrics_bump(&serve->metrics->connections_accepted, 1);
     metrics_bump(&serve->metrics->connections_open, 1);
+    return connection;
+}
+
+static void begin(struct connection *connection)
+{
     connection_deadline(connection);
     uv_read_start(&connection->uv.stream, give_space, got_bytes);
+}
+
+void connection_accepted(uv_stream_t *listener, int status)
+{
+    struct connection *connection = status < 0 ? NULL : take(listener);
+    if (connection == NULL)
+        return;
+    connection->http = http_conn_new(&connection->serve->http_options);
+    begin(connection);
+}
+
+void connection_accepted_binary(uv_stream_t *listener, int status)
+{
+    struct connection *connection = status < 0 ? NULL : take(listener);
+    if (connection == NULL)
+        return;
+    connection->binary = binary_conn_new(connection->serve->pool);
+    begin(connection);
 }

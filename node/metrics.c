@@ -22,7 +22,7 @@ static const unsigned statuses[KR_METRICS_STATUSES - 1] = {
 
 struct metrics *metrics_new(void)
 {
-    assert(dispatch_route_count < KR_METRICS_ROUTES_MAX);
+    assert(dispatch_route_count < KR_METRICS_BINARY);
     return mem_zalloc(sizeof(struct metrics));
 }
 
@@ -40,14 +40,15 @@ static size_t number_of_status(unsigned status)
     return at;
 }
 
-void metrics_request(struct metrics *metrics, size_t route, unsigned status, uint64_t latency_ns)
+void metrics_requests(struct metrics *metrics, size_t route, unsigned status, uint64_t latency_ns,
+                      uint64_t count)
 {
     struct metrics_answers *answers = &metrics->answers[route][number_of_status(status)];
     size_t at = 0;
     while (at < KR_METRICS_BOUNDS && latency_ns > bounds_ns[at])
         at++;
-    metrics_bump(&answers->latency[at], 1);
-    metrics_bump(&answers->latency_sum_ns, latency_ns);
+    metrics_bump(&answers->latency[at], count);
+    metrics_bump(&answers->latency_sum_ns, latency_ns * count);
 }
 
 // --- rendering -----------------------------------------------------------------------------------
@@ -86,6 +87,8 @@ static void single(const struct render *render, const char *name, const char *ty
 
 static const char *route_name(size_t number)
 {
+    if (number == KR_METRICS_BINARY)
+        return "binary";
     return number < dispatch_route_count ? dispatch_routes[number].name : "none";
 }
 
@@ -269,7 +272,8 @@ void metrics_render(struct buf *out, struct metrics *const *blocks, size_t count
     render_node(&render, node);
     render_links(&render, node);
     render_store(&render, &node->store);
-    heading(&render, "requests_total", "counter", "HTTP requests by route and status.");
+    heading(&render, "requests_total", "counter",
+            "Requests by route and status; a binary frame counts as one.");
     render_answers(&render, render_count);
     heading(&render, "request_seconds", "histogram",
             "From a request's arrival to its answer, by route and status.");

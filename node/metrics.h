@@ -12,6 +12,7 @@
 #include "replication/peers_link.h"
 
 #define KR_METRICS_ROUTES_MAX 96
+#define KR_METRICS_BINARY (KR_METRICS_ROUTES_MAX - 2) // the binary protocol, as one more route
 #define KR_METRICS_STATUSES 19 // those that the node answers with, and one for all others
 #define KR_METRICS_BOUNDS 16   // latency buckets; bounds in metrics.c
 
@@ -22,7 +23,7 @@ struct metrics_answers {
 };
 
 struct metrics {
-    // By number in dispatch_routes; the last one counts what matches no route.
+    // By number in dispatch_routes; KR_METRICS_BINARY; the last one counts what matches no route.
     struct metrics_answers answers[KR_METRICS_ROUTES_MAX][KR_METRICS_STATUSES];
     atomic_uint_fast64_t verdicts[KR_VERDICT_COUNT];
     atomic_uint_fast64_t connections_accepted, connections_open, connections_refused;
@@ -41,7 +42,9 @@ static inline void metrics_bump(atomic_uint_fast64_t *counter, uint64_t by)
                           memory_order_relaxed);
 }
 
-void metrics_request(struct metrics *metrics, size_t route, unsigned status, uint64_t latency_ns);
+// So many requests of a route with the same answer and latency; 0 counts nothing.
+void metrics_requests(struct metrics *metrics, size_t route, unsigned status, uint64_t latency_ns,
+                      uint64_t count);
 
 // What the node adds to the sum of the loops' blocks.
 struct metrics_node {

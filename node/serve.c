@@ -23,9 +23,10 @@ static void on_check(uv_check_t *check)
 {
     struct serve *serve = check->data;
     uv_idle_stop(&serve->spin);
-    if (serve->ready == NULL)
+    if (serve->ready == NULL && !binary_is_ready(serve->binary))
         return;
     hot_online();
+    binary_run(serve->binary);
     turn_run(serve);
     hot_offline();
 }
@@ -36,6 +37,8 @@ static void close_listeners(struct serve *serve)
         uv_close((uv_handle_t *)&serve->listener, NULL);
     if (serve->has_unix && !uv_is_closing((uv_handle_t *)&serve->unix_listener))
         uv_close((uv_handle_t *)&serve->unix_listener, NULL);
+    if (serve->binary != NULL)
+        binary_close_listeners(serve->binary);
 }
 
 static void on_wake(uv_async_t *wake)
@@ -56,6 +59,8 @@ static void close_own_handles(struct serve *serve)
     uv_close((uv_handle_t *)&serve->sweep, NULL);
     uv_close((uv_handle_t *)&serve->wait, NULL);
     uv_close((uv_handle_t *)&serve->wake, NULL);
+    if (serve->binary != NULL)
+        binary_close(serve->binary);
 }
 
 static void on_sweep(uv_timer_t *timer)
@@ -148,14 +153,14 @@ static void init_memory(struct serve *serve)
 static enum kr_err open_listeners(struct serve *serve, struct fault *fault)
 {
     int fd = -1;
-    enum kr_err err = listen_tcp(serve->node->config, &fd, fault);
+    enum kr_err err = listen_tcp(serve->node->config, KR_LISTEN_HTTP, &fd, fault);
     if (err != KR_ERR_OK)
         return err;
     if (uv_tcp_open(&serve->listener, fd) != 0 ||
         uv_listen((uv_stream_t *)&serve->listener, KR_BACKLOG, connection_accepted) != 0)
         return fault_set(fault, KR_ERR_IO, "http: cannot listen on %s: %s",
                          serve->node->config->http, strerror(errno));
-    err = listen_unix(serve->node->config, &fd, fault);
+    err = listen_unix(serve->node->config, KR_LISTEN_HTTP, &fd, fault);
     if (err != KR_ERR_OK || fd < 0)
         return err;
     serve->has_unix = true;
@@ -170,6 +175,8 @@ static void free_serve(struct serve **serve)
 {
     struct serve *old = *serve;
     uv_loop_close(&old->loop);
+    if (old->binary != NULL)
+        binary_free(&old->binary);
     buf_fini(&old->out);
     buf_fini(&old->body);
     buf_fini(&old->node_json);
@@ -194,6 +201,8 @@ enum kr_err serve_new(struct node *node, size_t number, struct serve **out, stru
     enum kr_err err = open_listeners(serve, fault);
     if (!serve->has_unix)
         uv_close((uv_handle_t *)&serve->unix_listener, NULL);
+    if (err == KR_ERR_OK)
+        err = binary_open(serve, &serve->binary, fault);
     if (err != KR_ERR_OK) {
         close_listeners(serve);
         close_own_handles(serve);

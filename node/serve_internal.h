@@ -14,6 +14,8 @@
 
 #include "core/http/conn.h"
 #include "core/http/reply.h"
+#include "node/binary.h"
+#include "node/binary_conn.h"
 #include "node/credential.h"
 #include "node/dispatch.h"
 #include "node/serve.h"
@@ -49,7 +51,8 @@ struct connection {
     int fd;                             // the stream's
     struct connection *previous, *next; // of the loop's list
     struct connection *next_ready;
-    struct http_conn *http;
+    struct http_conn *http;     // NULL where it speaks
+    struct binary_conn *binary; // the binary protocol
     enum connection_state state;
     bool is_ready;   // in the ready list
     bool has_ended;  // the peer sent its end; what it asked before is still answered
@@ -63,7 +66,8 @@ struct connection {
     size_t unseen_bytes;  // received since its last turn
     bool is_held;         // its peer takes no answers: no further request until it does
     struct suspended *suspended;
-    uv_shutdown_t shutdown; // of a lingering connection
+    uint64_t wait_index, wait_until_ms; // of a binary frame that waits: for what, and uv_now
+    uv_shutdown_t shutdown;             // of a lingering connection
     size_t dropped_bytes;
 };
 
@@ -111,6 +115,7 @@ struct serve {
     uv_tcp_t listener;
     uv_pipe_t unix_listener;
     bool has_unix;
+    struct binary *binary; // that protocol's part of the loop
     uv_check_t check;
     uv_idle_t spin; // active when a connection became ready outside the poll phase
     uv_timer_t sweep;
@@ -153,7 +158,8 @@ struct serve {
 };
 
 // --- connection.c --------------------------------------------------------------------------------
-void connection_accepted(uv_stream_t *listener, int status); // uv_connection_cb
+void connection_accepted(uv_stream_t *listener, int status);        // uv_connection_cb
+void connection_accepted_binary(uv_stream_t *listener, int status); // for the binary protocol
 void connection_mark_ready(struct connection *connection);
 // Writes what serve->out holds for this connection and empties it.
 void connection_flush(struct connection *connection);

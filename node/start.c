@@ -165,23 +165,28 @@ static enum kr_err open_serves(struct node *node, struct fault *fault)
     return KR_ERR_OK;
 }
 
+// "HOST:PORT" of a listener in a file; none where there is no such listener.
+static enum kr_err write_address(const struct node *node, const char *name, enum listen_what what,
+                                 struct fault *fault)
+{
+    char line[128];
+    snprintf(line, sizeof(line), "%.120s\n", listen_tcp_address(node->config, what));
+    return line[0] == '\n' ? KR_ERR_OK : write_small(node, name, line, fault);
+}
+
 static enum kr_err announce(const struct node *node, struct fault *fault)
 {
-    char host[64], address[128], pid[32];
-    unsigned port;
-    if (!config_split_address(node->config->http, host, sizeof(host), &port))
-        return fault_set(fault, KR_ERR_INVALID, "http: malformed");
-    const char *format = strchr(host, ':') != NULL ? "[%s]:%u\n" : "%s:%u\n";
-    if (format[0] == '[')
-        snprintf(address, sizeof(address), "[%s]:%u\n", host, listen_tcp_port());
-    else
-        snprintf(address, sizeof(address), "%s:%u\n", host, listen_tcp_port());
+    char pid[32], http[128], binary[128];
     snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
-    enum kr_err err = write_small(node, "http-address", address, fault);
+    enum kr_err err = write_address(node, "binary-address", KR_LISTEN_BINARY, fault);
+    if (err == KR_ERR_OK)
+        err = write_address(node, "http-address", KR_LISTEN_HTTP, fault);
     if (err == KR_ERR_OK)
         err = write_small(node, "keyreeved.pid", pid, fault);
-    address[strcspn(address, "\n")] = '\0';
-    LOG_INFO("serving", LOG_TEXT("http", address), LOG_TEXT("unix", node->config->http_unix),
+    snprintf(http, sizeof(http), "%s", listen_tcp_address(node->config, KR_LISTEN_HTTP));
+    snprintf(binary, sizeof(binary), "%s", listen_tcp_address(node->config, KR_LISTEN_BINARY));
+    LOG_INFO("serving", LOG_TEXT("http", http), LOG_TEXT("unix", node->config->http_unix),
+             LOG_TEXT("binary", binary), LOG_TEXT("binaryUnix", node->config->binary_unix),
              LOG_TEXT("node", node->identity.node_id), LOG_TEXT("cluster", node->cluster_id),
              LOG_NUMBER("loops", node->serve_count));
     return err;
@@ -204,6 +209,7 @@ static void take_apart(struct node *node)
     listen_unix_end(node->config);
     remove_small(node, "keyreeved.pid");
     remove_small(node, "http-address");
+    remove_small(node, "binary-address");
 }
 
 // Until a loop listens, a stop that is asked for stays pending. Threads that are started meanwhile

@@ -36,7 +36,7 @@ void turn_count(struct job *job, unsigned status)
     size_t number = KR_METRICS_ROUTES_MAX - 1;
     if (job->match.route != NULL)
         number = (size_t)(job->match.route - dispatch_routes);
-    metrics_request(serve->metrics, number, status, clock_mono_ns() - job->started_ns);
+    metrics_requests(serve->metrics, number, status, clock_mono_ns() - job->started_ns, 1);
     if (job->has_question)
         metrics_bump(&serve->metrics->verdicts[job->question.code], 1);
 }

@@ -51,7 +51,7 @@ test('the first start makes an account with three buckets and an owner token in 
 test('the owner token is shown once on a terminal, and not on the next start', async (t) => {
   const dataDir = dataDirFor(t);
   const onTerminal = async () => {
-    const node = run('script', ['-qefc', `exec ${keyreeved} --data ${dataDir} --http 127.0.0.1:0`, '/dev/null'], { env: { SHELL: '/bin/sh' } });
+    const node = run('script', ['-qefc', `exec ${keyreeved} --data ${dataDir} --http 127.0.0.1:0 --binary-listen 127.0.0.1:0`, '/dev/null'], { env: { SHELL: '/bin/sh' } });
     const pid = await until(() => existsSync(join(dataDir, 'keyreeved.pid')) && Number(readFileSync(join(dataDir, 'keyreeved.pid'), 'utf8')), { what: 'the pid file' });
     process.kill(pid, 'SIGTERM');
     return (await node).stdout;
@@ -242,6 +242,7 @@ test('a port in use is refused, and the words say how to find the other process'
   const node = await startNode();
   t.after(() => node.remove());
   await refuse(t, { flags: ['--http', `127.0.0.1:${node.port}`] }, [/in use/, /--http/]);
+  await refuse(t, { flags: ['--binary-listen', node.binary] }, [/binary_listen/, /in use/, /--binary-listen/]);
 });
 
 test('a data directory of a running node is refused', async (t) => {
@@ -315,6 +316,8 @@ test('an address that is not loopback needs --insecure', async (t) => {
   await refuse(t, { flags: ['--http', '0.0.0.0:0'] }, [/0\.0\.0\.0/, /--insecure/]);
   await refuse(t, { flags: ['--http', '[::]:0'] }, /--insecure/);
   await refuse(t, { flags: ['--http', 'nonsense'] }, /HOST:PORT/);
+  await refuse(t, { flags: ['--binary-listen', '0.0.0.0:0'] }, [/binary_listen/, /--insecure/]);
+  await refuse(t, { flags: ['--binary-listen', '7401'] }, [/binary_listen/, /HOST:PORT/]);
   const dataDir = dataDirFor(t);
   const node = await startNode({ dataDir, flags: ['--http', '0.0.0.0:0', '--insecure'] });
   await node.stop();

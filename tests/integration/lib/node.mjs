@@ -60,7 +60,7 @@ class Node {
     this.stderr = '';
     this.stdout = '';
     this.exit = null;
-    const args = ['--data', dataDir, '--http', '127.0.0.1:0', '--rate-limit-per-token', '0', ...flags];
+    const args = ['--data', dataDir, '--http', '127.0.0.1:0', '--binary-listen', '127.0.0.1:0', '--rate-limit-per-token', '0', ...flags];
     this.process = spawn(keyreeved, args, {
       env: { PATH: process.env.PATH, ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? '', TSAN_OPTIONS: process.env.TSAN_OPTIONS ?? '', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -98,6 +98,8 @@ class Node {
       { what: '/readyz', deadlineMs: START_DEADLINE_MS },
     );
     this.port = Number(new URL(this.url).port);
+    const binaryFile = join(this.dataDir, 'binary-address');
+    if (existsSync(binaryFile)) this.binary = readFileSync(binaryFile, 'utf8').trim();
     this.token = readFileSync(join(this.dataDir, 'owner-token'), 'utf8').trim();
     return this;
   }
@@ -149,7 +151,7 @@ class Node {
   }
 }
 
-/** A node that is ready: {url, port, token, dataDir, pid, stop(), kill9(), remove(), metric(name)}. */
+/** A node that is ready: {url, port, binary, token, dataDir, pid, stop(), kill9(), remove(), metric(name)}. */
 export async function startNode({ dataDir = makeDataDir(), flags = [], env = {} } = {}) {
   return new Node(dataDir, flags, env).ready();
 }

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rounds of the binary protocol: gather frames, look up together, answer in order.
+//
+//   ready connections → frames → questions → digests, look-ups → verdicts → answers → sockets
+//
+// A round takes frames until it has KR_ROUND_KEYS keys, whosever they are; a connection that has
+// more stands in line again. Ways it can fail: a frame that breaks the rules (what came before it
+// is answered, then an error frame, then the end), a peer that takes no answers (held), an index
+// that the node does not reach within a second (STALE). What only the index on the disk could tell,
+// while the table is being loaded, is UNAVAILABLE: a client asks the next node.
+#include "node/binary.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "core/base/clock.h"
+#include "node/listen.h"
+#include "node/serve_internal.h"
+
+enum {
+    KR_ROUND_KEYS = 64,   // a round ends when it has as many,
+    KR_ROUND_FRAMES = 64, // or so many frames
+    KR_ROUND_QUESTIONS = KR_ROUND_KEYS - 1 + KR_BINARY_KEYS_MAX,
+    KR_BACKLOG = 1024,
+    KR_WAIT_MS = 1000,
+    KR_WAIT_POLL_MS = 2
+};
+
+struct frame {
+    uint32_t tag;
+    uint16_t first, count;   // its questions
+    enum binary_fault fault; // it is answered with an error, and was the last
+    bool is_ahead;           // asks for an index that did not come in time
+};
+
+struct binary {
+    struct serve *serve;
+    uv_tcp_t listener;
+    uv_pipe_t unix_listener;
+    uv_timer_t wait; // runs while connections wait for an index
+    struct connection *ready, **ready_tail;
+    struct connection *waiting; // by next_ready
+    struct frame frames[KR_ROUND_FRAMES];
+    size_t frame_count;
+    struct validate_question questions[KR_ROUND_QUESTIONS];
+    size_t question_count;
+};
+
+// --- life ----------------------------------------------------------------------------------------
+
+static enum kr_err open_tcp(struct binary *binary, struct fault *fault)
+{
+    int fd = -1;
+    const struct config *config = binary->serve->node->config;
+    enum kr_err err = listen_tcp(config, KR_LISTEN_BINARY, &fd, fault);
+    if (err != KR_ERR_OK || fd < 0)
+        return err;
+    if (uv_tcp_open(&binary->listener, fd) == 0 &&
+        uv_listen((uv_stream_t *)&binary->listener, KR_BACKLOG, connection_accepted_binary) == 0)
+        return KR_ERR_OK;
+    return fault_set(fault, KR_ERR_IO, "binary_listen: cannot listen on %s: %s",
+                     config->binary_listen, strerror(errno));
+}
+
+static enum kr_err open_unix(struct binary *binary, struct fault *fault)
+{
+    int fd = -1;
+    const struct config *config = binary->serve->node->config;
+    enum kr_err err = listen_unix(config, KR_LISTEN_BINARY, &fd, fault);
+    if (err != KR_ERR_OK || fd < 0)
+        return err;
+    if (uv_pipe_open(&binary->unix_listener, fd) == 0 &&
+        uv_listen((uv_stream_t *)&binary->unix_listener, KR_BACKLOG, connection_accepted_binary) ==
+            0)
+        return KR_ERR_OK;
+    return fault_set(fault, KR_ERR_IO, "binary_unix: cannot listen on %s", config->binary_unix);
+}
+
+enum kr_err binary_open(struct serve *serve, struct binary **out, struct fault *fault)
+{
+    struct binary *binary = mem_zalloc(sizeof(*binary));
+    binary->serve = serve;
+    binary->ready_tail = &binary->ready;
+    uv_tcp_init(&serve->loop, &binary->listener);
+    uv_pipe_init(&serve->loop, &binary->unix_listener, 0);
+    uv_timer_init(&serve->loop, &binary->wait);
+    binary->listener.data = binary->unix_listener.data = serve;
+    binary->wait.data = binary;
+    *out = binary;
+    enum kr_err err = open_tcp(binary, fault);
+    return err == KR_ERR_OK ? open_unix(binary, fault) : err;
+}
+
+void binary_close_listeners(struct binary *binary)
+{
+    if (uv_is_closing((uv_handle_t *)&binary->listener))
+        return;
+    uv_close((uv_handle_t *)&binary->listener, NULL);
+    uv_close((uv_handle_t *)&binary->unix_listener, NULL);
+}
+
+void binary_close(struct binary *binary)
+{
+    uv_close((uv_handle_t *)&binary->wait, NULL);
+}
+
+void binary_free(struct binary **binary)
+{
+    mem_zero(*binary, sizeof(**binary));
+    mem_free(*binary);
+    *binary = NULL;
+}
+
+// --- the line of ready connections ---------------------------------------------------------------
+
+void binary_add_ready(struct binary *binary, struct connection *connection)
+{
+    *binary->ready_tail = connection;
+    binary->ready_tail = &connection->next_ready;
+}
+
+bool binary_is_ready(const struct binary *binary)
+{
+    return binary->ready != NULL;
+}
+
+static struct connection *take_ready(struct binary *binary)
+{
+    struct connection *connection = binary->ready;
+    binary->ready = connection->next_ready;
+    if (binary->ready == NULL)
+        binary->ready_tail = &binary->ready;
+    connection->is_ready = false;
+    connection->unseen_bytes = 0;
+    return connection;
+}
+
+// --- waiting for an index ------------------------------------------------------------------------
+
+static bool is_ahead(const struct binary *binary, uint64_t min_index)
+{
+    return min_index > store_applied_index(binary->serve->node->store);
+}
+
+void binary_forget(struct binary *binary, struct connection *connection)
+{
+    struct connection **at = &binary->waiting;
+    while (*at != NULL && *at != connection)
+        at = &(*at)->next_ready;
+    if (*at != NULL)
+        *at = connection->next_ready;
+}
+
+static void check_waits(uv_timer_t *timer)
+{
+    struct binary *binary = timer->data;
+    struct serve *serve = binary->serve;
+    struct connection *next;
+    for (struct connection *at = binary->waiting; at != NULL; at = next) {
+        next = at->next_ready;
+        if (is_ahead(binary, at->wait_index) && uv_now(&serve->loop) < at->wait_until_ms &&
+            !serve->is_stopping)
+            continue;
+        binary_forget(binary, at);
+        at->state = KR_CONNECTION_OPEN;
+        connection_resume(at);
+    }
+    if (binary->waiting == NULL)
+        uv_timer_stop(&binary->wait);
+}
+
+// Must the frame at the connection's front wait? Its clock starts at the first time of asking.
+static bool must_wait(struct binary *binary, struct connection *connection, uint64_t min_index)
+{
+    struct serve *serve = binary->serve;
+    if (!is_ahead(binary, min_index) || serve->is_stopping)
+        return false;
+    if (connection->wait_until_ms == 0)
+        connection->wait_until_ms = uv_now(&serve->loop) + KR_WAIT_MS;
+    return uv_now(&serve->loop) < connection->wait_until_ms;
+}
+
+static void wait(struct binary *binary, struct connection *connection, uint64_t min_index)
+{
+    connection->state = KR_CONNECTION_SUSPENDED;
+    connection->wait_index = min_index;
+    connection->next_ready = binary->waiting;
+    binary->waiting = connection;
+    if (!uv_is_active((uv_handle_t *)&binary->wait))
+        uv_timer_start(&binary->wait, check_waits, KR_WAIT_POLL_MS, KR_WAIT_POLL_MS);
+}
+
+// --- gathering -----------------------------------------------------------------------------------
+
+static struct frame *add_frame(struct binary *binary, const struct binary_request *request)
+{
+    struct frame *frame = &binary->frames[binary->frame_count++];
+    *frame = (struct frame){
+        .tag = request->tag, .first = (uint16_t)binary->question_count, .count = request->count};
+    return frame;
+}
+
+static void add_questions(struct binary *binary, const struct binary_request *request)
+{
+    const uint8_t *at = request->keys;
+    for (unsigned i = 0; i < request->count; i++) {
+        struct validate_question *question = &binary->questions[binary->question_count++];
+        validate_init(question);
+        question->ask.key = binary_next_key(&at);
+        question->ask.bucket = request->bucket;
+        if (request->has_max_staleness)
+            question->ask.max_staleness_ms = request->max_staleness_ms;
+        validate_prepare(binary->serve->node, question);
+    }
+}
+
+enum gathered { KR_GATHERED_ALL, KR_GATHERED_PART, KR_GATHERED_LAST };
+
+// Takes the connection's whole frames, as far as the round has room for them.
+static enum gathered gather(struct binary *binary, struct connection *connection)
+{
+    struct binary_request request;
+    enum binary_fault fault;
+    size_t size = 0;
+    while (binary->question_count < KR_ROUND_KEYS && binary->frame_count < KR_ROUND_FRAMES) {
+        switch (binary_conn_next(connection->binary, &request, &size, &fault)) {
+        case KR_BINARY_MORE:
+            return connection->has_ended ? KR_GATHERED_LAST : KR_GATHERED_ALL;
+        case KR_BINARY_BROKEN:
+            request.count = 0;
+            add_frame(binary, &request)->fault = fault;
+            return KR_GATHERED_LAST;
+        case KR_BINARY_FRAME:
+            break;
+        }
+        if (must_wait(binary, connection, request.min_index)) {
+            wait(binary, connection, request.min_index);
+            return KR_GATHERED_ALL;
+        }
+        connection->wait_until_ms = 0;
+        add_frame(binary, &request)->is_ahead = is_ahead(binary, request.min_index);
+        add_questions(binary, &request);
+        binary_conn_take(connection->binary, size);
+    }
+    return KR_GATHERED_PART;
+}
+
+// --- answering -----------------------------------------------------------------------------------
+
+static void look_up(struct binary *binary)
+{
+    struct validate_question *asked[KR_ROUND_QUESTIONS];
+    struct serve *serve = binary->serve;
+    for (size_t i = 0; i < binary->question_count; i++)
+        asked[i] = &binary->questions[i];
+    if (binary->question_count > 0)
+        validate_look_up(serve->node, asked, binary->question_count);
+    serve->boot_ms = clock_boot_ms();
+}
+
+static uint32_t wire_age(uint64_t age_ms)
+{
+    return age_ms < KR_BINARY_AGE_UNKNOWN ? (uint32_t)age_ms : KR_BINARY_AGE_UNKNOWN;
+}
+
+static void add_verdict(struct serve *serve, const struct validate_question *question)
+{
+    struct bytes body = {0};
+    const struct hot_subject *subject = question->found.subject;
+    if (question->code == KR_VERDICT_VALID)
+        body = bytes_of(subject->texts, subject->json_size);
+    binary_add_result(&serve->out, (uint8_t)(question->code + 1), body);
+    metrics_bump(&serve->metrics->verdicts[question->code], 1);
+}
+
+static void answer(struct binary *binary, const struct frame *frame)
+{
+    struct serve *serve = binary->serve;
+    uint64_t index = 0, age_ms = 0;
+    if (frame->fault != KR_BINARY_NO_FAULT) {
+        binary_add_error(&serve->out, frame->tag, frame->fault);
+        return;
+    }
+    if (frame->count == 0) { // asks how the node stands
+        index = store_applied_index(serve->node->store);
+        age_ms = replica_age_ms(serve->node->replica, serve->boot_ms);
+    }
+    size_t begin = binary_begin_answer(&serve->out, frame->tag, frame->count);
+    for (size_t i = 0; i < frame->count; i++) {
+        struct validate_question *question = &binary->questions[frame->first + i];
+        validate_judge(serve->node, question, serve->now_ms, serve->boot_ms);
+        if (frame->is_ahead)
+            question->code = KR_VERDICT_STALE;
+        add_verdict(serve, question);
+        index = question->index;
+        if (question->age_ms > age_ms)
+            age_ms = question->age_ms;
+    }
+    binary_end_answer(&serve->out, begin, index, wire_age(age_ms));
+}
+
+// Its frames of this round are answered in serve->out.
+static void settle(struct connection *connection, enum gathered gathered)
+{
+    binary_conn_release(connection->binary);
+    bool is_open = connection->state == KR_CONNECTION_OPEN;
+    if (!is_open || gathered == KR_GATHERED_LAST)
+        uv_read_stop(&connection->uv.stream);
+    if (is_open && gathered == KR_GATHERED_LAST)
+        connection->state = KR_CONNECTION_DRAINING;
+    connection_flush(connection);
+    if (connection->state != KR_CONNECTION_OPEN)
+        return;
+    connection_deadline(connection);
+    if (gathered == KR_GATHERED_PART || connection->writing_bytes > KR_CONNECTION_WRITING_BYTES)
+        connection_go_on(connection);
+}
+
+static void count(struct binary *binary, uint64_t begin_ns)
+{
+    size_t refused = 0;
+    uint64_t taken_ns = clock_mono_ns() - begin_ns;
+    struct metrics *metrics = binary->serve->metrics;
+    for (size_t i = 0; i < binary->frame_count; i++)
+        refused += binary->frames[i].fault != KR_BINARY_NO_FAULT;
+    metrics_requests(metrics, KR_METRICS_BINARY, 200, taken_ns, binary->frame_count - refused);
+    metrics_requests(metrics, KR_METRICS_BINARY, 400, taken_ns, refused);
+    metrics_bump(&metrics->requests_refused, refused);
+}
+
+struct party {
+    struct connection *connection;
+    enum gathered gathered;
+    size_t frames; // of this round, up to and with its own
+};
+
+static void run_round(struct binary *binary)
+{
+    struct party parties[KR_ROUND_FRAMES];
+    size_t party_count = 0, at = 0;
+    uint64_t begin_ns = clock_mono_ns();
+    binary->frame_count = binary->question_count = 0;
+    while (binary->ready != NULL && party_count < KR_ROUND_FRAMES &&
+           binary->question_count < KR_ROUND_KEYS && binary->frame_count < KR_ROUND_FRAMES) {
+        struct connection *connection = take_ready(binary);
+        if (connection->state != KR_CONNECTION_OPEN)
+            continue;
+        enum gathered gathered = gather(binary, connection);
+        parties[party_count++] = (struct party){connection, gathered, binary->frame_count};
+    }
+    look_up(binary);
+    for (size_t i = 0; i < party_count; i++) {
+        while (at < parties[i].frames)
+            answer(binary, &binary->frames[at++]);
+        settle(parties[i].connection, parties[i].gathered);
+    }
+    count(binary, begin_ns);
+}
+
+void binary_run(struct binary *binary)
+{
+    if (binary->ready == NULL)
+        return;
+    binary->serve->now_ms = clock_unix_ms();
+    while (binary->ready != NULL)
+        run_round(binary);
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// The binary validation protocol on a serving loop: its listeners, and the turns of its
+// connections.
+//
+// Sockets, ceilings, deadlines and slow readers are those of every connection (connection.c).
+// Frames of many connections share one look-up; each connection's answers keep their order. Serving
+// loop only, but for opening and freeing.
+#pragma once
+
+#include <stdbool.h>
+
+#include "core/base/fault.h"
+
+struct serve;
+struct connection;
+struct binary; // opaque
+
+// Gives; opens the listeners that the settings want. The faults are those of listen_tcp and
+// listen_unix.
+must_use enum kr_err binary_open(struct serve *serve, struct binary **out, struct fault *fault);
+void binary_close_listeners(struct binary *binary); // again does nothing
+void binary_close(struct binary *binary);           // what keeps the loop alive besides
+void binary_free(struct binary **binary);           // behind the loop's last turn
+
+// A connection has bytes, has ended, or may be answered again.
+void binary_add_ready(struct binary *binary, struct connection *connection);
+bool binary_is_ready(const struct binary *binary); // is there any such connection?
+// Answers the whole frames of all of them.
+void binary_run(struct binary *binary);
+// A connection that waits for an index is being closed.
+void binary_forget(struct binary *binary, struct connection *connection);
