@@ -17,15 +17,16 @@
 #include "core/base/clock.h"
 #include "core/base/mem.h"
 
-enum { KR_LOAD_IN = 32768, KR_LOAD_EVENTS = 256, KR_LOAD_WAIT_MS = 100 };
+enum { KR_LOAD_IN = 32768, KR_LOAD_OUT = 65536, KR_LOAD_EVENTS = 256, KR_LOAD_WAIT_MS = 100 };
 #define KR_LOAD_SECOND_NS UINT64_C(1000000000)
 
 struct connection {
     int fd;
     size_t in_size, out_size, out_at;
-    uint64_t begin_ns; // of the request in flight: sent, or intended
+    unsigned pending;  // answers that are still to come
+    uint64_t begin_ns; // of the requests in flight: sent, or intended
     uint8_t in[KR_LOAD_IN];
-    uint8_t out[KR_PROTOCOL_REQUEST_MAX];
+    uint8_t out[KR_LOAD_OUT];
 };
 
 struct load {
@@ -91,9 +92,17 @@ static bool send_request(struct load *load, struct connection *connection, uint6
     char unknown[KR_KEY_MINTED_SIZE];
     struct buf out;
     buf_init_fixed(&out, connection->out, sizeof(connection->out));
-    protocol_add(&load->target->request, draw_request_key(load, unknown), &out);
+    for (unsigned i = 0; i < load->plan->depth; i++)
+        protocol_add(&load->target->request, draw_request_key(load, unknown), &out);
+    if (buf_result(&out) != KR_ERR_OK) {
+        load->err = fault_set(load->fault, KR_ERR_TOO_LARGE,
+                              "%u such requests are more than %d bytes; ask for a smaller depth",
+                              load->plan->depth, KR_LOAD_OUT);
+        return true;
+    }
     connection->out_size = out.size;
     connection->out_at = 0;
+    connection->pending = load->plan->depth;
     connection->begin_ns = begin_ns;
     return flush(load, connection);
 }
@@ -111,6 +120,7 @@ static bool ask_again(struct load *load, struct connection *connection)
 static bool open_connection(struct load *load, struct connection *connection)
 {
     connection->in_size = connection->out_size = connection->out_at = 0;
+    connection->pending = 0;
     connection->fd = load_connect(load->target);
     if (connection->fd < 0)
         return false;
@@ -149,10 +159,9 @@ static void count_code(struct load_result *result, const struct protocol_answer 
 }
 
 // A closed loop counts what is answered in the measured time, an open one what is intended in it.
-static void record(struct load *load, const struct connection *connection,
+static void record(struct load *load, const struct connection *connection, uint64_t now_ns,
                    const struct protocol_answer *answer)
 {
-    uint64_t now_ns = clock_mono_ns();
     uint64_t counts_ns = load->plan->rate > 0 ? connection->begin_ns : now_ns;
     load->answered++;
     if (counts_ns < load->begin_ns || counts_ns >= load->end_ns)
@@ -161,11 +170,32 @@ static void record(struct load *load, const struct connection *connection,
     count_code(load->result, answer);
 }
 
+// Records the whole answers that have arrived. False: the connection is broken.
+static bool take_answers(struct load *load, struct connection *connection)
+{
+    struct protocol_answer answer;
+    size_t at = 0, used = 0;
+    uint64_t now_ns = clock_mono_ns();
+    enum protocol_outcome outcome = KR_PROTOCOL_DONE;
+    while (connection->pending > 0 && outcome == KR_PROTOCOL_DONE) {
+        struct bytes in = bytes_of(connection->in + at, connection->in_size - at);
+        outcome = protocol_read(load->target->request.kind, in, &used, &answer);
+        if (outcome != KR_PROTOCOL_DONE)
+            break;
+        at += used;
+        connection->pending--;
+        record(load, connection, now_ns, &answer);
+    }
+    connection->in_size -= at;
+    memmove(connection->in, connection->in + at, connection->in_size);
+    // Bytes behind the last answer belong to nothing.
+    return outcome != KR_PROTOCOL_BROKEN && connection->in_size < KR_LOAD_IN &&
+           (connection->pending > 0 || connection->in_size == 0);
+}
+
 // False: the connection is broken.
 static bool on_readable(struct load *load, struct connection *connection)
 {
-    struct protocol_answer answer;
-    size_t used = 0;
     ssize_t size = recv(connection->fd, connection->in + connection->in_size,
                         KR_LOAD_IN - connection->in_size, 0);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
@@ -173,21 +203,9 @@ static bool on_readable(struct load *load, struct connection *connection)
     if (size <= 0)
         return false;
     connection->in_size += (size_t)size;
-    switch (protocol_read(load->target->request.kind, bytes_of(connection->in, connection->in_size),
-                          &used, &answer)) {
-    case KR_PROTOCOL_MORE:
-        return connection->in_size < KR_LOAD_IN;
-    case KR_PROTOCOL_BROKEN:
+    if (!take_answers(load, connection))
         return false;
-    case KR_PROTOCOL_DONE:
-        break;
-    }
-    // One request was in flight, so bytes behind its answer belong to nothing.
-    if (used != connection->in_size)
-        return false;
-    connection->in_size = 0;
-    record(load, connection, &answer);
-    return ask_again(load, connection);
+    return connection->pending > 0 || ask_again(load, connection);
 }
 
 static bool on_event(struct load *load, struct connection *connection, uint32_t events)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The load generator: one thread, epoll, keep-alive connections with one request in flight each.
+// The load generator: one thread, epoll, keep-alive connections with one request, or one pipeline
+// of them, in flight each.
 //
-// Closed loop: a connection asks again when it is answered. Open loop: requests have a fixed
-// schedule, latency counts from the intended time, and the thread spins, since a sleep is coarser
-// than the schedule.
+// Closed loop: a connection asks again when all that it asked is answered. Open loop: requests have
+// a fixed schedule, latency counts from the intended time, and the thread spins, since a sleep is
+// coarser than the schedule.
 #pragma once
 
 #include <stdbool.h>
@@ -16,6 +17,7 @@
 
 #define KR_LOAD_CODES 32
 #define KR_LOAD_CONNECTIONS_MAX 10000
+#define KR_LOAD_DEPTH_MAX 64
 
 struct load_target {
     struct sockaddr_storage address;
@@ -36,6 +38,7 @@ struct load_plan {
     double unknown;            // share of well-formed keys that nobody has, 0..1
     uint64_t seed;
     unsigned connections;
+    unsigned depth; // requests that a connection sends at once; 1 in an open loop
     double seconds;
     double rate; // requests a second on a fixed schedule; 0: closed loop
 };

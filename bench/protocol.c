@@ -5,6 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/keys/verdict.h"
+#include "proto/binary.h"
+
 // --- requests ------------------------------------------------------------------------------------
 
 static void add_head(const struct protocol_request *request, const char *method, struct buf *out)
@@ -50,6 +53,13 @@ static void add_validate(const struct protocol_request *request, struct bytes ke
     buf_add_text(out, after);
 }
 
+static void add_binary(struct bytes key, struct buf *out)
+{
+    const struct binary_request request = {.op = KR_BINARY_VALIDATE, .count = 1};
+    if (binary_add_request(out, &request, &key) != KR_ERR_OK)
+        out->has_failed = true;
+}
+
 void protocol_add(const struct protocol_request *request, struct bytes key, struct buf *out)
 {
     switch (request->kind) {
@@ -65,6 +75,9 @@ void protocol_add(const struct protocol_request *request, struct bytes key, stru
         return;
     case KR_PROTOCOL_VALIDATE:
         add_validate(request, key, out);
+        return;
+    case KR_PROTOCOL_BINARY:
+        add_binary(key, out);
         return;
     case KR_PROTOCOL_REDIS:
         buf_add_text(out, "*2\r\n$3\r\nGET\r\n$");
@@ -181,9 +194,39 @@ static enum protocol_outcome read_redis(struct bytes in, size_t *used,
     return *used <= in.size ? KR_PROTOCOL_DONE : KR_PROTOCOL_MORE;
 }
 
+static enum protocol_outcome read_binary(struct bytes in, size_t *used,
+                                         struct protocol_answer *answer)
+{
+    struct binary_answer read;
+    switch (binary_read_answer(in, &read, used)) {
+    case KR_BINARY_MORE:
+        return KR_PROTOCOL_MORE;
+    case KR_BINARY_BROKEN:
+        return KR_PROTOCOL_BROKEN;
+    case KR_BINARY_FRAME:
+        break;
+    }
+    answer->status = read.op == KR_BINARY_VALIDATE ? 200 : 400;
+    for (const uint8_t *at = read.results; read.count > 0; read.count--) {
+        const char *code = verdict_text((enum verdict_code)(binary_next_result(&at).code - 1));
+        copy_code(code, code + strlen(code), answer->code);
+    }
+    return KR_PROTOCOL_DONE;
+}
+
 enum protocol_outcome protocol_read(enum protocol_kind kind, struct bytes in, size_t *used,
                                     struct protocol_answer *answer)
 {
     answer->code[0] = '\0';
-    return kind == KR_PROTOCOL_REDIS ? read_redis(in, used, answer) : read_http(in, used, answer);
+    switch (kind) {
+    case KR_PROTOCOL_BINARY:
+        return read_binary(in, used, answer);
+    case KR_PROTOCOL_REDIS:
+        return read_redis(in, used, answer);
+    case KR_PROTOCOL_EMPTY:
+    case KR_PROTOCOL_BEARER:
+    case KR_PROTOCOL_VALIDATE:
+        break;
+    }
+    return read_http(in, used, answer);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the load generator says and hears: HTTP/1.1 requests of our routes, and Redis' GET.
+// What the load generator says and hears: HTTP/1.1 requests of our routes, our binary frames, and
+// Redis' GET.
 //
 // Answers are read only as far as measuring needs: where one ends, its status, its verdict code.
 #pragma once
@@ -12,6 +13,7 @@ enum protocol_kind {
     KR_PROTOCOL_EMPTY,    // GET path, no key
     KR_PROTOCOL_BEARER,   // GET path with Authorization: Bearer KEY (forward-auth)
     KR_PROTOCOL_VALIDATE, // POST path {"key":"KEY"}
+    KR_PROTOCOL_BINARY,   // a frame with KEY
     KR_PROTOCOL_REDIS     // GET KEY
 };
 
@@ -27,7 +29,7 @@ struct protocol_request {
 };
 
 struct protocol_answer {
-    unsigned status;                  // HTTP's; with Redis 200 found, 404 not
+    unsigned status; // HTTP's; with Redis 200 found, 404 not; of a frame 200, of an error frame 400
     char code[KR_PROTOCOL_CODE_SIZE]; // the verdict's where the answer says it, else ""
 };
 

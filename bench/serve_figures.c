@@ -159,10 +159,12 @@ static void print_codes(const struct serve_contender *contender, FILE *out)
 
 void serve_print(const struct serve_report *report, FILE *out)
 {
-    const struct load_plan *plan = report->plan;
+    const struct load_plan *plan = &report->plan;
     struct table *table = mem_zalloc(sizeof(*table));
     fprintf(out, "%zu turns of %.3g s, %u connections, ", report->turns, plan->seconds,
             plan->connections);
+    if (plan->depth > 1)
+        fprintf(out, "%u requests in flight on each, ", plan->depth);
     if (plan->rate > 0)
         fprintf(out, "open loop of %.0f requests/s\n\n", plan->rate);
     else
@@ -244,9 +246,10 @@ void serve_print_json(const struct serve_report *report, FILE *out)
     buf_init(&text, KR_SERVE_JSON);
     json_begin(&writer, &text);
     json_open(&writer, NULL, '{');
-    write_real(&writer, "secondsPerTurn", report->plan->seconds);
-    json_write_integer(&writer, "connections", report->plan->connections);
-    write_real(&writer, "ratePerSecond", report->plan->rate);
+    write_real(&writer, "secondsPerTurn", report->plan.seconds);
+    json_write_integer(&writer, "connections", report->plan.connections);
+    json_write_integer(&writer, "depth", report->plan.depth);
+    write_real(&writer, "ratePerSecond", report->plan.rate);
     json_open(&writer, "contenders", '[');
     for (size_t at = 0; at < report->count; at++)
         write_contender(&writer, report, at);

@@ -6,7 +6,7 @@
 
 #include "bench/load.h"
 
-#define KR_SERVE_CONTENDERS 5
+#define KR_SERVE_CONTENDERS 6
 #define KR_SERVE_TURNS 99
 
 // One turn of one contender; below 0: not measured.
@@ -24,11 +24,12 @@ struct serve_contender {
     uint64_t broken, unanswered;
 };
 
+// What is compared with one another, in one way of asking.
 struct serve_report {
     struct serve_contender contenders[KR_SERVE_CONTENDERS]; // the first is what it is about
     size_t count;
     size_t turns; // finished
-    const struct load_plan *plan;
+    struct load_plan plan;
 };
 
 void serve_note(struct serve_contender *contender, size_t turn, const struct load_result *result);

@@ -9,6 +9,8 @@
 #include <cmocka.h>
 
 #include "bench/protocol.h"
+#include "core/keys/verdict.h"
+#include "proto/binary.h"
 
 static void assert_request(enum protocol_kind kind, const char *path, const char *key,
                            const char *expected)
@@ -35,6 +37,40 @@ static void requests_are_what_the_routes_expect(void **state)
                    "POST /v1/validate HTTP/1.1\r\nHost: h:1\r\nContent-Type: application/json\r\n"
                    "Content-Length: 15\r\n\r\n{\"key\":\"a\\\"\\\\\"}");
     assert_request(KR_PROTOCOL_REDIS, NULL, "k_1", "*2\r\n$3\r\nGET\r\n$3\r\nk_1\r\n");
+}
+
+static void binary_frames_are_asked_and_read(void **state)
+{
+    (void)state;
+    static const uint8_t expected[] = "\x0d\0\0\0\0\0\0\0\1\0\1\0\3\0k_1";
+    const struct protocol_request request = {.kind = KR_PROTOCOL_BINARY};
+    struct protocol_answer answer;
+    uint8_t memory[512];
+    struct buf out;
+    size_t used = 0;
+    buf_init_fixed(&out, memory, sizeof(memory));
+    protocol_add(&request, bytes_text("k_1"), &out);
+    assert_true(bytes_equal(buf_bytes(&out), bytes_of(expected, sizeof(expected) - 1)));
+    buf_clear(&out);
+    size_t begin = binary_begin_answer(&out, 0, 1);
+    binary_add_result(&out, KR_VERDICT_REVOKED + 1, bytes_text(""));
+    binary_end_answer(&out, begin, 1, 0);
+    for (size_t cut = 0; cut < out.size; cut++)
+        assert_int_equal(protocol_read(KR_PROTOCOL_BINARY, bytes_of(memory, cut), &used, &answer),
+                         KR_PROTOCOL_MORE);
+    assert_int_equal(protocol_read(KR_PROTOCOL_BINARY, buf_bytes(&out), &used, &answer),
+                     KR_PROTOCOL_DONE);
+    assert_int_equal(used, out.size);
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(answer.code, "REVOKED");
+    buf_clear(&out);
+    binary_add_error(&out, 0, KR_BINARY_FAULT_OP);
+    assert_int_equal(protocol_read(KR_PROTOCOL_BINARY, buf_bytes(&out), &used, &answer),
+                     KR_PROTOCOL_DONE);
+    assert_int_equal(answer.status, 400);
+    memory[8] = 77;
+    assert_int_equal(protocol_read(KR_PROTOCOL_BINARY, buf_bytes(&out), &used, &answer),
+                     KR_PROTOCOL_BROKEN);
 }
 
 // Every proper beginning asks for more; the whole is read, and no byte behind it.
@@ -98,6 +134,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_what_the_routes_expect),
+        cmocka_unit_test(binary_frames_are_asked_and_read),
         cmocka_unit_test(answers_are_read_whole),
         cmocka_unit_test(what_is_no_answer_is_broken),
     };

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// The binary protocol in a cluster: every node answers it, a node that is out of touch is STALE.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { binary, frame } from '../integration/lib/binary.mjs';
+import { expect } from '../integration/lib/http.mjs';
+import { until } from '../integration/lib/node.mjs';
+import { Cluster, makeKey, revoke } from './lib/cluster.mjs';
+
+const STALENESS_MS = 3000;
+
+test('the binary protocol at every node', { timeout: 600_000 }, async (t) => {
+  const cluster = await Cluster.up(t, { engine: 'local', staleness: STALENESS_MS });
+  const leader = cluster.api('core-1');
+  const open = (name) => {
+    const connection = binary(new URL(cluster.node(name).url).host.replace(/:\d+$/, ':7401'));
+    t.after(() => connection.destroy());
+    return connection;
+  };
+
+  await t.test('a write is seen with its index, and a revocation on connections that are open', async () => {
+    const key = await makeKey(leader, 'written');
+    const connections = cluster.names.map(open);
+    for (const one of connections) assert.equal(await one.code(key.key, { minIndex: key.index }), 'VALID');
+    const receipt = expect(await revoke(leader, key, '?wait=everywhere'), 200).body;
+    for (const one of connections) {
+      const answer = await one.ask([key.key]);
+      assert.equal(answer.results[0].code, 'REVOKED');
+      assert.ok(answer.index >= receipt.index);
+    }
+  });
+
+  await t.test('a node that is out of touch is STALE once its window is over, and good again when healed', async () => {
+    const cut = cluster.followers[0];
+    const key = await makeKey(leader, 'kept');
+    const dead = await makeKey(leader, 'taken');
+    const connection = open(cut);
+    assert.equal(await connection.code(key.key, { minIndex: Math.max(key.index, dead.index) }), 'VALID');
+    await cluster.cut(cut, 'all');
+    expect(await revoke(leader, dead, '?wait=everywhere'), 200);
+    assert.notEqual(await connection.code(dead.key), 'VALID', 'the promise of the receipt');
+    const stale = await until(
+      async () => {
+        const answer = await connection.ask([key.key]);
+        return answer.results[0].code === 'STALE' && answer;
+      },
+      { what: 'STALE' },
+    );
+    assert.ok(stale.ageMs > STALENESS_MS, `${stale.ageMs}`);
+    assert.equal(stale.results[0].body, '');
+    const subscriber = open(cut);
+    subscriber.write(frame({ tag: 1, op: 2 }));
+    assert.equal((await subscriber.next()).leaseMs, 0, 'it gives no lease either');
+    assert.equal(await open('core-1').code(key.key), 'VALID');
+    await cluster.heal();
+    await until(async () => (await connection.code(key.key)) === 'VALID', { what: 'VALID after healing' });
+    assert.equal(await connection.code(dead.key, { minIndex: 1 }), 'REVOKED');
+  });
+});
