@@ -5,13 +5,19 @@
 //
 // A round takes frames until it has KR_ROUND_KEYS keys, whosever they are; a connection that has
 // more stands in line again. Ways it can fail: a frame that breaks the rules (what came before it
-// is answered, then an error frame, then the end), a peer that takes no answers (held), an index
-// that the node does not reach within a second (STALE). What only the index on the disk could tell,
-// while the table is being loaded, is UNAVAILABLE: a client asks the next node.
+// is answered, then an error frame, then the end), a peer that takes no answers (held; a subscriber
+// is cut, as it would miss news), an index that the node does not reach within a second (STALE).
+// What only the index on the disk could tell, while the table is being loaded, is UNAVAILABLE: a
+// client asks the next node.
+//
+// Subscribers may keep VALID answers. A loss is noted behind the hot table's change, and told
+// before the look-ups of a turn. So what a look-up does not know yet is told behind its answer, and
+// a lease that is given in a turn covers all that was known when it was asked for.
 #include "node/binary.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "core/base/clock.h"
 #include "node/listen.h"
@@ -28,6 +34,7 @@ enum {
 
 struct frame {
     uint32_t tag;
+    enum binary_op op;
     uint16_t first, count;   // its questions
     enum binary_fault fault; // it is answered with an error, and was the last
     bool is_ahead;           // asks for an index that did not come in time
@@ -40,6 +47,10 @@ struct binary {
     uv_timer_t wait; // runs while connections wait for an index
     struct connection *ready, **ready_tail;
     struct connection *waiting; // by next_ready
+    struct connection *subscribers;
+    atomic_size_t subscriber_count;
+    uint64_t told; // position in the node's losses, while there are subscribers
+    struct binary_lost lost[KR_BINARY_LOST_MAX];
     struct frame frames[KR_ROUND_FRAMES];
     size_t frame_count;
     struct validate_question questions[KR_ROUND_QUESTIONS];
@@ -119,9 +130,14 @@ void binary_add_ready(struct binary *binary, struct connection *connection)
     binary->ready_tail = &connection->next_ready;
 }
 
-bool binary_is_ready(const struct binary *binary)
+static bool has_news(const struct binary *binary)
 {
-    return binary->ready != NULL;
+    return binary->subscribers != NULL && losses_end(binary->serve->node->losses) != binary->told;
+}
+
+bool binary_is_due(const struct binary *binary)
+{
+    return binary->ready != NULL || has_news(binary);
 }
 
 static struct connection *take_ready(struct binary *binary)
@@ -142,7 +158,7 @@ static bool is_ahead(const struct binary *binary, uint64_t min_index)
     return min_index > store_applied_index(binary->serve->node->store);
 }
 
-void binary_forget(struct binary *binary, struct connection *connection)
+static void stop_waiting(struct binary *binary, struct connection *connection)
 {
     struct connection **at = &binary->waiting;
     while (*at != NULL && *at != connection)
@@ -161,7 +177,7 @@ static void check_waits(uv_timer_t *timer)
         if (is_ahead(binary, at->wait_index) && uv_now(&serve->loop) < at->wait_until_ms &&
             !serve->is_stopping)
             continue;
-        binary_forget(binary, at);
+        stop_waiting(binary, at);
         at->state = KR_CONNECTION_OPEN;
         connection_resume(at);
     }
@@ -190,13 +206,82 @@ static void wait(struct binary *binary, struct connection *connection, uint64_t 
         uv_timer_start(&binary->wait, check_waits, KR_WAIT_POLL_MS, KR_WAIT_POLL_MS);
 }
 
+// --- subscribers ---------------------------------------------------------------------------------
+
+static void subscribe(struct binary *binary, struct connection *connection)
+{
+    if (connection->is_subscribed)
+        return;
+    if (binary->subscribers == NULL)
+        binary->told = losses_end(binary->serve->node->losses);
+    connection->is_subscribed = true;
+    connection->next_subscriber = binary->subscribers;
+    binary->subscribers = connection;
+    atomic_fetch_add(&binary->subscriber_count, 1);
+}
+
+static void unsubscribe(struct binary *binary, struct connection *connection)
+{
+    struct connection **at = &binary->subscribers;
+    while (*at != connection)
+        at = &(*at)->next_subscriber;
+    *at = connection->next_subscriber;
+    connection->is_subscribed = false;
+    atomic_fetch_sub(&binary->subscriber_count, 1);
+}
+
+bool binary_has_subscribers(const struct binary *binary)
+{
+    return atomic_load(&binary->subscriber_count) > 0;
+}
+
+void binary_forget(struct binary *binary, struct connection *connection)
+{
+    if (connection->state == KR_CONNECTION_SUSPENDED)
+        stop_waiting(binary, connection);
+    if (connection->is_subscribed)
+        unsubscribe(binary, connection);
+}
+
+// One that does not take its news must not go on as if it had them.
+static void tell(struct connection *connection, const struct binary_lost *lost, size_t count,
+                 bool drops_all)
+{
+    struct serve *serve = connection->serve;
+    if (connection->state != KR_CONNECTION_OPEN && connection->state != KR_CONNECTION_SUSPENDED)
+        return;
+    if (connection->writing_bytes > KR_CONNECTION_WRITING_BYTES) {
+        connection_close(connection);
+        return;
+    }
+    binary_add_news(&serve->out, lost, (uint16_t)count, drops_all,
+                    store_applied_index(serve->node->store));
+    connection_flush(connection);
+}
+
+static void tell_news(struct binary *binary)
+{
+    while (has_news(binary)) {
+        bool drops_all = false;
+        size_t count = losses_read(binary->serve->node->losses, &binary->told, binary->lost,
+                                   KR_BINARY_LOST_MAX, &drops_all);
+        struct connection *next;
+        for (struct connection *at = binary->subscribers; at != NULL; at = next) {
+            next = at->next_subscriber;
+            tell(at, binary->lost, count, drops_all);
+        }
+    }
+}
+
 // --- gathering -----------------------------------------------------------------------------------
 
 static struct frame *add_frame(struct binary *binary, const struct binary_request *request)
 {
     struct frame *frame = &binary->frames[binary->frame_count++];
-    *frame = (struct frame){
-        .tag = request->tag, .first = (uint16_t)binary->question_count, .count = request->count};
+    *frame = (struct frame){.tag = request->tag,
+                            .op = request->op,
+                            .first = (uint16_t)binary->question_count,
+                            .count = request->count};
     return frame;
 }
 
@@ -238,6 +323,8 @@ static enum gathered gather(struct binary *binary, struct connection *connection
             return KR_GATHERED_ALL;
         }
         connection->wait_until_ms = 0;
+        if (request.op == KR_BINARY_SUBSCRIBE)
+            subscribe(binary, connection);
         add_frame(binary, &request)->is_ahead = is_ahead(binary, request.min_index);
         add_questions(binary, &request);
         binary_conn_take(connection->binary, size);
@@ -263,14 +350,36 @@ static uint32_t wire_age(uint64_t age_ms)
     return age_ms < KR_BINARY_AGE_UNKNOWN ? (uint32_t)age_ms : KR_BINARY_AGE_UNKNOWN;
 }
 
+// An answer that a subscriber keeps must not outlive its key's expiry, nor the age that its bucket
+// allows: news come of neither.
+static bool may_keep(const struct validate_question *question, int64_t now_ms)
+{
+    const struct store_found *found = &question->found;
+    int64_t expires_ms = (int64_t)hot_record_u48(found->record->expires);
+    int64_t most_ms = found->bucket->max_staleness_ms;
+    return (expires_ms == 0 || expires_ms > now_ms + KR_BINARY_KEEP_MS) &&
+           (most_ms == KR_UNBOUNDED || most_ms >= KR_REPLICA_WINDOW_MS);
+}
+
 static void add_verdict(struct serve *serve, const struct validate_question *question)
 {
-    struct bytes body = {0};
+    struct binary_result result = {.code = (uint8_t)(question->code + 1)};
     const struct hot_subject *subject = question->found.subject;
-    if (question->code == KR_VERDICT_VALID)
-        body = bytes_of(subject->texts, subject->json_size);
-    binary_add_result(&serve->out, (uint8_t)(question->code + 1), body);
+    if (question->code == KR_VERDICT_VALID) {
+        result.body = bytes_of(subject->texts, subject->json_size);
+        result.may_keep = may_keep(question, serve->now_ms);
+    }
+    binary_add_result(&serve->out, &result);
     metrics_bump(&serve->metrics->verdicts[question->code], 1);
+}
+
+static void add_lease(struct serve *serve, uint32_t tag)
+{
+    const struct node *node = serve->node;
+    uint64_t index = store_applied_index(node->store);
+    uint64_t age_ms = replica_age_ms(node->replica, serve->boot_ms);
+    uint64_t left_ms = age_ms < KR_REPLICA_WINDOW_MS ? KR_REPLICA_WINDOW_MS - age_ms : 0;
+    binary_add_lease(&serve->out, tag, index, (uint32_t)left_ms);
 }
 
 static void answer(struct binary *binary, const struct frame *frame)
@@ -279,6 +388,10 @@ static void answer(struct binary *binary, const struct frame *frame)
     uint64_t index = 0, age_ms = 0;
     if (frame->fault != KR_BINARY_NO_FAULT) {
         binary_add_error(&serve->out, frame->tag, frame->fault);
+        return;
+    }
+    if (frame->op == KR_BINARY_SUBSCRIBE) {
+        add_lease(serve, frame->tag);
         return;
     }
     if (frame->count == 0) { // asks how the node stands
@@ -359,6 +472,7 @@ static void run_round(struct binary *binary)
 
 void binary_run(struct binary *binary)
 {
+    tell_news(binary);
     if (binary->ready == NULL)
         return;
     binary->serve->now_ms = clock_unix_ms();

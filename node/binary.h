@@ -24,8 +24,10 @@ void binary_free(struct binary **binary);           // behind the loop's last tu
 
 // A connection has bytes, has ended, or may be answered again.
 void binary_add_ready(struct binary *binary, struct connection *connection);
-bool binary_is_ready(const struct binary *binary); // is there any such connection?
-// Answers the whole frames of all of them.
+// Is there any such connection, or news for a subscriber?
+bool binary_is_due(const struct binary *binary);
+// Tells subscribers the news, then answers the whole frames of the ready connections.
 void binary_run(struct binary *binary);
-// A connection that waits for an index is being closed.
+bool binary_has_subscribers(const struct binary *binary); // any thread
+// A connection that may wait for an index or be subscribed is being closed.
 void binary_forget(struct binary *binary, struct connection *connection);

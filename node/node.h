@@ -15,6 +15,7 @@
 #include "node/control.h"
 #include "node/figures.h"
 #include "node/identity.h"
+#include "node/losses.h"
 #include "node/metrics.h"
 #include "replication/replica.h"
 
@@ -33,6 +34,7 @@ struct node {
     struct control *control;
     struct figures *figures;   // of the store, for any thread
     struct commits *commits;   // for receipts; NULL: not remembered
+    struct losses *losses;     // keys that stopped being good, for clients that keep answers
     struct ceilings *ceilings; // of what one address may take
     struct board *board;       // the cluster at the moment, for any thread
     struct serve *serves[KR_NODE_LOOPS_MAX];

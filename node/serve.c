@@ -23,7 +23,7 @@ static void on_check(uv_check_t *check)
 {
     struct serve *serve = check->data;
     uv_idle_stop(&serve->spin);
-    if (serve->ready == NULL && !binary_is_ready(serve->binary))
+    if (serve->ready == NULL && !binary_is_due(serve->binary))
         return;
     hot_online();
     binary_run(serve->binary);
@@ -226,6 +226,12 @@ void serve_stop(struct serve *serve)
 {
     atomic_store(&serve->is_asked_to_stop, true);
     uv_async_send(&serve->wake);
+}
+
+void serve_tell_losses(struct serve *serve)
+{
+    if (binary_has_subscribers(serve->binary))
+        uv_async_send(&serve->wake);
 }
 
 bool serve_any_running(const struct node *node)

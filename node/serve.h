@@ -18,6 +18,9 @@ must_use enum kr_err serve_new(struct node *node, size_t number, struct serve **
 void serve_start(struct serve *serve);
 // Stops accepting, lets requests under way finish, closes idle connections; any thread.
 void serve_stop(struct serve *serve);
+// There is something new in the node's losses, for clients of this loop that keep answers; control
+// loop.
+void serve_tell_losses(struct serve *serve);
 // Is any loop's thread still at work? Any thread.
 bool serve_any_running(const struct node *node);
 // Waits for the thread's end; then frees.

@@ -67,7 +67,9 @@ struct connection {
     bool is_held;         // its peer takes no answers: no further request until it does
     struct suspended *suspended;
     uint64_t wait_index, wait_until_ms; // of a binary frame that waits: for what, and uv_now
-    uv_shutdown_t shutdown;             // of a lingering connection
+    bool is_subscribed;                 // to news of keys that stop being good
+    struct connection *next_subscriber;
+    uv_shutdown_t shutdown; // of a lingering connection
     size_t dropped_bytes;
 };
 

@@ -138,6 +138,16 @@ static enum kr_err open_store(struct node *node, struct fault *fault)
     return store_open(&options, &node->store, fault);
 }
 
+static void on_lost(void *ctx, const uint8_t digest[KR_DIGEST_SIZE], uint64_t revision)
+{
+    struct node *node = ctx;
+    losses_note(node->losses, digest, revision);
+    for (size_t i = 0; i < node->serve_count; i++) {
+        if (node->serves[i] != NULL)
+            serve_tell_losses(node->serves[i]);
+    }
+}
+
 static void open_replica(struct node *node)
 {
     state_store_init(&node->state, node->store);
@@ -239,6 +249,7 @@ static enum kr_err build(struct node *node, struct fault *fault)
         err = bootstrap_vault(node, fault);
     if (err != KR_ERR_OK)
         return err;
+    store_watch(node->store, on_lost, node);
     node->control = control_new(node);
     err = control_open_engine(node->control, fault);
     if (err != KR_ERR_OK)
@@ -321,6 +332,7 @@ static struct node *new_node(const struct config *config)
     node->started_boot_ms = clock_boot_ms();
     node->figures = figures_new();
     node->commits = commits_new();
+    node->losses = losses_new();
     node->ceilings = ceilings_new((uint64_t)node->config->connections_per_address,
                                   (uint64_t)node->config->auth_failures_per_minute);
     node->board = board_new();
@@ -332,6 +344,7 @@ static void free_node(struct node *node)
     figures_free(&node->figures);
     ceilings_free(&node->ceilings);
     commits_free(&node->commits);
+    losses_free(&node->losses);
     board_free(&node->board);
     mem_free(node);
 }

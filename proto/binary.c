@@ -22,14 +22,14 @@ struct answer_head {
 } __attribute__((packed));
 
 struct result_head {
-    uint8_t code, kept;
+    uint8_t code, keep;
     uint16_t size;
 } __attribute__((packed));
 
 _Static_assert(sizeof(struct request_head) == KR_BINARY_REQUEST_HEAD, "as on the wire");
 _Static_assert(sizeof(struct answer_head) == KR_BINARY_ANSWER_HEAD, "as on the wire");
 
-enum { KR_LENGTH_SIZE = 4, KR_FLAGS_ALL = 7 };
+enum { KR_LENGTH_SIZE = 4, KR_FLAGS_ALL = 7, KR_NEWS_FLAGS_ALL = 3 };
 
 const char *binary_fault_text(enum binary_fault fault)
 {
@@ -105,11 +105,12 @@ static enum binary_fault read_parts(struct walk *walk, const struct request_head
 
 static enum binary_fault check_head(const struct request_head *head)
 {
-    if (head->op != KR_BINARY_VALIDATE)
+    bool is_question = head->op == KR_BINARY_VALIDATE;
+    if (!is_question && head->op != KR_BINARY_SUBSCRIBE)
         return KR_BINARY_FAULT_OP;
-    if ((head->flags & ~KR_FLAGS_ALL) != 0)
+    if ((head->flags & (is_question ? ~KR_FLAGS_ALL : 0xff)) != 0)
         return KR_BINARY_FAULT_FLAGS;
-    if (head->count > KR_BINARY_KEYS_MAX)
+    if (head->count > (is_question ? KR_BINARY_KEYS_MAX : 0))
         return KR_BINARY_FAULT_COUNT;
     return KR_BINARY_NO_FAULT;
 }
@@ -137,6 +138,7 @@ enum binary_read binary_read_request(struct bytes in, struct binary_request *out
     }
     if (in.size < sizeof(head))
         return KR_BINARY_MORE;
+    out->op = head.op;
     out->count = head.count;
     *fault = check_head(&head);
     if (*fault != KR_BINARY_NO_FAULT)
@@ -171,17 +173,28 @@ static bool read_error(struct bytes frame, const struct request_head *head,
     return head->flags != 0 && frame.size == sizeof(*head) + head->count;
 }
 
+static bool read_news(struct walk *walk, const struct answer_head *head, struct binary_answer *out)
+{
+    out->has_lease = (head->flags & KR_BINARY_NEWS_LEASE) != 0;
+    out->drops_all = (head->flags & KR_BINARY_NEWS_DROP_ALL) != 0;
+    out->lease_ms = head->age_ms;
+    out->results = step(walk, head->count * sizeof(struct binary_lost));
+    return head->count <= KR_BINARY_LOST_MAX && head->flags <= KR_NEWS_FLAGS_ALL && is_whole(walk);
+}
+
 static bool read_answer(struct bytes frame, struct binary_answer *out)
 {
     struct answer_head head;
     struct walk walk = {.at = frame.data + sizeof(head), .end = frame.data + frame.size};
-    if (frame.size < sizeof(head) || frame.data[offsetof(struct answer_head, flags)] != 0)
+    if (frame.size < sizeof(head))
         return false;
     memcpy(&head, frame.data, sizeof(head));
     out->count = head.count;
     out->index = head.index;
+    if (head.op == KR_BINARY_SUBSCRIBE)
+        return read_news(&walk, &head, out);
     out->age_ms = head.age_ms;
-    return head.count <= KR_BINARY_KEYS_MAX && read_results(&walk, out);
+    return head.count <= KR_BINARY_KEYS_MAX && head.flags == 0 && read_results(&walk, out);
 }
 
 enum binary_read binary_read_answer(struct bytes in, struct binary_answer *out, size_t *consumed)
@@ -202,7 +215,7 @@ enum binary_read binary_read_answer(struct bytes in, struct binary_answer *out, 
     out->op = head.op;
     if (head.op == KR_BINARY_ERROR)
         is_good = read_error(frame, &head, out);
-    else if (head.op == KR_BINARY_VALIDATE)
+    else if (head.op == KR_BINARY_VALIDATE || head.op == KR_BINARY_SUBSCRIBE)
         is_good = read_answer(frame, out);
     return is_good ? KR_BINARY_FRAME : KR_BINARY_BROKEN;
 }
@@ -212,9 +225,18 @@ struct binary_result binary_next_result(const uint8_t **at)
     struct result_head head;
     memcpy(&head, *at, sizeof(head));
     struct binary_result result = {.code = head.code,
+                                   .may_keep = head.keep != 0,
                                    .body = bytes_of(*at + sizeof(head), head.size)};
     *at += sizeof(head) + head.size;
     return result;
+}
+
+struct binary_lost binary_next_lost(const uint8_t **at)
+{
+    struct binary_lost lost;
+    memcpy(&lost, *at, sizeof(lost));
+    *at += sizeof(lost);
+    return lost;
 }
 
 // --- writing -------------------------------------------------------------------------------------
@@ -273,12 +295,13 @@ size_t binary_begin_answer(struct buf *out, uint32_t tag, uint16_t count)
     return begin;
 }
 
-void binary_add_result(struct buf *out, uint8_t code, struct bytes body)
+void binary_add_result(struct buf *out, const struct binary_result *result)
 {
-    assert(code > 0 && body.size <= KR_BINARY_BODY_MAX);
-    const struct result_head head = {.code = code, .size = (uint16_t)body.size};
+    assert(result->code > 0 && result->body.size <= KR_BINARY_BODY_MAX);
+    const struct result_head head = {
+        .code = result->code, .keep = result->may_keep, .size = (uint16_t)result->body.size};
     buf_add(out, &head, sizeof(head));
-    buf_add_bytes(out, body);
+    buf_add_bytes(out, result->body);
 }
 
 void binary_end_answer(struct buf *out, size_t begin, uint64_t index, uint32_t age_ms)
@@ -290,6 +313,32 @@ void binary_end_answer(struct buf *out, size_t begin, uint64_t index, uint32_t a
     memcpy(head + offsetof(struct answer_head, length), &length, sizeof(length));
     memcpy(head + offsetof(struct answer_head, index), &index, sizeof(index));
     memcpy(head + offsetof(struct answer_head, age_ms), &age_ms, sizeof(age_ms));
+}
+
+static void add_news_head(struct buf *out, const struct answer_head *given)
+{
+    struct answer_head head = *given;
+    size_t size = sizeof(head) + head.count * sizeof(struct binary_lost);
+    head.length = (uint32_t)(size - KR_LENGTH_SIZE);
+    head.op = KR_BINARY_SUBSCRIBE;
+    buf_add(out, &head, sizeof(head));
+}
+
+void binary_add_news(struct buf *out, const struct binary_lost *lost, uint16_t count,
+                     bool drops_all, uint64_t index)
+{
+    assert(count <= KR_BINARY_LOST_MAX);
+    add_news_head(out, &(struct answer_head){.flags = drops_all ? KR_BINARY_NEWS_DROP_ALL : 0,
+                                             .count = count,
+                                             .index = index});
+    buf_add(out, lost, count * sizeof(*lost));
+}
+
+void binary_add_lease(struct buf *out, uint32_t tag, uint64_t index, uint32_t lease_ms)
+{
+    add_news_head(
+        out, &(struct answer_head){
+                 .tag = tag, .flags = KR_BINARY_NEWS_LEASE, .index = index, .age_ms = lease_ms});
 }
 
 void binary_add_error(struct buf *out, uint32_t tag, enum binary_fault fault)

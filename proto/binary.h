@@ -3,7 +3,7 @@
 //
 // Little-endian; length is of what follows it. A request: u32 length, u32 tag, u8 op, u8 flags,
 // u16 count, count × {u16 size, key}, then what the flags name, in their order. An answer: u32
-// length, u32 tag, u8 op, u8 flags, u16 count, u64 index, u32 age_ms, count × {u8 code, u8 kept,
+// length, u32 tag, u8 op, u8 flags, u16 count, u64 index, u32 age_ms, count × {u8 code, u8 keep,
 // u16 size, body}. Readers bound everything before they believe it, allocate nothing, and lend from
 // their input. Pure; any thread.
 #pragma once
@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "core/base/buf.h"
+#include "core/keys/digest.h"
 
 #define KR_BINARY_FRAME_MAX 16384 // a request, its length included
 #define KR_BINARY_KEYS_MAX 128    // of one request
@@ -21,14 +22,23 @@
 #define KR_BINARY_REQUEST_HEAD 12 // bytes before the first key
 #define KR_BINARY_ANSWER_HEAD 24  // bytes before the first result
 #define KR_BINARY_AGE_UNKNOWN UINT32_MAX
+#define KR_BINARY_KEEP_MS 60000 // how long a subscriber may go by a result that says so
+#define KR_BINARY_LOST_MAX 256  // keys that one news frame tells of
 
-enum binary_op { KR_BINARY_VALIDATE = 1, KR_BINARY_ERROR = 255 };
+// SUBSCRIBE: the client wants news of keys that stop being valid; asked again, it renews its lease.
+enum binary_op { KR_BINARY_VALIDATE = 1, KR_BINARY_SUBSCRIBE = 2, KR_BINARY_ERROR = 255 };
 
 // Of a request; the fields stand behind the keys in this order.
 enum binary_flag {
     KR_BINARY_HAS_MIN_INDEX = 1,     // u64
     KR_BINARY_HAS_MAX_STALENESS = 2, // u32, ms
     KR_BINARY_HAS_BUCKET = 4         // u16 size, name or id
+};
+
+// Of a frame of op SUBSCRIBE from the node.
+enum binary_news_flag {
+    KR_BINARY_NEWS_LEASE = 1,   // answers the request with this tag
+    KR_BINARY_NEWS_DROP_ALL = 2 // more keys than are told: nothing that was kept is good
 };
 
 // What is wrong with a request: name, number on the wire, sentence. It closes the connection.
@@ -83,7 +93,8 @@ must_use enum kr_err binary_add_request(struct buf *out, const struct binary_req
 // --- answers -------------------------------------------------------------------------------------
 
 struct binary_result {
-    uint8_t code; // enum verdict_code + 1; 0 is never sent
+    uint8_t code;  // enum verdict_code + 1; 0 is never sent
+    bool may_keep; // VALID, and no expiry or removal is near: a subscriber may keep it
     struct bytes body;
 };
 
@@ -93,7 +104,9 @@ struct binary_answer {
     uint16_t count;
     uint64_t index;         // log position that all results reflect
     uint32_t age_ms;        // how long ago that was known to be current; AGE_UNKNOWN: never
-    const uint8_t *results; // for binary_next_result
+    const uint8_t *results; // for binary_next_result; of news for binary_next_lost
+    uint32_t lease_ms;      // of news with a lease
+    bool has_lease, drops_all;
     enum binary_fault fault;
     struct bytes fault_text; // of an ERROR
 };
@@ -102,8 +115,21 @@ struct binary_answer {
 // binary_add_result for each key. index and age_ms are of the end, since they may be known only
 // then.
 size_t binary_begin_answer(struct buf *out, uint32_t tag, uint16_t count);
-void binary_add_result(struct buf *out, uint8_t code, struct bytes body);
+void binary_add_result(struct buf *out, const struct binary_result *result);
 void binary_end_answer(struct buf *out, size_t begin, uint64_t index, uint32_t age_ms);
+
+// A key that stopped being good as its record was, by the log entry `revision`.
+struct binary_lost {
+    uint8_t digest[KR_DIGEST_SIZE];
+    uint64_t revision;
+} __attribute__((packed));
+
+// Appends a news frame: u32 length, u32 tag 0, u8 op 2, u8 flags, u16 count, u64 index, u32 0,
+// count × {digest, u64 revision}. count ≤ KR_BINARY_LOST_MAX.
+void binary_add_news(struct buf *out, const struct binary_lost *lost, uint16_t count,
+                     bool drops_all, uint64_t index);
+// Appends the answer to a SUBSCRIBE: as news, with the lease in ms where the 0 is.
+void binary_add_lease(struct buf *out, uint32_t tag, uint64_t index, uint32_t lease_ms);
 
 // Appends the error frame: u32 length, u32 tag, u8 op 255, u8 fault, u16 size, sentence.
 void binary_add_error(struct buf *out, uint32_t tag, enum binary_fault fault);
@@ -111,3 +137,4 @@ void binary_add_error(struct buf *out, uint32_t tag, enum binary_fault fault);
 // Reads the answer at the start of in, as binary_read_request does.
 enum binary_read binary_read_answer(struct bytes in, struct binary_answer *out, size_t *consumed);
 struct binary_result binary_next_result(const uint8_t **at);
+struct binary_lost binary_next_lost(const uint8_t **at);

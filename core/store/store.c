@@ -140,6 +140,12 @@ uint64_t store_applied_index(const struct store *store)
     return atomic_load_explicit(&store->applied_index, memory_order_acquire);
 }
 
+void store_watch(struct store *store, store_lost_fn *lost, void *ctx)
+{
+    store->lost = lost;
+    store->lost_ctx = ctx;
+}
+
 const struct hot *store_hot(const struct store *store)
 {
     return store->hot;

@@ -45,7 +45,6 @@ struct store_options {
 };
 
 struct store;
-
 // Opens or creates, verifies the format version and the tail of the log (rows' checksums, chain,
 // and that it fits meta/applied), loads the buckets. A directory of an earlier format is brought up
 // to this one, and keeps no log. The fault names file or row and the mend; CONFLICT: the directory
@@ -104,6 +103,10 @@ void store_position(const struct store *store, struct store_position *out); // c
 struct store_options store_options_of(const struct store *store); // lends the directory until close
 enum store_holding store_holds(const struct store *store);        // any thread
 uint64_t store_applied_index(const struct store *store);          // any thread, acquire
+// Told of each key that a commit changed or removed, behind the hot table and before the applied
+// index shows it. digest NULL: many at once, of a bucket or consumer. One watcher; control loop.
+typedef void store_lost_fn(void *ctx, const uint8_t digest[KR_DIGEST_SIZE], uint64_t revision);
+void store_watch(struct store *store, store_lost_fn *lost, void *ctx);
 
 // One stored log row; NOT_FOUND outside the retained range, CORRUPT when checksum or chain differ.
 must_use enum kr_err store_log_read(struct store *store, uint64_t index, struct arena *arena,

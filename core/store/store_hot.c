@@ -199,6 +199,35 @@ static void apply_one(struct store *store, const struct store_change *change)
     }
 }
 
+// --- what a watcher is told ----------------------------------------------------------------------
+static void tell_lost(struct store *store, const struct store_change *change)
+{
+    bool is_many = false;
+    switch (change->kind) {
+    case KR_CHANGE_BUCKET:
+        is_many = change->as.bucket->revoked_before == change->revision;
+        break;
+    case KR_CHANGE_CONSUMER:
+        is_many = change->as.consumer->consumer.revoked_before == change->revision;
+        break;
+    case KR_CHANGE_BUCKET_GONE:
+    case KR_CHANGE_CONSUMER_GONE:
+        is_many = true;
+        break;
+    case KR_CHANGE_KEY:
+        if (!change->as.key->is_new) {
+            store->lost(store->lost_ctx, change->as.key->put.digest, change->revision);
+        }
+        return;
+    case KR_CHANGE_KEY_GONE:
+        store->lost(store->lost_ctx, change->as.key->put.digest, change->revision);
+        return;
+    }
+    if (is_many) {
+        store->lost(store->lost_ctx, NULL, change->revision);
+    }
+}
+
 void store_hot_apply(struct store *store, const struct store_change *changes, size_t count)
 {
     pthread_mutex_lock(&store->hot_lock);
@@ -210,5 +239,8 @@ void store_hot_apply(struct store *store, const struct store_change *changes, si
         if (changes[i].kind == KR_CHANGE_BUCKET && changes[i].is_rendered_anew) {
             render_anew(store, changes[i].as.bucket);
         }
+    }
+    for (size_t i = 0; i < count && store->lost != NULL; i++) {
+        tell_lost(store, &changes[i]);
     }
 }

@@ -64,6 +64,9 @@ struct store {
     struct store_due due[KR_DUE_GROUP_COUNT];
     struct store_sweep sweep;
 
+    store_lost_fn *lost; // NULL: nobody watches
+    void *lost_ctx;
+
     struct store_load *load;
     _Atomic bool is_closing; // what reads at length on another thread ends early
     _Atomic bool is_loaded;

@@ -26,7 +26,7 @@ static void check_request(struct bytes in)
     assert(binary_add_request(&out, &request, keys) == KR_ERR_OK && out.size <= consumed);
     read = binary_read_request(buf_bytes(&out), &again, &consumed_again, &fault);
     assert(read == KR_BINARY_FRAME && consumed_again == out.size);
-    assert(again.tag == request.tag && again.count == request.count);
+    assert(again.op == request.op && again.tag == request.tag && again.count == request.count);
     assert(again.min_index == request.min_index && bytes_equal(again.bucket, request.bucket));
     assert(again.has_max_staleness == request.has_max_staleness);
     assert(again.max_staleness_ms == request.max_staleness_ms);
@@ -44,7 +44,9 @@ static void check_answer(struct bytes in)
         return;
     assert(consumed >= KR_BINARY_REQUEST_HEAD && consumed <= in.size);
     const uint8_t *at = answer.results;
-    for (unsigned i = 0; i < answer.count; i++) {
+    for (unsigned i = 0; answer.op == KR_BINARY_SUBSCRIBE && i < answer.count; i++)
+        total += binary_next_lost(&at).revision != 0;
+    for (unsigned i = 0; answer.op == KR_BINARY_VALIDATE && i < answer.count; i++) {
         struct binary_result result = binary_next_result(&at);
         assert(result.code > 0);
         total += 4 + result.body.size;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { FAULTS, binary, frame, request } from './lib/binary.mjs';
 import { client, expect } from './lib/http.mjs';
-import { foreignValue, misspelled, strangerKey } from './lib/keys.mjs';
+import { foreignValue, misspelled, sha256, strangerKey } from './lib/keys.mjs';
 import { dataDirFor, startNode, until } from './lib/node.mjs';
 
 let node;
@@ -268,4 +268,119 @@ test('the ceiling of connections is one for both protocols', async (t) => {
   taken[0].end();
   await taken[0].closed();
   await until(() => other.metric('connections_refused_total').then((count) => count >= 2, () => false), { what: 'room for HTTP' });
+});
+
+// --- subscriptions --------------------------------------------------------------------------------
+
+const subscription = (tag) => frame({ tag, op: 2 });
+
+/** A connection that is subscribed: its lease has been given. */
+async function subscribed(t) {
+  const connection = open(t);
+  connection.write(subscription(77));
+  const lease = await connection.next();
+  assert.deepEqual([lease.op, lease.tag, lease.dropsAll, lease.lost], [2, 77, false, []]);
+  assert.ok(lease.leaseMs > 0 && lease.leaseMs <= 2000, `${lease.leaseMs}`);
+  assert.ok(lease.index > 0);
+  return connection;
+}
+
+test('a subscriber hears of every key that stops being good, once, and of no new one', async (t) => {
+  const connection = await subscribed(t);
+  const second = await subscribed(t);
+  const keys = [];
+  for (let i = 0; i < 4; i++) keys.push(await api.makeKey('caller'));
+  const [revoked, deleted, disabled, expired] = keys;
+  const path = ({ id }) => `${api.keys('caller')}/${id}`;
+  assert.deepEqual((await connection.ask(keys.map(({ key }) => key))).results.map(({ code, mayKeep }) => [code, mayKeep]), keys.map(() => ['VALID', true]));
+  const indexes = [
+    await api.post(`${path(revoked)}/revoke`),
+    await api.delete(path(deleted)),
+    await api.patch(path(disabled), { enabled: false }),
+    await api.patch(path(expired), { expiresOn: '2020-01-01T00:00:00Z' }),
+  ].map((answer) => Number(answer.headers.get('keyreeve-index')));
+  for (const one of [connection, second]) {
+    const lost = [];
+    while (lost.length < 4) {
+      const news = await one.next();
+      assert.deepEqual([news.op, news.tag, news.dropsAll, news.leaseMs], [2, 0, false, undefined]);
+      assert.ok(news.index + 1 >= news.lost.at(-1).revision);
+      lost.push(...news.lost);
+    }
+    assert.deepEqual(lost, keys.map(({ key }, i) => ({ digest: sha256(key, 'hex'), revision: indexes[i] })));
+  }
+  assert.deepEqual(codes(await connection.ask(keys.map(({ key }) => key))), ['REVOKED', 'REVOKED', 'DISABLED', 'EXPIRED']);
+});
+
+test('when many keys go at once, everything is to be dropped', async (t) => {
+  await api.makeBucket('doomed');
+  await api.makeConsumer('one', {}, 'doomed');
+  await api.makeConsumer('two', {}, 'doomed');
+  const { key } = await api.makeKey('one', {}, 'doomed');
+  const connection = await subscribed(t);
+  assert.equal(await connection.code(key), 'VALID');
+  expect(await api.post(`${api.consumers('doomed')}/one/revoke`, { confirm: 'one' }), 200);
+  assert.equal((await connection.next()).dropsAll, true);
+  assert.equal(await connection.code(key), 'REVOKED');
+  expect(await api.post(`${api.buckets}/doomed/revoke`, { confirm: 'doomed' }), 200);
+  assert.equal((await connection.next()).dropsAll, true);
+  expect(await api.delete(`${api.consumers('doomed')}/two`), 204);
+  assert.equal((await connection.next()).dropsAll, true);
+  expect(await api.delete(`${api.buckets}/doomed`), 204);
+  assert.equal((await connection.next()).dropsAll, true);
+});
+
+test('what could end without news may not be kept', async (t) => {
+  const connection = open(t);
+  await api.makeBucket('strict', { maxStalenessMs: 500 });
+  await api.makeConsumer('caller', {}, 'strict');
+  const soon = await api.makeKey('caller', { expiresOn: new Date(Date.now() + 55_000).toISOString() });
+  const later = await api.makeKey('caller', { expiresOn: new Date(Date.now() + 3_600_000).toISOString() });
+  const strict = await api.makeKey('caller', {}, 'strict');
+  const { results } = await connection.ask([soon.key, later.key, strict.key, strangerKey()]);
+  assert.deepEqual(results.map(({ code, mayKeep }) => [code, mayKeep]), [['VALID', false], ['VALID', true], ['VALID', false], ['NOT_FOUND', false]]);
+});
+
+test('a lease is renewed in the order of questions, and nobody else is told', async (t) => {
+  const connection = await subscribed(t);
+  const other = open(t);
+  connection.write(Buffer.concat([request(1, [good.key]), subscription(2), request(3, [good.key]), subscription(4)]));
+  const answers = await connection.some(4);
+  assert.deepEqual(answers.map(({ tag, op }) => [tag, op]), [[1, 1], [2, 2], [3, 1], [4, 2]]);
+  const { key, id } = await api.makeKey('caller');
+  assert.equal(await other.code(key), 'VALID');
+  expect(await api.post(`${api.keys('caller')}/${id}/revoke`), 200);
+  assert.equal((await connection.next()).lost[0].digest, sha256(key, 'hex'));
+  assert.equal(await other.code(key), 'REVOKED');
+  assert.deepEqual(other.answers, []);
+});
+
+test('a subscriber that waits for an index, or is gone, does no harm', async (t) => {
+  const waiting = await subscribed(t);
+  const gone = await subscribed(t);
+  gone.socket.resetAndDestroy();
+  waiting.write(request(5, [good.key], { minIndex: 1_000_000 }));
+  const { key, id } = await api.makeKey('caller');
+  expect(await api.post(`${api.keys('caller')}/${id}/revoke`), 200);
+  const news = await waiting.next();
+  assert.equal(news.lost[0].digest, sha256(key, 'hex'));
+  assert.deepEqual(codes(await waiting.next()), ['STALE']);
+});
+
+test('a subscriber that takes no news is cut', async (t) => {
+  const connection = await subscribed(t);
+  const deaf = await subscribed(t);
+  deaf.socket.pause();
+  deaf.write(Buffer.concat(Array.from({ length: 3000 }, (_, i) => request(i, Array(32).fill(good.key)))));
+  const answered = () => node.metric('requests_total{route="binary",status="200"}');
+  let before = 0;
+  // Its answers lie in the kernel and in the node, which takes no more of its questions.
+  await until(async () => before === (before = await answered()), { what: 'it to be held', everyMs: 300 });
+  const { key, id } = await api.makeKey('caller');
+  expect(await api.post(`${api.keys('caller')}/${id}/revoke`), 200);
+  assert.equal((await connection.next()).lost[0].digest, sha256(key, 'hex'));
+  const cut = new Promise((done) => deaf.socket.once('close', done));
+  deaf.socket.resume();
+  await cut;
+  assert.ok(deaf.answers.length < 3000, 'it has not got all its answers');
 });

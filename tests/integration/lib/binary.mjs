@@ -54,12 +54,23 @@ function parse(bytes) {
   const answer = { tag: bytes.readUInt32LE(4), op: bytes[8] };
   if (answer.op === 255) return { ...answer, fault: bytes[9], text: bytes.subarray(12, 12 + bytes.readUInt16LE(10)).toString() };
   answer.index = Number(bytes.readBigUInt64LE(12));
+  if (answer.op === 2) {
+    const lost = Array.from({ length: bytes.readUInt16LE(10) }, (_, i) => bytes.subarray(24 + 40 * i, 64 + 40 * i));
+    if (bytes.length !== 24 + 40 * lost.length) throw new Error(`news of ${lost.length} keys in ${bytes.length} bytes`);
+    const isLease = (bytes[9] & 1) !== 0;
+    return {
+      ...answer,
+      leaseMs: isLease ? bytes.readUInt32LE(20) : undefined,
+      dropsAll: (bytes[9] & 2) !== 0,
+      lost: lost.map((one) => ({ digest: one.subarray(0, 32).toString('hex'), revision: Number(one.readBigUInt64LE(32)) })),
+    };
+  }
   answer.ageMs = bytes.readUInt32LE(20);
   answer.results = [];
   let at = 24;
   for (let i = bytes.readUInt16LE(10); i > 0; i--) {
     const size = bytes.readUInt16LE(at + 2);
-    answer.results.push({ code: CODES[bytes[at]], body: bytes.subarray(at + 4, at + 4 + size).toString() });
+    answer.results.push({ code: CODES[bytes[at]], mayKeep: bytes[at + 1] === 1, body: bytes.subarray(at + 4, at + 4 + size).toString() });
     at += 4 + size;
   }
   if (at !== bytes.length) throw new Error(`an answer of ${bytes.length} bytes has ${at}`);

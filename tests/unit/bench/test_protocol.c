@@ -53,7 +53,7 @@ static void binary_frames_are_asked_and_read(void **state)
     assert_true(bytes_equal(buf_bytes(&out), bytes_of(expected, sizeof(expected) - 1)));
     buf_clear(&out);
     size_t begin = binary_begin_answer(&out, 0, 1);
-    binary_add_result(&out, KR_VERDICT_REVOKED + 1, bytes_text(""));
+    binary_add_result(&out, &(struct binary_result){.code = KR_VERDICT_REVOKED + 1});
     binary_end_answer(&out, begin, 1, 0);
     for (size_t cut = 0; cut < out.size; cut++)
         assert_int_equal(protocol_read(KR_PROTOCOL_BINARY, bytes_of(memory, cut), &used, &answer),

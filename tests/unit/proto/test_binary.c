@@ -92,6 +92,12 @@ static void refuses_what_breaks_the_rules(void **state)
         {"HTTP", "474554202f20485454502f312e310d0a", KR_BINARY_FAULT_LENGTH, 0x5448202f},
         {"a TLS hello", "1603010200010001fc0303", KR_BINARY_FAULT_LENGTH, 0x01000100},
         {"op 0", "080000000900000000000000", KR_BINARY_FAULT_OP, 9},
+        {"a subscription with a flag", "080000000900000002010000", KR_BINARY_FAULT_FLAGS, 9},
+        {"a subscription with a key",
+         "0b000000090000000200010001"
+         "0061",
+         KR_BINARY_FAULT_COUNT, 9},
+        {"a subscription with a tail", "090000000900000002000000ff", KR_BINARY_FAULT_SHAPE, 9},
         {"op 255, an answer's", "0800000009000000ff000000", KR_BINARY_FAULT_OP, 9},
         {"an unknown flag", "080000000900000001080000", KR_BINARY_FAULT_FLAGS, 9},
         {"all flags", "080000000900000001ff0000", KR_BINARY_FAULT_FLAGS, 9},
@@ -165,7 +171,7 @@ static void writes_and_reads_an_answer(void **state)
                                  "01000200"
                                  "0807060504030201"
                                  "ffffffff"
-                                 "010003006b6579"
+                                 "010103006b6579"
                                  "03000000";
     uint8_t expected[KR_SAMPLE_MAX];
     struct binary_answer read;
@@ -174,8 +180,8 @@ static void writes_and_reads_an_answer(void **state)
     buf_init(&out, 4096);
     buf_add_text(&out, "before");
     size_t begin = binary_begin_answer(&out, 7, 2);
-    binary_add_result(&out, KR_VERDICT_VALID + 1, bytes_text("key"));
-    binary_add_result(&out, KR_VERDICT_NOT_FOUND + 1, bytes_text(""));
+    binary_add_result(&out, &(struct binary_result){KR_VERDICT_VALID + 1, true, bytes_text("key")});
+    binary_add_result(&out, &(struct binary_result){.code = KR_VERDICT_NOT_FOUND + 1});
     binary_end_answer(&out, begin, 0x0102030405060708, KR_BINARY_AGE_UNKNOWN);
     struct bytes frame = bytes_of(out.data + begin, out.size - begin);
     assert_true(bytes_equal(frame, unhex(golden, expected)));
@@ -187,11 +193,55 @@ static void writes_and_reads_an_answer(void **state)
     const uint8_t *at = read.results;
     struct binary_result result = binary_next_result(&at);
     assert_int_equal(result.code, 1);
+    assert_true(result.may_keep);
     assert_true(bytes_equal_text(result.body, "key"));
     assert_int_equal(binary_next_result(&at).code, 3);
     for (size_t size = 0; size < frame.size; size++)
         assert_int_equal(binary_read_answer(bytes_of(frame.data, size), &read, &consumed),
                          KR_BINARY_MORE);
+    buf_fini(&out);
+}
+
+static void writes_and_reads_a_subscription(void **state)
+{
+    (void)state;
+    const struct binary_request asked = {.tag = 3, .op = KR_BINARY_SUBSCRIBE};
+    const struct binary_lost lost[] = {{{1, 2, 3}, 55}, {{9}, 56}};
+    struct binary_request request;
+    struct binary_answer read;
+    enum binary_fault fault;
+    size_t consumed = 0;
+    struct buf out;
+    buf_init(&out, 4096);
+    assert_int_equal(binary_add_request(&out, &asked, NULL), KR_ERR_OK);
+    assert_int_equal(binary_read_request(buf_bytes(&out), &request, &consumed, &fault),
+                     KR_BINARY_FRAME);
+    assert_int_equal(request.op, KR_BINARY_SUBSCRIBE);
+
+    buf_clear(&out);
+    binary_add_lease(&out, 3, 77, 1500);
+    assert_int_equal(binary_read_answer(buf_bytes(&out), &read, &consumed), KR_BINARY_FRAME);
+    assert_true(read.op == KR_BINARY_SUBSCRIBE && read.has_lease && !read.drops_all);
+    assert_true(read.tag == 3 && read.index == 77 && read.lease_ms == 1500 && read.count == 0);
+
+    buf_clear(&out);
+    binary_add_news(&out, lost, 2, false, 78);
+    assert_int_equal(binary_read_answer(buf_bytes(&out), &read, &consumed), KR_BINARY_FRAME);
+    assert_int_equal(consumed, out.size);
+    assert_true(!read.has_lease && !read.drops_all && read.count == 2 && read.index == 78);
+    const uint8_t *at = read.results;
+    for (size_t i = 0; i < 2; i++) {
+        struct binary_lost one = binary_next_lost(&at);
+        assert_memory_equal(&one, &lost[i], sizeof(one));
+    }
+    for (size_t size = 0; size < out.size; size++)
+        assert_int_equal(binary_read_answer(bytes_of(out.data, size), &read, &consumed),
+                         KR_BINARY_MORE);
+
+    buf_clear(&out);
+    binary_add_news(&out, NULL, 0, true, 79);
+    assert_int_equal(binary_read_answer(buf_bytes(&out), &read, &consumed), KR_BINARY_FRAME);
+    assert_true(read.drops_all && read.count == 0);
     buf_fini(&out);
 }
 
@@ -223,6 +273,10 @@ static void refuses_answers_that_break_the_rules(void **state)
         {"no whole head", "0800000001000000010000000000000000000000"},
         {"a flag", "1400000001000000010100000000000000000000"
                    "00000000"},
+        {"news with an unknown flag", "1400000001000000020400000000000000000000"
+                                      "00000000"},
+        {"news of a key that is cut", "1500000001000000020001000000000000000000"
+                                      "0000000000"},
         {"an unknown op", "1400000001000000070000000000000000000000"
                           "00000000"},
         {"a result that is not there", "1400000001000000010001000000000000000000"
@@ -253,6 +307,7 @@ int main(void)
         cmocka_unit_test(refuses_what_breaks_the_rules),
         cmocka_unit_test(writes_no_request_over_a_limit),
         cmocka_unit_test(writes_and_reads_an_answer),
+        cmocka_unit_test(writes_and_reads_a_subscription),
         cmocka_unit_test(writes_and_reads_an_error),
         cmocka_unit_test(refuses_answers_that_break_the_rules),
     };
