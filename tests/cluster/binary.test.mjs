@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { binary, frame } from '../integration/lib/binary.mjs';
 import { expect } from '../integration/lib/http.mjs';
+import { buildExample, installLibrary, startExample } from '../integration/lib/library.mjs';
 import { until } from '../integration/lib/node.mjs';
 import { Cluster, makeKey, revoke } from './lib/cluster.mjs';
 
@@ -12,8 +13,9 @@ const STALENESS_MS = 3000;
 test('the binary protocol at every node', { timeout: 600_000 }, async (t) => {
   const cluster = await Cluster.up(t, { engine: 'local', staleness: STALENESS_MS });
   const leader = cluster.api('core-1');
+  const place = (name) => new URL(cluster.node(name).url).host.replace(/:\d+$/, ':7401');
   const open = (name) => {
-    const connection = binary(new URL(cluster.node(name).url).host.replace(/:\d+$/, ':7401'));
+    const connection = binary(place(name));
     t.after(() => connection.destroy());
     return connection;
   };
@@ -55,5 +57,39 @@ test('the binary protocol at every node', { timeout: 600_000 }, async (t) => {
     await cluster.heal();
     await until(async () => (await connection.code(key.key)) === 'VALID', { what: 'VALID after healing' });
     assert.equal(await connection.code(dead.key, { minIndex: 1 }), 'REVOKED');
+  });
+
+  await t.test('the C example goes on when the node that it asks is killed, or hangs', async (t) => {
+    const library = await installLibrary(t);
+    const verify = await buildExample(library, 'verify');
+    const [one, other] = cluster.followers;
+    const key = await makeKey(leader, 'asked-on');
+    await cluster.caughtUp();
+    const example = startExample(t, library, verify, [[one, other].map(place).join()]);
+    const asks = async (count, when) => {
+      for (let i = 0; i < count; i++) assert.equal(await example.ask(key.key), 'VALID', `${when}, ${i}`);
+    };
+    await until(async () => (await example.ask(key.key)) === 'VALID', { what: 'VALID' });
+    // Whichever of the two it asks, each is killed once and hangs once.
+    for (const name of [one, other]) {
+      await asks(100, 'before');
+      await cluster.kill(name);
+      await asks(100, `${name} is dead`);
+      await cluster.start(name);
+      await cluster.caughtUp();
+      const back = open(name);
+      await until(async () => (await back.code(key.key)) === 'VALID', { what: `${name} to answer` });
+    }
+    for (const name of [one, other]) {
+      cluster.signal(name, 'SIGSTOP');
+      try {
+        await asks(100, `${name} hangs`);
+      } finally {
+        cluster.signal(name, 'SIGCONT');
+      }
+      const back = open(name);
+      await until(async () => (await back.code(key.key)) === 'VALID', { what: `${name} to answer` });
+    }
+    await example.end();
   });
 });

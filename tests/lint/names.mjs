@@ -6,6 +6,7 @@ import { files, folderOf, lineOf, main, read, strip, stripDirectives, TABLES } f
 const FAMILIES = {
   'bench/draw.h': ['zipf'],
   'client/parse.h': ['invocation'],
+  'client/libkeyreeve/client.h': ['keyreeve', 'ask'],
   'core/base/mem.h': ['arena'],
   'core/keys/command.h': ['entry'],
   'core/keys/model.h': [

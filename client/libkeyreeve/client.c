@@ -1,0 +1,529 @@
+// SPDX-License-Identifier: Apache-2.0
+// Questions on their way: to the nearest node, to a second one when it is late, to the others when
+// it is gone.
+//
+// Happy path: ask → (kept | nearest link) → answer → done. Ways it can fail: the link is lost (the
+// next one is asked at once), the node cannot tell (the same), it is late (a second one is asked
+// beside it, and the first answer counts), nobody answers before the deadline (UNAVAILABLE, or what
+// the last node said). A node that owes an answer for a whole time-out is taken for lost.
+//
+// What is kept: VALID answers that came on the home link, behind whose answers the news come; for
+// as long as the lease lasts that it gave, counted from the moment of asking for it.
+#include "client/libkeyreeve/client.h"
+
+#include "core/base/clock.h"
+#include "core/base/mem.h"
+
+enum {
+    KR_PROBE_EVERY_MS = 1000,
+    KR_LEASE_EVERY_MS = 500,
+    KR_PAUSE_MOST_MS = 100,
+    KR_HEDGE_LEAST_US = 1000,
+    KR_TAG_SLOT_BITS = 10
+};
+
+#define KR_TAG_PROBE UINT32_MAX
+#define KR_TAG_LEASES UINT32_C(0xf0000000) // from here on, one a request
+
+_Static_assert(KR_KEYREEVE_OUTSTANDING_MAX == 1 << KR_TAG_SLOT_BITS, "a tag names a slot");
+
+// --- links ---------------------------------------------------------------------------------------
+
+static bool is_up(const struct link *link)
+{
+    return link->state == KR_LINK_UP && !link->is_broken;
+}
+
+// The nearest that is up and not excluded by its bit. One that has not answered yet comes last: a
+// process that hangs still takes connections.
+static size_t nearest(const struct keyreeve *client, unsigned excluded)
+{
+    size_t best = KR_CLIENT_NO_LINK;
+    double best_us = 0;
+    for (size_t i = 0; i < client->link_count; i++) {
+        const struct link *link = &client->links[i];
+        double us = link->is_proven ? link->smoothed_us : 1e12;
+        if (!is_up(link) || (excluded & 1u << i) != 0)
+            continue;
+        if (best == KR_CLIENT_NO_LINK || us < best_us) {
+            best = i;
+            best_us = us;
+        }
+    }
+    return best;
+}
+
+static void send_frame(struct link *link, enum binary_op op, uint32_t tag, uint64_t now_ms)
+{
+    const struct binary_request request = {.op = op, .tag = tag};
+    link->is_broken |= binary_add_request(&link->out, &request, NULL) != KR_ERR_OK;
+    link_expect(link, now_ms);
+}
+
+// --- what is kept --------------------------------------------------------------------------------
+
+static void leave_home(struct keyreeve *client)
+{
+    if (client->cache != NULL)
+        cache_drop_all(client->cache);
+    client->home = KR_CLIENT_NO_LINK;
+    client->lease_until_ms = client->lease_asked_ms = 0;
+    client->is_lease_asked = false;
+}
+
+// The home is the nearest link, and stays so until another is nearer by a third.
+static void choose_home(struct keyreeve *client)
+{
+    size_t best = nearest(client, 0);
+    if (best == client->home)
+        return;
+    if (client->home != KR_CLIENT_NO_LINK && is_up(&client->links[client->home]) &&
+        client->links[best].smoothed_us > client->links[client->home].smoothed_us * 2 / 3)
+        return;
+    leave_home(client);
+    client->home = best;
+}
+
+static void renew_lease(struct keyreeve *client, uint64_t now_ms)
+{
+    if (client->cache == NULL)
+        return;
+    choose_home(client);
+    if (client->home == KR_CLIENT_NO_LINK || client->is_lease_asked ||
+        (client->lease_asked_ms > 0 && now_ms < client->lease_asked_ms + KR_LEASE_EVERY_MS))
+        return;
+    client->lease_asked_ms = now_ms;
+    client->is_lease_asked = true;
+    client->lease_tag = KR_TAG_LEASES | (client->lease_tag + 1) % (1u << 24);
+    send_frame(&client->links[client->home], KR_BINARY_SUBSCRIBE, client->lease_tag, now_ms);
+}
+
+static void hear_news(struct keyreeve *client, const struct binary_answer *news)
+{
+    const uint8_t *at = news->results;
+    for (unsigned i = 0; i < news->count; i++)
+        cache_drop(client->cache, binary_next_lost(&at).digest);
+    if (news->drops_all)
+        cache_drop_all(client->cache);
+    if (!news->has_lease || news->tag != client->lease_tag)
+        return;
+    client->lease_until_ms = client->lease_asked_ms + news->lease_ms;
+    client->is_lease_asked = false;
+}
+
+static bool has_lease(struct keyreeve *client, uint64_t now_ms)
+{
+    if (client->cache == NULL || client->home == KR_CLIENT_NO_LINK ||
+        !is_up(&client->links[client->home]))
+        return false;
+    if (now_ms < client->lease_until_ms)
+        return true;
+    cache_drop_all(client->cache);
+    return false;
+}
+
+static void keep(struct keyreeve *client, const struct ask *ask, const struct binary_answer *answer,
+                 struct bytes body)
+{
+    struct cache_entry entry = {.until_ms = ask->sent_ms + KR_BINARY_KEEP_MS,
+                                .index = answer->index,
+                                .age_ms = answer->age_ms};
+    digest_sha256(bytes_of(ask->key, ask->key_size), entry.digest);
+    cache_put(client->cache, &entry, ask->request.bucket, body);
+}
+
+static bool answer_from_kept(struct keyreeve *client, const struct keyreeve_question *question,
+                             struct bytes bucket, keyreeve_done_fn *done, void *ctx)
+{
+    uint8_t digest[KR_DIGEST_SIZE];
+    uint64_t now_ms = clock_boot_ms();
+    if (question->max_staleness_ms >= 0 || !has_lease(client, now_ms))
+        return false;
+    digest_sha256(bytes_of(question->key, question->key_size), digest);
+    const struct cache_entry *entry = cache_find(client->cache, digest, bucket, now_ms);
+    if (entry == NULL || entry->index < question->min_index)
+        return false;
+    client->figures.cached++;
+    done(ctx, &(struct keyreeve_answer){.code = KR_KEYREEVE_VALID,
+                                        .body = (const char *)entry->texts + entry->bucket_size,
+                                        .body_size = entry->body_size,
+                                        .index = entry->index,
+                                        .age_ms = entry->age_ms,
+                                        .is_cached = true});
+    return true;
+}
+
+// --- a question's way ----------------------------------------------------------------------------
+
+static bool is_with(const struct ask *ask, size_t link)
+{
+    return ask->at[0].link == link || ask->at[1].link == link;
+}
+
+static bool is_nowhere(const struct ask *ask)
+{
+    return is_with(ask, KR_CLIENT_NO_LINK) && ask->at[0].link == ask->at[1].link;
+}
+
+static uint64_t hedge_after_ns(const struct keyreeve *client, const struct link *link)
+{
+    uint64_t after_us = link->p99_us > 0 ? link->p99_us : client->timeout_ms * 1000 / 4;
+    return (after_us > KR_HEDGE_LEAST_US ? after_us : KR_HEDGE_LEAST_US) * 1000;
+}
+
+// Sends it to the nearest node that has not been asked; false: there is none.
+static bool send_on(struct keyreeve *client, struct ask *ask)
+{
+    size_t number = nearest(client, ask->tried);
+    if (number == KR_CLIENT_NO_LINK)
+        return false;
+    struct link *link = &client->links[number];
+    struct bytes key = bytes_of(ask->key, ask->key_size);
+    uint64_t now_ns = clock_mono_ns();
+    size_t place = ask->at[0].link == KR_CLIENT_NO_LINK ? 0 : 1;
+    ask->at[place].link = number;
+    ask->at[place].sent_ns = now_ns;
+    ask->tried |= 1u << number;
+    // The second one beside another is not followed by a third.
+    ask->hedge_at_ns = place == 0 ? now_ns + hedge_after_ns(client, link) : 0;
+    link->is_broken |= binary_add_request(&link->out, &ask->request, &key) != KR_ERR_OK;
+    link_expect(link, clock_boot_ms());
+    return true;
+}
+
+static void finish(struct keyreeve *client, struct ask *ask, const struct keyreeve_answer *answer)
+{
+    keyreeve_done_fn *done = ask->done;
+    void *ctx = ask->ctx;
+    if (ask->previous != NULL)
+        ask->previous->next = ask->next;
+    else
+        client->first = ask->next;
+    if (ask->next != NULL)
+        ask->next->previous = ask->previous;
+    else
+        client->last = ask->previous;
+    ask->is_under_way = false;
+    mem_zero(ask->key, ask->key_size);
+    ask->next = client->free;
+    client->free = ask;
+    client->under_way--;
+    done(ctx, answer);
+}
+
+static void give_up(struct keyreeve *client, struct ask *ask)
+{
+    client->figures.timed_out++;
+    finish(client, ask, &(struct keyreeve_answer){.code = ask->cannot_tell, .body = ""});
+}
+
+// The node at this link has no answer to it. False: nobody else is asked now.
+static bool leave(struct keyreeve *client, struct ask *ask, size_t link)
+{
+    for (size_t i = 0; i < 2; i++) {
+        if (ask->at[i].link == link)
+            ask->at[i].link = KR_CLIENT_NO_LINK;
+    }
+    if (!is_nowhere(ask))
+        return true;
+    ask->hedge_at_ns = 0;
+    bool is_sent = send_on(client, ask);
+    client->figures.failed_over += is_sent;
+    return is_sent;
+}
+
+static void lose(struct keyreeve *client, size_t number)
+{
+    if (client->closing != NULL)
+        client->closing(client->loop, number);
+    link_close(&client->links[number], clock_boot_ms());
+    if (client->home == number)
+        leave_home(client);
+    for (struct ask *at = client->first; at != NULL; at = at->next) {
+        if (is_with(at, number) && !leave(client, at, number))
+            at->tried = 0; // from the beginning, once one is up again
+    }
+}
+
+// --- answers -------------------------------------------------------------------------------------
+
+static void hear_result(struct keyreeve *client, size_t number, struct ask *ask,
+                        const struct binary_answer *answer)
+{
+    const uint8_t *at = answer->results;
+    struct binary_result result = binary_next_result(&at);
+    enum keyreeve_code code = result.code;
+    if (code == KR_KEYREEVE_STALE || code == KR_KEYREEVE_UNAVAILABLE) {
+        ask->cannot_tell = code;
+        if (leave(client, ask, number))
+            return;
+    }
+    if (result.may_keep && number == client->home && has_lease(client, clock_boot_ms()))
+        keep(client, ask, answer, result.body);
+    finish(client, ask,
+           &(struct keyreeve_answer){.code = code,
+                                     .body = (const char *)result.body.data,
+                                     .body_size = result.body.size,
+                                     .index = answer->index,
+                                     .age_ms = answer->age_ms});
+}
+
+static void hear_answer(struct keyreeve *client, size_t number, const struct binary_answer *answer)
+{
+    struct link *link = &client->links[number];
+    uint64_t now_ns = clock_mono_ns();
+    if (answer->tag == KR_TAG_PROBE) {
+        link_sample(link, now_ns - link->probe_ns);
+        link->probe_ns = 0;
+        return;
+    }
+    struct ask *ask = &client->asks[answer->tag & (KR_KEYREEVE_OUTSTANDING_MAX - 1)];
+    if (!ask->is_under_way || ask->tag != answer->tag || !is_with(ask, number))
+        return; // another node was faster
+    if (answer->count != 1) {
+        link->is_broken = true;
+        return;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        // One that is overtaken took at least as long as this.
+        if (ask->at[i].link != KR_CLIENT_NO_LINK)
+            link_sample(&client->links[ask->at[i].link], now_ns - ask->at[i].sent_ns);
+    }
+    hear_result(client, number, ask, answer);
+}
+
+static void hear(struct keyreeve *client, size_t number)
+{
+    struct link *link = &client->links[number];
+    struct binary_answer answer;
+    while (!link->is_broken && link_next(link, &answer)) {
+        bool is_news = answer.op == KR_BINARY_SUBSCRIBE;
+        if (!is_news || answer.has_lease)
+            link->pending -= link->pending > 0;
+        if (answer.op == KR_BINARY_ERROR)
+            link->is_broken = true;
+        else if (!is_news)
+            hear_answer(client, number, &answer);
+        else if (number == client->home)
+            hear_news(client, &answer);
+    }
+}
+
+void client_ready(struct keyreeve *client, size_t number, bool is_readable, bool is_writable)
+{
+    struct link *link = &client->links[number];
+    uint64_t now_ms = clock_boot_ms();
+    if (link->state == KR_LINK_CONNECTING && (is_writable || is_readable)) {
+        link_connected(link, now_ms);
+        client->figures.reconnected += link->failures > 0;
+    }
+    while (is_readable && link->state == KR_LINK_UP && !link->is_broken &&
+           link_receive(link, now_ms))
+        hear(client, number);
+}
+
+// --- the time ------------------------------------------------------------------------------------
+
+static void step_link(struct keyreeve *client, size_t number, uint64_t now_ms)
+{
+    struct link *link = &client->links[number];
+    switch (link->state) {
+    case KR_LINK_DOWN:
+        if (now_ms >= link->retry_at_ms)
+            link_open(link, now_ms);
+        return;
+    case KR_LINK_CONNECTING:
+        link->is_broken |= now_ms >= link->since_ms + client->timeout_ms;
+        return;
+    case KR_LINK_UP:
+        link->is_broken |= link->pending > 0 && now_ms >= link->heard_ms + client->timeout_ms;
+        if (link->probe_ns > 0 || now_ms < link->probed_ms + KR_PROBE_EVERY_MS)
+            return;
+        link->probed_ms = now_ms;
+        link->probe_ns = clock_mono_ns();
+        send_frame(link, KR_BINARY_VALIDATE, KR_TAG_PROBE, now_ms);
+        return;
+    }
+}
+
+static void step_asks(struct keyreeve *client, uint64_t now_ms)
+{
+    uint64_t now_ns = clock_mono_ns();
+    while (client->first != NULL && now_ms >= client->first->deadline_ms)
+        give_up(client, client->first);
+    for (struct ask *at = client->first; at != NULL; at = at->next) {
+        if (is_nowhere(at)) {
+            (void)send_on(client, at);
+        } else if (at->hedge_at_ns > 0 && now_ns >= at->hedge_at_ns) {
+            at->hedge_at_ns = 0;
+            client->figures.hedged += send_on(client, at);
+        }
+    }
+}
+
+static bool lose_broken(struct keyreeve *client)
+{
+    bool is_any = false;
+    for (size_t i = 0; i < client->link_count; i++) {
+        if (!client->links[i].is_broken)
+            continue;
+        lose(client, i);
+        is_any = true;
+    }
+    return is_any;
+}
+
+void client_step(struct keyreeve *client)
+{
+    uint64_t now_ms = clock_boot_ms();
+    for (size_t i = 0; i < client->link_count; i++)
+        step_link(client, i, now_ms);
+    (void)lose_broken(client);
+    step_asks(client, now_ms);
+    renew_lease(client, now_ms);
+    do {
+        for (size_t i = 0; i < client->link_count; i++)
+            link_flush(&client->links[i]);
+    } while (lose_broken(client));
+}
+
+unsigned client_pause_ms(const struct keyreeve *client)
+{
+    uint64_t pause_ms = KR_PAUSE_MOST_MS, now_ms = clock_boot_ms(), now_ns = clock_mono_ns();
+    for (size_t i = 0; i < client->link_count; i++) {
+        const struct link *link = &client->links[i];
+        uint64_t left_ms = link->retry_at_ms > now_ms ? link->retry_at_ms - now_ms : 0;
+        if (link->state == KR_LINK_DOWN && left_ms < pause_ms)
+            pause_ms = left_ms;
+    }
+    for (const struct ask *at = client->first; at != NULL; at = at->next) {
+        uint64_t left_ms = at->deadline_ms > now_ms ? at->deadline_ms - now_ms : 0;
+        uint64_t hedge_ms =
+            at->hedge_at_ns > now_ns ? (at->hedge_at_ns - now_ns + 999999) / 1000000 : 0;
+        if (at->hedge_at_ns > 0 && hedge_ms < left_ms)
+            left_ms = hedge_ms;
+        pause_ms = left_ms < pause_ms ? left_ms : pause_ms;
+    }
+    return (unsigned)pause_ms;
+}
+
+// --- what is offered -----------------------------------------------------------------------------
+
+static bool is_good_question(const struct keyreeve_question *question)
+{
+    return question->key != NULL && question->max_staleness_ms <= UINT32_MAX &&
+           (question->bucket == NULL || strlen(question->bucket) <= KR_CLIENT_BUCKET_MAX);
+}
+
+static void begin(struct keyreeve *client, const struct keyreeve_question *question,
+                  struct bytes bucket, struct ask *ask)
+{
+    uint64_t now_ms = clock_boot_ms();
+    client->free = ask->next;
+    ask->tag += KR_KEYREEVE_OUTSTANDING_MAX; // of a new question, in the same slot
+    if (ask->tag >= KR_TAG_LEASES)
+        ask->tag &= KR_KEYREEVE_OUTSTANDING_MAX - 1;
+    ask->is_under_way = true;
+    ask->key_size = question->key_size;
+    memcpy(ask->key, question->key, question->key_size);
+    if (bucket.size > 0)
+        memcpy(ask->bucket, bucket.data, bucket.size);
+    ask->request = (struct binary_request){
+        .tag = ask->tag,
+        .op = KR_BINARY_VALIDATE,
+        .count = 1,
+        .min_index = question->min_index,
+        .has_max_staleness = question->max_staleness_ms >= 0,
+        .max_staleness_ms =
+            question->max_staleness_ms >= 0 ? (uint32_t)question->max_staleness_ms : 0,
+        .bucket = bytes_of(ask->bucket, bucket.size)};
+    ask->sent_ms = now_ms;
+    ask->deadline_ms = now_ms + client->timeout_ms;
+    ask->at[0].link = ask->at[1].link = KR_CLIENT_NO_LINK;
+    ask->tried = 0;
+    ask->hedge_at_ns = 0;
+    ask->cannot_tell = KR_KEYREEVE_UNAVAILABLE;
+    ask->previous = client->last;
+    ask->next = NULL;
+    *(client->last != NULL ? &client->last->next : &client->first) = ask;
+    client->last = ask;
+    client->under_way++;
+}
+
+enum keyreeve_error keyreeve_ask(struct keyreeve *client, const struct keyreeve_question *question,
+                                 keyreeve_done_fn *done, void *ctx)
+{
+    if (!is_good_question(question))
+        return KR_KEYREEVE_INVALID;
+    struct bytes bucket = bytes_text(question->bucket != NULL ? question->bucket : "");
+    client->figures.asked++;
+    if (question->key_size > KR_KEYREEVE_KEY_MAX) {
+        done(ctx, &(struct keyreeve_answer){.code = KR_KEYREEVE_MALFORMED, .body = ""});
+        return KR_KEYREEVE_OK;
+    }
+    if (answer_from_kept(client, question, bucket, done, ctx))
+        return KR_KEYREEVE_OK;
+    struct ask *ask = client->free;
+    if (ask == NULL)
+        return KR_KEYREEVE_BUSY;
+    begin(client, question, bucket, ask);
+    ask->done = done;
+    ask->ctx = ctx;
+    (void)send_on(client, ask);
+    if (client->changed != NULL)
+        client->changed(client->loop);
+    return KR_KEYREEVE_OK;
+}
+
+enum keyreeve_error keyreeve_open(const struct keyreeve_options *options, struct keyreeve **out)
+{
+    if (options->nodes == NULL || options->timeout_ms > 3600000)
+        return KR_KEYREEVE_INVALID;
+    struct keyreeve *client = mem_zalloc(sizeof(*client));
+    client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : 1000;
+    client->home = KR_CLIENT_NO_LINK;
+    buf_init(&client->body, KR_BINARY_BODY_MAX);
+    for (size_t i = 0; i < KR_KEYREEVE_NODES_MAX; i++)
+        link_init(&client->links[i]);
+    for (size_t i = 0; i < KR_KEYREEVE_OUTSTANDING_MAX; i++) {
+        client->asks[i].tag = (uint32_t)i;
+        client->asks[i].next = client->free;
+        client->free = &client->asks[i];
+    }
+    if (options->cache_entries > 0)
+        client->cache = cache_new(options->cache_entries);
+    enum keyreeve_error error = client_resolve(client, options->nodes);
+    if (error == KR_KEYREEVE_OK)
+        client_step(client);
+    else
+        keyreeve_close(&client);
+    *out = client;
+    return error;
+}
+
+void keyreeve_close(struct keyreeve **client)
+{
+    struct keyreeve *it = *client;
+    if (it == NULL)
+        return;
+    while (it->first != NULL)
+        finish(it, it->first,
+               &(struct keyreeve_answer){.code = KR_KEYREEVE_UNAVAILABLE, .body = ""});
+    if (it->end != NULL)
+        it->end(it->loop);
+    for (size_t i = 0; i < KR_KEYREEVE_NODES_MAX; i++)
+        link_fini(&it->links[i]);
+    cache_free(&it->cache);
+    buf_fini(&it->body);
+    mem_zero(it->asks, sizeof(it->asks));
+    mem_free(it);
+    *client = NULL;
+}
+
+void keyreeve_figures(const struct keyreeve *client, struct keyreeve_figures *out)
+{
+    *out = client->figures;
+    out->nodes = (unsigned)client->link_count;
+    for (size_t i = 0; i < client->link_count; i++)
+        out->nodes_up += is_up(&client->links[i]);
+}

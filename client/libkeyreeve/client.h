@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inside of a client: nodes, questions under way, what is kept; and what drives it.
+//
+// A pure order of steps over non-blocking sockets: whoever waits for the sockets (run.c, loop.c)
+// hands in what is ready, and calls client_step. One thread at a time.
+#pragma once
+
+#include "client/libkeyreeve/cache.h"
+#include "client/libkeyreeve/keyreeve.h"
+#include "client/libkeyreeve/link.h"
+
+#define KR_CLIENT_BUCKET_MAX KR_BINARY_BUCKET_MAX
+#define KR_CLIENT_NO_LINK KR_KEYREEVE_NODES_MAX
+
+// A question under way. It is with at most two nodes at once.
+struct ask {
+    struct ask *previous, *next; // of those under way, oldest first; next of the free list
+    uint32_t tag;
+    bool is_under_way;
+    uint8_t key[KR_KEYREEVE_KEY_MAX];
+    size_t key_size;
+    char bucket[KR_CLIENT_BUCKET_MAX];
+    struct binary_request request; // its keys and bucket lie above
+    uint64_t deadline_ms, sent_ms; // boot clock; sent_ms of the first time
+    uint64_t hedge_at_ns;          // 0: no second node is to be asked
+    struct {
+        size_t link; // KR_CLIENT_NO_LINK: none
+        uint64_t sent_ns;
+    } at[2];
+    unsigned tried;                 // links, by bit
+    enum keyreeve_code cannot_tell; // what the last node said that could not
+    keyreeve_done_fn *done;
+    void *ctx;
+};
+
+struct keyreeve {
+    struct link links[KR_KEYREEVE_NODES_MAX];
+    size_t link_count;
+    uint64_t timeout_ms;
+    struct ask asks[KR_KEYREEVE_OUTSTANDING_MAX];
+    struct ask *free;
+    struct ask *first, *last; // under way
+    size_t under_way;
+    struct cache *cache;                     // NULL: nothing is kept
+    size_t home;                             // the link whose news keep the cache honest
+    uint64_t lease_until_ms, lease_asked_ms; // boot clock; 0: none, not asked
+    uint32_t lease_tag;                      // of the latest request for it
+    bool is_lease_asked;                     // and not answered yet
+    struct keyreeve_figures figures;
+    struct buf body; // of keyreeve_verify
+    // A loop that watches the sockets: something was asked, a socket is about to be closed, the
+    // client ends. NULL without a loop.
+    void (*changed)(void *loop);
+    void (*closing)(void *loop, size_t link);
+    void (*end)(void *loop);
+    void *loop;
+};
+
+// Links that are ready: reads or connects, writes. Answers are called back from here.
+void client_ready(struct keyreeve *client, size_t link, bool is_readable, bool is_writable);
+// Whatever the time asks for: connects, probes, hedges, deadlines, leases; sends what is due.
+void client_step(struct keyreeve *client);
+// In how many ms, at the latest, client_step has something to do.
+unsigned client_pause_ms(const struct keyreeve *client);
+// nodes.c: the links of "HOST:PORT,unix:/PATH". INVALID, UNKNOWN.
+enum keyreeve_error client_resolve(struct keyreeve *client, const char *nodes);

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// A connection to one node: its socket, what is on its way, and how fast the node has answered.
+//
+// DOWN → CONNECTING → UP → DOWN …; a link that was lost is opened again after a back-off with
+// jitter. Never blocks. One thread at a time. Times are of the boot clock (ms) and of the monotonic
+// one (ns).
+#pragma once
+
+#include <sys/socket.h>
+
+#include "core/base/buf.h"
+#include "proto/binary.h"
+
+#define KR_LINK_SAMPLES 128
+#define KR_LINK_IN_BYTES (KR_BINARY_ANSWER_HEAD + 4 + KR_BINARY_BODY_MAX) // of one key's answer
+
+enum link_state { KR_LINK_DOWN, KR_LINK_CONNECTING, KR_LINK_UP };
+
+struct link {
+    struct sockaddr_storage address;
+    socklen_t address_size;
+    int fd; // -1 while DOWN
+    enum link_state state;
+    uint64_t since_ms;    // CONNECTING: when that began
+    uint64_t retry_at_ms; // DOWN: when to connect again
+    unsigned failures;    // in a row
+    bool is_proven;       // it has answered since it is UP
+    bool is_broken;       // found while writing or reading: its owner closes it
+    struct buf out;
+    size_t out_at;
+    uint8_t *in;
+    size_t in_size, in_at;
+    unsigned pending;  // answers that are still to come
+    uint64_t heard_ms; // the last byte, or what first became pending
+    uint64_t probed_ms;
+    uint64_t probe_ns;  // when the probe under way was sent; 0: none is
+    double smoothed_us; // of round trips; 0: none was measured
+    uint32_t samples_us[KR_LINK_SAMPLES];
+    unsigned sample_count; // ever
+    uint32_t p99_us;       // of the latest samples; 0: too few
+};
+
+void link_init(struct link *link);
+void link_fini(struct link *link);
+void link_open(struct link *link, uint64_t now_ms);  // DOWN: begins to connect
+void link_close(struct link *link, uint64_t now_ms); // sets when to try again
+// CONNECTING, and writable: UP, or broken.
+void link_connected(struct link *link, uint64_t now_ms);
+// Something was appended to out that will be answered.
+void link_expect(struct link *link, uint64_t now_ms);
+void link_flush(struct link *link);                    // sends what the kernel takes
+bool link_receive(struct link *link, uint64_t now_ms); // once; false: there was nothing
+// The next whole answer; lent until the next receive. False: none.
+bool link_next(struct link *link, struct binary_answer *out);
+bool link_wants_write(const struct link *link);
+void link_sample(struct link *link, uint64_t took_ns); // a round trip was so long
