@@ -66,10 +66,11 @@ static void on_revoked(struct engine_etcd *self, const struct etcd_result *resul
 }
 
 // The key goes with its lease, so this is the deletion of our own key and nobody else's. Appends
-// come first: afterwards none of them could be settled.
+// come first: afterwards none of them could be settled. Our owner must know before that he leads no
+// more: the next leader takes nothing that is answered from its beginning on for fresh.
 static void revoke_when_settled(struct engine_etcd *self)
 {
-    if (self->is_revoking || self->flight.is_open)
+    if (self->is_revoking || self->flight.is_open || self->has_role_event)
         return;
     struct etcd_request request = {.path = KR_ETCD_REVOKE,
                                    .deadline_ms = KR_ETCD_CALL_MS,

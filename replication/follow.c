@@ -68,7 +68,9 @@ void follow_leave(struct follow *follow, enum peer_reject_code code, uint64_t no
     va_start(arguments, format);
     vsnprintf(follow->reason, sizeof(follow->reason), format, arguments);
     va_end(arguments);
-    lease_forget(follow->options.lease, 0);
+    // What a leader before that epoch has lent may have been lent when it was deposed already.
+    if (follow->options.carry->lease_epoch < follow->options.carry->known_epoch)
+        lease_forget(follow->options.lease, 0);
     follow->reject = (struct peer_reject){
         .code = code, .reason = follow->reason, .epoch = follow->options.carry->known_epoch};
     follow_enter(follow, KR_FOLLOW_LEAVING, now_ms);

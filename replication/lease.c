@@ -24,6 +24,12 @@ void lease_forget(struct lease *lease, uint64_t applied_index)
     lease->last_seq = last_seq;
 }
 
+void lease_led(struct lease *lease, uint64_t applied_index, uint64_t until_ms)
+{
+    lease_forget(lease, applied_index);
+    lease->until_ms = until_ms;
+}
+
 uint64_t lease_ask(struct lease *lease, uint64_t now_ms)
 {
     uint64_t seq = ++lease->last_seq;

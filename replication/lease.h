@@ -39,6 +39,10 @@ void lease_init(struct lease *lease, uint64_t applied_index);
 // Answers to what was asked before are passed over.
 void lease_forget(struct lease *lease, uint64_t applied_index);
 
+// This node led, and what it holds is known until then (0: nothing is). The same of earlier
+// answers.
+void lease_led(struct lease *lease, uint64_t applied_index, uint64_t until_ms);
+
 // A Renew is being sent: its number, which never comes again.
 must_use uint64_t lease_ask(struct lease *lease, uint64_t now_ms);
 // The answer to it. False: passed over, since that number is unknown, was answered, or is older

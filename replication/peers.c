@@ -136,11 +136,14 @@ static void watch_leadership(struct peers *peers, uint64_t now_ms)
         return;
     peers->was_leader = is_leader;
     if (is_leader) {
-        roster_take_over(peers->options.roster, replica_epoch(peers->options.replica),
-                         state->applied_index(state->ctx), now_ms);
+        uint64_t epoch = replica_epoch(peers->options.replica);
+        if (epoch > peers->carry.known_epoch)
+            peers->carry.known_epoch = epoch;
+        roster_take_over(peers->options.roster, epoch, state->applied_index(state->ctx), now_ms);
         peers_session_close(peers, KR_PEERS_LEFT, KR_ERR_OK, "this node leads now");
     } else {
-        lease_forget(&peers->lease, state->applied_index(state->ctx));
+        const struct replica_known known = replica_known(peers->options.replica);
+        lease_led(&peers->lease, state->applied_index(state->ctx), known.until_ms);
     }
     peers_refresh_members(peers);
 }

@@ -22,8 +22,6 @@ static void give_standing(void *ctx, uint64_t now_ms, struct feed_standing *out)
     out->lease_left_ms =
         out->is_leader ? replica_lease_left_ms(replica, now_ms) : lease_left(&peers->lease, now_ms);
     out->epoch = peers->carry.known_epoch;
-    if (out->is_leader && replica_epoch(replica) > out->epoch)
-        out->epoch = replica_epoch(replica);
     out->leader_id = peers_leader_id(peers);
     out->leader_http = peers_leader_http(peers);
     if (!out->is_leader)

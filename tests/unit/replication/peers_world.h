@@ -30,6 +30,7 @@ struct peer_node {
     struct fake *fake;
     struct engine engine;
     bool leads, has_role, is_closed;
+    uint64_t epoch, valid_until_ms; // as leader; the latter 0: always
     struct replica *replica;
     struct roster *roster;
     struct peers *peers; // NULL: down
@@ -60,8 +61,8 @@ static inline void engine_campaign(struct engine *engine)
 
 static inline uint64_t engine_valid(const struct engine *engine)
 {
-    (void)engine;
-    return UINT64_MAX;
+    const struct peer_node *node = node_of((struct engine *)(uintptr_t)engine);
+    return node->valid_until_ms != 0 ? node->valid_until_ms : UINT64_MAX;
 }
 
 static inline bool engine_step(struct engine *engine)
@@ -70,7 +71,9 @@ static inline bool engine_step(struct engine *engine)
     if (!node->has_role)
         return false;
     node->has_role = false;
-    engine->events.role(engine->events.ctx, node->leads ? KR_ENGINE_LEADER : KR_ENGINE_STANDBY, 1);
+    node->epoch += node->leads;
+    engine->events.role(engine->events.ctx, node->leads ? KR_ENGINE_LEADER : KR_ENGINE_STANDBY,
+                        node->epoch);
     return true;
 }
 

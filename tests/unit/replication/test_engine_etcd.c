@@ -46,6 +46,29 @@ static void a_clean_stop_hands_over_at_once(void **state)
     assert_int_equal(read_all(fixture, &fixture->b), 2);
 }
 
+static void note_whether_the_key_is_given_back(void *ctx, enum engine_role role, uint64_t epoch)
+{
+    struct etcd_fixture *fixture = ctx;
+    (void)epoch;
+    fixture->a.role = role;
+    for (size_t i = 0; i < fixture->fake.call_count; i++)
+        if (strcmp(fixture->fake.calls[i].path, KR_ETCD_REVOKE) == 0)
+            strcat(fixture->a.done, "too late;");
+}
+
+// Whoever comes next may write as soon as the key is gone: the one before must know by then.
+static void the_owner_is_told_before_the_key_is_given_back(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    lead(fixture);
+    fixture->a.engine->events =
+        (struct engine_events){.ctx = fixture, .role = note_whether_the_key_is_given_back};
+    stop(fixture, &fixture->a);
+    assert_int_equal(fixture->a.role, KR_ENGINE_STOPPED);
+    assert_string_equal(fixture->a.done, "");
+    assert_null(fake_find(&fixture->fake, "/clst_test/leader"));
+}
+
 static void validity_ends_before_etcd_can_expire_the_lease(void **state)
 {
     struct etcd_fixture *fixture = *state;
@@ -259,6 +282,7 @@ int main(void)
         TEST(a_node_alone_leads_under_the_keys_revision),
         TEST(a_second_node_stands_by_and_knows_who_leads),
         TEST(a_clean_stop_hands_over_at_once),
+        TEST(the_owner_is_told_before_the_key_is_given_back),
         TEST(validity_ends_before_etcd_can_expire_the_lease),
         TEST(a_keep_alive_of_an_overtaken_member_counts_for_nothing),
         TEST(lost_calls_of_an_election_leave_nobody_stuck),

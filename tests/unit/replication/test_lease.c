@@ -163,6 +163,25 @@ static void another_state_knows_nothing(void **state)
     assert_int_equal(lease_until(&lease), 0);
 }
 
+static void a_leader_that_was_knows_until_its_validity_ended(void **state)
+{
+    (void)state;
+    struct lease lease;
+    lease_init(&lease, 3);
+    uint64_t seq = lease_ask(&lease, 10000);
+    lease_led(&lease, 9, 11000);
+    assert_int_equal(lease_until(&lease), 11000);
+    assert_int_equal(lease_age(&lease, 40000), 29000 + KR_LEASE_WINDOW_MS);
+    assert_int_equal(lease_left(&lease, 10400), 600);
+    assert_false(lease_granted(&lease, seq, 2000, 9));
+    assert_true(lease_granted(&lease, lease_ask(&lease, 12000), 2000, 10)); // not applied yet
+    assert_int_equal(lease_until(&lease), 11000);
+    lease_applied(&lease, 10);
+    assert_int_equal(lease_until(&lease), 13999);
+    lease_led(&lease, 10, 0);
+    assert_true(lease_age(&lease, 14000) == UINT64_MAX);
+}
+
 static void a_leader_lends_its_validity(void **state)
 {
     (void)state;
@@ -188,6 +207,7 @@ int main(void)
         cmocka_unit_test(a_grant_waits_for_its_index),
         cmocka_unit_test(many_pending_grants_keep_the_first_and_the_last),
         cmocka_unit_test(another_state_knows_nothing),
+        cmocka_unit_test(a_leader_that_was_knows_until_its_validity_ended),
         cmocka_unit_test(a_leader_lends_its_validity),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -304,6 +304,20 @@ static void an_upstream_of_an_older_epoch_is_left_and_told(void **state)
     close_two(&two);
 }
 
+static void what_the_newer_epoch_has_lent_outlives_a_visit_to_an_older_one(void **state)
+{
+    struct two two;
+    (void)state;
+    open_two(&two, KR_HOLD_VALIDATION, 3);
+    pair_advance(two.pair, 300);
+    uint64_t until_ms = lease_until(&two.pair->lease);
+    two.pair->carry.known_epoch = two.pair->carry.lease_epoch = 3;
+    pair_advance(two.pair, 200);
+    assert_int_equal(follow_state(two.pair->follow), KR_FOLLOW_ENDED);
+    assert_true(until_ms > 0 && lease_until(&two.pair->lease) == until_ms);
+    close_two(&two);
+}
+
 static void a_circle_is_left(void **state)
 {
     static const char *const path[] = {"other", "lower"};
@@ -432,6 +446,7 @@ int main(void)
         cmocka_unit_test(a_deposed_leader_hears_of_it_from_its_child),
         cmocka_unit_test(a_deposed_leaders_tail_is_replaced),
         cmocka_unit_test(an_upstream_of_an_older_epoch_is_left_and_told),
+        cmocka_unit_test(what_the_newer_epoch_has_lent_outlives_a_visit_to_an_older_one),
         cmocka_unit_test(a_circle_is_left),
         cmocka_unit_test(a_child_that_does_not_answer_is_sent_a_window_and_no_more),
         cmocka_unit_test(an_entry_too_large_for_a_frame_goes_in_parts),

@@ -3,6 +3,8 @@
 // upstream, strangers, calls, snapshots, a renewed bundle.
 #include "peers_world.h"
 
+#include "replication/peers_internal.h"
+
 // --- tests ---------------------------------------------------------------------------------------
 
 struct seen {
@@ -252,6 +254,59 @@ static void a_renewed_bundle_is_used_by_new_links(void **state)
     wait_for(world, is_same_index(leader, follower) && is_same_index(leader, late));
 }
 
+// Tells the node whether it leads, and waits until its peers know.
+static void lead(struct peer_node *node, bool leads)
+{
+    node->leads = leads;
+    node->has_role = true;
+    wait_for(node->world, node->peers->was_leader == leads);
+}
+
+static void a_leader_that_steps_down_ages_from_the_end_of_its_validity(void **state)
+{
+    struct world *world = *state;
+    struct peer_node *other = add_node(world, "other", KR_HOLD_ALL, NULL);
+    struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, other);
+    commit(other, "first");
+    lead(leader, true);
+    const uint64_t until_ms = leader->valid_until_ms = clock_boot_ms() - 300;
+    other->valid_until_ms = 1;
+    turn(world);
+    lead(leader, false);
+    // An upstream that has nothing to lend takes nothing away.
+    wait_for(world, strcmp(peers_upstream_id(leader->peers), "other") == 0);
+    assert_int_equal(replica_age_ms(leader->replica, until_ms + 700), KR_REPLICA_WINDOW_MS + 700);
+    other->valid_until_ms = 0;
+    wait_for(world, is_fresh(leader));
+}
+
+static void who_follows_a_leader_that_wrote_nothing_and_steps_down_ages_on(void **state)
+{
+    struct world *world = *state;
+    struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, NULL);
+    struct peer_node *follower = add_node(world, "follower", KR_HOLD_VALIDATION, leader);
+    commit(leader, "first");
+    wait_for(world, is_fresh(follower));
+    lead(leader, false);
+    lead(leader, true);
+    wait_for(world, peers_known_epoch(follower->peers) == 2 && is_fresh(follower));
+    uint64_t until_ms = leader->valid_until_ms = clock_boot_ms() + 1;
+    turn(world);
+    lead(leader, false);
+    wait_for(world, clock_boot_ms() > until_ms + 500);
+    assert_in_range(replica_age_ms(follower->replica, until_ms + 500), 500,
+                    KR_REPLICA_WINDOW_MS + 500);
+}
+
+static void a_leader_without_end_that_is_deposed_has_no_lease(void **state)
+{
+    struct world *world = *state;
+    struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, NULL);
+    lead(leader, true);
+    lead(leader, false);
+    assert_true(replica_age_ms(leader->replica, clock_boot_ms()) == UINT64_MAX);
+}
+
 static void what_cannot_be_is_refused_at_the_start(void **state)
 {
     struct world *world = *state;
@@ -293,6 +348,12 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_is_checked_beside_the_loop, setup, teardown),
         cmocka_unit_test_setup_teardown(a_renewed_bundle_is_used_by_new_links, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_leader_that_steps_down_ages_from_the_end_of_its_validity,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            who_follows_a_leader_that_wrote_nothing_and_steps_down_ages_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_leader_without_end_that_is_deposed_has_no_lease, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_is_refused_at_the_start, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
