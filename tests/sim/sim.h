@@ -101,7 +101,8 @@ struct sim {
     } ways[KR_SIM_NODES + 1][KR_SIM_NODES + 1];
     struct sim_service *service;
     struct sim_check *check;
-    struct sim_node *appointed; // `local`: who leads by the operator's word
+    struct sim_node *leader, *former; // the last that led, and the one before it
+    struct sim_node *appointed;       // `local`: who leads by the operator's word
     unsigned appointed_epoch;
     char (*shown)[KR_SIM_LINE];
     uint64_t shown_count, shown_hash;

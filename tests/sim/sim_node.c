@@ -144,6 +144,9 @@ static void watch_leadership(struct sim_node *node)
     if (node->last_epoch == epoch)
         return;
     node->last_epoch = epoch;
+    if (sim.leader != node)
+        sim.former = sim.leader;
+    sim.leader = node;
     sim_say("leads under epoch %llu from entry %llu", (unsigned long long)epoch,
             (unsigned long long)node->disk->position.index);
     peers_committed(node->peers);

@@ -282,13 +282,21 @@ static void pass_over(void *ctx, const struct roster_view *view)
     *(bool *)ctx |= view->state != KR_ROSTER_APPLIED && view->is_attached;
 }
 
+static void pass_over_former(void *ctx, const struct roster_view *view)
+{
+    bool is_open = view->state == KR_ROSTER_PENDING || view->state == KR_ROSTER_UNBOUNDED;
+    *(bool *)ctx |= is_open && sim_node_by_id(view->id) != sim.former;
+}
+
 static enum roster_outcome ask_roster(struct sim_node *node, const struct sim_write *write)
 {
     uint64_t now_ms = clock_boot_ms();
     bool is_waited_for = false;
-    if (!sim_is_broken(KR_SIM_SILENT_PASSED_OVER))
+    bool is_former_broken = sim_is_broken(KR_SIM_FORMER_PASSED_OVER);
+    if (!is_former_broken && !sim_is_broken(KR_SIM_SILENT_PASSED_OVER))
         return roster_wait(node->roster, &write->demand, write->until_ms, now_ms);
-    roster_each(node->roster, &write->demand, now_ms, pass_over, &is_waited_for);
+    roster_each(node->roster, &write->demand, now_ms,
+                is_former_broken ? pass_over_former : pass_over, &is_waited_for);
     return is_waited_for ? KR_ROSTER_WAITING : KR_ROSTER_COMPLETE;
 }
 
