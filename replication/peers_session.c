@@ -241,6 +241,15 @@ static bool is_for_good(const struct peers_session *session, enum kr_err err)
     return err == KR_ERR_UNAUTHORIZED || session->reason == KR_PEERS_REFUSED;
 }
 
+static enum upstream_failure failure_of(const struct peers_session *session, enum kr_err err)
+{
+    if (is_for_good(session, err))
+        return KR_UPSTREAM_REFUSED;
+    // Who is cut off itself, and was left for that, does answer.
+    bool was_left = session->reason != KR_PEERS_REASON_COUNT;
+    return err == KR_ERR_TIMEOUT && !was_left ? KR_UPSTREAM_SILENT : KR_UPSTREAM_LOST;
+}
+
 static void free_session(struct peers *peers)
 {
     if (peers->session->follow != NULL)
@@ -264,7 +273,7 @@ static void closed(void *ctx, enum kr_err err, const struct fault *fault)
     peer_link_figures(session->link, &peers->link_figures);
     session->link = NULL;
     if (!session->is_moving)
-        upstream_failed(&peers->upstream, session->address, is_for_good(session, err), now_ms);
+        upstream_failed(&peers->upstream, session->address, failure_of(session, err), now_ms);
     forward_lost(peers->forward);
     forget_path(peers);
     if (session->follow == NULL || follow_state(session->follow) != KR_FOLLOW_FINISHING)

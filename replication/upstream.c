@@ -163,13 +163,20 @@ static uint64_t cost_us(const struct upstream *upstream, const struct upstream_c
     return cost;
 }
 
+static bool is_before(const struct upstream *upstream, const struct upstream_candidate *a,
+                      const struct upstream_candidate *b)
+{
+    return a->silences != b->silences ? a->silences < b->silences
+                                      : cost_us(upstream, a) < cost_us(upstream, b);
+}
+
 struct upstream_candidate *upstream_pick(struct upstream *upstream, uint64_t now_ms)
 {
     struct upstream_candidate *best = NULL;
     for (size_t i = 0; i < upstream->count; i++) {
         struct upstream_candidate *one = &upstream->candidates[i];
         if (one->next_try_ms <= now_ms && is_eligible(upstream, one) &&
-            (best == NULL || cost_us(upstream, one) < cost_us(upstream, best)))
+            (best == NULL || is_before(upstream, one, best)))
             best = one;
     }
     return best;
@@ -248,6 +255,8 @@ void upstream_measured(struct upstream *upstream, const char *address, uint64_t 
     one->round_trip_us =
         one->measured == 0 ? round_trip_us : (7 * one->round_trip_us + round_trip_us + 7) / 8;
     one->measured++;
+    if (one->silences > 0)
+        one->failures = one->silences = 0;
 }
 
 void upstream_attached(struct upstream *upstream, const char *address, uint64_t now_ms)
@@ -255,10 +264,10 @@ void upstream_attached(struct upstream *upstream, const char *address, uint64_t 
     upstream->current = find(upstream, address);
     upstream->attached_ms = now_ms;
     if (upstream->current != NULL)
-        upstream->current->failures = 0;
+        upstream->current->failures = upstream->current->silences = 0;
 }
 
-void upstream_failed(struct upstream *upstream, const char *address, bool is_for_good,
+void upstream_failed(struct upstream *upstream, const char *address, enum upstream_failure how,
                      uint64_t now_ms)
 {
     struct upstream_candidate *one = find(upstream, address);
@@ -267,10 +276,11 @@ void upstream_failed(struct upstream *upstream, const char *address, bool is_for
     if (upstream->current == one)
         upstream->current = NULL;
     uint64_t wait_ms = KR_UPSTREAM_BACKOFF_MOST_MS;
-    if (!is_for_good && one->failures < 7)
+    if (how != KR_UPSTREAM_REFUSED && one->failures < 7)
         wait_ms = (uint64_t)KR_UPSTREAM_BACKOFF_LEAST_MS << one->failures;
     if (wait_ms > KR_UPSTREAM_BACKOFF_MOST_MS)
         wait_ms = KR_UPSTREAM_BACKOFF_MOST_MS;
     one->failures++;
+    one->silences += how == KR_UPSTREAM_SILENT;
     one->next_try_ms = now_ms + wait_ms - draw(upstream, wait_ms / 2);
 }

@@ -25,6 +25,7 @@ struct upstream_candidate {
     uint64_t round_trip_us; // smoothed; 0: never measured
     uint32_t measured;      // how often
     uint32_t failures;      // since it last served
+    uint32_t silences;      // of them, since it last answered anything
     uint64_t next_try_ms, next_measure_ms;
 };
 
@@ -69,6 +70,11 @@ void upstream_identified(struct upstream *upstream, const char *address,
                          const struct state_member *node);
 void upstream_measured(struct upstream *upstream, const char *address, uint64_t round_trip_us);
 void upstream_attached(struct upstream *upstream, const char *address, uint64_t now_ms);
-// Not to be had, or lost. is_for_good: waiting will hardly help, so the longest back-off.
-void upstream_failed(struct upstream *upstream, const char *address, bool is_for_good,
+
+enum upstream_failure {
+    KR_UPSTREAM_LOST,
+    KR_UPSTREAM_SILENT, // that took its time: who may answer comes before it
+    KR_UPSTREAM_REFUSED // waiting will hardly help, so the longest back-off
+};
+void upstream_failed(struct upstream *upstream, const char *address, enum upstream_failure how,
                      uint64_t now_ms);

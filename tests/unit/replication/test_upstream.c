@@ -72,11 +72,11 @@ static void the_nearest_of_the_own_region_comes_first(void **state)
     measure(upstream, "far-2", 300);
     measure(upstream, "near", 5000);
     assert_picked(upstream, 0, "near");
-    upstream_failed(upstream, "near:7402", false, 0);
+    upstream_failed(upstream, "near:7402", KR_UPSTREAM_LOST, 0);
     assert_picked(upstream, 0, "far-2");
-    upstream_failed(upstream, "far-2:7402", false, 0);
+    upstream_failed(upstream, "far-2:7402", KR_UPSTREAM_LOST, 0);
     assert_picked(upstream, 0, "far-1");
-    upstream_failed(upstream, "far-1:7402", false, 0);
+    upstream_failed(upstream, "far-1:7402", KR_UPSTREAM_LOST, 0);
     assert_picked(upstream, 0, NULL);
     assert_picked(upstream, 50, "near");
     free(upstream);
@@ -123,7 +123,7 @@ static void the_back_off_doubles_with_jitter_up_to_its_bound(void **state)
     (void)state;
     add(upstream, "core", "fra", true);
     for (int i = 0; i < 40; i++) {
-        upstream_failed(upstream, "core:7402", false, now_ms);
+        upstream_failed(upstream, "core:7402", KR_UPSTREAM_LOST, now_ms);
         uint64_t wait_ms = upstream->candidates[0].next_try_ms - now_ms;
         assert_in_range(wait_ms, most_ms / 2, most_ms);
         assert_picked(upstream, now_ms + wait_ms - 1, NULL);
@@ -133,10 +133,34 @@ static void the_back_off_doubles_with_jitter_up_to_its_bound(void **state)
             most_ms * 2 < KR_UPSTREAM_BACKOFF_MOST_MS ? most_ms * 2 : KR_UPSTREAM_BACKOFF_MOST_MS;
     }
     upstream_attached(upstream, "core:7402", now_ms);
-    upstream_failed(upstream, "core:7402", false, now_ms);
+    upstream_failed(upstream, "core:7402", KR_UPSTREAM_LOST, now_ms);
     assert_true(upstream->candidates[0].next_try_ms <= now_ms + KR_UPSTREAM_BACKOFF_LEAST_MS);
-    upstream_failed(upstream, "core:7402", true, now_ms);
+    upstream_failed(upstream, "core:7402", KR_UPSTREAM_REFUSED, now_ms);
     assert_true(upstream->candidates[0].next_try_ms >= now_ms + KR_UPSTREAM_BACKOFF_MOST_MS / 2);
+    free(upstream);
+}
+
+// Finding out that nobody answers takes so long that the back-off of the first is over by then.
+static void who_is_silent_comes_after_who_may_answer(void **state)
+{
+    struct upstream *upstream = make(false);
+    (void)state;
+    add(upstream, "core-1", "fra", true);
+    add(upstream, "core-2", "syd", true);
+    add(upstream, "z-follower", "syd", false);
+    upstream_failed(upstream, "core-1:7402", KR_UPSTREAM_SILENT, 3000);
+    assert_picked(upstream, 3100, "core-2");
+    upstream_failed(upstream, "core-2:7402", KR_UPSTREAM_SILENT, 6000);
+    assert_picked(upstream, 6100, "z-follower");
+    upstream_failed(upstream, "z-follower:7402", KR_UPSTREAM_SILENT, 9000);
+    assert_picked(upstream, 9100, "core-1");
+    upstream_failed(upstream, "core-1:7402", KR_UPSTREAM_SILENT, 12000);
+    assert_picked(upstream, 12100, "core-2");
+    upstream_attached(upstream, "z-follower:7402", 13000);
+    // It is there again: as good as if it had never been away.
+    for (int i = 0; i < 3; i++)
+        measure(upstream, "core-1", 100);
+    assert_string_equal(upstream_better(upstream, 13000 + KR_UPSTREAM_SETTLE_MS)->id, "core-1");
     free(upstream);
 }
 
@@ -157,7 +181,7 @@ static void only_what_is_clearly_better_is_moved_to(void **state)
     measure(upstream, "there", 1000);
     measure(upstream, "there", 1000);
     assert_string_equal(upstream_better(upstream, now_ms)->id, "there");
-    upstream_failed(upstream, "there:7402", false, now_ms);
+    upstream_failed(upstream, "there:7402", KR_UPSTREAM_LOST, now_ms);
     assert_null(upstream_better(upstream, now_ms + KR_UPSTREAM_BACKOFF_LEAST_MS));
     free(upstream);
 }
@@ -203,7 +227,7 @@ static void members_that_go_are_forgotten_unless_configured_or_in_use(void **sta
     upstream_members_end(upstream);
     assert_int_equal(upstream->count, 3);
     assert_string_equal(upstream->current->id, "two");
-    upstream_failed(upstream, "two:7402", false, 5);
+    upstream_failed(upstream, "two:7402", KR_UPSTREAM_LOST, 5);
     upstream_members_begin(upstream);
     upstream_members_end(upstream);
     assert_int_equal(upstream->count, 2);
@@ -234,6 +258,7 @@ int main(void)
         cmocka_unit_test(followers_wait_for_each_other_in_one_order_only),
         cmocka_unit_test(core_nodes_go_to_the_leader),
         cmocka_unit_test(the_back_off_doubles_with_jitter_up_to_its_bound),
+        cmocka_unit_test(who_is_silent_comes_after_who_may_answer),
         cmocka_unit_test(only_what_is_clearly_better_is_moved_to),
         cmocka_unit_test(each_is_measured_now_and_then_but_for_the_current),
         cmocka_unit_test(members_that_go_are_forgotten_unless_configured_or_in_use),
