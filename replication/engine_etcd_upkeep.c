@@ -133,6 +133,15 @@ static void defragment(struct engine_etcd *self, size_t endpoint)
     engine_etcd_post(self, request);
 }
 
+static void note_space(struct engine_etcd *self, bool is_full)
+{
+    if (is_full && !self->figures.is_out_of_space)
+        LOG_ERROR("etcd is out of space: writes are refused until its log is trimmed and it is "
+                  "defragmented; or raise its --quota-backend-bytes",
+                  LOG_TEXT("alarm", "NOSPACE"));
+    self->figures.is_out_of_space = is_full;
+}
+
 static void on_alarms(struct engine_etcd *self, const struct etcd_result *result,
                       const struct etcd_request *request)
 {
@@ -142,11 +151,7 @@ static void on_alarms(struct engine_etcd *self, const struct etcd_result *result
         return;
     }
     bool is_full = result->reply.full_count > 0;
-    if (is_full && !self->figures.is_out_of_space)
-        LOG_ERROR("etcd is out of space: writes are refused until its log is trimmed and it is "
-                  "defragmented; or raise its --quota-backend-bytes",
-                  LOG_TEXT("alarm", "NOSPACE"));
-    self->figures.is_out_of_space = is_full;
+    note_space(self, is_full);
     for (size_t i = 0; i < self->port->endpoint_count; i++)
         if (is_worth_defragmenting(self, i, is_full)) {
             defragment(self, i);
@@ -301,7 +306,7 @@ void engine_etcd_starve(struct engine_etcd *self)
 {
     if (!self->figures.is_out_of_space)
         self->upkeep_at_ms = 0;
-    self->figures.is_out_of_space = true;
+    note_space(self, true);
 }
 
 void engine_etcd_upkeep_turn(struct engine_etcd *self, uint64_t now_ms)
