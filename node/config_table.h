@@ -30,7 +30,7 @@ TEXT(etcd_endpoints, "", "URLs of the etcd members, comma-separated; for engine 
 TEXT(etcd_ca_file, "", "certificate that signs the etcd members'; empty: the system's")
 TEXT(etcd_cert_file, "", "client certificate for etcd; empty: none")
 TEXT(etcd_key_file, "", "its key (0600)")
-NUMBER(etcd_quota_bytes, 2147483648, 67108864, 1099511627776, "bytes",
+NUMBER(etcd_quota_bytes, 2147483648, 16777216, 1099511627776, "bytes",
        "etcd's --quota-backend-bytes, to warn in time")
 NUMBER(leader_ttl_ms, 2000, 2000, 5000, "ms", "with engine etcd, a silent leader is replaced after")
 TEXT(trusted_proxies, "", "CIDR blocks, comma-separated, whose X-Forwarded-For is believed")

@@ -15,7 +15,8 @@
 
 enum { KR_PEERING_BOARD_MS = 200, KR_PEERING_NODES_MAX = 4096 };
 
-#define KR_PEERING_TAIL_BYTES (512u << 20) // of the log in etcd, for core nodes that are away
+#define KR_PEERING_TAIL_BYTES (512u << 20) // of the log in etcd, for core nodes that are away;
+#define KR_PEERING_TAIL_SHARE 4            // or this part of its quota, if that is less
 
 struct peering {
     struct peering_options options;
@@ -198,6 +199,14 @@ static void note_core(void *ctx, const struct roster_view *seen)
         trimming->below_index = seen->applied_index + 1;
 }
 
+static bool is_crowded(const struct engine_etcd_figures *figures)
+{
+    uint64_t limit_bytes = figures->quota_bytes / KR_PEERING_TAIL_SHARE;
+    if (limit_bytes > KR_PEERING_TAIL_BYTES)
+        limit_bytes = KR_PEERING_TAIL_BYTES;
+    return figures->database_used_bytes > limit_bytes;
+}
+
 // What every core node has on its disk need not be kept for a take-over. One that stays away is
 // waited for until the tail is large, then it comes back by a snapshot.
 static void trim(struct peering *peering, uint64_t now_ms)
@@ -210,7 +219,7 @@ static void trim(struct peering *peering, uint64_t now_ms)
     engine_etcd_figures(engine, &figures);
     struct trimming trimming = {.node = node,
                                 .below_index = store_applied_index(node->store) + 1,
-                                .is_crowded = figures.database_used_bytes > KR_PEERING_TAIL_BYTES};
+                                .is_crowded = is_crowded(&figures)};
     const struct roster_demand demand = {0, KR_UNBOUNDED};
     roster_each(peering->options.roster, &demand, now_ms, note_core, &trimming);
     if (trimming.below_index > 1)
