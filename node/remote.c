@@ -131,9 +131,9 @@ static void try_later(struct passage *passage)
     remote->waiting = passage;
 }
 
-static bool may_try_again(const struct passage *passage)
+static bool may_try_again(const struct passage *passage, bool has_not_happened)
 {
-    return is_repeatable(passage->call) &&
+    return (has_not_happened || is_repeatable(passage->call)) &&
            clock_boot_ms() + KR_REMOTE_AGAIN_MS < passage->deadline_ms;
 }
 
@@ -157,10 +157,11 @@ static void take_answer(struct call *call, const struct forward_answer *answer)
 static void answered(void *ctx, enum kr_err err, const struct forward_answer *answer)
 {
     struct passage *passage = ctx;
+    bool has_not_happened = err == KR_ERR_NO_LEADER;
     // A node on the way has nobody to pass it on to: no body, since it is no answer to the client.
     if (err == KR_ERR_OK && answer->status == 503 && answer->body.size == 0)
         err = KR_ERR_NO_LEADER;
-    if (err != KR_ERR_OK && may_try_again(passage)) {
+    if (err != KR_ERR_OK && may_try_again(passage, has_not_happened)) {
         try_later(passage);
     } else if (err != KR_ERR_OK) {
         refuse(passage, err);
@@ -170,10 +171,21 @@ static void answered(void *ctx, enum kr_err err, const struct forward_answer *an
     }
 }
 
+static void has_run(void *ctx, struct call *call)
+{
+    (void)call;
+    finish(ctx);
+}
+
+// The node that is looked for may be this one by now.
 static void submit(struct passage *passage)
 {
     struct call *call = passage->call;
     const struct remote_port *port = &passage->remote->port;
+    if (replica_is_leader(passage->remote->node->replica)) {
+        port->run(port->ctx, call, has_run, passage);
+        return;
+    }
     const struct forward_request request = {.method = call->route->method,
                                             .target = call->target,
                                             .fields = headers_of(call),

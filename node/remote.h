@@ -3,8 +3,8 @@
 // node leads, those that others pass on.
 //
 // A call that may safely be made again (a GET, or one with an Idempotency-Key) is, when the link or
-// the leader is lost on the way, until its deadline; of any other, nobody knows whether it took
-// effect, and its answer says so. Control loop only.
+// the leader is lost on the way, until its deadline, and runs here when this node leads by then; of
+// any other, nobody knows whether it took effect, and its answer says so. Control loop only.
 #pragma once
 
 #include "node/api/call.h"

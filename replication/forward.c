@@ -2,8 +2,9 @@
 // Calls on their way up to the leader.
 //
 // Happy path: submitted → sent, the body in parts → answer in parts → told. Ways it can fail: no
-// link before the deadline (NO_LEADER); the deadline passes, or the link goes, after the first byte
-// was sent (TIMEOUT); the answer breaks the rules (the link closes, so TIMEOUT).
+// link before the deadline, or none any more (NO_LEADER); the deadline passes, or the link goes,
+// after the first byte was sent (TIMEOUT); the answer breaks the rules (the link closes, so
+// TIMEOUT).
 #include "replication/forward.h"
 
 #include <assert.h>
@@ -217,15 +218,26 @@ enum kr_err forward_take_body(struct forward *forward, const struct peer_body *b
     return add_part(forward, at, body->body, body->has_more, fault);
 }
 
-void forward_lost(struct forward *forward)
+// Ends the calls that wait to be sent, or all others.
+static void end_those(struct forward *forward, bool is_waiting)
 {
     struct forward_call **at = &forward->first;
     while (*at != NULL) {
-        if ((*at)->state == KR_FORWARD_WAITING)
-            at = &(*at)->next;
+        if (((*at)->state == KR_FORWARD_WAITING) == is_waiting)
+            finish(forward, at, error_of(*at));
         else
-            finish(forward, at, KR_ERR_TIMEOUT);
+            at = &(*at)->next;
     }
+}
+
+void forward_lost(struct forward *forward)
+{
+    end_those(forward, false);
+}
+
+void forward_end_waiting(struct forward *forward)
+{
+    end_those(forward, true);
 }
 
 void forward_tick(struct forward *forward, uint64_t now_ms)

@@ -33,7 +33,8 @@ struct forward_answer {
 };
 
 // Called once, never before forward_submit has returned. OK: answer, lent for the call. NO_LEADER:
-// the deadline passed before there was a link, nothing has happened. TIMEOUT: nobody knows.
+// the deadline passed before there was a link, or there will be none; nothing has happened.
+// TIMEOUT: nobody knows.
 typedef void forward_done_fn(void *ctx, enum kr_err err, const struct forward_answer *answer);
 
 struct forward;
@@ -55,6 +56,8 @@ must_use enum kr_err forward_take_body(struct forward *forward, const struct pee
                                        struct fault *fault);
 // The link is gone.
 void forward_lost(struct forward *forward);
+// There will be none: this node leads. What was not yet sent has not happened (NO_LEADER).
+void forward_end_waiting(struct forward *forward);
 // Ends what is past its deadline.
 void forward_tick(struct forward *forward, uint64_t now_ms);
 size_t forward_waiting(const struct forward *forward); // calls

@@ -528,6 +528,8 @@ void peers_session_tick(struct peers *peers, bool is_fair, uint64_t now_ms)
 {
     bool is_leader = peers_leads(peers);
     forward_tick(peers->forward, now_ms);
+    if (is_leader)
+        forward_end_waiting(peers->forward);
     if (peers->session == NULL && !is_leader && !peers->is_closing) {
         const struct upstream_candidate *candidate = upstream_pick(&peers->upstream, now_ms);
         if (candidate != NULL)
