@@ -3,8 +3,9 @@
 //
 // An export reads one consistent view, by family and key, without the log. An import gathers sorted
 // tables beside the directory in use (<directory>.parts), which a broken link or a crash does not
-// cost; finished, they become a database (<directory>.next), whose digests are computed anew, and
-// which the next store_open puts in the old one's place. Any thread, an export or import by one.
+// cost; finished, they become a database (<directory>.next), which is checked against the digests,
+// and which the next store_open puts in the old one's place. Any thread, an export or import by
+// one.
 #pragma once
 
 #include "core/store/store.h"
