@@ -385,8 +385,16 @@ enum kr_err control_open_engine(struct control *control, struct fault *fault)
     return engines_open(control->node, &control->loop, &control->engines, fault);
 }
 
+static void wake(void *ctx)
+{
+    struct control *control = ctx;
+    uv_async_send(&control->wake);
+}
+
 enum kr_err control_open_peers(struct control *control, struct fault *fault)
 {
+    control->node->state.wake = wake;
+    control->node->state.wake_ctx = control;
     const struct peering_options options = {control->node, &control->loop, control,
                                             control->roster};
     return peering_new(&options, &control->peering, fault);

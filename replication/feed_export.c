@@ -16,7 +16,7 @@ static enum kr_err open_new(struct feed *feed, struct fault *fault)
     struct state_export *export = NULL;
     if (feed->export != NULL)
         state->export_close(&feed->export);
-    enum kr_err err = state->export_open(state->ctx, feed->holding, &export, fault);
+    enum kr_err err = state->export_open(state, feed->holding, &export, fault);
     if (err == KR_ERR_OK)
         hold(feed, export);
     return err;
@@ -112,7 +112,7 @@ enum kr_err feed_next_chunk(struct feed *feed, uint64_t now_ms, struct buf *out,
     if (err == KR_ERR_NOT_FOUND)
         return next_end(feed, now_ms, out, fault);
     if (err != KR_ERR_OK)
-        return err;
+        return err == KR_ERR_BUSY ? KR_ERR_NOT_FOUND : err;
     state->export_progress(feed->export, &progress);
     feed->is_export_at_end = chunk.is_last;
     frame.as.snapshot_chunk = (struct peer_snapshot_chunk){.family = chunk.family,

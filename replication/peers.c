@@ -170,10 +170,11 @@ void peers_turn(struct peers *peers)
         return;
     watch_leadership(peers, now_ms);
     peers_session_turn(peers, now_ms);
-    if (!peers->has_applied)
-        return;
+    if (peers->has_applied)
+        peers_child_push(peers, now_ms);
+    else
+        peers_child_push_snapshots(peers, now_ms);
     peers->has_applied = false;
-    peers_child_push(peers, now_ms);
 }
 
 void peers_committed(struct peers *peers)

@@ -305,6 +305,13 @@ void peers_child_push(struct peers *peers, uint64_t now_ms)
             peer_link_pump(child->link, now_ms);
 }
 
+void peers_child_push_snapshots(struct peers *peers, uint64_t now_ms)
+{
+    for (struct peers_child *child = peers->children; child != NULL; child = child->next)
+        if (child->feed != NULL && feed_state(child->feed) == KR_FEED_EXPORTING)
+            peer_link_pump(child->link, now_ms);
+}
+
 void peers_child_check_members(struct peers *peers)
 {
     const struct state *state = peers->options.state;

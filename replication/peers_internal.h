@@ -125,6 +125,8 @@ struct peers_child *peers_child_add(struct peers *peers); // its link is the cal
 void peers_child_drop(struct peers_child *child);         // without a link
 void peers_child_tick(struct peers *peers, bool is_fair, uint64_t now_ms);
 void peers_child_push(struct peers *peers, uint64_t now_ms);
+// The chunks that have been read meanwhile.
+void peers_child_push_snapshots(struct peers *peers, uint64_t now_ms);
 void peers_child_close(struct peers_child *child, enum peers_reason reason, enum kr_err err,
                        const char *why);
 // Links with nodes that have been removed from the cluster are closed.

@@ -3,7 +3,7 @@
 // simulation what it likes.
 //
 // The structs that a verb fills are the caller's; bytes lie in the arena given. Control loop only,
-// but for import_finish.
+// but for import_finish and wake.
 #pragma once
 
 #include "core/base/buf.h"
@@ -37,6 +37,10 @@ struct state_import; // a snapshot being written; the implementer's
 struct state {
     void *ctx;
     enum store_holding holding;
+    // The node's: brings about a turn of the control loop, from any thread, for a chunk that was
+    // waited for. NULL: chunks are read when they are asked for.
+    void (*wake)(void *wake_ctx);
+    void *wake_ctx;
 
     void (*position)(void *ctx, struct store_position *out);
     uint64_t (*applied_index)(void *ctx);
@@ -59,10 +63,11 @@ struct state {
     void (*each_member)(void *ctx, state_member_fn *visit, void *visit_ctx); // those not removed
 
     // A consistent snapshot for a child of that holding. Gives.
-    enum kr_err (*export_open)(void *ctx, enum store_holding child, struct state_export **out,
-                               struct fault *fault);
+    enum kr_err (*export_open)(const struct state *state, enum store_holding child,
+                               struct state_export **out, struct fault *fault);
     void (*export_position)(struct state_export *export, struct store_position *out);
-    // The next chunk, lent until the next call. NOT_FOUND behind the last one.
+    // The next chunk, lent until the next call. NOT_FOUND behind the last one. BUSY: it is being
+    // read, ask again on a later turn; wake comes.
     enum kr_err (*export_next)(struct state_export *export, struct store_chunk *out,
                                struct fault *fault);
     // Goes on behind this row.

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "core/store/store_snapshot.h"
+#include "replication/export_reader.h"
 
 static void get_position(void *ctx, struct store_position *out)
 {
@@ -89,9 +90,9 @@ static void each_member(void *ctx, state_member_fn *visit, void *visit_ctx)
 
 // --- snapshots: the store's own, under replication's names ---------------------------------------
 
-static struct store_export *export_of(struct state_export *export)
+static struct export_reader *export_of(struct state_export *export)
 {
-    return (struct store_export *)(void *)export;
+    return (struct export_reader *)(void *)export;
 }
 
 static struct store_import *import_of(struct state_import *import)
@@ -99,36 +100,39 @@ static struct store_import *import_of(struct state_import *import)
     return (struct store_import *)(void *)import;
 }
 
-static enum kr_err export_open(void *ctx, enum store_holding child, struct state_export **out,
-                               struct fault *fault)
+static enum kr_err export_open(const struct state *state, enum store_holding child,
+                               struct state_export **out, struct fault *fault)
 {
     struct store_export *export = NULL;
-    enum kr_err err = store_export_open(ctx, child, &export, fault);
-    *out = (struct state_export *)(void *)export;
+    enum kr_err err = store_export_open(state->ctx, child, &export, fault);
+    *out = NULL;
+    if (err == KR_ERR_OK)
+        *out =
+            (struct state_export *)(void *)export_reader_new(export, state->wake, state->wake_ctx);
     return err;
 }
 
 static void export_position(struct state_export *export, struct store_position *out)
 {
-    store_export_position(export_of(export), out);
+    export_reader_position(export_of(export), out);
 }
 
 static enum kr_err export_next(struct state_export *export, struct store_chunk *out,
                                struct fault *fault)
 {
-    return store_export_next(export_of(export), out, fault);
+    return export_reader_next(export_of(export), out, fault);
 }
 
 static enum kr_err export_seek(struct state_export *export, uint8_t family, struct bytes last_key,
                                struct fault *fault)
 {
-    return store_export_seek(export_of(export), family, last_key, fault);
+    return export_reader_seek(export_of(export), family, last_key, fault);
 }
 
 static void export_progress(struct state_export *export, struct state_export_progress *out)
 {
     struct store_export_progress progress;
-    store_export_progress(export_of(export), &progress);
+    export_reader_progress(export_of(export), &progress);
     *out = (struct state_export_progress){.done_rows = progress.done_rows,
                                           .done_bytes = progress.done_bytes,
                                           .total_bytes = progress.total_bytes};
@@ -136,8 +140,8 @@ static void export_progress(struct state_export *export, struct state_export_pro
 
 static void export_close(struct state_export **export)
 {
-    struct store_export *own = export_of(*export);
-    store_export_close(&own);
+    struct export_reader *own = export_of(*export);
+    export_reader_free(&own);
     *export = NULL;
 }
 

@@ -11,6 +11,7 @@ struct state_export {
     struct sim_rows rows;
     struct store_position position;
     size_t at;
+    bool is_read; // the next chunk
     struct buf chunk;
     uint64_t done_rows, done_bytes;
 };
@@ -47,10 +48,10 @@ static void save(struct sim_state *state, enum store_holding child, struct state
     mem_free(old);
 }
 
-static enum kr_err export_open(void *ctx, enum store_holding child, struct state_export **out,
-                               struct fault *fault)
+static enum kr_err export_open(const struct state *verbs, enum store_holding child,
+                               struct state_export **out, struct fault *fault)
 {
-    struct sim_state *state = ctx;
+    struct sim_state *state = verbs->ctx;
     if (child == KR_HOLD_ALL && state->holding != KR_HOLD_ALL)
         return fault_set(fault, KR_ERR_UNSUPPORTED, "a follower cannot feed a core node");
     struct state_export *export = mem_zalloc(sizeof(*export));
@@ -75,6 +76,9 @@ static enum kr_err export_next(struct state_export *export, struct store_chunk *
     const struct sim_rows *rows = &export->rows;
     size_t first = export->at;
     (void)fault;
+    export->is_read = !export->is_read;
+    if (export->is_read) // and given at the next turn
+        return KR_ERR_BUSY;
     buf_clear(&export->chunk);
     if (first == rows->count)
         return KR_ERR_NOT_FOUND;

@@ -33,6 +33,7 @@ struct fake {
     struct state_member members[KR_FAKE_MEMBERS];
     size_t member_count;
     size_t exports_open;
+    bool reads_late;    // each chunk is BUSY once
     bool is_damaged;    // stream_apply finds that an entry does not do what it did
     struct fake *next;  // what an import wrote; NULL: none
     bool is_next_whole; // and it has been checked
@@ -44,6 +45,7 @@ struct state_export {
     enum store_holding holding;
     struct store_position position;
     uint64_t at, rows; // the next index to send
+    bool is_read;
     struct buf chunk;
     uint8_t last_key[8];
 };
@@ -193,10 +195,10 @@ static inline void fake_each_member(void *ctx, state_member_fn *visit, void *vis
 
 // --- snapshots: the entries are the rows, key = index --------------------------------------------
 
-static inline enum kr_err fake_export_open(void *ctx, enum store_holding child,
+static inline enum kr_err fake_export_open(const struct state *state, enum store_holding child,
                                            struct state_export **out, struct fault *fault)
 {
-    struct fake *fake = ctx;
+    struct fake *fake = state->ctx;
     struct state_export *export = calloc(1, sizeof(*export));
     (void)fault;
     *export =
@@ -228,6 +230,9 @@ static inline enum kr_err fake_export_next(struct state_export *export, struct s
 {
     uint64_t rows = 0;
     (void)fault;
+    export->is_read = !export->is_read;
+    if (export->fake->reads_late && export->is_read)
+        return KR_ERR_BUSY;
     if (export->at > export->position.index)
         return KR_ERR_NOT_FOUND;
     buf_clear(&export->chunk);

@@ -267,6 +267,7 @@ static void a_link_may_break_at_every_frame(void **state)
         for (int is_far = 0; is_far <= 1; is_far++) {
             open_two(&two, frame % 2 ? KR_HOLD_ALL : KR_HOLD_VALIDATION, 30);
             two.up->first = is_far ? 25 : 1;
+            two.up->reads_late = frame % 3 == 0;
             two.pair->frames_until_break = frame;
             pair_advance(two.pair, 300);
             commit_some(two.up, 3);

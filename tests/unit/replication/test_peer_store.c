@@ -3,6 +3,8 @@
 // entries and by snapshots, with links that break.
 #include "tests/unit/core/store/store_fixture.h"
 
+#include <pthread.h>
+
 #include "pair.h"
 #include "replication/state_store.h"
 
@@ -138,12 +140,116 @@ static void a_snapshot_survives_a_link_that_breaks(void **state)
     }
 }
 
+// What the reader's thread has told, and the test has not heard.
+struct woken {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned times;
+};
+
+static void init_woken(struct woken *woken)
+{
+    pthread_mutex_init(&woken->lock, NULL);
+    pthread_cond_init(&woken->changed, NULL);
+    woken->times = 0;
+}
+
+static void fini_woken(struct woken *woken)
+{
+    pthread_cond_destroy(&woken->changed);
+    pthread_mutex_destroy(&woken->lock);
+}
+
+static void on_wake(void *ctx)
+{
+    struct woken *woken = ctx;
+    pthread_mutex_lock(&woken->lock);
+    woken->times++;
+    pthread_cond_signal(&woken->changed);
+    pthread_mutex_unlock(&woken->lock);
+}
+
+// Chunks come when the thread has read them, for which the pair's clock does not wait.
+static void await_chunk(struct two *two, struct woken *woken)
+{
+    struct timespec until;
+    int status = 0;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 60;
+    pthread_mutex_lock(&woken->lock);
+    while (woken->times == 0 && status == 0)
+        status = pthread_cond_timedwait(&woken->changed, &woken->lock, &until);
+    assert_int_equal(status, 0);
+    woken->times--;
+    pthread_mutex_unlock(&woken->lock);
+    pair_run(two->pair);
+}
+
+static void await_snapshot(struct two *two, struct woken *woken)
+{
+    pair_advance(two->pair, 100);
+    while (follow_state(two->pair->follow) != KR_FOLLOW_REPLACED && !two->pair->is_broken)
+        await_chunk(two, woken);
+}
+
+// The link breaks while the thread reads ahead: what it has read is forgotten, and read again.
+static void a_snapshot_is_read_on_another_thread(void **state)
+{
+    struct two two;
+    struct woken woken;
+    (void)state;
+    for (uint64_t frame = 0; frame <= 14; frame += 2) {
+        init_woken(&woken);
+        open_two(&two, frame % 4 == 0 ? KR_HOLD_ALL : KR_HOLD_VALIDATION);
+        two.up->verbs.wake = on_wake;
+        two.up->verbs.wake_ctx = &woken;
+        two.pair->carry.must_rebuild = true;
+        two.pair->frames_until_break = frame;
+        await_snapshot(&two, &woken);
+        put_key(&two.leader, 1, 1, 400);
+        if (two.pair->is_broken) {
+            pair_detach(two.pair);
+            pair_attach(two.pair);
+            await_snapshot(&two, &woken);
+        }
+        assert_int_equal(two.pair->snapshots, 1);
+        restart_child(&two);
+        pair_advance(two.pair, 200);
+        assert_same(&two);
+        close_two(&two);
+        fini_woken(&woken);
+    }
+}
+
+// Nobody takes the chunk that is being read when the node stops.
+static void a_reader_ends_while_it_reads(void **state)
+{
+    struct two two;
+    struct woken woken;
+    (void)state;
+    for (int turns = 0; turns < 4; turns++) {
+        init_woken(&woken);
+        open_two(&two, KR_HOLD_VALIDATION);
+        two.up->verbs.wake = on_wake;
+        two.up->verbs.wake_ctx = &woken;
+        two.pair->carry.must_rebuild = true;
+        pair_advance(two.pair, 20);
+        assert_int_equal(feed_state(two.pair->feed), KR_FEED_EXPORTING);
+        for (int turn = 0; turn < turns; turn++)
+            await_chunk(&two, &woken);
+        close_two(&two);
+        fini_woken(&woken);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(entries_make_the_same_state),
         cmocka_unit_test(a_snapshot_makes_the_same_state),
         cmocka_unit_test(a_snapshot_survives_a_link_that_breaks),
+        cmocka_unit_test(a_snapshot_is_read_on_another_thread),
+        cmocka_unit_test(a_reader_ends_while_it_reads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
