@@ -107,6 +107,7 @@ static bool ask(struct job *job)
     case KR_ROUTE_VALIDATE_BATCH:
     case KR_ROUTE_PROBE:
     case KR_ROUTE_CALL:
+    case KR_ROUTE_CHANGE:
     case KR_ROUTE_LOCAL:
     case KR_ROUTE_ANYWHERE:
         return false;
@@ -152,6 +153,7 @@ static void answer_question(struct job *job)
     case KR_ROUTE_VALIDATE_BATCH:
     case KR_ROUTE_PROBE:
     case KR_ROUTE_CALL:
+    case KR_ROUTE_CHANGE:
     case KR_ROUTE_LOCAL:
     case KR_ROUTE_ANYWHERE:
         serve_validate_reply(job);
@@ -169,6 +171,7 @@ static void answer_route(struct job *job)
         serve_validate_batch(job);
         return;
     case KR_ROUTE_CALL:
+    case KR_ROUTE_CHANGE:
     case KR_ROUTE_LOCAL:
     case KR_ROUTE_ANYWHERE:
         serve_call_begin(job);

@@ -6,6 +6,7 @@
 
 #define ROUTE(name, method, path, kind, right, limit, handler) KR_DECLARE_##kind(handler)
 #define KR_DECLARE_CALL(handler) enum kr_err handler(struct call *call);
+#define KR_DECLARE_CHANGE(handler) KR_DECLARE_CALL(handler)
 #define KR_DECLARE_LOCAL(handler) KR_DECLARE_CALL(handler)
 #define KR_DECLARE_ANYWHERE(handler) KR_DECLARE_CALL(handler)
 #define KR_DECLARE_PROBE(handler)
@@ -17,6 +18,7 @@
 #include "node/dispatch_table.h"
 #undef ROUTE
 #undef KR_DECLARE_CALL
+#undef KR_DECLARE_CHANGE
 #undef KR_DECLARE_LOCAL
 #undef KR_DECLARE_ANYWHERE
 #undef KR_DECLARE_PROBE
