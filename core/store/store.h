@@ -124,7 +124,7 @@ bool store_is_due(struct store *store, int64_t now_ms);
 struct store_view;                                       // a snapshot of the index
 struct store_view *store_view_open(struct store *store); // gives
 void store_view_close(struct store_view **view);
-uint64_t store_view_index(const struct store_view *view);
+uint64_t store_view_index(struct store_view *view); // applied
 // The first damage that a read of this view met: every read answers "not there" behind it, so the
 // caller looks here before it believes an absence.
 enum kr_err store_view_error(const struct store_view *view, struct fault *fault);

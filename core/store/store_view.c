@@ -12,18 +12,6 @@ struct store_view *store_view_open(struct store *store)
     view->store = store;
     view->snapshot = index_snapshot_open(store->index);
     view->reader = (struct index_reader){.index = store->index, .snapshot = view->snapshot};
-    struct arena arena;
-    struct bytes value;
-    struct rows_applied applied;
-    arena_init(&arena);
-    if (index_read(&view->reader, KR_INDEX_META, bytes_text(KR_ROWS_APPLIED), &arena, &value)) {
-        if (rows_get_applied(value, &applied)) {
-            view->index = applied.position.index;
-        } else {
-            store_view_damage(view, KR_INDEX_META);
-        }
-    }
-    arena_fini(&arena);
     return view;
 }
 
@@ -37,9 +25,18 @@ void store_view_close(struct store_view **view)
     *view = NULL;
 }
 
-uint64_t store_view_index(const struct store_view *view)
+uint64_t store_view_index(struct store_view *view)
 {
-    return view->index;
+    struct arena arena;
+    struct bytes value;
+    struct rows_applied applied = {.log_first = 0};
+    arena_init(&arena);
+    if (index_read(&view->reader, KR_INDEX_META, bytes_text(KR_ROWS_APPLIED), &arena, &value) &&
+        !rows_get_applied(value, &applied)) {
+        store_view_damage(view, KR_INDEX_META);
+    }
+    arena_fini(&arena);
+    return applied.position.index;
 }
 
 enum kr_err store_view_error(const struct store_view *view, struct fault *fault)

@@ -8,7 +8,6 @@ struct store_view {
     struct store *store;
     struct index_snapshot *snapshot;
     struct index_reader reader;
-    uint64_t index; // applied
 };
 
 // Remembers that a row of the family is damaged, unless the view has met damage before.
