@@ -19,6 +19,7 @@ static const struct subcommand subcommands[] = {
     {"restart", bench_restart, "time from start to healthz and readyz, memory a key"},
     {"keys", bench_keys, "makes a file of keys, and the JSON Lines that import them"},
     {"propagate", bench_propagate, "time from a revocation to the refusal at every node"},
+    {"write", bench_write, "durable writes, one at a time and many, beside the disk's own flush"},
     {"relay", bench_relay, "TCP links between local nodes that can be cut and healed"},
 };
 

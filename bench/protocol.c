@@ -41,6 +41,14 @@ static void add_escaped(struct bytes key, struct buf *out)
     }
 }
 
+static void add_create(const struct protocol_request *request, struct bytes token, struct buf *out)
+{
+    add_head(request, "POST ", out);
+    buf_add_text(out, "Authorization: Bearer ");
+    buf_add_bytes(out, token);
+    buf_add_text(out, "\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}");
+}
+
 static void add_validate(const struct protocol_request *request, struct bytes key, struct buf *out)
 {
     static const char before[] = "{\"key\":\"", after[] = "\"}";
@@ -72,6 +80,9 @@ void protocol_add(const struct protocol_request *request, struct bytes key, stru
         buf_add_text(out, "Authorization: Bearer ");
         buf_add_bytes(out, key);
         buf_add_text(out, "\r\n\r\n");
+        return;
+    case KR_PROTOCOL_CREATE:
+        add_create(request, key, out);
         return;
     case KR_PROTOCOL_VALIDATE:
         add_validate(request, key, out);
@@ -225,6 +236,7 @@ enum protocol_outcome protocol_read(enum protocol_kind kind, struct bytes in, si
         return read_redis(in, used, answer);
     case KR_PROTOCOL_EMPTY:
     case KR_PROTOCOL_BEARER:
+    case KR_PROTOCOL_CREATE:
     case KR_PROTOCOL_VALIDATE:
         break;
     }

@@ -12,6 +12,7 @@
 enum protocol_kind {
     KR_PROTOCOL_EMPTY,    // GET path, no key
     KR_PROTOCOL_BEARER,   // GET path with Authorization: Bearer KEY (forward-auth)
+    KR_PROTOCOL_CREATE,   // POST path {}; KEY is the management token
     KR_PROTOCOL_VALIDATE, // POST path {"key":"KEY"}
     KR_PROTOCOL_BINARY,   // a frame with KEY
     KR_PROTOCOL_REDIS     // GET KEY

@@ -30,6 +30,9 @@ static void requests_are_what_the_routes_expect(void **state)
     assert_request(KR_PROTOCOL_EMPTY, "/healthz", "", "GET /healthz HTTP/1.1\r\nHost: h:1\r\n\r\n");
     assert_request(KR_PROTOCOL_BEARER, "/authz/forward", "k_1",
                    "GET /authz/forward HTTP/1.1\r\nHost: h:1\r\nAuthorization: Bearer k_1\r\n\r\n");
+    assert_request(KR_PROTOCOL_CREATE, "/v1/x/keys", "t_1",
+                   "POST /v1/x/keys HTTP/1.1\r\nHost: h:1\r\nAuthorization: Bearer t_1\r\n"
+                   "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}");
     assert_request(KR_PROTOCOL_VALIDATE, "/v1/validate", "k_1",
                    "POST /v1/validate HTTP/1.1\r\nHost: h:1\r\nContent-Type: application/json\r\n"
                    "Content-Length: 13\r\n\r\n{\"key\":\"k_1\"}");

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+// keyreeve-bench write: keys made one at a time and many at a time, in turns with what the disk
+// itself needs to flush a small append.
+//
+// A write is one POST that makes a key of the consumer that --consumer names, answered when it is
+// durable. The flush is pwrite(2) and fdatasync(2) of as many bytes as a log row has, into a file
+// whose space is allocated: what no commit to this disk goes below.
+#include "bench/bench.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/load.h"
+#include "bench/options.h"
+#include "bench/progress.h"
+#include "bench/table.h"
+#include "core/base/clock.h"
+#include "core/base/file.h"
+#include "core/base/mem.h"
+
+enum { KR_WRITE_TURNS = 50, KR_WRITE_FLUSHES = 200, KR_WRITE_FLUSH_BYTES = 512 };
+enum {
+    KR_WRITE_ROWS = 3,
+    KR_WRITE_PATH = 512,
+    KR_WRITE_TOKEN = 1024
+}; // the flush, one at a time, many
+
+struct write_figures {
+    double rate, p50_us, p99_us, cpu_us; // -1: not measured
+};
+
+struct write_bench {
+    const char *url, *token_file, *bucket, *consumer, *disk;
+    uint64_t outstanding, turns, server_pid;
+    double seconds;
+    struct buf secret;
+    struct keyset token; // of one line, the secret
+    struct load_target target;
+    char path[KR_WRITE_PATH];
+    struct write_figures figures[KR_WRITE_ROWS][KR_WRITE_TURNS];
+    struct fault fault;
+};
+
+static enum option_outcome parse(int argc, char **argv, struct write_bench *bench)
+{
+    const struct option_row rows[] = {
+        {"--token-file", "FILE", KR_OPTION_TEXT, &bench->token_file, 0, 0, true,
+         "a management token, 0600"},
+        {"--consumer", "NAME", KR_OPTION_TEXT, &bench->consumer, 0, 0, true,
+         "whose keys are made; it must exist, and is good for nothing else afterwards"},
+        {"--url", "URL", KR_OPTION_TEXT, &bench->url, 0, 0, false,
+         "the node (default http://127.0.0.1:7400)"},
+        {"--bucket", "NAME", KR_OPTION_TEXT, &bench->bucket, 0, 0, false,
+         "the consumer's (default production)"},
+        {"--outstanding", "N", KR_OPTION_COUNT, &bench->outstanding, 2, KR_LOAD_CONNECTIONS_MAX,
+         false, "of many at a time (default 1000)"},
+        {"--seconds", "S", KR_OPTION_REAL, &bench->seconds, 0.1, 3600, false,
+         "each measurement, after a warm-up of a tenth of it (default 3)"},
+        {"--turns", "N", KR_OPTION_COUNT, &bench->turns, 1, KR_WRITE_TURNS, false, "default 5"},
+        {"--disk", "DIR", KR_OPTION_TEXT, &bench->disk, 0, 0, false,
+         "a directory on the node's file system, for the flush (default .)"},
+        {"--server-pid", "PID", KR_OPTION_COUNT, &bench->server_pid, 1, 4194304, false,
+         "counts the node's processor time, all threads"},
+    };
+    const struct option_spec spec = {
+        "write",
+        "Makes keys over keep-alive connections, one at a time and then many, each answered\n"
+        "when it is durable, and prints them beside the disk's own flush. Medians over turns.\n"
+        "The node's rate_limit_per_token must be 0.\n",
+        rows, sizeof(rows) / sizeof(rows[0]),
+        "  keyreeve consumer create bench\n"
+        "  keyreeve-bench write --token-file data/owner-token --consumer bench --disk data\n"};
+    enum option_outcome outcome = options_parse(&spec, argc, argv);
+    if (outcome == KR_OPTIONS_RUN && strncmp(bench->url, "http://", 7) != 0) {
+        fputs("keyreeve-bench write: --url must be http://HOST:PORT; see --help\n", stderr);
+        return KR_OPTIONS_USAGE;
+    }
+    return outcome;
+}
+
+// --- the disk ------------------------------------------------------------------------------------
+
+static enum kr_err flush_all(struct write_bench *bench, int fd, struct histogram *latency)
+{
+    static const uint8_t row[KR_WRITE_FLUSH_BYTES] = {1};
+    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, KR_WRITE_FLUSHES * sizeof(row)) != 0)
+        return fault_set(&bench->fault, err_from_errno(errno), "%s: %s", bench->disk,
+                         strerror(errno));
+    for (size_t i = 0; i < KR_WRITE_FLUSHES; i++) {
+        uint64_t begin_ns = clock_mono_ns();
+        if (pwrite(fd, row, sizeof(row), (off_t)(i * sizeof(row))) != sizeof(row) ||
+            fdatasync(fd) != 0)
+            return fault_set(&bench->fault, err_from_errno(errno), "%s: %s", bench->disk,
+                             strerror(errno));
+        histogram_record(latency, clock_mono_ns() - begin_ns);
+    }
+    return KR_ERR_OK;
+}
+
+static struct write_figures figures_of(const struct histogram *latency, double seconds)
+{
+    return (struct write_figures){.rate = seconds > 0 ? (double)latency->count / seconds : -1,
+                                  .p50_us = (double)histogram_percentile(latency, 0.5) / 1e3,
+                                  .p99_us = (double)histogram_percentile(latency, 0.99) / 1e3,
+                                  .cpu_us = -1};
+}
+
+static enum kr_err measure_disk(struct write_bench *bench, struct write_figures *out)
+{
+    char path[4096];
+    struct histogram *latency = mem_zalloc(sizeof(*latency));
+    snprintf(path, sizeof(path), "%s/keyreeve-bench-XXXXXX", bench->disk);
+    int fd = mkstemp(path);
+    enum kr_err err =
+        fd >= 0 ? flush_all(bench, fd, latency)
+                : fault_set(&bench->fault, err_from_errno(errno), "%s: %s", path, strerror(errno));
+    if (fd >= 0) {
+        close(fd);
+        unlink(path);
+    }
+    *out = figures_of(latency, 0);
+    mem_free(latency);
+    return err;
+}
+
+// --- the node ------------------------------------------------------------------------------------
+
+static enum kr_err check_answers(struct write_bench *bench, const struct load_result *result)
+{
+    for (size_t i = 0; i < result->code_count; i++)
+        if (result->codes[i].answer.status != 200)
+            return fault_set(&bench->fault, KR_ERR_IO, "%s answers %u to %s", bench->url,
+                             result->codes[i].answer.status, bench->path);
+    if (result->latency.count == 0)
+        return fault_set(&bench->fault, KR_ERR_TIMEOUT, "%s answers nothing", bench->url);
+    return KR_ERR_OK;
+}
+
+static enum kr_err measure_node(struct write_bench *bench, unsigned outstanding, uint64_t turn,
+                                struct write_figures *out)
+{
+    const struct load_plan plan = {.keys = &bench->token,
+                                   .seed = turn,
+                                   .connections = outstanding,
+                                   .depth = 1,
+                                   .seconds = bench->seconds};
+    struct load_result *result = mem_zalloc(sizeof(*result));
+    enum kr_err err = load_run(&bench->target, &plan, result, &bench->fault);
+    if (err == KR_ERR_OK)
+        err = check_answers(bench, result);
+    *out = figures_of(&result->latency, result->seconds);
+    if (bench->server_pid > 0 && result->latency.count > 0)
+        out->cpu_us = (double)result->server_cpu_ns / 1e3 / (double)result->latency.count;
+    mem_free(result);
+    return err;
+}
+
+static enum kr_err read_token(struct write_bench *bench)
+{
+    buf_init(&bench->secret, KR_WRITE_TOKEN);
+    enum kr_err err = file_read_secret(bench->token_file, &bench->secret, &bench->fault);
+    struct bytes text = buf_bytes(&bench->secret);
+    while (text.size > 0 && text.data[text.size - 1] <= ' ')
+        text.size--;
+    bench->token = (struct keyset){
+        .data = text.data, .size_bytes = text.size, .count = 1, .stride = text.size + 1};
+    return err;
+}
+
+static enum kr_err run(struct write_bench *bench)
+{
+    enum kr_err err = read_token(bench);
+    snprintf(bench->path, sizeof(bench->path),
+             "/v1/accounts/default/key-buckets/%s/consumers/%s/keys", bench->bucket,
+             bench->consumer);
+    bench->target.pid = (pid_t)bench->server_pid;
+    bench->target.request =
+        (struct protocol_request){KR_PROTOCOL_CREATE, bench->url + 7, bench->path};
+    if (err == KR_ERR_OK)
+        err = load_resolve(bench->url + 7, false, &bench->target, &bench->fault);
+    for (uint64_t turn = 0; turn < bench->turns && err == KR_ERR_OK; turn++) {
+        progress_say("turn %llu of %llu", (unsigned long long)turn + 1,
+                     (unsigned long long)bench->turns);
+        err = measure_disk(bench, &bench->figures[0][turn]);
+        if (err == KR_ERR_OK)
+            err = measure_node(bench, 1, turn, &bench->figures[1][turn]);
+        if (err == KR_ERR_OK)
+            err = measure_node(bench, (unsigned)bench->outstanding, turn, &bench->figures[2][turn]);
+    }
+    progress_say("%s", "");
+    return err;
+}
+
+// --- print ---------------------------------------------------------------------------------------
+
+static void add_row(struct table *table, const struct write_bench *bench, size_t row,
+                    const char *name)
+{
+    double columns[4][KR_WRITE_TURNS];
+    for (size_t i = 0; i < bench->turns; i++) {
+        const struct write_figures *one = &bench->figures[row][i];
+        columns[0][i] = one->rate;
+        columns[1][i] = one->p50_us;
+        columns[2][i] = one->p99_us;
+        columns[3][i] = one->cpu_us;
+    }
+    table_row(table, name);
+    for (size_t i = 0; i < 4; i++)
+        table_number(table, table_median(columns[i], bench->turns), 0);
+}
+
+static void print(const struct write_bench *bench)
+{
+    static const char *const headings[] = {"writes/s", "p50 us", "p99 us", "node CPU us each"};
+    struct table *table = mem_zalloc(sizeof(*table));
+    char many[KR_TABLE_CELL];
+    table_row(table, "medians");
+    for (size_t i = 0; i < sizeof(headings) / sizeof(headings[0]); i++)
+        table_text(table, headings[i]);
+    snprintf(many, sizeof(many), "%llu at a time", (unsigned long long)bench->outstanding);
+    add_row(table, bench, 0, "the disk's flush");
+    add_row(table, bench, 1, "one at a time");
+    add_row(table, bench, 2, many);
+    table_print(table, stdout);
+    mem_free(table);
+}
+
+int bench_write(int argc, char **argv)
+{
+    struct write_bench *bench = mem_zalloc(sizeof(*bench));
+    int status = KR_BENCH_OK;
+    bench->url = "http://127.0.0.1:7400";
+    bench->bucket = "production";
+    bench->disk = ".";
+    bench->outstanding = 1000;
+    bench->turns = 5;
+    bench->seconds = 3;
+    enum option_outcome outcome = parse(argc, argv, bench);
+    if (outcome != KR_OPTIONS_RUN) {
+        status = outcome == KR_OPTIONS_HELP ? KR_BENCH_OK : KR_BENCH_USAGE;
+    } else if (run(bench) != KR_ERR_OK) {
+        fprintf(stderr, "keyreeve-bench write: %s\n", bench->fault.text);
+        status = KR_BENCH_FAILED;
+    } else {
+        print(bench);
+    }
+    buf_fini(&bench->secret);
+    mem_free(bench);
+    return status;
+}
