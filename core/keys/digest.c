@@ -40,10 +40,11 @@ static size_t pad(struct bytes text, uint8_t out[KR_DIGEST_PADDED_BYTES])
     return size;
 }
 
+// By eight bytes, as the hot table reads them: what was stored by four would stall it.
 static void give(const SHA256_CTX *state, uint8_t out[KR_DIGEST_SIZE])
 {
-    for (size_t i = 0; i < KR_DIGEST_SIZE / sizeof(state->h[0]); i++) {
-        uint32_t word = htobe32(state->h[i]);
+    for (size_t i = 0; i < KR_DIGEST_SIZE / sizeof(uint64_t); i++) {
+        uint64_t word = htobe64((uint64_t)state->h[2 * i] << 32 | state->h[2 * i + 1]);
         memcpy(out + i * sizeof(word), &word, sizeof(word));
     }
 }

@@ -10,10 +10,15 @@
 //   insert   the record's bytes, then hash (relaxed), then the record word (release).
 //   replace  the new record's bytes, then the record word (release); the slot and hash stay.
 //   remove   the record word := GONE, or EMPTY where no search can pass the bucket (hot_table.c).
-//   read     the record word (acquire), then hash, then the record's bytes.
-// So who sees an address sees the hash and the bytes that belong to it. A slot's reuse may pair an
-// old address with a new hash: the reader then skips a key that was removed before, or compares
-// digests and finds them unequal; both are right answers for the moment it read the word.
+//   read     hash (relaxed); where it is the key's, the record word (acquire), then the record's
+//            bytes; and where no slot of the bucket has the key, all its record words (acquire) for
+//            an EMPTY one.
+// So who sees an address sees the bytes that belong to it. A slot's reuse may pair a hash with
+// another key's address: the reader then compares digests and finds them unequal. Who meets the old
+// hash of a slot that is being filled with its key has begun before the key was there; who meets
+// the old hash of a key whose slot is being reused looks while the key is in no slot, or comes back
+// in another one. Each is a right answer for a moment of the look-up. A bucket that had no EMPTY
+// slot never gets one, so it does not matter that the hashes were read before the words.
 //
 // Growth. table → next; two tables at most, the second begins empty. While next is set, buckets
 // move in order: each record is published in next (release) before its old slot becomes GONE
@@ -205,29 +210,32 @@ static void prefetch_record(const struct hot *hot, uint64_t word)
     __builtin_prefetch(hot_numbers_entry(&hot->subjects, hot_word_hint(word)));
 }
 
-// What the answer will copy; the entry must have arrived.
-static void prefetch_subject(const struct hot *hot, uint64_t word)
+static unsigned is_of_hash(const struct hot_slot *slot, uint64_t hash)
 {
-    const struct hot_entry *entry = hot_numbers_entry(&hot->subjects, hot_word_hint(word));
-    if (entry != NULL)
-        __builtin_prefetch(
-            (const void *)atomic_load_explicit(&entry->object, memory_order_relaxed));
+    return atomic_load_explicit(&slot->hash, memory_order_relaxed) == hash;
 }
 
-// The bucket's slots of this hash, a bit each; words[] is what they hold. Which slot it is cannot
-// be foretold, so there is no branch for it.
-static unsigned match_slots(const struct hot_slot *slots, uint64_t hash,
-                            uint64_t words[KR_HOT_SLOTS], bool *is_end)
+// The bucket's slots of this hash, a bit each. Which slot it is cannot be foretold, so there is no
+// branch for it.
+static unsigned match_slots(const struct hot_slot *slots, uint64_t hash)
 {
-    unsigned matches = 0, is_empty = 0;
-    for (unsigned i = 0; i < KR_HOT_SLOTS; i++) {
-        words[i] = atomic_load_explicit(&slots[i].record, memory_order_acquire);
-        uint64_t other = atomic_load_explicit(&slots[i].hash, memory_order_relaxed);
-        is_empty |= words[i] == KR_HOT_EMPTY;
-        matches |= (unsigned)((other == hash) & (words[i] > KR_HOT_GONE)) << i;
-    }
-    *is_end = is_empty != 0;
-    return matches;
+    _Static_assert(KR_HOT_SLOTS == 4, "a bit a slot");
+    return is_of_hash(&slots[0], hash) | is_of_hash(&slots[1], hash) << 1 |
+           is_of_hash(&slots[2], hash) << 2 | is_of_hash(&slots[3], hash) << 3;
+}
+
+static uint64_t word_of(const struct hot_slot *slot)
+{
+    return atomic_load_explicit(&slot->record, memory_order_acquire);
+}
+
+// Does a search that has not found its key in this bucket end here?
+static bool is_end(const struct hot_slot *slots)
+{
+    bool has_empty = false;
+    for (unsigned i = 0; i < KR_HOT_SLOTS; i++)
+        has_empty |= word_of(&slots[i]) == KR_HOT_EMPTY;
+    return has_empty;
 }
 
 // The word of the first record of this hash and, unless digest is NULL, of this digest; else EMPTY.
@@ -236,16 +244,16 @@ static uint64_t search_table(const struct hot *hot, const struct hot_table *tabl
 {
     uint64_t bucket = hot_table_home(table, hash);
     for (;;) {
-        uint64_t words[KR_HOT_SLOTS];
-        bool is_end = false;
-        unsigned matches = match_slots(&table->slots[bucket * KR_HOT_SLOTS], hash, words, &is_end);
-        for (; matches != 0; matches &= matches - 1) {
-            uint64_t word = words[__builtin_ctz(matches)];
+        const struct hot_slot *slots = &table->slots[bucket * KR_HOT_SLOTS];
+        for (unsigned left = match_slots(slots, hash); left != 0; left &= left - 1) {
+            uint64_t word = word_of(&slots[__builtin_ctz(left)]);
+            if (word <= KR_HOT_GONE)
+                continue;
             prefetch_record(hot, word);
             if (digest == NULL || hot_digest_equal(hot_word_record(word)->digest, digest))
                 return word;
         }
-        if (is_end)
+        if (is_end(slots))
             return KR_HOT_EMPTY;
         bucket = bucket + 1 == table->buckets ? 0 : bucket + 1;
     }
@@ -275,7 +283,9 @@ const struct hot_record *hot_find(const struct hot *hot, const uint8_t digest[KR
 }
 
 // Each stage asks for the lines that the next one reads, for all of the group, so that their
-// misses overlap: the slots; the records and the holders; the subjects.
+// misses overlap: the slots; the records and the holders. They follow one another as whole passes:
+// a look-up of the page holds the processor up at the request already, so requests close together
+// wait together, while those between the blocks of digests each waited alone and took longer.
 static void find_group(const struct hot *hot, const uint8_t (*digests)[KR_DIGEST_SIZE],
                        size_t count, const struct hot_record *out[])
 {
@@ -289,8 +299,6 @@ static void find_group(const struct hot *hot, const uint8_t (*digests)[KR_DIGEST
     for (size_t i = 0; i < count; i++)
         words[i] = search(hot, tables[i], hashes[i], NULL);
     for (size_t i = 0; i < count; i++) {
-        if (words[i] != KR_HOT_EMPTY)
-            prefetch_subject(hot, words[i]);
         if (words[i] != KR_HOT_EMPTY &&
             !hot_digest_equal(hot_word_record(words[i])->digest, digests[i]))
             words[i] = search(hot, tables[i], hashes[i], digests[i]);

@@ -90,12 +90,18 @@ static inline uint64_t hot_table_home(const struct hot_table *table, uint64_t ha
     return (uint64_t)(((u128)hash * table->buckets) >> 64);
 }
 
+static inline uint64_t hot_digest_word(const uint8_t *digest, size_t word)
+{
+    uint64_t value = 0;
+    memcpy(&value, digest + word * sizeof(value), sizeof(value));
+    return value;
+}
+
 static inline bool hot_digest_equal(const uint8_t *a, const uint8_t *b)
 {
-    uint64_t x[3], y[3];
-    memcpy(x, a, KR_HOT_DIGEST_BYTES);
-    memcpy(y, b, KR_HOT_DIGEST_BYTES);
-    return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2])) == 0;
+    return ((hot_digest_word(a, 0) ^ hot_digest_word(b, 0)) |
+            (hot_digest_word(a, 1) ^ hot_digest_word(b, 1)) |
+            (hot_digest_word(a, 2) ^ hot_digest_word(b, 2))) == 0;
 }
 
 // --- records (hot_slab.c) ------------------------------------------------------------------------

@@ -16,6 +16,7 @@ static void resolve(const struct store *store, const struct hot_record *record,
     found->extra = hot_record_extra(hot, record);
     struct hot_holder holder = hot_record_holder(hot, record);
     found->subject = holder.subject;
+    __builtin_prefetch(found->subject); // the answer copies it, when the verdicts are through
     found->revoked_before = holder.revoked_before;
     found->bucket = holder.subject ? hot_bucket_at(hot, holder.bucket) : NULL;
     // Subject or bucket can be gone only because the key is, removed behind our look-up.
