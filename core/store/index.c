@@ -76,6 +76,13 @@ static const char *chars(struct bytes bytes)
     return (const char *)bytes.data;
 }
 
+// Turns off the counters that RocksDB keeps for the calling thread, which nobody asks for and which
+// cost a tenth of an insertion, and of a step of a scan.
+static void count_nothing(void)
+{
+    rocksdb_set_perf_level(1);
+}
+
 // Takes RocksDB's message and says what it means for us.
 static enum kr_err translate(const char *directory, char *message, struct fault *fault)
 {
@@ -338,6 +345,7 @@ struct index_cursor *index_cursor_open(struct index *index, const struct index_r
         rocksdb_readoptions_set_snapshot(cursor->read, range->snapshot->snapshot);
     }
     if (range->is_scan) {
+        count_nothing();
         rocksdb_readoptions_set_fill_cache(cursor->read, 0);
         rocksdb_readoptions_set_readahead_size(cursor->read, KR_INDEX_READAHEAD_BYTES);
     }
@@ -450,7 +458,7 @@ enum kr_err index_write(struct index *index, struct index_batch *batch, bool is_
                         struct fault *fault)
 {
     char *message = NULL;
-    rocksdb_set_perf_level(1); // of this thread: off, its counters cost a tenth of an insertion
+    count_nothing();
     rocksdb_write(index->db, is_synced ? index->write_synced : index->write_unsynced, batch->batch,
                   &message);
     return message ? translate(index->directory, message, fault) : KR_ERR_OK;
