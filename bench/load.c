@@ -245,7 +245,7 @@ static void note_begin(struct load *load, bool *is_begun)
     *is_begun = true;
     load->result->own_cpu_ns = own_cpu_ns();
     if (load->target->pid > 0)
-        load->result->server_cpu_ns = process_cpu_ns(load->target->pid);
+        load->result->server_cpu_ns = process_cpu_ns(load->target->pid, load->target->threads);
 }
 
 static void note_end(struct load *load)
@@ -253,7 +253,7 @@ static void note_end(struct load *load)
     load->result->own_cpu_ns = own_cpu_ns() - load->result->own_cpu_ns;
     if (load->target->pid > 0)
         load->result->server_cpu_ns =
-            process_cpu_ns(load->target->pid) - load->result->server_cpu_ns;
+            process_cpu_ns(load->target->pid, load->target->threads) - load->result->server_cpu_ns;
 }
 
 static void run_closed(struct load *load)

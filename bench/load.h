@@ -23,7 +23,8 @@ struct load_target {
     struct sockaddr_storage address;
     socklen_t address_size;
     struct protocol_request request;
-    pid_t pid; // whose processor time is counted; 0: nobody's
+    pid_t pid;           // whose processor time is counted; 0: nobody's
+    const char *threads; // of those whose name begins so; NULL: all
 };
 
 // Where connections go: "HOST:PORT", or the path of a unix socket. INVALID names the reason.

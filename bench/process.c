@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,15 @@ static uint64_t task_cpu_ns(pid_t pid, const char *task)
     return read_text(path, text) != NULL ? stat_ns(text) : 0;
 }
 
-uint64_t process_cpu_ns(pid_t pid)
+static bool is_named(pid_t pid, const char *task, const char *prefix)
+{
+    char path[KR_PROC_PATH], text[KR_PROC_TEXT];
+    snprintf(path, sizeof(path), "/proc/%d/task/%s/comm", (int)pid, task);
+    return prefix == NULL ||
+           (read_text(path, text) != NULL && strncmp(text, prefix, strlen(prefix)) == 0);
+}
+
+uint64_t process_cpu_ns(pid_t pid, const char *threads)
 {
     char path[KR_PROC_PATH];
     uint64_t ns = 0;
@@ -54,7 +63,7 @@ uint64_t process_cpu_ns(pid_t pid)
     if (tasks == NULL)
         return 0;
     for (const struct dirent *task = readdir(tasks); task != NULL; task = readdir(tasks))
-        if (task->d_name[0] != '.')
+        if (task->d_name[0] != '.' && is_named(pid, task->d_name, threads))
             ns += task_cpu_ns(pid, task->d_name);
     closedir(tasks);
     return ns;

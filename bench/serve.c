@@ -16,6 +16,7 @@
 
 struct serve_options {
     const char *url, *unix_path, *keys, *path, *empty, *redis, *binary, *binary_unix;
+    const char *server_threads;
     uint64_t connections, binary_connections, depth, turns, seed, server_pid, redis_pid, cpu,
         bare_cpu;
     double seconds, zipf, unknown, rate;
@@ -116,6 +117,8 @@ static enum option_outcome parse(int argc, char **argv, struct serve_options *o)
          "a bare epoll responder on this core: the node's"},
         {"--server-pid", "PID", KR_OPTION_COUNT, &o->server_pid, 1, 4194304, false,
          "counts the node's processor time, all threads"},
+        {"--server-threads", "NAME", KR_OPTION_TEXT, &o->server_threads, 0, 0, false,
+         "of those alone whose name begins so: kr-serve is what answers"},
         {"--redis-pid", "PID", KR_OPTION_COUNT, &o->redis_pid, 1, 4194304, false,
          "the same for the Redis"},
         {"--cpu", "N", KR_OPTION_COUNT, &o->cpu, 0, CPU_SETSIZE - 1, false,
@@ -159,6 +162,7 @@ static enum kr_err add_contender(struct serve *serve, struct serve_report *repor
     contender->target.request = request;
     contender->target.pid =
         (pid_t)(is_redis ? serve->options.redis_pid : serve->options.server_pid);
+    contender->target.threads = is_redis ? NULL : serve->options.server_threads;
     report->count++;
     return load_resolve(place.text, place.is_unix, &contender->target, &serve->fault);
 }

@@ -131,10 +131,13 @@ const struct spec_command spec_commands[] = {
     {"key", "reveal", "CONSUMER KEY-ID", KR_NEED_BUCKET, 0,
      "Print a key's value (retrievable buckets only; audited)", NULL,
      "keyreeve key reveal acme key_1oUEpDKUQFKy5Fyd1QdRwSxl --bucket production", run_key_reveal},
-    {"key", "verify", "", KR_NEED_URL, O(KEY_FILE) | O(SCOPE) | O(IP) | O(MIN_INDEX) | O(EXPLAIN),
+    {"key", "verify", "", KR_NEED_URL,
+     O(KEY_FILE) | O(SCOPE) | O(IP) | O(MIN_INDEX) | O(EXPLAIN) | O(BENCH) | O(NODES),
      "Ask the node whether a key is good",
      "Reads the key from standard input, or asks for it on a terminal without showing it. Exits "
-     "with 6 when the key is not valid. With --bucket, the key must be of that bucket.",
+     "with 6 when the key is not valid. With --bucket, the key must be of that bucket. --bench "
+     "asks as gateways with libkeyreeve do, 64 "
+     "questions in flight, for so many seconds.",
      "keyreeve key verify --scope orders:read < key.txt", run_key_verify},
     {"key", "delete", "CONSUMER KEY-ID", KR_NEED_BUCKET, O(YES) | O(WAIT) | O(WAIT_MS),
      "Revoke a key and take it off the list", DESTROYS,

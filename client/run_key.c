@@ -10,6 +10,7 @@
 #include "client/change.h"
 #include "client/receipt.h"
 #include "client/roll.h"
+#include "client/verify_bench.h"
 
 enum { KR_KEY_PAGE = 1000 };
 
@@ -198,10 +199,15 @@ enum exit_code run_key_verify(struct session *session)
     struct api_answer answer = {0};
     const char *key = NULL;
     enum exit_code code = KR_EXIT_OK;
+    bool is_bench = parse_has(session->in, KR_OPT_BENCH);
     if (!parse_has(session->in, KR_OPT_KEY_FILE))
         code = ask_key(session, &key);
+    else if (is_bench)
+        code = session_read_secret(session, parse_value(session->in, KR_OPT_KEY_FILE), &key);
     if (code != KR_EXIT_OK)
         return code;
+    if (is_bench)
+        return verify_bench(session, key);
     body_begin(&body, session);
     if (key != NULL)
         body_add_text(&body, "key", key);

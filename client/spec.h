@@ -74,6 +74,8 @@ enum spec_option_id {
     KR_OPT_IP,
     KR_OPT_MIN_INDEX,
     KR_OPT_EXPLAIN,
+    KR_OPT_BENCH,
+    KR_OPT_NODES,
     KR_OPT_DRY_RUN,
     KR_OPT_REPORT,
     KR_OPT_STATE,

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/base/json.h"
@@ -82,9 +83,12 @@ static void on_sweep(uv_timer_t *timer)
 static void *run(void *ctx)
 {
     struct serve *serve = ctx;
+    char name[16]; // as long as the kernel takes
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, NULL);
+    snprintf(name, sizeof(name), "kr-serve-%zu", serve->number);
+    pthread_setname_np(pthread_self(), name);
     hot_thread_register();
     hot_offline();
     uv_run(&serve->loop, UV_RUN_DEFAULT);

@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { client, expect } from './lib/http.mjs';
 import { misspelled, strangerKey } from './lib/keys.mjs';
 import { buildExample, installLibrary, runExample, startExample } from './lib/library.mjs';
-import { dataDirFor, startNode, until } from './lib/node.mjs';
+import { dataDirFor, keyreeve, run, startNode, until } from './lib/node.mjs';
 
 let node;
 let api;
@@ -142,4 +142,22 @@ test('the libuv example asks all at once, and leaves its loop empty', async () =
   assert.deepEqual(lines.sort(), keys.map((key, i) => `${key} ${i % 2 ? 'VALID' : 'NOT_FOUND'}`).sort());
   const alone = await runExample(library, program, [NOBODY, good.key]);
   assert.deepEqual([alone.code, alone.stdout], [0, `${good.key} UNAVAILABLE\n`], alone.stderr);
+});
+
+test('keyreeve key verify --bench measures through the library', async () => {
+  const bench = (key, nodes, more = []) => run(keyreeve, ['key', 'verify', '--url', node.url, '--bench', '1', '--nodes', nodes, ...more], { input: `${key}\n` });
+  const people = await bench(good.key, node.binary);
+  assert.equal(people.code, 0, people.stderr);
+  assert.match(people.stdout, /answers\/s +\S*[1-9]/);
+  assert.match(people.stdout, /verdict +VALID/);
+  const programs = await bench(strangerKey(), `${NOBODY},${node.binary}`, ['--json']);
+  assert.equal(programs.code, 6, programs.stderr);
+  const figures = JSON.parse(programs.stdout);
+  assert.ok(figures.answered > 0 && figures.perSecond > 0 && figures.p50Us <= figures.maxUs, programs.stdout);
+  assert.deepEqual([figures.code, figures.nodesUp], ['NOT_FOUND', 1]);
+  assert.equal((await bench(good.key, NOBODY)).code, 5);
+  assert.equal((await bench('x'.repeat(600), node.binary)).code, 6);
+  const wrong = await bench(good.key, 'nonsense');
+  assert.equal(wrong.code, 2);
+  assert.match(wrong.stderr, /HOST:PORT/);
 });
