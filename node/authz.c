@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The skins for gateways over HTTP: /authz/forward (Traefik, Caddy, APISIX), /authz/nginx
-// (auth_request) and /authz/haproxy (Lua actions).
+// (auth_request), /authz/haproxy (Lua actions) and /authz/envoy (ext_authz over HTTP).
 //
 // All answer 200 with the whole fixed set of identity headers, empty where there is no value, so
 // that forged ones of the client cannot pass; a denial carries none of them. They differ in what a
@@ -35,13 +35,28 @@ static bool read_scopes(struct bytes list, struct validation_ask *ask)
     return true;
 }
 
+// Where the operator's question stands: in the query. Envoy puts the path and the query of its
+// client behind the prefix that it is configured with, so there it stands in that prefix, behind a
+// ";": what the client sends begins with the next "/".
+static struct bytes route_question(const struct job *job)
+{
+    if (job->match.route->kind != KR_ROUTE_ENVOY)
+        return job->request.query;
+    struct bytes rest = dispatch_rest(job->match.route, job->request.path);
+    if (rest.size == 0 || rest.data[0] != ';')
+        return (struct bytes){0};
+    const uint8_t *slash = memchr(rest.data, '/', rest.size);
+    size_t end = slash == NULL ? rest.size : (size_t)(slash - rest.data);
+    return bytes_of(rest.data + 1, end - 1);
+}
+
 // What the route requires of the key. False when that cannot be understood: to let anyone in then
 // would require less than the operator wrote.
 static bool read_route(struct job *job, struct validation_ask *ask)
 {
     struct uri_parameter parameters[KR_AUTHZ_PARAMETERS_MAX];
     size_t count = 0;
-    if (!uri_split_query(job->request.query, &job->connection->serve->scratch, parameters,
+    if (!uri_split_query(route_question(job), &job->connection->serve->scratch, parameters,
                          KR_AUTHZ_PARAMETERS_MAX, &count))
         return false;
     for (size_t i = 0; i < count; i++) {
@@ -58,10 +73,13 @@ static bool read_route(struct job *job, struct validation_ask *ask)
 }
 
 // Where a key may stand in the query of the request that the gateway asks about, that query.
-static struct bytes original_query(const struct config *config, const struct http_request *request)
+static struct bytes original_query(const struct config *config, const struct job *job)
 {
+    const struct http_request *request = &job->request;
     if (config->credential_query[0] == '\0')
         return (struct bytes){0};
+    if (job->match.route->kind == KR_ROUTE_ENVOY)
+        return request->query;
     struct bytes uri = http_request_value(request, "x-forwarded-uri");
     if (uri.size == 0)
         uri = http_request_value(request, "x-original-uri");
@@ -89,7 +107,7 @@ bool authz_ask(struct job *job)
     validate_init(question);
     question->code = KR_VERDICT_MALFORMED;
     const struct config *config = serve->node->config;
-    job->credential = credential_find(&job->request, config, original_query(config, &job->request),
+    job->credential = credential_find(&job->request, config, original_query(config, job),
                                       &serve->scratch, &question->ask.key);
     if (!read_route(job, &question->ask)) {
         question->code = KR_VERDICT_UNAVAILABLE;
@@ -149,11 +167,22 @@ static void add_identity(struct serve *serve, const struct store_found *found)
     KR_REPLY_CLEAN(out, "X-Environment", bytes_text(environment_text(found->bucket->environment)));
 }
 
+// The application behind Envoy does not see the key.
+static void add_removal(struct job *job)
+{
+    struct serve *serve = job->connection->serve;
+    buf_clear(&serve->body);
+    credential_add_carriers(&job->request, serve->node->config, &serve->scratch, &serve->body);
+    http_reply_field(&serve->out, "X-Envoy-Auth-Headers-To-Remove", buf_bytes(&serve->body));
+}
+
 static void reply_allowed(struct job *job)
 {
     struct serve *serve = job->connection->serve;
     serve_reply_begin(job, 200);
     add_identity(serve, &job->question.found);
+    if (job->match.route->kind == KR_ROUTE_ENVOY)
+        add_removal(job);
     http_reply_end(&serve->out, &job->request, 200, NULL, (struct bytes){0});
     turn_count(job, 200);
 }
@@ -197,7 +226,8 @@ static void write_denial(struct serve *serve, unsigned status)
     json_close(&writer, '}');
 }
 
-// A real status with a body that the client may see.
+// A real status with a body that the client may see. Envoy takes a 503 for no answer at all, and
+// its own setting decides.
 static void reply_denied(struct job *job, bool tells_reason)
 {
     struct serve *serve = job->connection->serve;
@@ -221,7 +251,7 @@ void authz_forward_reply(struct job *job)
     if (job->question.code == KR_VERDICT_VALID)
         reply_allowed(job);
     else // the reason only for a gateway whose configuration says that it keeps it to itself
-        reply_denied(job, uri_query_value(job->request.query, "reason", &reason) &&
+        reply_denied(job, uri_query_value(route_question(job), "reason", &reason) &&
                               bytes_equal_text(reason, "header"));
 }
 

@@ -97,6 +97,28 @@ enum credential_result credential_find(const struct http_request *request,
     return finding.result;
 }
 
+static void add_name(struct buf *out, struct bytes name)
+{
+    if (buf_bytes(out).size > 0)
+        buf_add_text(out, ",");
+    buf_add_bytes(out, name);
+}
+
+void credential_add_carriers(const struct http_request *request, const struct config *config,
+                             struct arena *arena, struct buf *out)
+{
+    for (size_t i = 0; i < request->field_count; i++) {
+        const struct http_field *field = &request->fields[i];
+        struct finding finding = {.result = KR_CREDENTIAL_NONE};
+        if (bytes_equal_text_nocase(field->name, "authorization"))
+            offer_authorization(&finding, field->value, arena);
+        else if (bytes_equal_text_nocase(field->name, config->credential_header))
+            offer(&finding, field->value);
+        if (finding.result != KR_CREDENTIAL_NONE)
+            add_name(out, field->name);
+    }
+}
+
 // --- the client's address ------------------------------------------------------------------------
 
 static struct bytes trim(struct bytes text)

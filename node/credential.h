@@ -6,6 +6,7 @@
 // refused. Slices are lent by the request or lie in the arena.
 #pragma once
 
+#include "core/base/buf.h"
 #include "core/base/cidr.h"
 #include "core/base/mem.h"
 #include "core/http/request.h"
@@ -17,6 +18,11 @@ enum credential_result { KR_CREDENTIAL_FOUND, KR_CREDENTIAL_NONE, KR_CREDENTIAL_
 enum credential_result credential_find(const struct http_request *request,
                                        const struct config *config, struct bytes original_query,
                                        struct arena *arena, struct bytes *key);
+
+// The names of the header fields that carry a key, separated by commas, for a gateway to remove.
+// A cookie is not among them: others stand beside it.
+void credential_add_carriers(const struct http_request *request, const struct config *config,
+                             struct arena *arena, struct buf *out);
 
 // The client's address. The peer's own unless the peer is trusted; then the rightmost address of
 // X-Forwarded-For that is no trusted proxy. False: a trusted peer that says nothing usable.

@@ -52,6 +52,33 @@ static bool path_matches(const char *template, struct bytes path)
     return pattern.size == 0 && path.size == 0;
 }
 
+#define KR_REST "{rest}"
+
+// Where a route's {rest} begins; 0: it has none.
+static size_t rest_at(const struct route *route)
+{
+    size_t size = sizeof(KR_REST) - 1;
+    if (route->path_size <= size ||
+        memcmp(route->path + route->path_size - size, KR_REST, size) != 0)
+        return 0;
+    return route->path_size - size;
+}
+
+struct bytes dispatch_rest(const struct route *route, struct bytes path)
+{
+    size_t at = rest_at(route);
+    return bytes_of(path.data + at, path.size - at);
+}
+
+static bool route_matches(const struct route *route, struct bytes path)
+{
+    size_t at = rest_at(route);
+    if (at == 0)
+        return path_matches(route->path, path);
+    return bytes_starts_with(path, bytes_of(route->path, at)) &&
+           (path.size == at || path.data[at] == '/' || path.data[at] == ';');
+}
+
 static bool method_matches(const struct route *route, const struct http_request *request)
 {
     if (route->method[0] == '*' || bytes_equal_text(request->method_name, route->method))
@@ -87,7 +114,7 @@ void dispatch_find(const struct http_request *request, struct dispatch_match *ma
         return;
     for (size_t i = 0; i < dispatch_route_count; i++) {
         const struct route *route = &dispatch_routes[i];
-        if (!path_matches(route->path, request->path))
+        if (!route_matches(route, request->path))
             continue;
         if (method_matches(route, request)) {
             match->route = route;

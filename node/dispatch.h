@@ -16,6 +16,7 @@ enum route_kind {
     KR_ROUTE_FORWARD,        // /authz/forward, any method
     KR_ROUTE_NGINX,          // /authz/nginx
     KR_ROUTE_HAPROXY,        // /authz/haproxy
+    KR_ROUTE_ENVOY,          // /authz/envoy and whatever path Envoy puts behind it
     KR_ROUTE_CALL,           // a management call: its handler on a pool thread of the leader
     KR_ROUTE_CHANGE,         // the same, and short: some rows are read, no list is walked
     KR_ROUTE_LOCAL,          // the same on whichever node is asked: it speaks of that node
@@ -47,6 +48,9 @@ struct dispatch_match {
     const struct route *route; // NULL: see allow
     char allow[64];            // the path exists with other methods: "GET, POST"; "": 404
 };
+
+// What stands in a path at its route's {rest}.
+struct bytes dispatch_rest(const struct route *route, struct bytes path);
 
 // HEAD is answered as GET. Without allocation.
 void dispatch_find(const struct http_request *request, struct dispatch_match *match);

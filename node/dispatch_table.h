@@ -2,7 +2,8 @@
 // Every route, one row each; included with ROUTE defined. No guard: it is included several times.
 //
 // ROUTE(name, method, path, kind, right, body limit, handler). A literal segment stands before a
-// parameter at the same place. The hot routes stand first: matching goes from top to bottom.
+// parameter at the same place; {rest} at the end takes nothing, a path, or a ";" and what follows.
+// The hot routes stand first: matching goes from top to bottom.
 
 #define KR_BODY_NONE 0
 #define KR_BODY_USUAL (1u << 20)
@@ -14,6 +15,7 @@
 ROUTE("authz.forward", "*", "/authz/forward", FORWARD, NONE, KR_BODY_USUAL, NULL)
 ROUTE("authz.nginx", "*", "/authz/nginx", NGINX, NONE, KR_BODY_USUAL, NULL)
 ROUTE("authz.haproxy", "*", "/authz/haproxy", HAPROXY, NONE, KR_BODY_USUAL, NULL)
+ROUTE("authz.envoy", "*", "/authz/envoy{rest}", ENVOY, NONE, KR_BODY_USUAL, NULL)
 ROUTE("validate", "POST", "/v1/validate", VALIDATE, NONE, 65536, NULL)
 ROUTE("validate.batch", "POST", "/v1/validate/$batch", VALIDATE_BATCH, NONE, KR_BODY_USUAL, NULL)
 ROUTE("health", "GET", "/healthz", PROBE, NONE, KR_BODY_NONE, NULL)

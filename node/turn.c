@@ -101,6 +101,7 @@ static bool ask(struct job *job)
     case KR_ROUTE_VALIDATE:
         return serve_validate_ask(job);
     case KR_ROUTE_FORWARD:
+    case KR_ROUTE_ENVOY:
     case KR_ROUTE_NGINX:
     case KR_ROUTE_HAPROXY:
         return authz_ask(job);
@@ -141,6 +142,7 @@ static void answer_question(struct job *job)
     validate_judge(serve->node, &job->question, serve->now_ms, serve->boot_ms);
     switch (job->match.route->kind) {
     case KR_ROUTE_FORWARD:
+    case KR_ROUTE_ENVOY:
         authz_forward_reply(job);
         return;
     case KR_ROUTE_NGINX:
@@ -180,6 +182,7 @@ static void answer_route(struct job *job)
         serve_validate_reply(job);
         return;
     case KR_ROUTE_FORWARD:
+    case KR_ROUTE_ENVOY:
         authz_forward_reply(job);
         return;
     case KR_ROUTE_NGINX:

@@ -15,6 +15,7 @@
 #define KR_DECLARE_FORWARD(handler)
 #define KR_DECLARE_NGINX(handler)
 #define KR_DECLARE_HAPROXY(handler)
+#define KR_DECLARE_ENVOY(handler)
 #include "node/dispatch_table.h"
 #undef ROUTE
 #undef KR_DECLARE_CALL
@@ -27,3 +28,4 @@
 #undef KR_DECLARE_FORWARD
 #undef KR_DECLARE_NGINX
 #undef KR_DECLARE_HAPROXY
+#undef KR_DECLARE_ENVOY

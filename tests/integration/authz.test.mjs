@@ -9,8 +9,10 @@ import { misspelled, strangerKey } from './lib/keys.mjs';
 import { makeDataDir, startNode } from './lib/node.mjs';
 
 const identity = ['x-consumer-id', 'x-consumer-name', 'x-consumer-metadata', 'x-key-id', 'x-key-scopes', 'x-key-expires', 'x-environment'];
-const skins = ['/authz/forward', '/authz/nginx', '/authz/haproxy'];
-const tellsReason = (skin) => skin !== '/authz/forward';
+const skins = ['/authz/forward', '/authz/nginx', '/authz/haproxy', '/authz/envoy'];
+const tellsReason = (skin) => ['/authz/nginx', '/authz/haproxy'].includes(skin);
+// Envoy puts the path and the query of its client behind the prefix with the question.
+const asking = (skin, query) => (skin === '/authz/envoy' ? `${skin};${query}/v1/x?bucket=preview&scopes=none&reason=header` : `${skin}?${query}`);
 
 let node; // trusts nobody
 let behind; // trusts the loopback proxy, takes keys from query and cookie
@@ -121,9 +123,9 @@ for (const skin of skins) {
   test(`${skin}: bucket and scopes of the route's URL are required: 403 without identity`, async () => {
     const { id } = (await api.get(`${api.buckets}/production`)).body;
     for (const query of ['bucket=production', `bucket=${id}`, 'scopes=read', 'scopes=write,read', 'bucket=production&scopes=', 'scopes=write%2Cread'])
-      assert.equal((await ask(`${skin}?${query}`, bearer(key.key))).status, 200, query);
+      assert.equal((await ask(asking(skin, query), bearer(key.key))).status, 200, query);
     for (const [query, reason] of [['bucket=preview', 'FORBIDDEN'], ['bucket=nowhere', 'FORBIDDEN'], ['scopes=read,admin', 'INSUFFICIENT_SCOPE']]) {
-      const answer = await ask(`${skin}?${query}`, bearer(key.key));
+      const answer = await ask(asking(skin, query), bearer(key.key));
       assert.equal(answer.status, 403, query);
       assert.deepEqual(identityOf(answer), []);
       assert.equal(answer.headers.get('www-authenticate'), null);
@@ -133,7 +135,7 @@ for (const skin of skins) {
 
   test(`${skin}: requirements that cannot be understood let nobody in, and say 503`, async () => {
     for (const query of [`scopes=${[...Array(40).fill('read'), 'admin'].join(',')}`, 'scopes=%zz', 'bucket=%00', Array.from({ length: 20 }, (_, i) => `p${i}=1`).join('&')]) {
-      const answer = await ask(`${skin}?${query}`, bearer(key.key));
+      const answer = await ask(asking(skin, query), bearer(key.key));
       assert.deepEqual(identityOf(answer), []);
       if (skin === '/authz/nginx') {
         assert.deepEqual([answer.status, answer.headers.get('x-error-status'), answer.headers.get('content-length')], [403, '503', '0'], query);
@@ -166,6 +168,32 @@ for (const skin of skins) {
     assert.ok((await node.metric('connections_accepted_total')) - accepted <= 3);
   });
 }
+
+test('envoy: any path below the prefix is fine, and none of it is a question', async () => {
+  for (const path of ['', '/', '/x', '/x/../y//z', '/x;bucket=preview', '/;bucket=preview', '/?bucket=preview', '/x?scopes=admin&bucket=', '/%2f;x', '/v1/validate', '/*'])
+    for (const question of ['', ';bucket=production&scopes=read'])
+      assert.equal((await ask(`/authz/envoy${question}${path}`, bearer(key.key))).status, 200, question + path);
+  for (const path of ['/authz/envoy;bucket=preview', '/authz/envoy;bucket=preview/?bucket=production', '/authz/envoy;scopes=admin/;scopes=read'])
+    assert.equal((await ask(path, bearer(key.key))).status, 403, path);
+  for (const path of ['/authz/envoyx', '/authz/envoy%3Bbucket=production'])
+    assert.equal((await ask(path, bearer(key.key))).status, 404, path);
+});
+
+test('envoy: the headers that carried the key are named for removal, on a 200 alone', async () => {
+  const name = 'x-envoy-auth-headers-to-remove';
+  const removed = async (headers) => (await ask('/authz/envoy/x', headers)).headers.get(name)?.toLowerCase() ?? null;
+  assert.equal(await removed(bearer(key.key)), 'authorization');
+  assert.equal(await removed({ 'x-api-key': key.key }), 'x-api-key');
+  assert.equal(await removed({ 'x-api-key': key.key, authorization: 'Digest x' }), 'x-api-key');
+  assert.equal(await removed({ ...bearer(key.key), 'x-api-key': key.key }), 'authorization,x-api-key');
+  assert.equal(await removed(bearer(denied.REVOKED)), null);
+  assert.equal((await ask('/authz/forward', bearer(key.key))).headers.get(name), null);
+});
+
+test('envoy: the reason is told where the prefix asks for it, whatever the client puts behind', async () => {
+  assert.equal((await ask('/authz/envoy;reason=header/x', bearer(denied.REVOKED))).headers.get('x-auth-reason'), 'REVOKED');
+  assert.equal((await ask('/authz/envoy/;reason=header?reason=header', bearer(denied.REVOKED))).headers.get('x-auth-reason'), null);
+});
 
 test('haproxy: a denial has the same body as for the others, and the reason beside it', async () => {
   const [told, untold] = [await ask('/authz/haproxy', bearer(denied.REVOKED)), await ask('/authz/forward', bearer(denied.REVOKED))];
@@ -206,6 +234,8 @@ test('the key may come from a query parameter and a cookie where that is switche
     assert.equal(await from({ [name]: `/api/x?xapi_key=${value}` }), 401);
     assert.equal(await from({ [name]: `/api/api_key=${value}` }), 401);
   }
+  assert.equal(await from({}, `/authz/envoy;bucket=production/x?a=b&api_key=${value}`), 200);
+  assert.equal(await from({ 'x-forwarded-uri': `/x?api_key=${value}` }, '/authz/envoy/x'), 401, 'Envoy says the path itself');
   assert.equal(await from({ cookie: `a=b; kr=${value}; c=d` }), 200);
   assert.equal(await from({ cookie: `kr=${value}` }), 200);
   assert.equal(await from({ cookie: `akr=${value}; krx=${value}` }), 401);

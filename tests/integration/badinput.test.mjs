@@ -25,7 +25,7 @@ after(async () => {
 });
 
 const pathOf = (route) =>
-  route.path.replace(/\{(\w+)\}/g, (_, name) => ({ account: 'default', bucket: 'production', consumer: 'c', id: key.id, index: '1' })[name]);
+  route.path.replace(/\{(\w+)\}/g, (_, name) => ({ account: 'default', bucket: 'production', consumer: 'c', id: key.id, index: '1', rest: '/x' })[name]);
 const bearer = () => ({ authorization: `Bearer ${node.token}` });
 // A body of its own is what these take; DELETE takes none.
 const writing = routes.filter((route) => route.kind === 'CALL' && ['POST', 'PATCH'].includes(route.method));

@@ -133,6 +133,33 @@ static void a_malformed_forwarded_address_is_no_address(void **state)
     expect_client(&request, true, NULL);
 }
 
+static void expect_carriers(const struct http_request *request, const char *wanted)
+{
+    struct config config = plain();
+    struct arena arena;
+    struct buf out;
+    arena_init(&arena);
+    buf_init(&out, 1024);
+    credential_add_carriers(request, &config, &arena, &out);
+    assert_true(bytes_equal_text(buf_bytes(&out), wanted));
+    buf_fini(&out);
+    arena_fini(&arena);
+}
+
+static void names_the_headers_that_carry_a_key_and_no_others(void **state)
+{
+    (void)state;
+    struct http_request request = {0};
+    add(&request, "Authorization", "Digest x");
+    add(&request, "X-API-Key", "");
+    add(&request, "Cookie", "session=K1");
+    expect_carriers(&request, "");
+    add(&request, "x-api-key", "K1");
+    expect_carriers(&request, "x-api-key");
+    add(&request, "Authorization", "Basic SzE=");
+    expect_carriers(&request, "x-api-key,Authorization");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,6 +169,7 @@ int main(void)
         cmocka_unit_test(noise_is_no_key),
         cmocka_unit_test(believes_forwarded_addresses_of_trusted_peers_only),
         cmocka_unit_test(a_malformed_forwarded_address_is_no_address),
+        cmocka_unit_test(names_the_headers_that_carry_a_key_and_no_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

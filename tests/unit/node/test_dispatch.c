@@ -47,6 +47,20 @@ static void prefers_a_literal_to_a_parameter(void **state)
     expect("POST", "/v1/accounts/a/key-buckets/b/$import", "bucket.import");
 }
 
+static void takes_any_path_for_a_rest(void **state)
+{
+    (void)state;
+    expect("GET", "/authz/envoy", "authz.envoy");
+    expect("DELETE", "/authz/envoy/", "authz.envoy");
+    expect("POST", "/authz/envoy/v1/validate", "authz.envoy");
+    expect("GET", "/authz/envoy;bucket=b/a//b/../c", "authz.envoy");
+    struct dispatch_match match = find("GET", "/authz/envoy;bucket=b/a");
+    struct bytes rest = dispatch_rest(match.route, bytes_text("/authz/envoy;bucket=b/a"));
+    assert_true(bytes_equal_text(rest, ";bucket=b/a"));
+    assert_null(find("GET", "/authz/envoys").route);
+    assert_null(find("GET", "/authz/envo").route);
+}
+
 static void names_the_allowed_methods(void **state)
 {
     (void)state;
@@ -91,6 +105,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_routes_by_method_and_path),
         cmocka_unit_test(prefers_a_literal_to_a_parameter),
+        cmocka_unit_test(takes_any_path_for_a_rest),
         cmocka_unit_test(names_the_allowed_methods),
         cmocka_unit_test(refuses_what_is_no_route),
         cmocka_unit_test(every_row_finds_itself),

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// The shipped APISIX configuration, replayed: what its forward-auth plugin sends, to a real node.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { describeGateway } from './lib/contract.mjs';
+import { identity, shipped } from './lib/gateway.mjs';
+import { assertKeys, set, startReplay, valuesOf, without } from './lib/replay.mjs';
+import { documents } from './lib/yaml.mjs';
+
+const [{ routes, upstreams }] = documents('apisix/apisix.yaml');
+
+const known = ['uri', 'allow_degradation', 'status_on_error', 'request_method', 'request_headers', 'upstream_headers', 'client_headers', 'timeout', 'keepalive', 'keepalive_timeout', 'keepalive_pool'];
+for (const route of routes) {
+  assert.ok(upstreams.some((one) => one.id === route.upstream_id), route.id);
+  assertKeys(route.plugins ?? {}, ['serverless-pre-function', 'forward-auth'], route.id);
+  if (route.plugins) assertKeys(route.plugins['forward-auth'], known, route.id);
+}
+
+/** The most exact uri wins: a whole path, then the longest prefix. */
+function routeOf(path) {
+  const candidates = routes.flatMap((route) => (route.uris ?? [route.uri]).map((uri) => ({ uri, route })));
+  const matching = candidates.filter(({ uri }) => (uri.endsWith('*') ? path.startsWith(uri.slice(0, -1)) : path === uri));
+  const weight = ({ uri }) => (uri.endsWith('*') ? uri.length : 10_000);
+  return matching.sort((a, b) => weight(b) - weight(a))[0].route;
+}
+
+/** The headers that the function of a rewrite phase clears. */
+function clearedBy({ phase, functions }) {
+  assert.equal(phase, 'rewrite', 'before forward-auth, of whatever version');
+  assert.equal(functions.length, 1);
+  const [, list] = /^return function\(\)\s+for _, name in ipairs\(\{([^}]*)\}\) do\s+ngx\.req\.clear_header\(name\)\s+end\s+end\s*$/.exec(functions[0]) ?? assert.fail(functions[0]);
+  return [...list.matchAll(/"([^"]+)"/g)].map(([, name]) => name);
+}
+
+/** One question: GET with the listed headers of the client, one value each, and X-Forwarded-*. */
+async function forwardAuth(setting, incoming, node, ask) {
+  let headers = [];
+  for (const name of setting.request_headers) {
+    const [value] = valuesOf(incoming.headers, name);
+    if (value !== undefined) headers.push([name.toLowerCase(), value]);
+  }
+  const said = { 'x-forwarded-proto': 'http', 'x-forwarded-method': incoming.method, 'x-forwarded-host': valuesOf(incoming.headers, 'host')[0], 'x-forwarded-uri': incoming.path, 'x-forwarded-for': incoming.client };
+  for (const [name, value] of Object.entries(said)) headers = set(headers, name, value);
+  const { pathname, search, host } = new URL(setting.uri);
+  const answer = await ask({ port: node.port, method: 'GET', path: pathname + search, headers: [['host', host], ...headers], timeoutMs: 10 * setting.timeout });
+  if (answer === null) return setting.allow_degradation ? { headers: incoming.headers } : { status: setting.status_on_error, headers: [], body: '' };
+  if (answer.status >= 300) return { ...answer, headers: answer.headers.filter(([name]) => setting.client_headers.some((one) => one.toLowerCase() === name)) };
+  let passed = incoming.headers;
+  for (const name of setting.upstream_headers) passed = set(passed, name, ...valuesOf(answer.headers, name));
+  return { headers: passed };
+}
+
+const startApisix = ({ node, apiPort, isOpen }) =>
+  startReplay({
+    apiPort,
+    async judge(incoming, ask) {
+      const { plugins } = routeOf(incoming.path.replace(/\?.*/, ''));
+      if (!plugins) return incoming;
+      const headers = without(incoming.headers, ...clearedBy(plugins['serverless-pre-function']));
+      const setting = plugins['forward-auth'];
+      return forwardAuth({ ...setting, allow_degradation: isOpen || setting.allow_degradation }, { ...incoming, headers }, node, ask);
+    },
+  });
+
+test('each route clears, asks for and hands on the whole identity, and fails closed', () => {
+  for (const { plugins } of routes.filter((route) => route.plugins)) {
+    assert.deepEqual(clearedBy(plugins['serverless-pre-function']).map((one) => one.toLowerCase()), identity);
+    assert.deepEqual(plugins['forward-auth'].upstream_headers.map((one) => one.toLowerCase()), identity);
+    assert.equal(plugins['forward-auth'].allow_degradation, false);
+  }
+  assert.match(shipped('apisix/apisix.yaml'), /\n#END\n$/, 'APISIX reads a file only with its end mark');
+});
+
+describeGateway('APISIX, replayed', { start: startApisix, hasRetryAfter: false });

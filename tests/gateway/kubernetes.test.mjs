@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// The shipped manifests, replayed: what a Gateway API implementation's ExternalAuth and Envoy
+// Gateway's SecurityPolicy make it send, to a real node.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { describeGateway } from './lib/contract.mjs';
+import { extAuthz } from './lib/envoy.mjs';
+import { identity } from './lib/gateway.mjs';
+import { assertKeys, set, startReplay, valuesOf, without } from './lib/replay.mjs';
+import { documents } from './lib/yaml.mjs';
+
+const [service, grant] = documents('kubernetes/keyreeve.yaml');
+const [route] = documents('kubernetes/httproute.yaml');
+const [policy, traffic] = documents('kubernetes/envoy-gateway.yaml');
+
+// What the Gateway API allows in a path.
+const pathPattern = /^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+$/;
+
+/** A reference leads to the Service, and over the border of its namespace by leave. */
+function assertReaches({ name, namespace, port }, { kind, namespace: from }) {
+  assert.deepEqual([name, namespace], [service.metadata.name, service.metadata.namespace]);
+  assert.ok(service.spec.ports.some((one) => one.port === port));
+  assert.ok(grant.spec.from.some((one) => one.kind === kind && one.namespace === from), `${kind} of ${from}`);
+  assert.equal(grant.metadata.namespace, namespace);
+}
+
+/** The setting of a rule's ExternalAuth; null: it has none. */
+function settingOf(rule) {
+  const filter = rule.filters?.find((one) => one.type === 'ExternalAuth');
+  if (!filter) return null;
+  const { externalAuth } = filter;
+  assertKeys(externalAuth, ['protocol', 'backendRef', 'http', 'forwardBody'], 'externalAuth');
+  assertKeys(externalAuth.http, ['path', 'allowedHeaders', 'allowedResponseHeaders'], 'externalAuth.http');
+  assert.equal(externalAuth.protocol, 'HTTP');
+  assert.match(externalAuth.http.path, pathPattern);
+  assertReaches(externalAuth.backendRef, { kind: route.kind, namespace: route.metadata.namespace });
+  // The API has no word for these: a refusal goes to the client as it is, and silence refuses.
+  return { prefix: externalAuth.http.path, allowed: externalAuth.http.allowedHeaders, upstream: externalAuth.http.allowedResponseHeaders, toClient: [], failureModeAllow: false, statusOnError: 503, timeoutMs: 20_000 };
+}
+
+/** The most specific path wins: Exact, then the longest prefix, segment by segment. */
+function ruleOf(path) {
+  const matches = ({ type, value }) => (type === 'Exact' ? path === value : value === '/' || path === value || path.startsWith(`${value}/`));
+  const weight = ({ type, value }) => (type === 'Exact' ? 10_000 : value.length);
+  return route.spec.rules
+    .flatMap((rule) => rule.matches.map((one) => ({ rule, path: one.path })))
+    .filter((one) => matches(one.path))
+    .sort((a, b) => weight(b.path) - weight(a.path))[0].rule;
+}
+
+/** The gateway appends the client's address, whatever stands in the header already. */
+const withClient = (incoming, headers = incoming.headers) => ({ ...incoming, headers: set(headers, 'x-forwarded-for', [...valuesOf(headers, 'x-forwarded-for'), incoming.client].join(',')) });
+
+const startGatewayApi = ({ node, apiPort }) =>
+  startReplay({
+    apiPort,
+    async judge(received, ask) {
+      const setting = settingOf(ruleOf(received.path.replace(/\?.*/, '')));
+      const incoming = withClient(received);
+      return setting ? extAuthz(setting, incoming, node.port, ask) : incoming;
+    },
+  });
+
+function policySetting(isOpen) {
+  const { extAuth } = policy.spec;
+  assertKeys(extAuth, ['failOpen', 'headersToExtAuth', 'http', 'statusOnError', 'timeout'], 'extAuth');
+  assertKeys(extAuth.http, ['backendRefs', 'path', 'headersToBackend'], 'extAuth.http');
+  assertReaches(extAuth.http.backendRefs[0], { kind: policy.kind, namespace: policy.metadata.namespace });
+  return { prefix: extAuth.http.path, allowed: extAuth.headersToExtAuth, upstream: extAuth.http.headersToBackend, toClient: [], failureModeAllow: isOpen || extAuth.failOpen, statusOnError: 403, timeoutMs: 20_000 };
+}
+
+// The policy holds for a whole route; the example's other rules have routes of their own.
+const startEnvoyGateway = ({ node, apiPort, isOpen }) =>
+  startReplay({
+    apiPort,
+    async judge(received, ask) {
+      const kept = received.headers.filter(([name]) => !name.includes('_'));
+      const incoming = withClient(received, without(kept, ...traffic.spec.headers.earlyRequestHeaders.remove));
+      return received.path === '/status' ? incoming : extAuthz(policySetting(isOpen), incoming, node.port, ask);
+    },
+  });
+
+test('the manifests hand on the whole identity, and take it off the client first', () => {
+  for (const rule of route.spec.rules.map(settingOf).filter(Boolean)) assert.deepEqual(rule.upstream, identity);
+  assert.deepEqual(policySetting(false).upstream, identity);
+  assert.deepEqual(traffic.spec.headers.earlyRequestHeaders.remove, identity);
+  assert.equal(policySetting(false).failureModeAllow, false);
+});
+
+describeGateway('the Gateway API, replayed', { start: startGatewayApi, hasOpen: false, removesCredential: true, hasRetryAfter: false });
+describeGateway('Envoy Gateway, replayed', { start: startEnvoyGateway, hasScopes: false, silentStatus: 403, removesCredential: true, hasRetryAfter: false });
