@@ -30,6 +30,8 @@ Options:
   --net N        use the addresses 127.0.N.x (default 77), so that several can run
   --bin DIR      the programs (default build/release/bin, built first)
   --staleness MS maxStalenessMs of the bucket "production" (default: the server's, 60000)
+  --etcd-quota N each etcd member's quota in bytes (default 2147483648)
+  --set KEY=VAL  a line for every node's configuration; may be repeated
   --purge        with down: remove DIR
   --no-packages  install nothing: trust that all is there
   --help         this text
@@ -208,6 +210,7 @@ make_config() {
             if [ "$engine" = etcd ]; then
                 echo "engine: etcd"
                 echo "etcd_endpoints: $(etcd_endpoints_of "$name")"
+                echo "etcd_quota_bytes: $(etcd_quota)"
                 echo "etcd_ca_file: $dir/etcd-ca/ca.pem"
                 echo "etcd_cert_file: $dir/etcd-ca/client.pem"
                 echo "etcd_key_file: $dir/etcd-ca/client-key.pem"
@@ -215,6 +218,7 @@ make_config() {
         else
             echo "upstreams: $(upstreams_of "$name")"
         fi
+        printf '%s' "$settings"
     } >"$dir/$name/keyreeve.yaml"
 }
 
@@ -318,6 +322,7 @@ up() {
     echo "$engine" >"$dir/engine"
     echo "$net" >"$dir/net"
     echo "$bin" >"$dir/bin"
+    [ -z "$quota" ] || echo "$quota" >"$dir/etcd-quota"
     make_certificates
     make_relay_table
     if [ "$engine" = etcd ]; then
@@ -447,13 +452,15 @@ net=
 bin=
 engine=
 staleness=
+quota=
+settings=
 is_purging=no
 has_packages=no
 words=
 
 while [ $# -gt 0 ]; do
     case $1 in
-    --dir | --net | --bin | --engine | --staleness)
+    --dir | --net | --bin | --engine | --staleness | --etcd-quota | --set)
         [ $# -ge 2 ] || refuse "$1 needs a value"
         case $1 in
         --dir) dir=$2 ;;
@@ -461,6 +468,9 @@ while [ $# -gt 0 ]; do
         --bin) bin=$2 ;;
         --engine) engine=$2 ;;
         --staleness) staleness=$2 ;;
+        --etcd-quota) quota=$2 ;;
+        --set) settings="$settings${2%%=*}: ${2#*=}
+" ;;
         esac
         shift
         ;;

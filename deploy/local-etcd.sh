@@ -50,6 +50,10 @@ etcd_endpoints_of() {
     echo "${list#,}"
 }
 
+etcd_quota() {
+    cat "$dir/etcd-quota" 2>/dev/null || echo 2147483648
+}
+
 start_etcd() {
     member=$1
     here=$(etcd_address "$member")
@@ -62,7 +66,7 @@ start_etcd() {
         --listen-peer-urls "http://$here:2380" --initial-advertise-peer-urls "http://$here:2380" \
         --initial-cluster "${peers#,}" --initial-cluster-state new \
         --initial-cluster-token "local-cluster-$net" --heartbeat-interval 100 \
-        --election-timeout 1000 --quota-backend-bytes 2147483648 --client-cert-auth \
+        --election-timeout 1000 --quota-backend-bytes "$(etcd_quota)" --client-cert-auth \
         --trusted-ca-file "$dir/etcd-ca/ca.pem" --cert-file "$dir/etcd-ca/server.pem" \
         --key-file "$dir/etcd-ca/server-key.pem" --logger zap --log-level warn
 }
