@@ -19,7 +19,7 @@ Without a part: everything below but the soak. Each part builds what it needs.
   gateway [NAME…]       tests/gateway/NAME.test.mjs with real gateways (default: all)
   cluster [NAME…]       tests/cluster/NAME.test.mjs: real clusters, killed, cut and healed
   soak                  12,000 runs of the simulation, each fuzz target for 60 s, then the
-                        integration tests with longer loops
+                        integration tests with longer loops, and the longer stories of clusters
 
   --no-packages         install nothing: trust that all is there
   --help                this text

@@ -1,46 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A full disk: writes are refused with the mend while validations go on, and resume with the space.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { client, expect, expectProblem } from './lib/http.mjs';
 import { dataDirFor, refuseNode, startNode, until } from './lib/node.mjs';
+import { fill, mountSmall } from './lib/smalldisk.mjs';
 
 const MIB = 1 << 20;
-
-/** A small file system of its own, or undefined where mounting is not permitted. */
-function mountSmall(t, sizeMib) {
-  const path = mkdtempSync(join(tmpdir(), 'keyreeve-small-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${sizeMib}m`, 'keyreeve-test', path], { stdio: 'ignore' });
-  } catch {
-    rmSync(path, { recursive: true });
-    return undefined;
-  }
-  t.after(() => {
-    execFileSync('umount', ['-l', path]);
-    rmSync(path, { recursive: true });
-  });
-  return path;
-}
-
-/** Fills the file system up to so many free bytes; answers how to empty it again. */
-function fill(path, leaveBytes) {
-  const file = openSync(join(path, 'filler'), 'w');
-  const block = Buffer.alloc(64 * 1024, 1);
-  try {
-    for (let { bavail, bsize } = statfsSync(path); bavail * bsize > leaveBytes; { bavail, bsize } = statfsSync(path)) writeSync(file, block);
-  } catch (error) {
-    if (error.code !== 'ENOSPC') throw error;
-  }
-  return () => {
-    ftruncateSync(file, 0);
-    closeSync(file);
-  };
-}
 
 test('below the reserve, writes are 503 with the mend, validations go on, and writes resume', async (t) => {
   const mount = mountSmall(t, 256); // the database sets some room aside for its log at once

@@ -2,11 +2,13 @@
 // A cluster of real processes for the tests, through deploy/local-cluster.sh, and checkers that run
 // beside a fault: writers that remember what was acknowledged, validators that know what is allowed.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { client, expect } from '../../integration/lib/http.mjs';
-import { binDir, run, until } from '../../integration/lib/node.mjs';
+import { binDir, keyreeve, run, until } from '../../integration/lib/node.mjs';
 
 const script = resolve('deploy/local-cluster.sh');
 const UP_DEADLINE_MS = 240_000;
@@ -14,12 +16,16 @@ const UP_DEADLINE_MS = 240_000;
 let nextNet = 80 + (process.pid % 80);
 
 export class Cluster {
-  static async up(t, { engine = 'local', staleness } = {}) {
+  /** etcdQuota in bytes; settings go into every node's configuration; prepare(cluster) runs before anything starts. */
+  static async up(t, { engine = 'local', staleness, etcdQuota, settings = {}, prepare = () => {} } = {}) {
     const cluster = new Cluster();
     cluster.dir = join(mkdtempSync(join(tmpdir(), 'keyreeve-cluster-')), 'c');
     cluster.net = nextNet++;
     t.after(() => cluster.remove());
-    const more = staleness === undefined ? [] : ['--staleness', String(staleness)];
+    prepare(cluster);
+    const more = Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
+    if (staleness !== undefined) more.push('--staleness', String(staleness));
+    if (etcdQuota !== undefined) more.push('--etcd-quota', String(etcdQuota));
     await cluster.script(['up', '--engine', engine, '--net', String(cluster.net), '--bin', binDir, '--no-packages', ...more], UP_DEADLINE_MS);
     cluster.token = readFileSync(join(cluster.dir, 'owner-token'), 'utf8').trim();
     const { stdout } = await cluster.script(['urls']);
@@ -136,12 +142,139 @@ export class Cluster {
     return line === undefined ? undefined : Number(line.split(' ').at(-1));
   }
 
+  /** The command line, as the owner, at that node. */
+  cli(name, args) {
+    const env = { KEYREEVE_URL: this.node(name).url, KEYREEVE_TOKEN: this.token, KEYREEVE_BUCKET: 'production', HOME: this.dir };
+    return run(keyreeve, args, { env });
+  }
+
+  /** etcdctl at this member, as the nodes' client; answers its output, or fails as it does. */
+  etcdctl(args, { member = 1, input } = {}) {
+    const ca = join(this.dir, 'etcd-ca');
+    const tls = ['--cacert', join(ca, 'ca.pem'), '--cert', join(ca, 'client.pem'), '--key', join(ca, 'client-key.pem')];
+    const endpoint = `https://127.0.${this.net}.${100 + member}:2379`;
+    return execFileSync('etcdctl', ['--endpoints', endpoint, ...tls, ...args], {
+      encoding: 'utf8',
+      env: { PATH: process.env.PATH, ETCDCTL_API: '3' },
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      ...(input !== undefined && { input }),
+    });
+  }
+
+  /** Heals, continues and starts whatever a story that broke off has left. */
+  async restore() {
+    await this.heal();
+    const members = readdirSync(this.dir).filter((name) => /^etcd-\d$/.test(name));
+    for (const name of [...members, ...this.names]) {
+      try {
+        this.signal(name, 'SIGCONT');
+      } catch {
+        continue; // it has ended
+      }
+    }
+    await Promise.all(members.map((name) => this.start(name)));
+    await Promise.all(this.names.map((name) => this.start(name)));
+  }
+
+  /** A test of its own; one that fails leaves a whole cluster behind all the same. */
+  story(t, name, tell, options = {}) {
+    return t.test(name, options, async (t) => {
+      try {
+        await tell(t);
+      } catch (error) {
+        await this.restore();
+        throw error;
+      }
+    });
+  }
+
+  /** Writes through the followers while the fault runs; answers the writer, which is stopped then. */
+  async writing(consumer, fault) {
+    expect(await this.api(this.followers[0]).post('/v1/accounts/default/key-buckets/production/consumers', { name: consumer }), 200);
+    const writer = new Writer(this, this.followers, consumer);
+    const progress = (more = 20) => {
+      const target = writer.acknowledged.length + more;
+      const state = () => `${target - writer.acknowledged.length} of ${more} more writes; refused last with ${writer.lastRefusal.status} ${writer.lastRefusal.text}`;
+      return until(() => writer.acknowledged.length >= target, { what: state, deadlineMs: 60_000 });
+    };
+    try {
+      await fault(progress, writer);
+    } finally {
+      await writer.stop();
+    }
+    return writer;
+  }
+
+  /** Validates at the nodes that must not notice while the fault runs. */
+  async validating(unmoved, key, fault) {
+    const validator = new Validator(this, unmoved, key);
+    try {
+      await fault();
+    } finally {
+      await validator.stop();
+    }
+    assert.deepEqual(validator.wrong, []);
+    return validator;
+  }
+
+  /** Both; what was acknowledged is there behind it, and all nodes are the same. */
+  async underLoad(consumer, unmoved, key, fault) {
+    let writer;
+    const validator = await this.validating(unmoved, key, async () => {
+      writer = await this.writing(consumer, async (progress, writing) => {
+        await progress();
+        await fault(progress, writing);
+        await progress();
+      });
+    });
+    await this.caughtUp();
+    await assertAllThere(this, writer.acknowledged, this.names);
+    await assertSameState(this);
+    return { writer, validator };
+  }
+
   async remove() {
     const logs = [...(this.nodes ?? [])].map(({ name }) => [name, this.log(name)]);
     await run(script, ['down', '--dir', this.dir], { deadlineMs: 120_000 });
     for (const [name] of logs) assert.doesNotMatch(this.log(name), /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:/, name);
     rmSync(resolve(this.dir, '..'), { recursive: true, force: true });
   }
+}
+
+// meta/applied, see docs/disk-format.md: index, epoch, chain, then the sum of each class of records.
+const HELD_BY_ALL = 16 + 16 + 32 + 5 * 32;
+
+/** What a node's disk says of its position, as hex digits; the last class is the core nodes' alone. */
+function positionOf(cluster, name) {
+  const row = execFileSync('ldb', [`--db=${join(cluster.dataDir(name), 'db')}`, '--column_family=meta', '--value_hex', 'get', 'applied'], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const digits = row.trim().replace(/^0x/, '');
+  return { index: digits.slice(0, 16), all: digits.slice(0, HELD_BY_ALL), core: digits.slice(0, HELD_BY_ALL + 32) };
+}
+
+/** All these nodes have applied the same entries, with the same chain and the same sums of records. */
+export async function assertSameState(cluster, names = cluster.names) {
+  await cluster.caughtUp(names);
+  const read = () => names.map((name) => positionOf(cluster, name));
+  let last;
+  const positions = await until(
+    () => {
+      try {
+        const now = (last = read());
+        return now.every(({ index }) => index === now[0].index) && now;
+      } catch (error) {
+        last = error; // the database has changed its files under the reader
+        return false;
+      }
+    },
+    { what: () => `one index at ${names}: ${last instanceof Error ? last : last.map(({ index }) => index)}`, deadlineMs: 60_000, everyMs: 200 },
+  );
+  const cores = positions.filter((_, i) => cluster.cores.includes(names[i]));
+  assert.equal(new Set(positions.map(({ all }) => all)).size, 1, JSON.stringify(positions));
+  assert.ok(new Set(cores.map(({ core }) => core)).size <= 1, JSON.stringify(cores));
+  for (const name of names) assert.equal(await cluster.metric(name, 'differences_total'), 0, name);
 }
 
 /** A key of a consumer of its own: {id, key, consumer, index}. */
@@ -171,7 +304,7 @@ export async function codeAt(cluster, name, key, more = {}) {
  */
 export class Writer {
   constructor(cluster, names, consumer) {
-    Object.assign(this, { cluster, names: [names].flat(), consumer, acknowledged: [], refused: 0, longestGapMs: 0, isStopped: false });
+    Object.assign(this, { cluster, names: [names].flat(), consumer, acknowledged: [], refused: 0, lastRefusal: { status: 0, text: '' }, longestGapMs: 0, isStopped: false });
     this.ended = this.#run();
   }
 
@@ -189,6 +322,7 @@ export class Writer {
       } else {
         assert.ok([0, 503].includes(answer.status), `${answer.status} ${answer.text}`);
         this.refused++;
+        this.lastRefusal = answer;
         await new Promise((done) => setTimeout(done, 20));
       }
     }
@@ -221,6 +355,47 @@ export class Validator {
     await this.ended;
     assert.ok(this.asked > 0);
     return this.wrong;
+  }
+}
+
+/**
+ * Revokes key after key everywhere, through whichever of these nodes answers, and asks others all the
+ * time for what was revoked: a VALID to a question that was asked after a receipt breaks the promise.
+ */
+export class Promises {
+  constructor(cluster, names, asked, consumer) {
+    Object.assign(this, { cluster, names, consumer, kept: [], broken: [], answers: 0, isStopped: false });
+    this.ended = Promise.all([this.#revoke(), ...asked.map((name) => this.#ask(name))]);
+  }
+
+  async #revoke() {
+    for (let n = 0; !this.isStopped; n++) {
+      const api = this.cluster.api(this.names[n % this.names.length]);
+      const made = await api.post(api.keys(this.consumer), {}).catch(() => ({ status: 0 }));
+      if (made.status !== 200) continue;
+      const key = { ...made.body, consumer: this.consumer };
+      const done = await revoke(api, key, '?wait=everywhere&timeoutMs=20000').catch(() => ({ status: 0 }));
+      if (done.status === 200) this.kept.push({ key, index: done.body.index, atMs: performance.now() });
+    }
+  }
+
+  async #ask(name) {
+    while (!this.isStopped) {
+      const { key, atMs } = this.kept.at(-1 - (this.answers % Math.min(4, this.kept.length || 1))) ?? {};
+      const askedMs = performance.now();
+      const code = key ? await codeAt(this.cluster, name, key).catch(() => undefined) : undefined;
+      if (code === undefined) await pause(10);
+      else this.answers++;
+      if (code === 'VALID' && askedMs >= atMs) this.broken.push(`${name}: ${key.id}, revoked everywhere ${Math.round(askedMs - atMs)} ms before`);
+    }
+  }
+
+  async stop() {
+    this.isStopped = true;
+    await this.ended;
+    assert.deepEqual(this.broken, []);
+    assert.ok(this.kept.length > 0 && this.answers > 0, `${this.kept.length} receipts, ${this.answers} answers`);
+    return this.kept;
   }
 }
 
