@@ -20,14 +20,12 @@
 #include <stdatomic.h>
 
 #include "core/base/clock.h"
-#include "node/listen.h"
 #include "node/serve_internal.h"
 
 enum {
     KR_ROUND_KEYS = 64,   // a round ends when it has as many,
     KR_ROUND_FRAMES = 64, // or so many frames
     KR_ROUND_QUESTIONS = KR_ROUND_KEYS - 1 + KR_BINARY_KEYS_MAX,
-    KR_BACKLOG = 1024,
     KR_WAIT_MS = 1000,
     KR_WAIT_POLL_MS = 2
 };
@@ -42,8 +40,6 @@ struct frame {
 
 struct binary {
     struct serve *serve;
-    uv_tcp_t listener;
-    uv_pipe_t unix_listener;
     uv_timer_t wait; // runs while connections wait for an index
     struct connection *ready, **ready_tail;
     struct connection *waiting; // by next_ready
@@ -59,55 +55,14 @@ struct binary {
 
 // --- life ----------------------------------------------------------------------------------------
 
-static enum kr_err open_tcp(struct binary *binary, struct fault *fault)
-{
-    int fd = -1;
-    const struct config *config = binary->serve->node->config;
-    enum kr_err err = listen_tcp(config, KR_LISTEN_BINARY, &fd, fault);
-    if (err != KR_ERR_OK || fd < 0)
-        return err;
-    if (uv_tcp_open(&binary->listener, fd) == 0 &&
-        uv_listen((uv_stream_t *)&binary->listener, KR_BACKLOG, connection_accepted_binary) == 0)
-        return KR_ERR_OK;
-    return fault_set(fault, KR_ERR_IO, "binary_listen: cannot listen on %s: %s",
-                     config->binary_listen, strerror(errno));
-}
-
-static enum kr_err open_unix(struct binary *binary, struct fault *fault)
-{
-    int fd = -1;
-    const struct config *config = binary->serve->node->config;
-    enum kr_err err = listen_unix(config, KR_LISTEN_BINARY, &fd, fault);
-    if (err != KR_ERR_OK || fd < 0)
-        return err;
-    if (uv_pipe_open(&binary->unix_listener, fd) == 0 &&
-        uv_listen((uv_stream_t *)&binary->unix_listener, KR_BACKLOG, connection_accepted_binary) ==
-            0)
-        return KR_ERR_OK;
-    return fault_set(fault, KR_ERR_IO, "binary_unix: cannot listen on %s", config->binary_unix);
-}
-
-enum kr_err binary_open(struct serve *serve, struct binary **out, struct fault *fault)
+struct binary *binary_new(struct serve *serve)
 {
     struct binary *binary = mem_zalloc(sizeof(*binary));
     binary->serve = serve;
     binary->ready_tail = &binary->ready;
-    uv_tcp_init(&serve->loop, &binary->listener);
-    uv_pipe_init(&serve->loop, &binary->unix_listener, 0);
     uv_timer_init(&serve->loop, &binary->wait);
-    binary->listener.data = binary->unix_listener.data = serve;
     binary->wait.data = binary;
-    *out = binary;
-    enum kr_err err = open_tcp(binary, fault);
-    return err == KR_ERR_OK ? open_unix(binary, fault) : err;
-}
-
-void binary_close_listeners(struct binary *binary)
-{
-    if (uv_is_closing((uv_handle_t *)&binary->listener))
-        return;
-    uv_close((uv_handle_t *)&binary->listener, NULL);
-    uv_close((uv_handle_t *)&binary->unix_listener, NULL);
+    return binary;
 }
 
 void binary_close(struct binary *binary)

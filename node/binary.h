@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The binary validation protocol on a serving loop: its listeners, and the turns of its
-// connections.
+// The binary validation protocol on a serving loop: the turns of its connections.
 //
 // Sockets, ceilings, deadlines and slow readers are those of every connection (connection.c).
 // Frames of many connections share one look-up; each connection's answers keep their order. Serving
@@ -15,12 +14,9 @@ struct serve;
 struct connection;
 struct binary; // opaque
 
-// Gives; opens the listeners that the settings want. The faults are those of listen_tcp and
-// listen_unix.
-must_use enum kr_err binary_open(struct serve *serve, struct binary **out, struct fault *fault);
-void binary_close_listeners(struct binary *binary); // again does nothing
-void binary_close(struct binary *binary);           // what keeps the loop alive besides
-void binary_free(struct binary **binary);           // behind the loop's last turn
+struct binary *binary_new(struct serve *serve); // gives; before its listeners accept
+void binary_close(struct binary *binary);       // what keeps the loop alive
+void binary_free(struct binary **binary);       // behind the loop's last turn
 
 // A connection has bytes, has ended, or may be answered again.
 void binary_add_ready(struct binary *binary, struct connection *connection);

@@ -57,13 +57,20 @@ void *config_place(const struct config *config, const struct config_row *row)
     return (void *)((uintptr_t)config + row->offset);
 }
 
-void config_flag_name(const struct config_row *row, char out[KR_CONFIG_NAME_SIZE])
+void config_dashes(const char *name, char out[KR_CONFIG_NAME_SIZE])
 {
-    snprintf(out, KR_CONFIG_NAME_SIZE, "--%s", row->name);
+    snprintf(out, KR_CONFIG_NAME_SIZE, "%s", name);
     for (char *at = out; *at != '\0'; at++) {
         if (*at == '_')
             *at = '-';
     }
+}
+
+void config_flag_name(const struct config_row *row, char out[KR_CONFIG_NAME_SIZE])
+{
+    char dashes[KR_CONFIG_NAME_SIZE];
+    config_dashes(row->name, dashes);
+    snprintf(out, KR_CONFIG_NAME_SIZE, "--%.*s", KR_CONFIG_NAME_SIZE - 3, dashes);
 }
 
 void config_variable_name(const struct config_row *row, char out[KR_CONFIG_NAME_SIZE])

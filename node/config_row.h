@@ -20,5 +20,6 @@ extern const struct config_row config_rows[];
 extern const size_t config_row_count;
 
 void *config_place(const struct config *config, const struct config_row *row);
+void config_dashes(const char *name, char out[KR_CONFIG_NAME_SIZE]); // "serve-threads"
 void config_flag_name(const struct config_row *row, char out[KR_CONFIG_NAME_SIZE]);
 void config_variable_name(const struct config_row *row, char out[KR_CONFIG_NAME_SIZE]);

@@ -6,11 +6,26 @@
 // help)
 
 TEXT(data, "/var/lib/keyreeve", "directory of the database, the secrets and the pid file")
-TEXT(http, "127.0.0.1:7400", "address and port of the HTTP listener")
-TEXT(http_unix, "", "path of a unix socket that serves HTTP as well; empty: none")
+TEXT(http, "127.0.0.1:7400",
+     "HTTP listener: HOST:PORT, with TLS where tls_cert is set; or https:// or http:// before it")
+TEXT(http_serves, "all", "what http serves: all, or of validation, management, metrics")
+TEXT(http_validation, "", "another listener, for validation alone; empty: none")
+TEXT(http_management, "", "another listener, for management alone; empty: none")
+TEXT(http_metrics, "", "another listener, for metrics alone; empty: none")
+TEXT(http_unix, "", "path of a unix socket that serves what http serves; empty: none")
 TEXT(binary_listen, "127.0.0.1:7401",
      "address and port of the binary validation listener; empty: none")
 TEXT(binary_unix, "", "path of a unix socket for the binary protocol as well; empty: none")
+TEXT(tls_cert, "", "certificates (PEM), comma-separated, chosen by name (SNI), else the first")
+TEXT(tls_key, "", "their keys (0600), comma-separated, in the same order")
+TEXT(tls_min_version, "1.2", "oldest TLS that is spoken: 1.2 or 1.3")
+TEXT(tls_client_ca, "",
+     "certificates that sign those of gateways, which are trusted proxies; empty: none asked for")
+TEXT(tls_client_names, "",
+     "CNs, DNS names or URIs of those gateways, comma-separated; empty: all that the CA has signed")
+TEXT(tls_client_required, "",
+     "listeners, comma-separated, that refuse clients without a certificate; empty: none")
+NUMBER(tls_check_ms, 5000, 100, 3600000, "ms", "how often changed certificate files are looked for")
 FLAG(insecure, false, "allow a listener without TLS on an address that is not loopback")
 NUMBER(serve_threads, 0, 0, 256, "threads", "serving loops; 0: one a core")
 TEXT(node_id, "node-1", "this node's name, in answers and metrics")

@@ -2,6 +2,8 @@
 // One connection of a serving loop: accept, read, write, deadlines, close.
 //
 // Happy path: accepted → reading → ready → (turn) → flushed → reading … → peer ends → closed.
+// With TLS, what is read passes through connection_tls.c before it is HTTP, and what is written
+// behind it; a handshake must be done within the time of a request.
 // Failures: too many connections (refused at accept), a request that takes too long or an idle
 // connection (swept), a peer that sends on behind a last answer (dropped while it lingers, then
 // closed), a peer that does not read (held: no further request is taken; swept while
@@ -45,6 +47,7 @@ static void closed(uv_handle_t *handle)
         ceilings_leave(serve->node->ceilings, &connection->peer);
     http_conn_free(&connection->http);
     binary_conn_free(&connection->binary);
+    tls_free(&connection->tls);
     metrics_bump(&serve->metrics->connections_open, (uint64_t)-1);
     mem_free(connection);
 }
@@ -70,12 +73,18 @@ static bool is_mid_request(const struct connection *connection)
                                       : http_conn_is_mid_request(connection->http);
 }
 
+// A request, or a handshake, has begun and not ended.
+static bool is_under_way(const struct connection *connection)
+{
+    return is_mid_request(connection) || connection_tls_is_shaking_hands(connection);
+}
+
 void connection_deadline(struct connection *connection)
 {
     const struct config *config = connection->serve->node->config;
     if (connection->state == KR_CONNECTION_LINGERING)
         return;
-    bool is_busy = connection->writing_bytes > 0 || is_mid_request(connection);
+    bool is_busy = connection->writing_bytes > 0 || is_under_way(connection);
     int64_t allowance_ms = is_busy ? config->request_timeout_ms : config->idle_timeout_ms;
     connection->deadline_ms = uv_now(&connection->serve->loop) + (uint64_t)allowance_ms;
 }
@@ -100,7 +109,7 @@ void connection_sweep(uv_timer_t *timer)
         next = at->next;
         if (at->state == KR_CONNECTION_SUSPENDED || at->state == KR_CONNECTION_CLOSING)
             continue;
-        bool is_idle = at->writing_bytes == 0 && !is_mid_request(at);
+        bool is_idle = at->writing_bytes == 0 && !is_under_way(at);
         if (at->state == KR_CONNECTION_LINGERING) {
             if (now_ms >= at->deadline_ms)
                 connection_close(at);
@@ -127,6 +136,11 @@ static void give_space(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
     size_t size = 0;
     if (connection->unseen_bytes >= KR_CONNECTION_UNSEEN_BYTES) {
         *out = uv_buf_init(NULL, 0); // libuv reads on as long as bytes come: parse first
+        return;
+    }
+    if (connection->tls != NULL) {
+        struct serve *serve = connection->serve;
+        *out = uv_buf_init((char *)serve->sealed_in, sizeof(serve->sealed_in));
         return;
     }
     out->base = (char *)(connection->binary != NULL ? binary_conn_space(connection->binary, &size)
@@ -157,6 +171,23 @@ static void received(struct connection *connection, size_t size)
         http_conn_received(connection->http, size);
 }
 
+// False: the connection was closed.
+static bool take_in(struct connection *connection, size_t size)
+{
+    // The request's clock starts with its first byte and does not restart with each crumb.
+    bool was_under_way = is_under_way(connection);
+    if (connection->tls == NULL)
+        received(connection, size);
+    else if (!connection_tls_received(connection, size))
+        return false;
+    if (!was_under_way && is_mid_request(connection))
+        connection->deadline_ms = uv_now(&connection->serve->loop) +
+                                  (uint64_t)connection->serve->node->config->request_timeout_ms;
+    connection->unseen_bytes += size;
+    metrics_bump(&connection->serve->metrics->bytes_in, size);
+    return true;
+}
+
 static void got_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *space)
 {
     (void)space;
@@ -177,14 +208,8 @@ static void got_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *space)
         received(connection, 0);
         connection->has_ended = true;
         uv_read_stop(stream);
-    } else {
-        // The request's clock starts with its first byte and does not restart with each crumb.
-        if (!is_mid_request(connection))
-            connection->deadline_ms = uv_now(&connection->serve->loop) +
-                                      (uint64_t)connection->serve->node->config->request_timeout_ms;
-        received(connection, (size_t)size);
-        connection->unseen_bytes += (size_t)size;
-        metrics_bump(&connection->serve->metrics->bytes_in, (uint64_t)size);
+    } else if (!take_in(connection, (size_t)size)) {
+        return;
     }
     connection_mark_ready(connection);
 }
@@ -247,7 +272,8 @@ static void shut(uv_shutdown_t *request, int status)
 // until the peer closes (RFC 9112 §9.6).
 static void end_writing(struct connection *connection)
 {
-    if (connection->has_ended) {
+    connection_tls_goodbye(connection);
+    if (connection->has_ended || connection->state == KR_CONNECTION_CLOSING) {
         connection_close(connection);
         return;
     }
@@ -306,28 +332,38 @@ static void write_later(struct connection *connection, const uint8_t *bytes, siz
 
 // What the kernel takes at once; -1 when the connection is broken. send(2) and not libuv's
 // write(2), which passes through what the kernel does for files.
-static ssize_t send_now(const struct connection *connection, const struct buf *out)
+static ssize_t send_now(const struct connection *connection, struct bytes wire)
 {
-    ssize_t sent = send(connection->fd, out->data, out->size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t sent = send(connection->fd, wire.data, wire.size, MSG_DONTWAIT | MSG_NOSIGNAL);
     bool is_full = sent < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS);
     return is_full ? 0 : sent;
+}
+
+bool connection_send(struct connection *connection, struct bytes wire)
+{
+    metrics_bump(&connection->serve->metrics->bytes_out, wire.size);
+    ssize_t taken = 0;
+    if (connection->writing_bytes == 0)
+        taken = send_now(connection, wire);
+    if (taken < 0)
+        connection_close(connection);
+    else if ((size_t)taken < wire.size)
+        write_later(connection, wire.data + taken, wire.size - (size_t)taken);
+    return connection->state != KR_CONNECTION_CLOSING;
 }
 
 void connection_flush(struct connection *connection)
 {
     struct serve *serve = connection->serve;
     struct buf *out = &serve->out;
+    struct bytes wire = buf_bytes(out);
     bool has_failed = buf_result(out) != KR_ERR_OK;
     if (connection->state == KR_CONNECTION_CLOSING || has_failed || out->size == 0)
         goto done;
-    metrics_bump(&serve->metrics->bytes_out, out->size);
-    ssize_t taken = 0;
-    if (connection->writing_bytes == 0)
-        taken = send_now(connection, out);
-    if (taken < 0)
+    if (connection->tls != NULL && !connection_tls_seal(connection, &wire))
         has_failed = true;
-    else if ((size_t)taken < out->size)
-        write_later(connection, out->data + taken, out->size - (size_t)taken);
+    else
+        connection_send(connection, wire);
 done:
     if (has_failed)
         connection_close(connection);
@@ -365,12 +401,15 @@ static void close_refused(uv_handle_t *handle)
     mem_free(handle->data);
 }
 
-static struct connection *new_connection(struct serve *serve, bool is_unix)
+static struct connection *new_connection(const struct listener *listener)
 {
     struct connection *connection = mem_zalloc(sizeof(*connection));
+    struct serve *serve = listener->serve;
     connection->serve = serve;
-    connection->is_trusted = is_unix; // whoever may open the socket is on this host and permitted
-    if (is_unix)
+    connection->listener = listener;
+    // Whoever may open the unix socket is on this host and permitted.
+    connection->is_trusted = listener->is_unix;
+    if (listener->is_unix)
         uv_pipe_init(&serve->loop, &connection->uv.pipe, 0);
     else
         uv_tcp_init(&serve->loop, &connection->uv.tcp);
@@ -395,17 +434,17 @@ static struct connection *refuse(struct connection *connection)
 }
 
 // NULL: none could be taken.
-static struct connection *take(uv_stream_t *listener)
+static struct connection *take(uv_stream_t *stream)
 {
-    struct serve *serve = listener->data;
-    bool is_unix = listener->type == UV_NAMED_PIPE;
-    struct connection *connection = new_connection(serve, is_unix);
+    const struct listener *listener = stream->data;
+    struct serve *serve = listener->serve;
+    struct connection *connection = new_connection(listener);
     uint64_t share = (uint64_t)serve->node->config->connections_max / serve->node->serve_count + 1;
-    if (uv_accept(listener, &connection->uv.stream) != 0 || serve->is_stopping ||
+    if (uv_accept(stream, &connection->uv.stream) != 0 || serve->is_stopping ||
         serve->connection_count >= share)
         return refuse(connection);
     uv_fileno(&connection->uv.handle, &connection->fd);
-    if (!is_unix) {
+    if (!listener->is_unix) {
         uv_tcp_nodelay(&connection->uv.tcp, 1);
         learn_peer(connection);
     }
@@ -423,18 +462,20 @@ static void begin(struct connection *connection)
     uv_read_start(&connection->uv.stream, give_space, got_bytes);
 }
 
-void connection_accepted(uv_stream_t *listener, int status)
+void connection_accepted(uv_stream_t *stream, int status)
 {
-    struct connection *connection = status < 0 ? NULL : take(listener);
+    struct connection *connection = status < 0 ? NULL : take(stream);
     if (connection == NULL)
         return;
     connection->http = http_conn_new(&connection->serve->http_options);
+    if (connection->listener->is_tls)
+        connection_tls_begin(connection);
     begin(connection);
 }
 
-void connection_accepted_binary(uv_stream_t *listener, int status)
+void connection_accepted_binary(uv_stream_t *stream, int status)
 {
-    struct connection *connection = status < 0 ? NULL : take(listener);
+    struct connection *connection = status < 0 ? NULL : take(stream);
     if (connection == NULL)
         return;
     connection->binary = binary_conn_new(connection->serve->pool);

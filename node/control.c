@@ -336,6 +336,7 @@ static void on_tick(uv_timer_t *tick)
     remote_tick(control->remote, clock_boot_ms());
     everywhere_check(control->everywhere, clock_boot_ms());
     peering_tick(control->peering, clock_boot_ms());
+    secure_tick(control->node->secure, clock_boot_ms());
     if (!control->is_replica_closing)
         housekeeping_tick(control);
 }
@@ -344,9 +345,10 @@ static void on_signal(uv_signal_t *handle, int number)
 {
     struct control *control = handle->data;
     if (number == SIGHUP) {
-        LOG_INFO("SIGHUP: the bundle is read again; settings are read at start",
+        LOG_INFO("SIGHUP: certificates are read again; settings are read at start",
                  LOG_NUMBER("signal", number));
         peering_reload(control->peering);
+        secure_reload(control->node->secure);
         return;
     }
     control->node->must_restart = false;

@@ -15,6 +15,19 @@ const struct route dispatch_routes[] = {
 
 const size_t dispatch_route_count = sizeof(dispatch_routes) / sizeof(dispatch_routes[0]);
 
+unsigned dispatch_serves(const struct route *route)
+{
+    if (route->kind == KR_ROUTE_PROBE)
+        return KR_SERVES_ALL;
+    if (!route_is_call(route))
+        return KR_SERVES_VALIDATION;
+    if (route->handler == api_metrics)
+        return KR_SERVES_METRICS;
+    // Who validates asks which nodes to try.
+    bool is_for_both = route->handler == api_cluster_nearest;
+    return KR_SERVES_MANAGEMENT | (is_for_both ? KR_SERVES_VALIDATION : 0);
+}
+
 static struct bytes next_segment(struct bytes *path)
 {
     const uint8_t *slash = path->size > 0 ? memchr(path->data, '/', path->size) : NULL;

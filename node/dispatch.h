@@ -23,6 +23,14 @@ enum route_kind {
     KR_ROUTE_ANYWHERE        // the leader's word, or this node's where no leader is within reach
 };
 
+// What a listener may serve; the probes are served by every one.
+enum dispatch_serves {
+    KR_SERVES_VALIDATION = 1, // validations, the gateways' skins
+    KR_SERVES_MANAGEMENT = 2,
+    KR_SERVES_METRICS = 4,
+    KR_SERVES_ALL = 7
+};
+
 struct route {
     const char *name;   // for metrics and audit: "key.create"
     const char *method; // "GET"; "*": any
@@ -51,6 +59,8 @@ struct dispatch_match {
 
 // What stands in a path at its route's {rest}.
 struct bytes dispatch_rest(const struct route *route, struct bytes path);
+// The parts that a route belongs to, of enum dispatch_serves.
+unsigned dispatch_serves(const struct route *route);
 
 // HEAD is answered as GET. Without allocation.
 void dispatch_find(const struct http_request *request, struct dispatch_match *match);

@@ -71,6 +71,15 @@ static enum kr_err check_engine(const struct config *config, const struct identi
     return KR_ERR_OK;
 }
 
+// Where clients reach `http`, unless another URL is told them.
+static void take_http(const struct config *config, struct identity *out)
+{
+    bool has_scheme = strstr(config->http, "://") != NULL;
+    const char *scheme = config->tls_cert[0] != '\0' ? "https://" : "http://";
+    snprintf(out->http_address, sizeof(out->http_address), "%s%s", has_scheme ? "" : scheme,
+             config->http);
+}
+
 static void take_addresses(const struct config *config, struct identity *out)
 {
     const char *peer =
@@ -79,7 +88,7 @@ static void take_addresses(const struct config *config, struct identity *out)
     if (config->http_advertise[0] != '\0')
         snprintf(out->http_address, sizeof(out->http_address), "%s", config->http_advertise);
     else
-        snprintf(out->http_address, sizeof(out->http_address), "http://%s", config->http);
+        take_http(config, out);
 }
 
 enum kr_err identity_read(const struct config *config, struct identity *out, struct fault *fault)

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,66 +13,180 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-// What the settings say of each: their names stand in its complaints.
-static const struct {
-    const char *name, *unix_name, *flag, *example;
-    size_t address, path; // in struct config
-} places[KR_LISTEN_COUNT] = {
-    [KR_LISTEN_HTTP] = {"http", "http_unix", "--http", "127.0.0.1:7400",
-                        offsetof(struct config, http), offsetof(struct config, http_unix)},
-    [KR_LISTEN_BINARY] = {"binary_listen", "binary_unix", "--binary-listen", "127.0.0.1:7401",
-                          offsetof(struct config, binary_listen),
-                          offsetof(struct config, binary_unix)},
-};
+#include "node/config_row.h"
 
 static unsigned bound_ports[KR_LISTEN_COUNT];
-static int unix_fds[KR_LISTEN_COUNT] = {-1, -1};
+static int unix_fds[KR_LISTEN_COUNT] = {-1, -1, -1, -1, -1};
 
-static const char *setting(const struct config *config, size_t offset)
+// --- what there shall be -------------------------------------------------------------------------
+
+static const struct {
+    const char *name;
+    unsigned serves;
+} parts[] = {
+    {"all", KR_SERVES_ALL},
+    {"validation", KR_SERVES_VALIDATION},
+    {"management", KR_SERVES_MANAGEMENT},
+    {"metrics", KR_SERVES_METRICS},
+};
+
+enum { KR_LISTEN_PARTS = sizeof(parts) / sizeof(parts[0]) };
+
+void listen_serves_text(unsigned serves, char *out, size_t size)
 {
-    const char *text;
-    memcpy(&text, (const uint8_t *)config + offset, sizeof(text));
-    return text;
+    out[0] = '\0';
+    for (size_t i = 0; i < KR_LISTEN_PARTS; i++) {
+        size_t used = strlen(out);
+        if ((serves & parts[i].serves) != parts[i].serves)
+            continue;
+        snprintf(out + used, size - used, "%s%s", used > 0 ? ", " : "", parts[i].name);
+        serves &= ~parts[i].serves;
+    }
 }
 
-static const char *address_of(const struct config *config, enum listen_what what)
+static unsigned part_of(const char *name, size_t size)
 {
-    return setting(config, places[what].address);
+    for (size_t i = 0; i < KR_LISTEN_PARTS; i++) {
+        if (strlen(parts[i].name) == size && memcmp(parts[i].name, name, size) == 0)
+            return parts[i].serves;
+    }
+    return 0;
 }
 
-static enum kr_err check(const struct config *config, enum listen_what what, char host[64],
-                         unsigned *port, struct fault *fault)
+static enum kr_err read_serves(const char *list, unsigned *out, struct fault *fault)
 {
-    const char *address = address_of(config, what);
-    if (!config_split_address(address, host, 64, port))
+    *out = 0;
+    for (const char *at = list; *at != '\0'; at += strspn(at, ", ")) {
+        size_t size = strcspn(at, ", ");
+        unsigned part = part_of(at, size);
+        if (part == 0)
+            return fault_set(
+                fault, KR_ERR_INVALID,
+                "http_serves: \"%.*s\" is none of all, validation, management, metrics",
+                (int)(size > 32 ? 32 : size), at);
+        *out |= part;
+        at += size;
+    }
+    if (*out == 0)
         return fault_set(fault, KR_ERR_INVALID,
-                         "%s: \"%s\" is no address; write HOST:PORT, like %s", places[what].name,
-                         address, places[what].example);
-    if (!config->insecure && !config_is_loopback(host))
-        return fault_set(fault, KR_ERR_INVALID,
-                         "%s: %s is not a loopback address and this listener has no TLS; bind "
-                         "127.0.0.1 behind a TLS proxy, or allow it with --insecure",
-                         places[what].name, address);
+                         "http_serves: nothing is named; write all, or some of validation, "
+                         "management, metrics");
     return KR_ERR_OK;
 }
 
-// HTTP cannot be done without: the node's health and its management are there.
-static bool is_wanted(const struct config *config, enum listen_what what)
+// "https://HOST:PORT", "http://HOST:PORT", or HOST:PORT, which has TLS where there is a
+// certificate.
+static enum kr_err read_scheme(const struct config *config, struct listen_plan *plan,
+                               struct fault *fault)
 {
-    return what == KR_LISTEN_HTTP || address_of(config, what)[0] != '\0';
+    bool has_certificate = config->tls_cert[0] != '\0';
+    plan->is_tls = has_certificate;
+    if (strncmp(plan->address, "http://", 7) == 0) {
+        plan->is_tls = false;
+        plan->address += 7;
+    } else if (strncmp(plan->address, "https://", 8) == 0) {
+        plan->is_tls = true;
+        plan->address += 8;
+    }
+    if (plan->is_tls && !has_certificate)
+        return fault_set(fault, KR_ERR_INVALID,
+                         "%s: https needs a certificate; name its file with tls_cert and its key's "
+                         "with tls_key",
+                         plan->setting);
+    return KR_ERR_OK;
 }
 
-enum kr_err listen_check(const struct config *config, struct fault *fault)
+static enum kr_err check_plan(const struct config *config, const struct listen_plan *plan,
+                              struct fault *fault)
 {
     char host[64];
     unsigned port;
-    enum kr_err err = KR_ERR_OK;
-    for (enum listen_what what = 0; what < KR_LISTEN_COUNT && err == KR_ERR_OK; what++) {
-        if (is_wanted(config, what))
-            err = check(config, what, host, &port, fault);
-    }
-    return err;
+    if (!config_split_address(plan->address, host, sizeof(host), &port))
+        return fault_set(fault, KR_ERR_INVALID,
+                         "%s: \"%s\" is no address; write HOST:PORT, like 127.0.0.1:7400",
+                         plan->setting, plan->address);
+    if (!plan->is_tls && !config->insecure && !config_is_loopback(host))
+        return fault_set(fault, KR_ERR_INVALID,
+                         "%s: %s is not a loopback address and this listener has no TLS; name a "
+                         "certificate with tls_cert and tls_key, bind 127.0.0.1 behind a TLS "
+                         "proxy, or allow it with --insecure",
+                         plan->setting, plan->address);
+    return KR_ERR_OK;
 }
+
+// The listeners that want a certificate of every client, by their settings' names.
+static enum kr_err read_required(const struct config *config, struct listen_plan *plans,
+                                 struct fault *fault)
+{
+    for (const char *at = config->tls_client_required; *at != '\0'; at += strspn(at, ", ")) {
+        size_t size = strcspn(at, ", ");
+        struct listen_plan *plan = NULL;
+        for (size_t i = 0; i < KR_LISTEN_COUNT; i++)
+            if (bytes_equal_text(bytes_of(at, size), plans[i].setting))
+                plan = &plans[i];
+        if (plan == NULL || plan->address[0] == '\0' || !plan->is_tls)
+            return fault_set(fault, KR_ERR_INVALID,
+                             "tls_client_required: \"%.*s\" is no listener with TLS; name those "
+                             "that are configured, like http_validation",
+                             (int)(size > 32 ? 32 : size), at);
+        if (config->tls_client_ca[0] == '\0')
+            return fault_set(fault, KR_ERR_INVALID,
+                             "tls_client_required: no certificate could be verified; name the CA's "
+                             "with tls_client_ca");
+        plan->needs_client = true;
+        at += size;
+    }
+    return KR_ERR_OK;
+}
+
+static void fill_plans(const struct config *config, unsigned serves,
+                       struct listen_plan out[KR_LISTEN_COUNT])
+{
+    const struct listen_plan plans[KR_LISTEN_COUNT] = {
+        [KR_LISTEN_HTTP] = {.setting = "http",
+                            .address = config->http,
+                            .serves = serves,
+                            .unix_setting = "http_unix",
+                            .unix_path = config->http_unix},
+        [KR_LISTEN_VALIDATION] = {.setting = "http_validation",
+                                  .address = config->http_validation,
+                                  .serves = KR_SERVES_VALIDATION,
+                                  .unix_path = ""},
+        [KR_LISTEN_MANAGEMENT] = {.setting = "http_management",
+                                  .address = config->http_management,
+                                  .serves = KR_SERVES_MANAGEMENT,
+                                  .unix_path = ""},
+        [KR_LISTEN_METRICS] = {.setting = "http_metrics",
+                               .address = config->http_metrics,
+                               .serves = KR_SERVES_METRICS,
+                               .unix_path = ""},
+        [KR_LISTEN_BINARY] = {.setting = "binary_listen",
+                              .address = config->binary_listen,
+                              .serves = KR_SERVES_VALIDATION,
+                              .unix_setting = "binary_unix",
+                              .unix_path = config->binary_unix},
+    };
+    memcpy(out, plans, sizeof(plans));
+}
+
+enum kr_err listen_plan(const struct config *config, struct listen_plan out[KR_LISTEN_COUNT],
+                        struct fault *fault)
+{
+    unsigned serves = 0;
+    enum kr_err err = read_serves(config->http_serves, &serves, fault);
+    fill_plans(config, serves, out);
+    // HTTP cannot be done without: the node's health and its management are there.
+    for (size_t i = 0; i < KR_LISTEN_COUNT && err == KR_ERR_OK; i++) {
+        bool is_wanted = out[i].address[0] != '\0' || i == KR_LISTEN_HTTP;
+        if (is_wanted && i != KR_LISTEN_BINARY)
+            err = read_scheme(config, &out[i], fault);
+        if (is_wanted && err == KR_ERR_OK)
+            err = check_plan(config, &out[i], fault);
+    }
+    return err == KR_ERR_OK ? read_required(config, out, fault) : err;
+}
+
+// --- TCP -----------------------------------------------------------------------------------------
 
 static socklen_t fill_address(const char *host, unsigned port, struct sockaddr_storage *out)
 {
@@ -92,13 +205,13 @@ static socklen_t fill_address(const char *host, unsigned port, struct sockaddr_s
     return sizeof(*in6);
 }
 
-static void learn_port(int fd, enum listen_what what)
+static void learn_port(enum listen_number number, int fd)
 {
     struct sockaddr_storage name;
     socklen_t size = sizeof(name);
-    if (bound_ports[what] != 0 || getsockname(fd, (struct sockaddr *)&name, &size) != 0)
+    if (bound_ports[number] != 0 || getsockname(fd, (struct sockaddr *)&name, &size) != 0)
         return;
-    bound_ports[what] =
+    bound_ports[number] =
         ntohs(name.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)(void *)&name)->sin6_port
                                          : ((struct sockaddr_in *)(void *)&name)->sin_port);
 }
@@ -106,7 +219,7 @@ static void learn_port(int fd, enum listen_what what)
 // SO_REUSEPORT would let a second node of the same user share the port without a word, so the first
 // socket of this process is bound without it once, to see whether the port is free.
 static enum kr_err probe_port(const struct sockaddr_storage *address, socklen_t size,
-                              const char *text, enum listen_what what, struct fault *fault)
+                              const struct listen_plan *plan, struct fault *fault)
 {
     int yes = 1;
     int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -116,35 +229,32 @@ static enum kr_err probe_port(const struct sockaddr_storage *address, socklen_t 
     close(fd);
     if (status == 0)
         return KR_ERR_OK;
+    char flag[KR_CONFIG_NAME_SIZE];
+    config_dashes(plan->setting, flag);
     if (number == EADDRINUSE)
         return fault_set(fault, KR_ERR_LOCKED,
                          "%s: %s is in use by another process; stop it (ss -ltnp shows which), "
-                         "or choose another port with %s",
-                         places[what].name, text, places[what].flag);
-    return fault_set(fault, KR_ERR_INVALID, "%s: cannot bind %s: %s", places[what].name, text,
+                         "or choose another port with --%s",
+                         plan->setting, plan->address, flag);
+    return fault_set(fault, KR_ERR_INVALID, "%s: cannot bind %s: %s", plan->setting, plan->address,
                      strerror(number));
 }
 
-enum kr_err listen_tcp(const struct config *config, enum listen_what what, int *fd,
+enum kr_err listen_tcp(const struct listen_plan *plan, enum listen_number number, int *fd,
                        struct fault *fault)
 {
     char host[64];
-    unsigned port;
+    unsigned port = 0;
     struct sockaddr_storage address;
-    const char *text = address_of(config, what);
-    *fd = -1;
-    if (!is_wanted(config, what))
-        return KR_ERR_OK;
-    enum kr_err err = check(config, what, host, &port, fault);
-    if (err != KR_ERR_OK)
-        return err;
-    bool is_first = bound_ports[what] == 0;
-    socklen_t size = fill_address(host, is_first ? port : bound_ports[what], &address);
+    enum kr_err err = KR_ERR_OK;
+    socklen_t size = 0;
+    if (config_split_address(plan->address, host, sizeof(host), &port))
+        size = fill_address(host, bound_ports[number] != 0 ? bound_ports[number] : port, &address);
     if (size == 0)
-        return fault_set(fault, KR_ERR_INVALID, "%s: \"%s\" is no IP address", places[what].name,
-                         host);
-    if (is_first)
-        err = probe_port(&address, size, text, what, fault);
+        return fault_set(fault, KR_ERR_INVALID, "%s: \"%s\" is no IP address", plan->setting,
+                         plan->address);
+    if (bound_ports[number] == 0)
+        err = probe_port(&address, size, plan, fault);
     if (err != KR_ERR_OK)
         return err;
     int yes = 1;
@@ -152,27 +262,25 @@ enum kr_err listen_tcp(const struct config *config, enum listen_what what, int *
     setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
     setsockopt(*fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes));
     if (bind(*fd, (struct sockaddr *)&address, size) != 0) {
-        err = fault_set(fault, KR_ERR_LOCKED, "%s: cannot bind %s: %s", places[what].name, text,
-                        strerror(errno));
+        err = fault_set(fault, KR_ERR_LOCKED, "%s: cannot bind %s: %s", plan->setting,
+                        plan->address, strerror(errno));
         close(*fd);
         *fd = -1;
         return err;
     }
-    learn_port(*fd, what);
+    learn_port(number, *fd);
     return KR_ERR_OK;
 }
 
-const char *listen_tcp_address(const struct config *config, enum listen_what what)
+void listen_tcp_address(const struct listen_plan *plan, enum listen_number number, char *out,
+                        size_t size)
 {
-    static char text[128];
     char host[64];
     unsigned port;
-    text[0] = '\0';
-    if (bound_ports[what] != 0 &&
-        config_split_address(address_of(config, what), host, sizeof(host), &port))
-        snprintf(text, sizeof(text), strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host,
-                 bound_ports[what]);
-    return text;
+    out[0] = '\0';
+    if (bound_ports[number] != 0 && config_split_address(plan->address, host, sizeof(host), &port))
+        snprintf(out, size, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host,
+                 bound_ports[number]);
 }
 
 // --- the unix socket -----------------------------------------------------------------------------
@@ -185,11 +293,12 @@ static bool answers(const struct sockaddr_un *address)
     return is_alive;
 }
 
-static enum kr_err open_unix(const char *path, enum listen_what what, struct fault *fault)
+static enum kr_err open_unix(const struct listen_plan *plan, enum listen_number number,
+                             struct fault *fault)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct stat found;
-    const char *name = places[what].unix_name;
+    const char *name = plan->unix_setting, *path = plan->unix_path;
     if (strlen(path) >= sizeof(address.sun_path))
         return fault_set(fault, KR_ERR_INVALID, "%s: the path is longer than %zu bytes", name,
                          sizeof(address.sun_path) - 1);
@@ -208,7 +317,7 @@ static enum kr_err open_unix(const char *path, enum listen_what what, struct fau
     int status = bind(fd, (struct sockaddr *)&address, sizeof(address));
     umask(mask);
     if (status == 0) {
-        unix_fds[what] = fd;
+        unix_fds[number] = fd;
         return KR_ERR_OK;
     }
     fault_set(fault, KR_ERR_INVALID, "%s: cannot bind %s: %s", name, path, strerror(errno));
@@ -216,26 +325,27 @@ static enum kr_err open_unix(const char *path, enum listen_what what, struct fau
     return KR_ERR_INVALID;
 }
 
-enum kr_err listen_unix(const struct config *config, enum listen_what what, int *fd,
+enum kr_err listen_unix(const struct listen_plan *plan, enum listen_number number, int *fd,
                         struct fault *fault)
 {
-    const char *path = setting(config, places[what].path);
     *fd = -1;
-    if (path[0] == '\0')
+    if (plan->unix_path[0] == '\0')
         return KR_ERR_OK;
-    enum kr_err err = unix_fds[what] >= 0 ? KR_ERR_OK : open_unix(path, what, fault);
+    enum kr_err err = unix_fds[number] >= 0 ? KR_ERR_OK : open_unix(plan, number, fault);
     if (err == KR_ERR_OK)
-        *fd = fcntl(unix_fds[what], F_DUPFD_CLOEXEC, 0);
+        *fd = fcntl(unix_fds[number], F_DUPFD_CLOEXEC, 0);
     return err;
 }
 
 void listen_unix_end(const struct config *config)
 {
-    for (enum listen_what what = 0; what < KR_LISTEN_COUNT; what++) {
-        if (unix_fds[what] < 0)
+    struct listen_plan plans[KR_LISTEN_COUNT];
+    fill_plans(config, KR_SERVES_ALL, plans);
+    for (size_t i = 0; i < KR_LISTEN_COUNT; i++) {
+        if (unix_fds[i] < 0)
             continue;
-        close(unix_fds[what]);
-        unix_fds[what] = -1;
-        unlink(setting(config, places[what].path));
+        close(unix_fds[i]);
+        unix_fds[i] = -1;
+        unlink(plans[i].unix_path);
     }
 }

@@ -190,6 +190,25 @@ static void render_connections(const struct render *render)
            sum(render, offsetof(struct metrics, bytes_out)));
 }
 
+static void render_tls(const struct render *render, const struct secure_figures *certificates)
+{
+    single(render, "tls_handshakes_total", "counter", "TLS handshakes of the listeners.",
+           sum(render, offsetof(struct metrics, tls_handshakes)));
+    single(render, "tls_resumed_total", "counter", "Of them, resumed by a ticket.",
+           sum(render, offsetof(struct metrics, tls_resumed)));
+    single(render, "tls_failed_total", "counter", "TLS handshakes that failed.",
+           sum(render, offsetof(struct metrics, tls_failed)));
+    if (certificates->not_after_ms == 0)
+        return;
+    single(render, "certificate_expiry_seconds", "gauge",
+           "When the first of the listeners' certificates ends, Unix time.",
+           (uint64_t)(certificates->not_after_ms / 1000));
+    single(render, "certificate_loads_total", "counter", "Times that they were read.",
+           certificates->loads);
+    single(render, "certificate_failures_total", "counter",
+           "Times that what was read could not be used.", certificates->failures);
+}
+
 static uint64_t resident_bytes(void)
 {
     unsigned long long total = 0, resident = 0;
@@ -280,4 +299,5 @@ void metrics_render(struct buf *out, struct metrics *const *blocks, size_t count
     render_answers(&render, render_latency);
     render_verdicts(&render);
     render_connections(&render);
+    render_tls(&render, &node->certificates);
 }

@@ -9,6 +9,7 @@
 #include "core/base/buf.h"
 #include "core/keys/verdict.h"
 #include "core/store/store.h"
+#include "node/secure.h"
 #include "replication/peers_link.h"
 
 #define KR_METRICS_ROUTES_MAX 96
@@ -31,6 +32,7 @@ struct metrics {
     atomic_uint_fast64_t auth_failures;    // management requests with a wrong token
     atomic_uint_fast64_t auth_limited;     // of them, those that were told to wait
     atomic_uint_fast64_t bytes_in, bytes_out;
+    atomic_uint_fast64_t tls_handshakes, tls_resumed, tls_failed;
 };
 
 struct metrics *metrics_new(void); // gives
@@ -53,6 +55,7 @@ struct metrics_node {
     uint64_t epoch, calls_queued, uptime_s;
     uint64_t age_ms; // of what it knows; UINT64_MAX: nothing is known
     struct peers_figures links;
+    struct secure_figures certificates;
     bool is_leader;
 };
 

@@ -17,6 +17,7 @@
 #include "node/identity.h"
 #include "node/losses.h"
 #include "node/metrics.h"
+#include "node/secure.h"
 #include "replication/replica.h"
 
 #define KR_NODE_LOOPS_MAX 256
@@ -31,6 +32,7 @@ struct node {
     struct engine *engine;
     struct replica *replica;
     struct vault *vault;
+    struct secure *secure; // the listeners' certificates; NULL: none has TLS
     struct control *control;
     struct figures *figures;   // of the store, for any thread
     struct commits *commits;   // for receipts; NULL: not remembered

@@ -32,14 +32,19 @@ static void on_check(uv_check_t *check)
     hot_offline();
 }
 
+static void close_listener(struct listener *listener)
+{
+    if (listener->is_open)
+        uv_close(&listener->uv.handle, NULL);
+    listener->is_open = false;
+}
+
 static void close_listeners(struct serve *serve)
 {
-    if (!uv_is_closing((uv_handle_t *)&serve->listener))
-        uv_close((uv_handle_t *)&serve->listener, NULL);
-    if (serve->has_unix && !uv_is_closing((uv_handle_t *)&serve->unix_listener))
-        uv_close((uv_handle_t *)&serve->unix_listener, NULL);
-    if (serve->binary != NULL)
-        binary_close_listeners(serve->binary);
+    for (size_t i = 0; i < KR_LISTEN_COUNT; i++) {
+        close_listener(&serve->listeners[i]);
+        close_listener(&serve->unix_listeners[i]);
+    }
 }
 
 static void on_wake(uv_async_t *wake)
@@ -60,8 +65,7 @@ static void close_own_handles(struct serve *serve)
     uv_close((uv_handle_t *)&serve->sweep, NULL);
     uv_close((uv_handle_t *)&serve->wait, NULL);
     uv_close((uv_handle_t *)&serve->wake, NULL);
-    if (serve->binary != NULL)
-        binary_close(serve->binary);
+    binary_close(serve->binary);
 }
 
 static void on_sweep(uv_timer_t *timer)
@@ -121,11 +125,8 @@ static void init_handles(struct serve *serve)
     uv_timer_init(&serve->loop, &serve->sweep);
     uv_timer_init(&serve->loop, &serve->wait);
     uv_async_init(&serve->loop, &serve->wake, on_wake);
-    uv_tcp_init(&serve->loop, &serve->listener);
-    uv_pipe_init(&serve->loop, &serve->unix_listener, 0);
     serve->check.data = serve->sweep.data = serve->wait.data = serve;
     serve->spin.data = serve->wake.data = serve;
-    serve->listener.data = serve->unix_listener.data = serve;
     uv_check_start(&serve->check, on_check);
     uv_timer_start(&serve->sweep, on_sweep, KR_SWEEP_MS, KR_SWEEP_MS);
 }
@@ -145,6 +146,7 @@ static void init_memory(struct serve *serve)
     };
     buf_init(&serve->out, KR_SERVE_OUT_LIMIT_BYTES);
     buf_init(&serve->body, KR_SERVE_OUT_LIMIT_BYTES);
+    buf_init(&serve->sealed_out, 2 * KR_SERVE_OUT_LIMIT_BYTES);
     buf_init(&serve->node_json, 4096);
     arena_init(&serve->scratch);
     rand_base62(serve->id_prefix, sizeof(serve->id_prefix) - 1);
@@ -154,40 +156,80 @@ static void init_memory(struct serve *serve)
     json_write_string(&writer, "region", serve->node->identity.region);
 }
 
-static enum kr_err open_listeners(struct serve *serve, struct fault *fault)
+static uv_connection_cb accept_of(enum listen_number number)
+{
+    return number == KR_LISTEN_BINARY ? connection_accepted_binary : connection_accepted;
+}
+
+static enum kr_err open_tcp(struct serve *serve, const struct listen_plan *plan,
+                            enum listen_number number, struct fault *fault)
 {
     int fd = -1;
-    enum kr_err err = listen_tcp(serve->node->config, KR_LISTEN_HTTP, &fd, fault);
+    struct listener *listener = &serve->listeners[number];
+    if (plan->address[0] == '\0')
+        return KR_ERR_OK;
+    enum kr_err err = listen_tcp(plan, number, &fd, fault);
     if (err != KR_ERR_OK)
         return err;
-    if (uv_tcp_open(&serve->listener, fd) != 0 ||
-        uv_listen((uv_stream_t *)&serve->listener, KR_BACKLOG, connection_accepted) != 0)
-        return fault_set(fault, KR_ERR_IO, "http: cannot listen on %s: %s",
-                         serve->node->config->http, strerror(errno));
-    err = listen_unix(serve->node->config, KR_LISTEN_HTTP, &fd, fault);
+    *listener = (struct listener){.serve = serve,
+                                  .serves = plan->serves,
+                                  .is_open = true,
+                                  .is_tls = plan->is_tls,
+                                  .needs_client = plan->needs_client};
+    uv_tcp_init(&serve->loop, &listener->uv.tcp);
+    listener->uv.handle.data = listener;
+    if (uv_tcp_open(&listener->uv.tcp, fd) != 0 ||
+        uv_listen(&listener->uv.stream, KR_BACKLOG, accept_of(number)) != 0)
+        return fault_set(fault, KR_ERR_IO, "%s: cannot listen on %s: %s", plan->setting,
+                         plan->address, strerror(errno));
+    return KR_ERR_OK;
+}
+
+static enum kr_err open_unix(struct serve *serve, const struct listen_plan *plan,
+                             enum listen_number number, struct fault *fault)
+{
+    int fd = -1;
+    struct listener *listener = &serve->unix_listeners[number];
+    enum kr_err err = listen_unix(plan, number, &fd, fault);
     if (err != KR_ERR_OK || fd < 0)
         return err;
-    serve->has_unix = true;
-    if (uv_pipe_open(&serve->unix_listener, fd) != 0 ||
-        uv_listen((uv_stream_t *)&serve->unix_listener, KR_BACKLOG, connection_accepted) != 0)
-        return fault_set(fault, KR_ERR_IO, "http_unix: cannot listen on %s",
-                         serve->node->config->http_unix);
+    *listener =
+        (struct listener){.serve = serve, .serves = plan->serves, .is_open = true, .is_unix = true};
+    uv_pipe_init(&serve->loop, &listener->uv.pipe, 0);
+    listener->uv.handle.data = listener;
+    if (uv_pipe_open(&listener->uv.pipe, fd) != 0 ||
+        uv_listen(&listener->uv.stream, KR_BACKLOG, accept_of(number)) != 0)
+        return fault_set(fault, KR_ERR_IO, "%s: cannot listen on %s", plan->unix_setting,
+                         plan->unix_path);
     return KR_ERR_OK;
+}
+
+static enum kr_err open_listeners(struct serve *serve, struct fault *fault)
+{
+    struct listen_plan plans[KR_LISTEN_COUNT];
+    enum kr_err err = listen_plan(serve->node->config, plans, fault);
+    for (enum listen_number i = 0; i < KR_LISTEN_COUNT && err == KR_ERR_OK; i++) {
+        err = open_tcp(serve, &plans[i], i, fault);
+        if (err == KR_ERR_OK)
+            err = open_unix(serve, &plans[i], i, fault);
+    }
+    return err;
 }
 
 static void free_serve(struct serve **serve)
 {
     struct serve *old = *serve;
     uv_loop_close(&old->loop);
-    if (old->binary != NULL)
-        binary_free(&old->binary);
+    binary_free(&old->binary);
     buf_fini(&old->out);
     buf_fini(&old->body);
+    buf_fini(&old->sealed_out);
     buf_fini(&old->node_json);
     arena_fini(&old->scratch);
     http_pool_free(&old->pool);
     pthread_mutex_destroy(&old->answered_lock);
     mem_zero(old->jobs, sizeof(old->jobs));
+    mem_zero(old->sealed_in, sizeof(old->sealed_in));
     mem_free(old->batch);
     mem_free(old);
     *serve = NULL;
@@ -202,11 +244,8 @@ enum kr_err serve_new(struct node *node, size_t number, struct serve **out, stru
     pthread_mutex_init(&serve->answered_lock, NULL);
     init_memory(serve);
     init_handles(serve);
+    serve->binary = binary_new(serve);
     enum kr_err err = open_listeners(serve, fault);
-    if (!serve->has_unix)
-        uv_close((uv_handle_t *)&serve->unix_listener, NULL);
-    if (err == KR_ERR_OK)
-        err = binary_open(serve, &serve->binary, fault);
     if (err != KR_ERR_OK) {
         close_listeners(serve);
         close_own_handles(serve);

@@ -14,10 +14,12 @@
 
 #include "core/http/conn.h"
 #include "core/http/reply.h"
+#include "core/tls/tls.h"
 #include "node/binary.h"
 #include "node/binary_conn.h"
 #include "node/credential.h"
 #include "node/dispatch.h"
+#include "node/listen.h"
 #include "node/serve.h"
 #include "node/validate.h"
 
@@ -25,6 +27,7 @@
 #define KR_SERVE_OUT_BYTES (64u << 10)     // kept; a turn's output may grow to the limit
 #define KR_SERVE_BODIES_BYTES (256u << 20) // large bodies under way, of all loops
 #define KR_SERVE_OUT_LIMIT_BYTES (64u << 20)
+#define KR_SERVE_SEALED_BYTES 65536              // read at a time from a connection with TLS
 #define KR_CONNECTION_UNSEEN_BYTES (256u << 10)  // received before requests are taken out of it
 #define KR_CONNECTION_WRITING_BYTES (256u << 10) // untaken answers above which it is held
 #define KR_REQUEST_ID_SIZE 25                    // "req_", 20 characters, a NUL
@@ -48,7 +51,9 @@ struct connection {
         uv_tcp_t tcp;
         uv_pipe_t pipe;
     } uv;
-    int fd;                             // the stream's
+    int fd; // the stream's
+    const struct listener *listener;
+    struct tls *tls;                    // NULL: in the clear
     struct connection *previous, *next; // of the loop's list
     struct connection *next_ready;
     struct http_conn *http;     // NULL where it speaks
@@ -64,6 +69,7 @@ struct connection {
     size_t writing_bytes; // not yet taken by the kernel
     size_t left_bytes;    // of them, when the deadline was last set
     size_t unseen_bytes;  // received since its last turn
+    bool has_said_hello;  // the first bytes of TLS have come
     bool is_held;         // its peer takes no answers: no further request until it does
     struct suspended *suspended;
     uint64_t wait_index, wait_until_ms; // of a binary frame that waits: for what, and uv_now
@@ -106,6 +112,19 @@ struct suspended {
     bool is_abandoned;                 // the connection is gone
 };
 
+// A socket that accepts; several belong to a loop.
+struct listener {
+    union {
+        uv_stream_t stream;
+        uv_handle_t handle;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } uv;
+    struct serve *serve;
+    unsigned serves; // of enum dispatch_serves
+    bool is_open, is_unix, is_tls, needs_client;
+};
+
 struct serve {
     struct node *node;
     struct metrics *metrics;
@@ -114,9 +133,7 @@ struct serve {
     pthread_t thread;
     bool is_started;
     atomic_bool is_running;
-    uv_tcp_t listener;
-    uv_pipe_t unix_listener;
-    bool has_unix;
+    struct listener listeners[KR_LISTEN_COUNT], unix_listeners[KR_LISTEN_COUNT];
     struct binary *binary; // that protocol's part of the loop
     uv_check_t check;
     uv_idle_t spin; // active when a connection became ready outside the poll phase
@@ -141,7 +158,9 @@ struct serve {
     struct buf body;                 // the body being rendered
     struct arena scratch;            // of one job whose body needs a parser
     struct http_pool *pool;
-    uint8_t dropped[4096]; // where lingering connections read to
+    uint8_t dropped[4096];                    // where lingering connections read to
+    uint8_t sealed_in[KR_SERVE_SEALED_BYTES]; // what was read from the connection just read
+    struct buf sealed_out;                    // what is to be sent to the one being served
     struct http_conn_options http_options;
 
     char date[KR_HTTP_DATE_SIZE];
@@ -160,8 +179,8 @@ struct serve {
 };
 
 // --- connection.c --------------------------------------------------------------------------------
-void connection_accepted(uv_stream_t *listener, int status);        // uv_connection_cb
-void connection_accepted_binary(uv_stream_t *listener, int status); // for the binary protocol
+void connection_accepted(uv_stream_t *stream, int status);        // uv_connection_cb
+void connection_accepted_binary(uv_stream_t *stream, int status); // for the binary protocol
 void connection_mark_ready(struct connection *connection);
 // Writes what serve->out holds for this connection and empties it.
 void connection_flush(struct connection *connection);
@@ -171,6 +190,19 @@ void connection_resume(struct connection *connection); // reads and goes on agai
 void connection_close(struct connection *connection);
 void connection_deadline(struct connection *connection); // sets it from the state
 void connection_sweep(uv_timer_t *timer);                // closes what is past its deadline
+
+// Sends, now or as the peer takes it; false: the connection was broken, and is closed.
+bool connection_send(struct connection *connection, struct bytes wire);
+
+// --- connection_tls.c ----------------------------------------------------------------------------
+// Starts TLS on a connection of such a listener.
+void connection_tls_begin(struct connection *connection);
+bool connection_tls_is_shaking_hands(const struct connection *connection);
+// Takes in so many bytes of serve->sealed_in. False: it was closed.
+bool connection_tls_received(struct connection *connection, size_t size);
+// What serve->out holds, as it goes over the wire; lends serve->sealed_out. False: that failed.
+bool connection_tls_seal(struct connection *connection, struct bytes *wire);
+void connection_tls_goodbye(struct connection *connection); // before our side is closed
 
 // --- turn.c --------------------------------------------------------------------------------------
 void turn_run(struct serve *serve);            // empties the ready list

@@ -18,12 +18,13 @@
 #include "core/base/log.h"
 #include "core/base/rand.h"
 #include "node/bootstrap.h"
+#include "node/config_row.h"
 #include "node/listen.h"
 #include "node/notify.h"
 #include "node/serve.h"
 #include "replication/state_store.h"
 
-enum { KR_PATH_SIZE = 4096, KR_POOL_THREADS_MIN = 4 };
+enum { KR_PATH_SIZE = 4096, KR_POOL_THREADS_MIN = 4, KR_ADDRESS_FILE_SIZE = 80 };
 
 // --- what cannot be survived ---------------------------------------------------------------------
 
@@ -175,31 +176,70 @@ static enum kr_err open_serves(struct node *node, struct fault *fault)
     return KR_ERR_OK;
 }
 
-// "HOST:PORT" of a listener in a file; none where there is no such listener.
-static enum kr_err write_address(const struct node *node, const char *name, enum listen_what what,
-                                 struct fault *fault)
+// "http_validation" → "http-validation-address", "binary_listen" → "binary-address".
+static void address_file(const struct listen_plan *plan, char out[KR_ADDRESS_FILE_SIZE])
 {
-    char line[128];
-    snprintf(line, sizeof(line), "%.120s\n", listen_tcp_address(node->config, what));
-    return line[0] == '\n' ? KR_ERR_OK : write_small(node, name, line, fault);
+    char dashes[KR_CONFIG_NAME_SIZE];
+    config_dashes(plan->setting, dashes);
+    char *end = strstr(dashes, "-listen");
+    if (end != NULL)
+        *end = '\0';
+    snprintf(out, KR_ADDRESS_FILE_SIZE, "%s-address", dashes);
+}
+
+static const char *protocol_of(const struct listen_plan *plan, enum listen_number number)
+{
+    if (number == KR_LISTEN_BINARY)
+        return "binary";
+    return plan->is_tls ? "https" : "http";
+}
+
+// Says where a listener is and what it serves, in the log and in a file.
+static enum kr_err announce_one(const struct node *node, const struct listen_plan *plan,
+                                enum listen_number number, struct fault *fault)
+{
+    char address[128], line[136], serves[64], file[KR_ADDRESS_FILE_SIZE];
+    listen_tcp_address(plan, number, address, sizeof(address));
+    snprintf(line, sizeof(line), "%s\n", address);
+    address_file(plan, file);
+    enum kr_err err = write_small(node, file, line, fault);
+    listen_serves_text(plan->serves, serves, sizeof(serves));
+    LOG_INFO("listening", LOG_TEXT("setting", plan->setting), LOG_TEXT("address", address),
+             LOG_TEXT("protocol", protocol_of(plan, number)), LOG_TEXT("serves", serves),
+             LOG_TEXT("clients", plan->needs_client ? "with a certificate" : "any"));
+    return err;
 }
 
 static enum kr_err announce(const struct node *node, struct fault *fault)
 {
-    char pid[32], http[128], binary[128];
+    char pid[32];
+    struct listen_plan plans[KR_LISTEN_COUNT];
+    enum kr_err err = listen_plan(node->config, plans, fault);
+    for (size_t i = KR_LISTEN_COUNT; i-- > 0 && err == KR_ERR_OK;)
+        if (plans[i].address[0] != '\0')
+            err = announce_one(node, &plans[i], (enum listen_number)i, fault);
     snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
-    enum kr_err err = write_address(node, "binary-address", KR_LISTEN_BINARY, fault);
-    if (err == KR_ERR_OK)
-        err = write_address(node, "http-address", KR_LISTEN_HTTP, fault);
     if (err == KR_ERR_OK)
         err = write_small(node, "keyreeved.pid", pid, fault);
-    snprintf(http, sizeof(http), "%s", listen_tcp_address(node->config, KR_LISTEN_HTTP));
-    snprintf(binary, sizeof(binary), "%s", listen_tcp_address(node->config, KR_LISTEN_BINARY));
-    LOG_INFO("serving", LOG_TEXT("http", http), LOG_TEXT("unix", node->config->http_unix),
-             LOG_TEXT("binary", binary), LOG_TEXT("binaryUnix", node->config->binary_unix),
+    LOG_INFO("serving", LOG_TEXT("unix", node->config->http_unix),
+             LOG_TEXT("binaryUnix", node->config->binary_unix),
              LOG_TEXT("node", node->identity.node_id), LOG_TEXT("cluster", node->cluster_id),
              LOG_NUMBER("loops", node->serve_count));
     return err;
+}
+
+static void retract(const struct node *node)
+{
+    char file[KR_ADDRESS_FILE_SIZE];
+    struct fault fault;
+    struct listen_plan plans[KR_LISTEN_COUNT];
+    if (listen_plan(node->config, plans, &fault) != KR_ERR_OK)
+        return;
+    for (size_t i = 0; i < KR_LISTEN_COUNT; i++) {
+        address_file(&plans[i], file);
+        remove_small(node, file);
+    }
+    remove_small(node, "keyreeved.pid");
 }
 
 static void take_apart(struct node *node)
@@ -216,10 +256,9 @@ static void take_apart(struct node *node)
         metrics_free(&node->metrics[i]);
     if (node->vault != NULL)
         vault_free(&node->vault);
+    secure_free(&node->secure);
     listen_unix_end(node->config);
-    remove_small(node, "keyreeved.pid");
-    remove_small(node, "http-address");
-    remove_small(node, "binary-address");
+    retract(node);
 }
 
 // Until a loop listens, a stop that is asked for stays pending. Threads that are started meanwhile
@@ -244,7 +283,9 @@ static void ignore_stop(void)
 
 static enum kr_err build(struct node *node, struct fault *fault)
 {
-    enum kr_err err = open_store(node, fault);
+    enum kr_err err = secure_new(node->config, &node->secure, fault);
+    if (err == KR_ERR_OK)
+        err = open_store(node, fault);
     if (err == KR_ERR_OK && node->identity.is_core)
         err = bootstrap_vault(node, fault);
     if (err != KR_ERR_OK)
@@ -307,7 +348,12 @@ static enum kr_err check_master_key(const struct config *config, struct fault *f
 enum kr_err start_check(const struct config *config, struct fault *fault)
 {
     struct identity identity;
-    enum kr_err err = listen_check(config, fault);
+    struct secure *secure = NULL;
+    struct listen_plan plans[KR_LISTEN_COUNT];
+    enum kr_err err = secure_new(config, &secure, fault);
+    secure_free(&secure);
+    if (err == KR_ERR_OK)
+        err = listen_plan(config, plans, fault);
     if (err == KR_ERR_OK)
         err = identity_read(config, &identity, fault);
     if (err == KR_ERR_OK && identity.is_core)

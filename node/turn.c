@@ -56,6 +56,15 @@ static struct connection *take_ready(struct serve *serve)
     return connection;
 }
 
+// What another listener serves is not here.
+static void keep_to_listener(const struct listener *listener, struct dispatch_match *match)
+{
+    if (match->route == NULL || (dispatch_serves(match->route) & listener->serves) != 0)
+        return;
+    match->route = NULL;
+    match->allow[0] = '\0';
+}
+
 // The next request of one connection becomes a job; false when none is whole yet.
 static bool gather(struct serve *serve, struct connection *connection)
 {
@@ -85,8 +94,11 @@ static bool gather(struct serve *serve, struct connection *connection)
     job->fault = KR_ERR_OK;
     job->match.route = NULL;
     job->match.allow[0] = '\0';
-    if (job->refusal == KR_ERR_OK)
+    if (job->refusal == KR_ERR_OK) {
         dispatch_find(&job->request, &job->match);
+        if (connection->listener->serves != KR_SERVES_ALL)
+            keep_to_listener(connection->listener, &job->match);
+    }
     serve->job_count++;
     return true;
 }
@@ -194,6 +206,13 @@ static void answer_route(struct job *job)
     }
 }
 
+static const char *no_such_path(const struct listener *listener)
+{
+    return listener->serves == KR_SERVES_ALL
+               ? "no such path; GET /openapi lists them"
+               : "no such path on this listener, which serves a part of the node's";
+}
+
 static void answer(struct job *job)
 {
     if (job->refusal != KR_ERR_OK) {
@@ -203,7 +222,7 @@ static void answer(struct job *job)
         bool has_other_method = job->match.allow[0] != '\0';
         serve_reply_problem(job, has_other_method ? KR_ERR_METHOD : KR_ERR_NOT_FOUND,
                             has_other_method ? "this path has other methods; see Allow"
-                                             : "no such path; GET /openapi lists them");
+                                             : no_such_path(job->connection->listener));
     } else if (!job->has_question) {
         answer_route(job);
     } else if (validate_is_ahead(job->connection->serve->node, &job->question)) {

@@ -254,6 +254,13 @@ enum http_next http_conn_next(struct http_conn *conn, struct http_request *reque
     return next;
 }
 
+void http_conn_refuse(struct http_conn *conn, enum kr_err err, const char *reason)
+{
+    conn->err = err;
+    conn->reason = reason;
+    conn->is_ended = true;
+}
+
 bool http_conn_is_mid_request(const struct http_conn *conn)
 {
     return !conn->is_ended && conn->size > conn->begin;

@@ -45,6 +45,9 @@ void http_conn_received(struct http_conn *conn, size_t size); // 0: the read bro
 // why; what was lent before stays lent.
 enum http_next http_conn_next(struct http_conn *conn, struct http_request *request,
                               enum kr_err *err, const char **reason);
+// What was received is no HTTP for a reason that the caller knows: http_conn_next refuses it so.
+// reason is kept.
+void http_conn_refuse(struct http_conn *conn, enum kr_err err, const char *reason);
 // All lent requests are answered: their bytes (zeroed, they held keys) and memory go back.
 void http_conn_release(struct http_conn *conn);
 

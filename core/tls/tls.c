@@ -76,11 +76,12 @@ static void open_up(struct tls *tls)
 {
     tls->state = KR_TLS_OPEN;
     tls->has_peer = tls->context->verifies_peers;
-    if (!tls->context->needs_alpn || tls_protocol(tls).size > 0)
+    if (tls->context->needs_alpn && tls_protocol(tls).size == 0)
+        say(tls, KR_ERR_INVALID, "the other end names no protocol (ALPN)");
+    else if (tls->context->server == NULL || tls_server_admits(tls))
         return;
     send_goodbye(tls);
     tls->state = KR_TLS_FAILED;
-    say(tls, KR_ERR_INVALID, "the other end names no protocol (ALPN)");
 }
 
 static void shake_hands(struct tls *tls)
@@ -188,6 +189,16 @@ struct bytes tls_protocol(const struct tls *tls)
     return bytes_of(name, size);
 }
 
+const char *tls_client(const struct tls *tls)
+{
+    return tls->client;
+}
+
+bool tls_is_resumed(const struct tls *tls)
+{
+    return SSL_session_reused(tls->ssl) == 1;
+}
+
 // --- bytes in ------------------------------------------------------------------------------------
 
 static size_t count_unread(const struct tls *tls)
@@ -234,6 +245,11 @@ static size_t room_of(const struct buf *out, size_t wanted)
 {
     size_t room = out->has_failed ? 0 : out->limit - out->size;
     return room < wanted ? room : wanted;
+}
+
+size_t tls_unread(const struct tls *tls)
+{
+    return tls->plain.size - tls->plain_read;
 }
 
 size_t tls_read(struct tls *tls, struct buf *out)

@@ -86,6 +86,10 @@ const struct fault *tls_fault(const struct tls *tls);
 must_use enum kr_err tls_peer(const struct tls *tls, struct tls_peer *out);
 // The protocol agreed by ALPN; empty when none was. Lends until tls_free.
 struct bytes tls_protocol(const struct tls *tls);
+// Of a server's context (tls_server.h): whom the client's certificate names, "" when it showed
+// none or before OPEN. Lends until tls_free.
+const char *tls_client(const struct tls *tls);
+bool tls_is_resumed(const struct tls *tls); // by a ticket, without certificates
 
 // Takes in what the socket brought, in any pieces; the state may change, bytes to send may follow.
 // BUSY, and nothing is taken, when it would leave more than KR_TLS_UNREAD_MAX unread. Once CLOSED
@@ -94,6 +98,8 @@ must_use enum kr_err tls_receive(struct tls *tls, struct bytes ciphertext);
 // The socket has reached its end: FAILED unless a close_notify came first (a truncation attack
 // looks the same, RFC 8446 §6.1).
 void tls_receive_end(struct tls *tls);
+// Plaintext that was received and not yet read.
+size_t tls_unread(const struct tls *tls);
 // Appends plaintext, as much as is there and fits below out's limit; returns its size.
 size_t tls_read(struct tls *tls, struct buf *out);
 

@@ -132,8 +132,7 @@ int64_t tls_time_ms(const ASN1_TIME *time)
     return ASN1_TIME_to_tm(time, &parts) == 1 ? (int64_t)timegm(&parts) * 1000 : 0;
 }
 
-// The only value of this attribute; false when there is none, several, or one that does not fit.
-static bool read_attribute(const X509 *certificate, int nid, char out[KR_TLS_NAME_SIZE])
+bool tls_certificate_attribute(const X509 *certificate, int nid, char out[KR_TLS_NAME_SIZE])
 {
     const X509_NAME *name = X509_get_subject_name(certificate);
     int at = X509_NAME_get_index_by_NID(name, nid, -1);
@@ -157,11 +156,11 @@ static bool is_cluster_id(const char *text)
 
 void tls_certificate_cluster(const X509 *certificate, char out[KR_TLS_NAME_SIZE])
 {
-    if (!read_attribute(certificate, NID_organizationName, out) || !is_cluster_id(out))
+    if (!tls_certificate_attribute(certificate, NID_organizationName, out) || !is_cluster_id(out))
         out[0] = '\0';
 }
 
-static bool has_uri(const X509 *certificate, const char *uri)
+bool tls_certificate_has_uri(const X509 *certificate, const char *uri)
 {
     bool is_found = false;
     GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
@@ -183,21 +182,23 @@ enum kr_err tls_certificate_read(const X509 *certificate, struct tls_peer *out, 
     *out = (struct tls_peer){.not_before_ms = tls_time_ms(X509_get0_notBefore(certificate)),
                              .not_after_ms = tls_time_ms(X509_get0_notAfter(certificate))};
     tls_certificate_cluster(certificate, out->cluster_id);
-    if (!read_attribute(certificate, NID_commonName, out->node_id) || !tls_is_name(out->node_id))
+    if (!tls_certificate_attribute(certificate, NID_commonName, out->node_id) ||
+        !tls_is_name(out->node_id))
         return fault_set(fault, KR_ERR_INVALID,
                          "the certificate is no node's: its CN is not a node's name");
     if (out->cluster_id[0] == '\0')
         return fault_set(fault, KR_ERR_INVALID, "the certificate of %s names no cluster (O)",
                          out->node_id);
-    if (!read_attribute(certificate, NID_localityName, out->region) || !tls_is_name(out->region))
+    if (!tls_certificate_attribute(certificate, NID_localityName, out->region) ||
+        !tls_is_name(out->region))
         return fault_set(fault, KR_ERR_INVALID, "the certificate of %s names no region (L)",
                          out->node_id);
-    if (!read_attribute(certificate, NID_organizationalUnitName, role) ||
+    if (!tls_certificate_attribute(certificate, NID_organizationalUnitName, role) ||
         !tls_role_parse(role, &out->role))
         return fault_set(fault, KR_ERR_INVALID,
                          "the certificate of %s has no role (OU: core or follower)", out->node_id);
     snprintf(uri, sizeof(uri), "keyreeve://%s/%s", out->cluster_id, out->node_id);
-    if (!has_uri(certificate, uri))
+    if (!tls_certificate_has_uri(certificate, uri))
         return fault_set(fault, KR_ERR_INVALID, "the certificate of %s lacks the name %s",
                          out->node_id, uri);
     return KR_ERR_OK;
@@ -209,7 +210,7 @@ enum kr_err tls_certificate_read(const X509 *certificate, struct tls_peer *out, 
 static void describe(const X509 *certificate, char *out, size_t size)
 {
     char name[KR_TLS_NAME_SIZE];
-    if (read_attribute(certificate, NID_commonName, name) && tls_is_name(name))
+    if (tls_certificate_attribute(certificate, NID_commonName, name) && tls_is_name(name))
         snprintf(out, size, "the certificate of %s", name);
     else
         snprintf(out, size, "the other end's certificate");

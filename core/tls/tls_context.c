@@ -17,7 +17,8 @@ struct tls_options tls_peer_options(struct bytes bundle)
 }
 
 // "h2,http/1.1" → \2h2\8http/1.1
-static enum kr_err set_alpn(struct tls_context *context, const char *names, struct fault *fault)
+enum kr_err tls_context_set_alpn(struct tls_context *context, const char *names,
+                                 struct fault *fault)
 {
     while (names != NULL && *names != '\0') {
         size_t size = strcspn(names, ",");
@@ -44,27 +45,36 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_s
         *out = chosen;
         return SSL_TLSEXT_ERR_OK;
     }
-    return context->needs_alpn ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_NOACK;
+    // RFC 7301 §3.2: whoever names protocols, and none of ours, is told so.
+    bool is_refused = context->needs_alpn || context->server != NULL;
+    return is_refused ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_NOACK;
 }
 
-static void set_rules(struct tls_context *context, const struct tls_options *options)
+void tls_context_set_rules(struct tls_context *context, enum tls_version least_version)
 {
     SSL_CTX *ssl = context->ssl;
-    SSL_CTX_set_min_proto_version(ssl, options->least_version == KR_TLS_1_2 ? TLS1_2_VERSION
-                                                                            : TLS1_3_VERSION);
-    // A resumed session would skip the certificate, and with it the check that it still holds.
+    SSL_CTX_set_min_proto_version(ssl,
+                                  least_version == KR_TLS_1_2 ? TLS1_2_VERSION : TLS1_3_VERSION);
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_num_tickets(ssl, 0);
-    SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
-                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                 SSL_OP_NO_COMPRESSION);
     // Whoever verifies has the CA; without this it would be sent along.
     SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
     if (context->alpn_size > 0) {
         SSL_CTX_set_alpn_select_cb(ssl, select_alpn, context);
         SSL_CTX_set_alpn_protos(ssl, context->alpn, context->alpn_size);
     }
+}
+
+static void set_rules(struct tls_context *context, const struct tls_options *options)
+{
+    tls_context_set_rules(context, options->least_version);
+    // A resumed session would skip the certificate, and with it the check that it still holds.
+    SSL_CTX_set_num_tickets(context->ssl, 0);
+    SSL_CTX_set_options(context->ssl, SSL_OP_NO_TICKET);
     if (options->verifies_peers)
-        SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, tls_verify);
+        SSL_CTX_set_verify(context->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                           tls_verify);
 }
 
 static enum kr_err use_certificate(struct tls_context *context, const struct tls_bundle *bundle,
@@ -110,19 +120,25 @@ static enum kr_err trust(struct tls_context *context, const struct tls_bundle *b
     return tls_certificate_read(bundle->certificate, &context->own, fault);
 }
 
+struct tls_context *tls_context_make(void)
+{
+    struct tls_context *context = mem_zalloc(sizeof(*context));
+    atomic_init(&context->references, 1);
+    context->ssl = SSL_CTX_new(TLS_method());
+    assert(context->ssl != NULL);
+    return context;
+}
+
 enum kr_err tls_context_new(const struct tls_options *options, struct tls_context **out,
                             struct fault *fault)
 {
     struct tls_bundle bundle;
-    struct tls_context *context = mem_zalloc(sizeof(*context));
-    atomic_init(&context->references, 1);
+    struct tls_context *context = tls_context_make();
     context->verifies_peers = options->verifies_peers;
     context->needs_alpn = options->needs_alpn;
-    context->ssl = SSL_CTX_new(TLS_method());
-    assert(context->ssl != NULL);
     enum kr_err err = tls_bundle_read(options->bundle, &bundle, fault);
     if (err == KR_ERR_OK)
-        err = set_alpn(context, options->alpn, fault);
+        err = tls_context_set_alpn(context, options->alpn, fault);
     if (err == KR_ERR_OK)
         err = use_certificate(context, &bundle, fault);
     if (err == KR_ERR_OK && options->verifies_peers)
@@ -143,6 +159,7 @@ void tls_context_free(struct tls_context **context)
     if (freed == NULL || atomic_fetch_sub(&freed->references, 1) > 1)
         return;
     SSL_CTX_free(freed->ssl);
+    tls_server_free(&freed->server);
     mem_free(freed);
 }
 

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "core/tls/tls.h"
+#include "core/tls/tls_server.h"
 
 enum { KR_TLS_ALPN_MAX = 128 };
 
@@ -16,6 +17,7 @@ struct tls_context {
     struct tls_peer own;           // when it verifies peers
     uint8_t alpn[KR_TLS_ALPN_MAX]; // RFC 7301: each name behind its length
     unsigned alpn_size;
+    struct tls_server *server; // NULL: of nodes that are each other's peers
 };
 
 struct tls {
@@ -25,6 +27,7 @@ struct tls {
     enum tls_state state;
     bool has_peer;
     struct tls_peer peer;
+    char client[KR_TLS_CLIENT_SIZE]; // of a server's context; "": it showed no certificate
     struct fault fault;
     struct buf plain; // received; the first `plain_read` bytes have been read
     size_t plain_read;
@@ -42,12 +45,27 @@ struct tls_bundle {
 must_use enum kr_err tls_bundle_read(struct bytes pem, struct tls_bundle *out, struct fault *fault);
 void tls_bundle_fini(struct tls_bundle *bundle);
 
+// A context without certificate and rules, and the rules that all contexts share.
+struct tls_context *tls_context_make(void);
+must_use enum kr_err tls_context_set_alpn(struct tls_context *context, const char *names,
+                                          struct fault *fault);
+void tls_context_set_rules(struct tls_context *context, enum tls_version least_version);
+
+// Whether the client that shook hands may stay: who it is, by its certificate, if it showed one.
+// False: the connection's fault says why.
+bool tls_server_admits(struct tls *tls);
+void tls_server_free(struct tls_server **server);
+
 // Who a certificate names. INVALID when it is no node's.
 must_use enum kr_err tls_certificate_read(const X509 *certificate, struct tls_peer *out,
                                           struct fault *fault);
 // Its O, or "" when it has none that could be a cluster's id.
 void tls_certificate_cluster(const X509 *certificate, char out[KR_TLS_NAME_SIZE]);
 int64_t tls_time_ms(const ASN1_TIME *time);
+// The only value of this attribute of its subject; false when there is none, several, or one that
+// does not fit.
+bool tls_certificate_attribute(const X509 *certificate, int nid, char out[KR_TLS_NAME_SIZE]);
+bool tls_certificate_has_uri(const X509 *certificate, const char *uri);
 
 // OpenSSL's verify callback: on top of its checks, who the certificate names; leaves a sentence in
 // the connection's fault.

@@ -15,7 +15,7 @@ const FAMILIES = {
   'core/store/store_load.h': ['load'],
   'node/control_internal.h': ['task'],
   'node/dispatch.h': ['route'],
-  'node/serve_internal.h': ['job', 'suspended'],
+  'node/serve_internal.h': ['job', 'listener', 'suspended'],
   'proto/codec.h': ['validation'],
   'proto/codec_peer.h': ['peer'],
   'replication/engine_etcd_internal.h': ['etcd'],

@@ -104,6 +104,11 @@ class Node {
     return this;
   }
 
+  /** The port of another listener: 'http-validation'. */
+  portOf(listener) {
+    return Number(/:(\d+)$/.exec(readFileSync(join(this.dataDir, `${listener}-address`), 'utf8').trim())[1]);
+  }
+
   assertClean() {
     assert.doesNotMatch(this.stderr, /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:/, this.stderr);
   }

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// TLS on a connection: what the socket brought becomes HTTP, what answers it is sealed.
+//
+// Happy path: accepted → handshake → open → received, read → sealed, sent → goodbye.
+// Failures: no TLS at all (told so in the clear, closed), a handshake that fails (the alert is
+// sent, closed) or takes too long (swept), a goodbye of the peer (closed), bytes that were tampered
+// with (closed).
+#include "node/serve_internal.h"
+
+#include "core/base/log.h"
+#include "node/ceilings.h"
+#include "node/secure.h"
+
+enum { KR_SEAL_BYTES = 1 << 20 };
+
+void connection_tls_begin(struct connection *connection)
+{
+    connection->tls =
+        secure_connection(connection->serve->node->secure, connection->listener->needs_client);
+}
+
+bool connection_tls_is_shaking_hands(const struct connection *connection)
+{
+    return connection->tls != NULL && tls_state(connection->tls) == KR_TLS_HANDSHAKE;
+}
+
+// --- reading -------------------------------------------------------------------------------------
+
+// The first byte of a handshake's record is 22 (RFC 8446 §5.1); a method's is a capital letter.
+static bool is_in_the_clear(const struct connection *connection)
+{
+    uint8_t first = connection->serve->sealed_in[0];
+    return !connection->has_said_hello && first >= 'A' && first <= 'Z';
+}
+
+static void refuse_plaintext(struct connection *connection)
+{
+    tls_free(&connection->tls);
+    mem_zero(connection->serve->sealed_in, sizeof(connection->serve->sealed_in)); // a key, perhaps
+    metrics_bump(&connection->serve->metrics->tls_failed, 1);
+    http_conn_refuse(connection->http, KR_ERR_INVALID,
+                     "this port speaks TLS; send the request to https://");
+}
+
+static void unseal(struct connection *connection)
+{
+    while (tls_unread(connection->tls) > 0) {
+        size_t room = 0;
+        struct buf plain;
+        uint8_t *space = http_conn_space(connection->http, &room);
+        buf_init_fixed(&plain, space, room);
+        size_t size = tls_read(connection->tls, &plain);
+        http_conn_received(connection->http, size);
+        if (size == 0)
+            return; // the largest request is there: parse first
+    }
+}
+
+// What TLS itself has to say: the handshake's answers, alerts, tickets.
+static bool send_waiting(struct connection *connection)
+{
+    struct buf *sealed = &connection->serve->sealed_out;
+    buf_clear(sealed);
+    if (tls_untaken(connection->tls) == 0)
+        return true;
+    tls_take(connection->tls, sealed);
+    return buf_result(sealed) == KR_ERR_OK && connection_send(connection, buf_bytes(sealed));
+}
+
+// A gateway that shows a certificate is one of ours, wherever it comes from, and stands for many.
+static void trust(struct connection *connection)
+{
+    connection->is_trusted = true;
+    if (connection->is_counted)
+        ceilings_leave(connection->serve->node->ceilings, &connection->peer);
+    connection->is_counted = false;
+}
+
+static void shook_hands(struct connection *connection)
+{
+    struct metrics *metrics = connection->serve->metrics;
+    metrics_bump(&metrics->tls_handshakes, 1);
+    metrics_bump(&metrics->tls_resumed, tls_is_resumed(connection->tls));
+    if (tls_client(connection->tls)[0] != '\0')
+        trust(connection);
+    connection_deadline(connection);
+}
+
+static void failed(struct connection *connection, bool was_shaking_hands)
+{
+    const struct fault *fault = tls_fault(connection->tls);
+    metrics_bump(&connection->serve->metrics->tls_failed, was_shaking_hands);
+    log_write(KR_LOG_DEBUG, "a TLS connection failed",
+              (const struct log_field[]){LOG_TEXT("why", fault->text), {0}});
+    connection_close(connection);
+}
+
+bool connection_tls_received(struct connection *connection, size_t size)
+{
+    struct serve *serve = connection->serve;
+    bool was_shaking_hands = connection_tls_is_shaking_hands(connection);
+    if (was_shaking_hands && is_in_the_clear(connection)) {
+        refuse_plaintext(connection);
+        return true;
+    }
+    connection->has_said_hello = true;
+    enum kr_err err = tls_receive(connection->tls, bytes_of(serve->sealed_in, size));
+    if (err == KR_ERR_OK)
+        unseal(connection);
+    bool is_sent = send_waiting(connection);
+    if (connection->state == KR_CONNECTION_CLOSING)
+        return false;
+    if (err != KR_ERR_OK || !is_sent || tls_state(connection->tls) == KR_TLS_FAILED) {
+        failed(connection, was_shaking_hands);
+        return false;
+    }
+    if (tls_state(connection->tls) == KR_TLS_CLOSED) {
+        connection_close(connection);
+        return false;
+    }
+    if (was_shaking_hands && tls_state(connection->tls) == KR_TLS_OPEN)
+        shook_hands(connection);
+    return true;
+}
+
+// --- writing -------------------------------------------------------------------------------------
+
+// Piece by piece, as what waits in a connection is bounded.
+bool connection_tls_seal(struct connection *connection, struct bytes *wire)
+{
+    const struct buf *out = &connection->serve->out;
+    struct buf *sealed = &connection->serve->sealed_out;
+    buf_clear(sealed);
+    for (size_t at = 0; at < out->size;) {
+        size_t size = out->size - at < KR_SEAL_BYTES ? out->size - at : KR_SEAL_BYTES;
+        if (tls_write(connection->tls, bytes_of(out->data + at, size)) != KR_ERR_OK)
+            return false;
+        tls_take(connection->tls, sealed);
+        at += size;
+    }
+    *wire = buf_bytes(sealed);
+    return buf_result(sealed) == KR_ERR_OK;
+}
+
+void connection_tls_goodbye(struct connection *connection)
+{
+    if (connection->tls == NULL)
+        return;
+    tls_shutdown(connection->tls);
+    send_waiting(connection);
+}

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading the certificates, noticing that they have changed, handing them to new connections.
+#include "node/secure.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/base/clock.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/base/mem.h"
+
+enum { KR_SECURE_PATH = 1024, KR_SECURE_FILES = 2 * KR_TLS_CERTIFICATES_MAX + 1 };
+
+// With an optional and with a required client certificate.
+enum { KR_SECURE_OPTIONAL, KR_SECURE_REQUIRED, KR_SECURE_KINDS };
+
+// The files of the settings, and what is in them.
+struct material {
+    size_t count;
+    char chain_paths[KR_TLS_CERTIFICATES_MAX][KR_SECURE_PATH];
+    char key_paths[KR_TLS_CERTIFICATES_MAX][KR_SECURE_PATH];
+    struct buf chains[KR_TLS_CERTIFICATES_MAX], keys[KR_TLS_CERTIFICATES_MAX], authorities;
+};
+
+// By which a file that was replaced is known.
+struct stamp {
+    dev_t device;
+    ino_t number;
+    off_t size;
+    struct timespec changed;
+};
+
+struct secure {
+    const struct config *config;
+    struct tls_tickets *tickets;
+    pthread_mutex_t lock; // of what follows
+    struct tls_context *contexts[KR_SECURE_KINDS];
+    struct secure_figures figures;
+    // Of the control loop alone.
+    struct stamp stamps[KR_SECURE_FILES];
+    uint64_t look_at_ms;
+};
+
+// --- the settings --------------------------------------------------------------------------------
+
+static bool split(const char *list, char out[][KR_SECURE_PATH], size_t *count)
+{
+    *count = 0;
+    for (const char *at = list; *at != '\0'; at += strspn(at, ", ")) {
+        size_t size = strcspn(at, ",");
+        while (size > 0 && at[size - 1] == ' ')
+            size--;
+        if (size == 0 || size >= KR_SECURE_PATH || *count == KR_TLS_CERTIFICATES_MAX)
+            return false;
+        memcpy(out[*count], at, size);
+        out[(*count)++][size] = '\0';
+        at += size;
+    }
+    return true;
+}
+
+static enum kr_err read_paths(const struct config *config, struct material *out,
+                              struct fault *fault)
+{
+    size_t keys = 0;
+    if (!split(config->tls_cert, out->chain_paths, &out->count) ||
+        !split(config->tls_key, out->key_paths, &keys))
+        return fault_set(fault, KR_ERR_INVALID,
+                         "tls_cert, tls_key: paths of at most %d files, separated by commas",
+                         KR_TLS_CERTIFICATES_MAX);
+    if (keys < out->count)
+        return fault_set(fault, KR_ERR_INVALID,
+                         "tls_key: the key of %s is missing; name its file at the same place of "
+                         "the list as the certificate",
+                         out->chain_paths[keys]);
+    if (keys > out->count)
+        return fault_set(fault, KR_ERR_INVALID,
+                         "tls_cert: there is no certificate for the key %s; name its file at the "
+                         "same place of the list as the key",
+                         out->key_paths[out->count]);
+    return KR_ERR_OK;
+}
+
+static enum kr_err read_version(const struct config *config, enum tls_version *out,
+                                struct fault *fault)
+{
+    *out = strcmp(config->tls_min_version, "1.3") == 0 ? KR_TLS_1_3 : KR_TLS_1_2;
+    if (*out == KR_TLS_1_2 && strcmp(config->tls_min_version, "1.2") != 0)
+        return fault_set(fault, KR_ERR_INVALID, "tls_min_version: \"%.16s\" is neither 1.2 nor 1.3",
+                         config->tls_min_version);
+    return KR_ERR_OK;
+}
+
+// --- the files -----------------------------------------------------------------------------------
+
+static void init_material(struct material *material)
+{
+    for (size_t i = 0; i < KR_TLS_CERTIFICATES_MAX; i++) {
+        buf_init(&material->chains[i], KR_TLS_BUNDLE_MAX / 2);
+        buf_init(&material->keys[i], KR_TLS_BUNDLE_MAX / 4);
+    }
+    buf_init(&material->authorities, KR_TLS_BUNDLE_MAX);
+}
+
+static void free_material(struct material **material)
+{
+    for (size_t i = 0; i < KR_TLS_CERTIFICATES_MAX; i++) {
+        buf_fini(&(*material)->chains[i]);
+        buf_fini(&(*material)->keys[i]);
+    }
+    buf_fini(&(*material)->authorities);
+    mem_free(*material);
+    *material = NULL;
+}
+
+// Says which setting named the file.
+static enum kr_err name_setting(const char *setting, enum kr_err err, const struct fault *cause,
+                                struct fault *fault)
+{
+    return err == KR_ERR_OK ? err : fault_set(fault, err, "%s: %s", setting, cause->text);
+}
+
+static enum kr_err read_files(const struct config *config, struct material *out,
+                              struct fault *fault)
+{
+    struct fault cause = {0};
+    enum kr_err err = KR_ERR_OK;
+    for (size_t i = 0; i < out->count && err == KR_ERR_OK; i++) {
+        err = file_read(out->chain_paths[i], &out->chains[i], &cause);
+        err = name_setting("tls_cert", err, &cause, fault);
+        if (err != KR_ERR_OK)
+            break;
+        err = file_read_secret(out->key_paths[i], &out->keys[i], &cause);
+        err = name_setting("tls_key", err, &cause, fault);
+    }
+    if (err != KR_ERR_OK || config->tls_client_ca[0] == '\0')
+        return err;
+    err = file_read(config->tls_client_ca, &out->authorities, &cause);
+    return name_setting("tls_client_ca", err, &cause, fault);
+}
+
+static enum kr_err make_context(const struct secure *secure, const struct material *material,
+                                enum tls_clients clients, struct tls_context **out,
+                                struct fault *fault)
+{
+    struct tls_server_certificate certificates[KR_TLS_CERTIFICATES_MAX];
+    struct tls_server_options options = {
+        .certificates = certificates,
+        .certificate_count = material->count,
+        .tickets = secure->tickets,
+        .alpn = "http/1.1",
+        .clients = clients,
+        .client_authorities = buf_bytes(&material->authorities),
+        .client_authorities_path = secure->config->tls_client_ca,
+        .client_names = secure->config->tls_client_names,
+    };
+    for (size_t i = 0; i < material->count; i++)
+        certificates[i] = (struct tls_server_certificate){
+            .chain = buf_bytes(&material->chains[i]),
+            .key = buf_bytes(&material->keys[i]),
+            .chain_path = material->chain_paths[i],
+            .key_path = material->key_paths[i],
+        };
+    enum kr_err err = read_version(secure->config, &options.least_version, fault);
+    return err == KR_ERR_OK ? tls_server_context_new(&options, clock_unix_ms(), out, fault) : err;
+}
+
+static enum kr_err make_contexts(const struct secure *secure, const struct material *material,
+                                 struct tls_context *out[KR_SECURE_KINDS], struct fault *fault)
+{
+    bool has_clients = secure->config->tls_client_ca[0] != '\0';
+    enum kr_err err = make_context(secure, material,
+                                   has_clients ? KR_TLS_CLIENTS_OPTIONAL : KR_TLS_CLIENTS_UNASKED,
+                                   &out[KR_SECURE_OPTIONAL], fault);
+    if (err == KR_ERR_OK && has_clients)
+        err = make_context(secure, material, KR_TLS_CLIENTS_REQUIRED, &out[KR_SECURE_REQUIRED],
+                           fault);
+    return err;
+}
+
+static void free_contexts(struct tls_context *contexts[KR_SECURE_KINDS])
+{
+    for (size_t i = 0; i < KR_SECURE_KINDS; i++)
+        tls_context_free(&contexts[i]);
+}
+
+static enum kr_err load(struct secure *secure, struct fault *fault)
+{
+    struct tls_context *made[KR_SECURE_KINDS] = {0};
+    struct material *material = mem_zalloc(sizeof(*material));
+    init_material(material);
+    enum kr_err err = read_paths(secure->config, material, fault);
+    if (err == KR_ERR_OK)
+        err = read_files(secure->config, material, fault);
+    if (err == KR_ERR_OK)
+        err = make_contexts(secure, material, made, fault);
+    free_material(&material);
+    pthread_mutex_lock(&secure->lock);
+    if (err == KR_ERR_OK) {
+        for (size_t i = 0; i < KR_SECURE_KINDS; i++) {
+            struct tls_context *old = secure->contexts[i];
+            secure->contexts[i] = made[i];
+            made[i] = old;
+        }
+        secure->figures.loads++;
+        secure->figures.not_after_ms =
+            tls_server_not_after_ms(secure->contexts[KR_SECURE_OPTIONAL]);
+    } else {
+        secure->figures.failures++;
+    }
+    pthread_mutex_unlock(&secure->lock);
+    free_contexts(made);
+    return err;
+}
+
+// --- changes -------------------------------------------------------------------------------------
+
+static struct stamp look(const char *path)
+{
+    struct stat found;
+    struct stamp stamp;
+    memset(&stamp, 0, sizeof(stamp)); // compared as bytes, and there are gaps
+    if (path[0] == '\0' || stat(path, &found) != 0)
+        return stamp;
+    stamp.device = found.st_dev;
+    stamp.number = found.st_ino;
+    stamp.size = found.st_size;
+    stamp.changed = found.st_mtim;
+    return stamp;
+}
+
+// Looks at all files, and says whether one is another than before.
+static bool has_changed(struct secure *secure)
+{
+    struct fault fault;
+    bool is_changed = false;
+    struct stamp now[KR_SECURE_FILES];
+    struct material *material = mem_zalloc(sizeof(*material));
+    memset(now, 0, sizeof(now));
+    if (read_paths(secure->config, material, &fault) == KR_ERR_OK) {
+        for (size_t i = 0; i < material->count; i++) {
+            now[2 * i] = look(material->chain_paths[i]);
+            now[2 * i + 1] = look(material->key_paths[i]);
+        }
+    }
+    now[KR_SECURE_FILES - 1] = look(secure->config->tls_client_ca);
+    is_changed = memcmp(now, secure->stamps, sizeof(now)) != 0;
+    memcpy(secure->stamps, now, sizeof(now));
+    mem_free(material);
+    return is_changed;
+}
+
+void secure_reload(struct secure *secure)
+{
+    struct fault fault = {0};
+    char stamp[KR_STAMP_SIZE];
+    if (secure == NULL)
+        return;
+    has_changed(secure);
+    if (load(secure, &fault) != KR_ERR_OK) {
+        LOG_ERROR("the certificates cannot be used, the old ones stay",
+                  LOG_TEXT("why", fault.text));
+        return;
+    }
+    clock_stamp(secure->figures.not_after_ms, stamp);
+    LOG_INFO("new connections use the certificates that were read", LOG_TEXT("until", stamp));
+}
+
+void secure_tick(struct secure *secure, uint64_t now_ms)
+{
+    if (secure == NULL || now_ms < secure->look_at_ms)
+        return;
+    secure->look_at_ms = now_ms + (uint64_t)secure->config->tls_check_ms;
+    if (has_changed(secure))
+        secure_reload(secure);
+}
+
+// --- its life ------------------------------------------------------------------------------------
+
+enum kr_err secure_new(const struct config *config, struct secure **out, struct fault *fault)
+{
+    *out = NULL;
+    if (config->tls_cert[0] == '\0' && config->tls_key[0] == '\0' &&
+        config->tls_client_ca[0] == '\0')
+        return KR_ERR_OK;
+    if (config->tls_cert[0] == '\0')
+        return fault_set(fault, KR_ERR_INVALID,
+                         "tls_cert: missing, while %s is set; name the certificate's file",
+                         config->tls_key[0] != '\0' ? "tls_key" : "tls_client_ca");
+    struct secure *secure = mem_zalloc(sizeof(*secure));
+    secure->config = config;
+    secure->tickets = tls_tickets_new();
+    pthread_mutex_init(&secure->lock, NULL);
+    has_changed(secure);
+    enum kr_err err = load(secure, fault);
+    if (err != KR_ERR_OK)
+        secure_free(&secure);
+    *out = secure;
+    return err;
+}
+
+void secure_free(struct secure **secure)
+{
+    if (*secure == NULL)
+        return;
+    free_contexts((*secure)->contexts);
+    tls_tickets_free(&(*secure)->tickets);
+    pthread_mutex_destroy(&(*secure)->lock);
+    mem_free(*secure);
+    *secure = NULL;
+}
+
+struct tls *secure_connection(struct secure *secure, bool needs_client)
+{
+    pthread_mutex_lock(&secure->lock);
+    struct tls_context *context =
+        secure->contexts[needs_client ? KR_SECURE_REQUIRED : KR_SECURE_OPTIONAL];
+    struct tls *tls = tls_new(context, true);
+    pthread_mutex_unlock(&secure->lock);
+    return tls;
+}
+
+void secure_figures(struct secure *secure, struct secure_figures *out)
+{
+    *out = (struct secure_figures){0};
+    if (secure == NULL)
+        return;
+    pthread_mutex_lock(&secure->lock);
+    *out = secure->figures;
+    pthread_mutex_unlock(&secure->lock);
+}
