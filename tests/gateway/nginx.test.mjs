@@ -8,7 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { describeGateway } from './lib/contract.mjs';
 import { freePort, put, shipped, startApi, startProgram, startServer } from './lib/gateway.mjs';
 
-/** nginx with the shipped files; only paths, ports and the node's address are put in. */
+/** nginx with the shipped files; only paths, ports, the node's address and patience are put in. */
 async function startNginx({ upstream, apiPort }) {
   const port = await freePort();
   const main = (directory) => {
@@ -23,7 +23,7 @@ async function startNginx({ upstream, apiPort }) {
   };
   const nginx = await startProgram({
     program: '/usr/sbin/nginx', port, signal: 'SIGQUIT',
-    files: (directory) => ({ 'nginx.conf': main(directory), 'keyreeve.conf': shipped('nginx/keyreeve.conf'), 'keyreeve-protect.conf': shipped('nginx/keyreeve-protect.conf') }),
+    files: (directory) => ({ 'nginx.conf': main(directory), 'keyreeve.conf': put(shipped('nginx/keyreeve.conf'), 'proxy_read_timeout 2s', 'proxy_read_timeout 20s'), 'keyreeve-protect.conf': shipped('nginx/keyreeve-protect.conf') }),
     args: (directory) => ['-p', directory, '-c', join(directory, 'nginx.conf'), '-g', 'daemon off;'],
   });
   return { ...nginx, log: () => readFileSync(join(nginx.directory, 'access.log'), 'utf8') };
