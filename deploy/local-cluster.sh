@@ -14,7 +14,8 @@ Runs a cluster in four regions on loopback addresses of this machine; needs no r
 
   up           builds, makes certificates, starts everything, prints the URLs
                  etcd   three core nodes over three etcd members, four followers (the default)
-                 local  one leader without etcd, four followers
+                 local  one leader without etcd, four followers (--standbys N: core nodes beside
+                        it, that can be promoted)
                What an earlier `up` has made is started again as it is.
   down         stops everything; the data stays (--purge removes it)
   status       the cluster as its nodes see it (keyreeve cluster status)
@@ -29,6 +30,7 @@ Options:
   --dir DIR      where it lives (default ./local-cluster)
   --net N        use the addresses 127.0.N.x (default 77), so that several can run
   --bin DIR      the programs (default build/release/bin, built first)
+  --standbys N   with engine local: 0 (the default) to 2
   --staleness MS maxStalenessMs of the bucket "production" (default: the server's, 60000)
   --etcd-quota N each etcd member's quota in bytes (default 2147483648)
   --set KEY=VAL  a line for every node's configuration; may be repeated
@@ -67,22 +69,20 @@ table() {
 core-1 us-east core
 core-2 us-west core
 core-3 eu-west core
-edge-us-east us-east follower
-edge-us-west us-west follower
-edge-eu-west eu-west follower
-edge-ap-northeast ap-northeast follower
 TEXT
         ;;
     local)
-        cat <<'TEXT'
-core-1 us-east core
+        echo core-1 us-east core
+        [ "$standbys" -lt 1 ] || echo core-2 us-west core
+        [ "$standbys" -lt 2 ] || echo core-3 eu-west core
+        ;;
+    esac
+    cat <<'TEXT'
 edge-us-east us-east follower
 edge-us-west us-west follower
 edge-eu-west eu-west follower
 edge-ap-northeast ap-northeast follower
 TEXT
-        ;;
-    esac
 }
 
 names() {
@@ -207,7 +207,9 @@ make_config() {
         echo "serve_threads: 1"
         if [ "$(field "$name" 3)" = core ]; then
             echo "master_key_file: $dir/ca/$name/master-key"
-            if [ "$engine" = etcd ]; then
+            if [ "$engine" = local ] && [ "$name" != core-1 ]; then
+                echo "upstreams: $(upstreams_of "$name")"
+            elif [ "$engine" = etcd ]; then
                 echo "engine: etcd"
                 echo "etcd_endpoints: $(etcd_endpoints_of "$name")"
                 echo "etcd_quota_bytes: $(etcd_quota)"
@@ -320,6 +322,7 @@ up() {
             "remove it with down --purge"
     fi
     echo "$engine" >"$dir/engine"
+    echo "$standbys" >"$dir/standbys"
     echo "$net" >"$dir/net"
     echo "$bin" >"$dir/bin"
     [ -z "$quota" ] || echo "$quota" >"$dir/etcd-quota"
@@ -454,19 +457,21 @@ engine=
 staleness=
 quota=
 settings=
+standbys=
 is_purging=no
 has_packages=no
 words=
 
 while [ $# -gt 0 ]; do
     case $1 in
-    --dir | --net | --bin | --engine | --staleness | --etcd-quota | --set)
+    --dir | --net | --bin | --engine | --standbys | --staleness | --etcd-quota | --set)
         [ $# -ge 2 ] || refuse "$1 needs a value"
         case $1 in
         --dir) dir=$2 ;;
         --net) net=$2 ;;
         --bin) bin=$2 ;;
         --engine) engine=$2 ;;
+        --standbys) standbys=$2 ;;
         --staleness) staleness=$2 ;;
         --etcd-quota) quota=$2 ;;
         --set) settings="$settings${2%%=*}: ${2#*=}
@@ -499,9 +504,11 @@ esac
 if [ "$action" = up ]; then
     engine=${engine:-$(cat "$dir/engine" 2>/dev/null || echo etcd)}
     net=${net:-$(cat "$dir/net" 2>/dev/null || echo 77)}
+    standbys=${standbys:-$(cat "$dir/standbys" 2>/dev/null || echo 0)}
 elif [ -r "$dir/engine" ]; then
     engine=$(cat "$dir/engine")
     net=$(cat "$dir/net")
+    standbys=$(cat "$dir/standbys" 2>/dev/null || echo 0)
     bin=$(cat "$dir/bin")
 else
     fail "there is no cluster in $dir; ./deploy/local-cluster.sh up makes one"
@@ -509,6 +516,10 @@ fi
 case $engine in
 etcd | local) ;;
 *) refuse "--engine $engine: write etcd or local" ;;
+esac
+case $standbys in
+[0-2]) ;;
+*) refuse "--standbys $standbys: write 0, 1 or 2" ;;
 esac
 case $net in
 '' | *[!0-9]*) refuse "--net $net: write a number from 1 to 254" ;;

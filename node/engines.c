@@ -2,7 +2,8 @@
 // Opens `local` over the node's store, or `etcd` over a link to its members.
 //
 // A core node without upstreams leads from its first start on; any other stands by, until the state
-// says that it has been promoted.
+// says that it has been promoted. Where other core nodes are members, it leads again only once they
+// have been asked.
 #include "node/engines.h"
 
 #include "core/base/log.h"
@@ -32,11 +33,48 @@ static bool names_us(struct node *node, bool otherwise)
     return is_named;
 }
 
+static bool has_other_cores(struct node *node)
+{
+    struct arena arena;
+    struct member member;
+    bool has_any = false;
+    arena_init(&arena);
+    struct store_view *view = store_view_open(node->store);
+    struct store_cursor *cursor = store_members(view);
+    while (!has_any && store_next_member(cursor, &arena, &member))
+        has_any = !member.is_removed && member.role == KR_MEMBER_CORE &&
+                  strcmp(member.id, node->identity.node_id) != 0;
+    store_cursor_close(&cursor);
+    store_view_close(&view);
+    arena_fini(&arena);
+    return has_any;
+}
+
+static bool is_to_lead(struct node *node)
+{
+    return node->identity.is_core && names_us(node, bootstrap_is_ours(node));
+}
+
+static bool is_alone(struct node *node)
+{
+    return !node->identity.has_peers || !has_other_cores(node);
+}
+
+bool engines_asks_first(struct node *node)
+{
+    return node->engine->is_store_backed && is_to_lead(node) && !is_alone(node);
+}
+
+void engines_resume(struct node *node)
+{
+    engine_local_resume(node->engine);
+}
+
 // A follower never leads; its engine stands by for ever.
 static void open_local(struct node *node)
 {
-    bool leads = node->identity.is_core && names_us(node, bootstrap_is_ours(node));
-    const struct engine_local_options options = {.store = node->store, .leads = leads};
+    const struct engine_local_options options = {.store = node->store,
+                                                 .leads = is_to_lead(node) && is_alone(node)};
     node->engine = engine_local_new(&options, NULL);
 }
 

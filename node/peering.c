@@ -8,6 +8,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "node/control_internal.h"
+#include "node/engines.h"
 #include "node/metrics.h"
 #include "replication/engine_etcd.h"
 #include "replication/engine_local.h"
@@ -65,6 +66,12 @@ static void on_outranked(void *ctx, uint64_t epoch)
     LOG_WARN("stepping down: another node leads under a higher epoch",
              LOG_NUMBER("ownEpoch", replica_epoch(node->replica)), LOG_NUMBER("epoch", epoch));
     engine_local_step_down(node->engine);
+}
+
+static void on_unopposed(void *ctx)
+{
+    const struct peering *peering = ctx;
+    engines_resume(peering->options.node);
 }
 
 static void on_applied(void *ctx, uint64_t index)
@@ -270,10 +277,13 @@ enum kr_err peering_new(const struct peering_options *options, struct peering **
                                          .state = &node->state,
                                          .replica = node->replica,
                                          .roster = options->roster,
+                                         .leads_by_word = node->engine->is_store_backed,
+                                         .asks_first = engines_asks_first(node),
                                          .owner = {.ctx = peering,
                                                    .forwarded = on_forwarded,
                                                    .enlist = on_enlist,
                                                    .outranked = on_outranked,
+                                                   .unopposed = on_unopposed,
                                                    .applied = on_applied,
                                                    .heard = on_heard,
                                                    .replaced = on_replaced,

@@ -137,12 +137,18 @@ static const struct codec_peer_shape ack = {
      NUMBER(3, peer_ack, others_age_ms), DIGESTS(4, peer_ack), NUMBER(5, peer_ack, covered_index),
      NUMBER(6, peer_ack, epoch)}};
 
-#define SEQ                                                                                        \
-    .size_bytes = sizeof(uint64_t), .field_count = 1,                                              \
-    .fields = {{"seq", 1, KR_PEER_FIELD_NUMBER, 0, UINT64_MAX, 0, NULL, 1}}
-static const struct codec_peer_shape renew = {.name = "Renew", SEQ};
-static const struct codec_peer_shape probe = {.name = "Probe", SEQ};
-static const struct codec_peer_shape echo = {.name = "Echo", SEQ};
+static const struct codec_peer_shape renew = {
+    .name = "Renew",
+    .size_bytes = sizeof(uint64_t),
+    .field_count = 1,
+    .fields = {{"seq", 1, KR_PEER_FIELD_NUMBER, 0, UINT64_MAX, 0, NULL, 1}}};
+
+static const struct codec_peer_shape probe = {
+    SHAPE("Probe", peer_lease, 2),
+    {NUMBER_REQUIRED(1, peer_lease, seq), NUMBER(2, peer_lease, epoch)}};
+static const struct codec_peer_shape echo = {
+    SHAPE("Echo", peer_lease, 2),
+    {NUMBER_REQUIRED(1, peer_lease, seq), NUMBER(2, peer_lease, epoch)}};
 
 static const struct codec_peer_shape lease = {
     SHAPE("Lease", peer_lease, 4),

@@ -186,8 +186,8 @@ struct peer_frame {
         struct peer_reject reject;
         struct peer_entries entries;
         struct peer_ack ack;
-        uint64_t seq; // RENEW, PROBE, ECHO
-        struct peer_lease lease;
+        uint64_t seq;                   // RENEW
+        struct peer_lease lease, probe; // PROBE and ECHO: seq and epoch alone
         struct peer_index_digests digests;
         struct peer_snapshot_request snapshot_request;
         struct peer_snapshot_chunk snapshot_chunk;

@@ -40,15 +40,25 @@ static void take_role(struct engine_local *local, enum engine_role role)
     local->has_role_event = true;
 }
 
-static void local_campaign(struct engine *engine)
+static void take_stored_epoch(struct engine_local *local, enum engine_role role)
 {
-    struct engine_local *local = local_of(engine);
     struct store_position position;
     if (local->closed != NULL || local->role == KR_ENGINE_LEADER)
         return;
     store_position(local->options.store, &position);
     local->epoch = position.epoch > 0 ? position.epoch : 1;
-    take_role(local, local->options.leads ? KR_ENGINE_LEADER : KR_ENGINE_STANDBY);
+    take_role(local, role);
+}
+
+static void local_campaign(struct engine *engine)
+{
+    struct engine_local *local = local_of(engine);
+    take_stored_epoch(local, local->options.leads ? KR_ENGINE_LEADER : KR_ENGINE_STANDBY);
+}
+
+void engine_local_resume(struct engine *engine)
+{
+    take_stored_epoch(local_of(engine), KR_ENGINE_LEADER);
 }
 
 enum kr_err engine_local_promote(struct engine *engine, uint64_t known_epoch)

@@ -21,5 +21,8 @@ struct engine *engine_local_new(const struct engine_local_options *options,
 // that this node has heard of. The caller has the operator's word that the leader before is down.
 // CONFLICT: it leads already, or is closing.
 must_use enum kr_err engine_local_promote(struct engine *engine, uint64_t known_epoch);
+// Leads from the next turn on, under the stored epoch, as it did before it was stopped: no other
+// node has been promoted since. Passed over when it leads already, or is closing.
+void engine_local_resume(struct engine *engine);
 // Another node leads under a higher epoch: stands by from now on.
 void engine_local_step_down(struct engine *engine);

@@ -134,14 +134,20 @@ static enum kr_err out_of_place(const struct feed *feed, const struct peer_frame
                      codec_peer_name(frame->type), feed_state_text(feed->state));
 }
 
-// A stranger may measure the way before it says Hello, but not forever.
-static enum kr_err take_probe(struct feed *feed, const struct peer_frame *frame,
+// A stranger may measure the way before it says Hello, but not forever. A leader that was replaced
+// may learn of it here, since nobody follows it any more.
+static enum kr_err take_probe(struct feed *feed, const struct peer_frame *frame, uint64_t now_ms,
                               struct fault *fault)
 {
+    const struct peer_lease *probe = &frame->as.probe;
+    struct feed_standing standing;
     if (feed->state == KR_FEED_HELLO && ++feed->probes > KR_FEED_PROBES_MAX)
         return out_of_place(feed, frame, fault);
     feed->owes_echo = true;
-    feed->probe_seq = frame->as.seq;
+    feed->probe_seq = probe->seq;
+    feed_standing_now(feed, now_ms, &standing);
+    if (standing.is_leader && probe->epoch > standing.epoch)
+        feed->options.owner.outranked(feed->options.owner.ctx, probe->epoch);
     return KR_ERR_OK;
 }
 
@@ -195,7 +201,7 @@ enum kr_err feed_take(struct feed *feed, const struct peer_frame *frame, uint64_
             return out_of_place(feed, frame, fault);
         return feed_take_hello(feed, &frame->as.hello, now_ms, fault);
     case KR_PEER_PROBE:
-        return take_probe(feed, frame, fault);
+        return take_probe(feed, frame, now_ms, fault);
     case KR_PEER_REJECT:
         return take_reject(feed, &frame->as.reject, fault);
     case KR_PEER_ACK:
@@ -280,9 +286,13 @@ static enum kr_err next_lease(struct feed *feed, uint64_t now_ms, struct buf *ou
     return feed_add(out, &frame, fault);
 }
 
-static enum kr_err next_echo(struct feed *feed, struct buf *out, struct fault *fault)
+static enum kr_err next_echo(struct feed *feed, uint64_t now_ms, struct buf *out,
+                             struct fault *fault)
 {
-    const struct peer_frame frame = {.type = KR_PEER_ECHO, .as.seq = feed->probe_seq};
+    struct feed_standing standing;
+    feed_standing_now(feed, now_ms, &standing);
+    const struct peer_frame frame = {.type = KR_PEER_ECHO,
+                                     .as.probe = {.seq = feed->probe_seq, .epoch = standing.epoch}};
     feed->owes_echo = false;
     return feed_add(out, &frame, fault);
 }
@@ -320,7 +330,7 @@ enum kr_err feed_next(struct feed *feed, uint64_t now_ms, struct buf *out, struc
     if (feed->state == KR_FEED_REJECTING)
         return next_reject(feed, now_ms, out, fault);
     if (feed->owes_echo)
-        return next_echo(feed, out, fault);
+        return next_echo(feed, now_ms, out, fault);
     if (feed->owes_welcome)
         return next_welcome(feed, now_ms, out, fault);
     if (feed->owes_lease && feed->state == KR_FEED_STREAMING)

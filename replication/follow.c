@@ -261,7 +261,7 @@ enum kr_err follow_take(struct follow *follow, const struct peer_frame *frame, u
     case KR_PEER_BODY:
         return forward_take_body(follow->options.forward, &frame->as.body, fault);
     case KR_PEER_ECHO:
-        follow->options.owner.echoed(follow->options.owner.ctx, frame->as.seq);
+        follow->options.owner.echoed(follow->options.owner.ctx, frame->as.probe.seq);
         return KR_ERR_OK;
     case KR_PEER_HELLO:
     case KR_PEER_ACK:
@@ -335,11 +335,15 @@ static enum kr_err next_ack(struct follow *follow, uint64_t now_ms, struct buf *
 static enum kr_err next_probe(struct follow *follow, uint64_t now_ms, struct buf *out,
                               struct fault *fault)
 {
-    const struct peer_frame frame = {.type = KR_PEER_PROBE, .as.seq = ++follow->probe.seq};
+    const struct state *state = follow->options.state;
+    struct store_position position;
+    state->position(state->ctx, &position);
+    const struct peer_frame frame = {
+        .type = KR_PEER_PROBE, .as.probe = {.seq = ++follow->probe.seq, .epoch = position.epoch}};
     follow->probe.due_ms =
         now_ms +
         (follow->state == KR_FOLLOW_STREAMING ? KR_FOLLOW_PROBE_STREAMING_MS : KR_FOLLOW_PROBE_MS);
-    follow->options.owner.probing(follow->options.owner.ctx, frame.as.seq);
+    follow->options.owner.probing(follow->options.owner.ctx, frame.as.probe.seq);
     return codec_peer_add(out, &frame, fault);
 }
 

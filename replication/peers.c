@@ -96,6 +96,10 @@ enum kr_err peers_choose(struct peers *peers, uint64_t seed, struct fault *fault
         return err;
     lease_init(&peers->lease, state->applied_index(state->ctx));
     peers_refresh_members(peers);
+    if (peers->options.asks_first) {
+        peers->asking = KR_PEERS_ASKING;
+        peers_ask(peers, clock_boot_ms());
+    }
     return KR_ERR_OK;
 }
 
@@ -141,6 +145,7 @@ static void watch_leadership(struct peers *peers, uint64_t now_ms)
             peers->carry.known_epoch = epoch;
         roster_take_over(peers->options.roster, epoch, state->applied_index(state->ctx), now_ms);
         peers_session_close(peers, KR_PEERS_LEFT, KR_ERR_OK, "this node leads now");
+        peers_ask(peers, now_ms);
     } else {
         const struct replica_known known = replica_known(peers->options.replica);
         lease_led(&peers->lease, state->applied_index(state->ctx), known.until_ms);
@@ -160,6 +165,8 @@ void peers_tick(struct peers *peers)
     }
     exports_tick(peers->exports, now_ms);
     peers_child_tick(peers, is_fair, now_ms);
+    if (!peers->is_closing)
+        peers_measure_tick(peers, now_ms);
     peers_session_tick(peers, is_fair, now_ms);
 }
 

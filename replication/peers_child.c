@@ -97,11 +97,7 @@ static void used(void *ctx, struct feed *feed, const struct peer_usage *usage)
 
 static void outranked(void *ctx, uint64_t epoch)
 {
-    struct peers *peers = ((struct peers_child *)ctx)->peers;
-    if (epoch <= peers->carry.known_epoch)
-        return;
-    peers->carry.known_epoch = epoch;
-    peers->options.owner.outranked(peers->options.owner.ctx, epoch);
+    peers_outranked(((struct peers_child *)ctx)->peers, epoch);
 }
 
 // --- calls ---------------------------------------------------------------------------------------

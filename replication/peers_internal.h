@@ -3,7 +3,7 @@
 //
 // peers_link.c has the loop's handles, peers.c what is done without them; peers_child.c the links
 // of which we are the upstream; peers_session.c the one upwards and the choice of it;
-// peers_figures.c what is told of all that.
+// peers_measure.c the ones that only measure and ask; peers_figures.c what is told of all that.
 #pragma once
 
 #include <sys/socket.h>
@@ -25,6 +25,7 @@ enum {
     KR_PEERS_LEASELESS_MS = 2000, // so long an upstream may have nothing to lend
     KR_PEERS_PROBES = 4,          // of a measurement; the best one counts
     KR_PEERS_MEASURE_MS = 2000,
+    KR_PEERS_ASK_MS = 5000,      // for core nodes to say what epoch they know
     KR_PEERS_PROBES_AT_ONCE = 8, // answers that are waited for
 };
 
@@ -59,7 +60,10 @@ struct peers_session {
     uint64_t ended_ms;
 };
 
-// How far away a candidate is.
+// Does this node know whether it may lead, where that is the operator's word? See peers_measure.c.
+enum peers_asking { KR_PEERS_KNOWS, KR_PEERS_ASKING, KR_PEERS_UNOPPOSED };
+
+// How far away a candidate is, and what epoch it knows.
 struct peers_measure {
     char address[KR_STATE_ADDRESS_SIZE];
     struct peer_link *link; // NULL: none under way
@@ -90,6 +94,8 @@ struct peers {
     uint64_t last_child, started_unix_ms;
     struct peers_session *session; // NULL: none
     struct peers_measure measure;
+    enum peers_asking asking;
+    uint64_t ask_until_ms;
     struct peers_call *calls;
     struct arena path_arena; // of what the upstream told
     struct texts path;       // our ancestors, nearest first
@@ -141,6 +147,15 @@ void peers_session_close(struct peers *peers, enum peers_reason reason, enum kr_
                          const char *why);
 // import_finish has come back.
 void peers_session_finished(struct peers *peers, enum kr_err err, const struct fault *fault);
+
+// --- peers_measure.c -----------------------------------------------------------------------------
+// What the certificate says of a candidate.
+void peers_identify(struct peers *peers, const char *address, const struct tls_peer *peer);
+// A node knows a higher epoch than this one.
+void peers_outranked(struct peers *peers, uint64_t epoch);
+// All other core nodes are to be asked anew.
+void peers_ask(struct peers *peers, uint64_t now_ms);
+void peers_measure_tick(struct peers *peers, uint64_t now_ms);
 
 // --- peers_link.c --------------------------------------------------------------------------------
 // Runs import_finish on another thread; peers_session_finished follows.

@@ -27,6 +27,9 @@ struct peers_owner {
     void (*enlist)(void *ctx, const struct peer_member *member);
     // Another node knows a higher epoch: who leads here steps down.
     void (*outranked)(void *ctx, uint64_t epoch);
+    // With asks_first, once: no core node that could be asked knows a higher epoch, so this node
+    // leads again.
+    void (*unopposed)(void *ctx);
     // Entries up to this index came from above and are applied.
     void (*applied)(void *ctx, uint64_t index);
     // The roster has heard something: receipts that wait may be complete.
@@ -49,6 +52,10 @@ struct peers_options {
     const struct state *state;      // keeps
     struct replica *replica;        // keeps
     struct roster *roster;          // keeps
+    // Leadership is the operator's word, so a leader asks the other core nodes what epoch they
+    // know.
+    bool leads_by_word;
+    bool asks_first; // it led when it stopped, and does so again only when it is unopposed
     struct peers_owner owner;
 };
 

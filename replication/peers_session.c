@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The link upwards: which node, the session on it, and how far away the others are.
+// The link upwards: which node, and the session on it.
 //
 // Happy path: picked → connected → handshake → session → streaming, until something clearly better
 // is measured. Ways it ends: the link's, the session's, this node leads, a move. Then the next
@@ -12,7 +12,6 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "proto/codec_peer.h"
 
 // --- what the session asks and tells -------------------------------------------------------------
 
@@ -153,14 +152,6 @@ static void received(void *ctx, struct state_import *import)
 
 // --- what the link tells -------------------------------------------------------------------------
 
-static void identify(struct peers *peers, const char *address, const struct tls_peer *peer)
-{
-    struct state_member node = {.is_core = peer->role == KR_TLS_ROLE_CORE};
-    snprintf(node.id, sizeof(node.id), "%s", peer->node_id);
-    snprintf(node.region, sizeof(node.region), "%s", peer->region);
-    upstream_identified(&peers->upstream, address, &node);
-}
-
 // What the certificate says may already rule the node out: it is us, or no core node.
 static const char *unfit(const struct peers *peers, const struct tls_peer *peer)
 {
@@ -176,7 +167,7 @@ static void opened(void *ctx)
     struct peers *peers = ctx;
     struct peers_session *session = peers->session;
     session->peer = *peer_link_peer(session->link);
-    identify(peers, session->address, &session->peer);
+    peers_identify(peers, session->address, &session->peer);
     const char *why = unfit(peers, &session->peer);
     if (why != NULL) {
         peers_session_close(peers, KR_PEERS_REFUSED, KR_ERR_FORBIDDEN, why);
@@ -388,84 +379,6 @@ void peers_session_turn(struct peers *peers, uint64_t now_ms)
     peer_link_close(session->link, err, &fault);
 }
 
-// --- measuring -----------------------------------------------------------------------------------
-
-static void measure_opened(void *ctx)
-{
-    struct peers *peers = ctx;
-    identify(peers, peers->measure.address, peer_link_peer(peers->measure.link));
-}
-
-static enum kr_err measure_take(void *ctx, const struct peer_frame *frame, uint64_t now_ms,
-                                struct fault *fault)
-{
-    struct peers_measure *measure = &((struct peers *)ctx)->measure;
-    (void)now_ms;
-    if (frame->type != KR_PEER_ECHO || !measure->is_waiting || frame->as.seq != measure->seq)
-        return fault_set(fault, KR_ERR_INVALID, "peer frame: not the Echo that was waited for");
-    uint64_t took_us = (clock_mono_ns() - measure->sent_ns) / 1000;
-    if (measure->best_us == 0 || took_us < measure->best_us)
-        measure->best_us = took_us > 0 ? took_us : 1;
-    measure->is_waiting = false;
-    return KR_ERR_OK;
-}
-
-static enum kr_err measure_next(void *ctx, uint64_t now_ms, struct buf *out, struct fault *fault)
-{
-    struct peers_measure *measure = &((struct peers *)ctx)->measure;
-    (void)now_ms;
-    if (measure->is_waiting || measure->seq == KR_PEERS_PROBES)
-        return KR_ERR_NOT_FOUND;
-    const struct peer_frame frame = {.type = KR_PEER_PROBE, .as.seq = ++measure->seq};
-    measure->is_waiting = true;
-    measure->sent_ns = clock_mono_ns();
-    return codec_peer_add(out, &frame, fault);
-}
-
-// A node that cannot be reached is no upstream, which trying would tell as well.
-static void measure_closed(void *ctx, enum kr_err err, const struct fault *fault)
-{
-    struct peers *peers = ctx;
-    struct peers_measure *measure = &peers->measure;
-    (void)err;
-    (void)fault;
-    if (measure->best_us > 0)
-        upstream_measured(&peers->upstream, measure->address, measure->best_us);
-    *measure = (struct peers_measure){0};
-    peers_port_step(peers);
-}
-
-static void begin_measure(struct peers *peers, uint64_t now_ms)
-{
-    const struct upstream_candidate *due = upstream_pick_measure(&peers->upstream, now_ms);
-    struct peers_measure *measure = &peers->measure;
-    const struct peer_link_options options = {.loop = peers_port_loop(peers),
-                                              .context = peers->context,
-                                              .source = &peers->source,
-                                              .events = {.opened = measure_opened,
-                                                         .frame = measure_take,
-                                                         .next = measure_next,
-                                                         .closed = measure_closed},
-                                              .ctx = peers};
-    if (due == NULL)
-        return;
-    *measure = (struct peers_measure){.until_ms = now_ms + KR_PEERS_MEASURE_MS};
-    snprintf(measure->address, sizeof(measure->address), "%s", due->address);
-    measure->link = peer_link_connect(&options, due->address);
-}
-
-static void tick_measure(struct peers *peers, uint64_t now_ms)
-{
-    struct peers_measure *measure = &peers->measure;
-    bool is_done = measure->seq == KR_PEERS_PROBES && !measure->is_waiting;
-    if (measure->link == NULL)
-        begin_measure(peers, now_ms);
-    else if (is_done || now_ms >= measure->until_ms)
-        peer_link_close(measure->link, KR_ERR_OK, NULL);
-    else
-        peer_link_pump(measure->link, now_ms);
-}
-
 // --- time ----------------------------------------------------------------------------------------
 
 // Who left of itself has said why, and gives the words time to arrive.
@@ -530,7 +443,8 @@ void peers_session_tick(struct peers *peers, bool is_fair, uint64_t now_ms)
     forward_tick(peers->forward, now_ms);
     if (is_leader)
         forward_end_waiting(peers->forward);
-    if (peers->session == NULL && !is_leader && !peers->is_closing) {
+    if (peers->session == NULL && !is_leader && peers->asking == KR_PEERS_KNOWS &&
+        !peers->is_closing) {
         const struct upstream_candidate *candidate = upstream_pick(&peers->upstream, now_ms);
         if (candidate != NULL)
             begin(peers, candidate);
@@ -541,8 +455,4 @@ void peers_session_tick(struct peers *peers, bool is_fair, uint64_t now_ms)
             consider_moving(peers, now_ms);
         tick_link(peers, is_fair, now_ms);
     }
-    if (!is_leader && !peers->is_closing)
-        tick_measure(peers, now_ms);
-    else if (peers->measure.link != NULL)
-        peer_link_close(peers->measure.link, KR_ERR_OK, NULL);
 }

@@ -197,6 +197,12 @@ struct upstream_candidate *upstream_better(struct upstream *upstream, uint64_t n
     return cost + cost / 4 + KR_UPSTREAM_CLEARLY_US < cost_us(upstream, current) ? best : NULL;
 }
 
+static uint64_t back_off_ms(uint32_t failures)
+{
+    uint64_t wait_ms = (uint64_t)KR_UPSTREAM_BACKOFF_LEAST_MS << (failures < 7 ? failures : 7);
+    return wait_ms < KR_UPSTREAM_BACKOFF_MOST_MS ? wait_ms : KR_UPSTREAM_BACKOFF_MOST_MS;
+}
+
 // --- measuring -----------------------------------------------------------------------------------
 
 // xorshift64: jitter needs no secret.
@@ -234,6 +240,50 @@ struct upstream_candidate *upstream_pick_measure(struct upstream *upstream, uint
     return due;
 }
 
+// --- asking --------------------------------------------------------------------------------------
+
+static bool is_to_be_asked(const struct upstream_candidate *one)
+{
+    return one->is_member && one->is_core && !one->is_heard;
+}
+
+void upstream_ask_all(struct upstream *upstream)
+{
+    for (size_t i = 0; i < upstream->count; i++) {
+        upstream->candidates[i].is_heard = false;
+        upstream->candidates[i].asked = 0;
+        upstream->candidates[i].next_ask_ms = 0;
+    }
+}
+
+struct upstream_candidate *upstream_pick_ask(struct upstream *upstream, uint64_t now_ms)
+{
+    struct upstream_candidate *due = NULL;
+    for (size_t i = 0; i < upstream->count; i++) {
+        struct upstream_candidate *one = &upstream->candidates[i];
+        if (is_to_be_asked(one) && one->next_ask_ms <= now_ms &&
+            (due == NULL || one->asked < due->asked))
+            due = one;
+    }
+    if (due == NULL)
+        return NULL;
+    due->next_ask_ms = now_ms + back_off_ms(due->asked++);
+    return due;
+}
+
+enum upstream_hearing upstream_hearing(const struct upstream *upstream)
+{
+    enum upstream_hearing hearing = KR_UPSTREAM_ALL_HEARD;
+    for (size_t i = 0; i < upstream->count; i++) {
+        const struct upstream_candidate *one = &upstream->candidates[i];
+        if (is_to_be_asked(one) && one->asked == 0)
+            return KR_UPSTREAM_SOME_UNASKED;
+        if (is_to_be_asked(one))
+            hearing = KR_UPSTREAM_ALL_ASKED;
+    }
+    return hearing;
+}
+
 // --- what came of it -----------------------------------------------------------------------------
 
 void upstream_identified(struct upstream *upstream, const char *address,
@@ -242,6 +292,13 @@ void upstream_identified(struct upstream *upstream, const char *address,
     struct upstream_candidate *one = find(upstream, address);
     if (one != NULL)
         identify(one, node);
+}
+
+void upstream_heard(struct upstream *upstream, const char *address)
+{
+    struct upstream_candidate *one = find(upstream, address);
+    if (one != NULL)
+        one->is_heard = true;
 }
 
 // Smoothed as TCP does it (RFC 6298 §2: an eighth of the new one).
@@ -275,11 +332,8 @@ void upstream_failed(struct upstream *upstream, const char *address, enum upstre
         return;
     if (upstream->current == one)
         upstream->current = NULL;
-    uint64_t wait_ms = KR_UPSTREAM_BACKOFF_MOST_MS;
-    if (how != KR_UPSTREAM_REFUSED && one->failures < 7)
-        wait_ms = (uint64_t)KR_UPSTREAM_BACKOFF_LEAST_MS << one->failures;
-    if (wait_ms > KR_UPSTREAM_BACKOFF_MOST_MS)
-        wait_ms = KR_UPSTREAM_BACKOFF_MOST_MS;
+    uint64_t wait_ms =
+        how == KR_UPSTREAM_REFUSED ? KR_UPSTREAM_BACKOFF_MOST_MS : back_off_ms(one->failures);
     one->failures++;
     one->silences += how == KR_UPSTREAM_SILENT;
     one->next_try_ms = now_ms + wait_ms - draw(upstream, wait_ms / 2);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which node to follow: the nearest by measured round trip, in the own region first, never oneself
-// or a node below; when to try again, what to measure, when to move.
+// or a node below; when to try again, what to measure, when to move, whom to ask for its epoch.
 //
 // Pure: the time (CLOCK_BOOTTIME, ms) and the seed of its chance come from outside. A follower
 // takes another follower for an upstream only if that one's id is the smaller, unless nothing else
@@ -27,6 +27,9 @@ struct upstream_candidate {
     uint32_t failures;      // since it last served
     uint32_t silences;      // of them, since it last answered anything
     uint64_t next_try_ms, next_measure_ms;
+    bool is_heard;  // it has said what epoch it knows, since all were to be asked
+    uint32_t asked; // how often, since then
+    uint64_t next_ask_ms;
 };
 
 struct upstream_options {
@@ -62,6 +65,16 @@ void upstream_leader_is(struct upstream *upstream, const char *id, const char *a
 struct upstream_candidate *upstream_pick(struct upstream *upstream, uint64_t now_ms);
 // The one to measure now; NULL: none is due. Counts it as begun.
 struct upstream_candidate *upstream_pick_measure(struct upstream *upstream, uint64_t now_ms);
+// The core nodes among the members are all to be asked what epoch they know.
+void upstream_ask_all(struct upstream *upstream);
+// The one to ask now, first the ones that were asked least; NULL: none is due. Counts it as begun.
+struct upstream_candidate *upstream_pick_ask(struct upstream *upstream, uint64_t now_ms);
+enum upstream_hearing {
+    KR_UPSTREAM_ALL_HEARD,
+    KR_UPSTREAM_ALL_ASKED, // some have not answered
+    KR_UPSTREAM_SOME_UNASKED
+};
+enum upstream_hearing upstream_hearing(const struct upstream *upstream);
 // One that is clearly better than the current one; NULL: stay.
 struct upstream_candidate *upstream_better(struct upstream *upstream, uint64_t now_ms);
 
@@ -69,6 +82,7 @@ struct upstream_candidate *upstream_better(struct upstream *upstream, uint64_t n
 void upstream_identified(struct upstream *upstream, const char *address,
                          const struct state_member *node);
 void upstream_measured(struct upstream *upstream, const char *address, uint64_t round_trip_us);
+void upstream_heard(struct upstream *upstream, const char *address);
 void upstream_attached(struct upstream *upstream, const char *address, uint64_t now_ms);
 
 enum upstream_failure {

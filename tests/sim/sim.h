@@ -161,4 +161,5 @@ struct engine *sim_engine_new(struct sim_node *node);                   // gives
 struct engine *sim_engine_local_new(struct sim_node *node, bool leads); // gives
 // Above every epoch that is known; gives the one it leads under.
 uint64_t sim_engine_local_promote(struct engine *engine, uint64_t known_epoch);
+void sim_engine_local_resume(struct engine *engine);
 void sim_engine_local_step_down(struct engine *engine);

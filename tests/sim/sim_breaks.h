@@ -20,6 +20,8 @@
       "an append that nobody answered is given up, and the next one overwrites what is there")     \
     X(GUESSED_APPEND, "guessed-append", "ce", "an append that nobody answered is taken for done")  \
     X(BLIND_TAKE_OVER, "blind-take-over", "abce", "a winner does not read the log's tail")         \
+    X(UNASKED_LEADER, "unasked-leader", "abce",                                                    \
+      "who led when it stopped leads again without asking who leads now")                          \
     X(OLD_SNAPSHOT, "old-snapshot", "abde", "a snapshot of old rows goes as a new one, unchecked") \
     X(CHAIN_UNCHECKED, "chain-unchecked", "e", "chains are not compared")                          \
     X(DIGESTS_DROPPED, "digests-dropped", "ef", "state digests are not compared")                  \

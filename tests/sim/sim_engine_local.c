@@ -135,6 +135,11 @@ uint64_t sim_engine_local_promote(struct engine *engine, uint64_t known_epoch)
     return local->epoch;
 }
 
+void sim_engine_local_resume(struct engine *engine)
+{
+    take_role((struct sim_local *)engine, true);
+}
+
 void sim_engine_local_step_down(struct engine *engine)
 {
     struct sim_local *local = (struct sim_local *)engine;

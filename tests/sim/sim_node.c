@@ -66,6 +66,24 @@ static void outranked(void *ctx, uint64_t epoch)
         sim_engine_local_step_down(node->engine);
 }
 
+// An old leader that would lead because nobody answers is kept down, as the operator has promised.
+static void unopposed(void *ctx)
+{
+    struct sim_node *node = ctx;
+    const struct sim_node *appointed = sim.appointed;
+    sim_say("leads again");
+    if (node == appointed) {
+        sim_engine_local_resume(node->engine);
+        return;
+    }
+    if (upstream_hearing(&node->peers->upstream) == KR_UPSTREAM_ALL_HEARD &&
+        appointed->disk->position.epoch > node->disk->position.epoch)
+        sim_violated('a', "%s would lead again, though %s was promoted and has been asked",
+                     node->id, appointed->id);
+    node->must_start_again = true;
+    sim_node_turn_soon(node);
+}
+
 static void applied(void *ctx, uint64_t index)
 {
     (void)ctx, (void)index;
@@ -218,6 +236,26 @@ static void core_addresses(const struct sim_node *node, char *out, size_t size)
                                    sim.nodes[i].address);
 }
 
+// By the operator's word or by its own disk: whoever was replaced knows nothing of it.
+static bool is_to_lead(const struct sim_node *node)
+{
+    struct leader leader;
+    return !sim.is_etcd && (node == sim.appointed || (fake_get_leader(&node->disk->fake, &leader) &&
+                                                      strcmp(leader.member_id, node->id) == 0));
+}
+
+// As node/engines.c.
+static bool asks_first(const struct sim_node *node)
+{
+    struct member member;
+    bool has_others = false;
+    for (unsigned i = 0; i < sim.core_count; i++)
+        has_others |= i != node->slot &&
+                      fake_get_member(&node->disk->fake, sim.nodes[i].id, &member) &&
+                      !member.is_removed;
+    return has_others && is_to_lead(node) && !sim_is_broken(KR_SIM_UNASKED_LEADER);
+}
+
 static void start_peers(struct sim_node *node)
 {
     static char upstreams[KR_SIM_NODES][256];
@@ -232,10 +270,13 @@ static void start_peers(struct sim_node *node)
                                           .state = &verbs[node->slot],
                                           .replica = node->replica,
                                           .roster = node->roster,
+                                          .leads_by_word = !sim.is_etcd,
+                                          .asks_first = asks_first(node),
                                           .owner = {.ctx = node,
                                                     .forwarded = forwarded,
                                                     .enlist = enlist,
                                                     .outranked = outranked,
+                                                    .unopposed = unopposed,
                                                     .applied = applied,
                                                     .heard = heard,
                                                     .replaced = replaced,
@@ -262,8 +303,9 @@ static void start_engine(struct sim_node *node)
 {
     const struct replica_options options = {
         .state = &verbs[node->slot],
-        .engine = sim.is_etcd && node->is_core ? sim_engine_new(node)
-                                               : sim_engine_local_new(node, sim.appointed == node),
+        .engine = sim.is_etcd && node->is_core
+                      ? sim_engine_new(node)
+                      : sim_engine_local_new(node, is_to_lead(node) && !asks_first(node)),
         .fatal = fail,
         .ctx = node};
     node->engine = options.engine;

@@ -17,13 +17,14 @@ let nextNet = 80 + (process.pid % 80);
 
 export class Cluster {
   /** etcdQuota in bytes; settings go into every node's configuration; prepare(cluster) runs before anything starts. */
-  static async up(t, { engine = 'local', staleness, etcdQuota, settings = {}, prepare = () => {} } = {}) {
+  static async up(t, { engine = 'local', standbys = 0, staleness, etcdQuota, settings = {}, prepare = () => {} } = {}) {
     const cluster = new Cluster();
     cluster.dir = join(mkdtempSync(join(tmpdir(), 'keyreeve-cluster-')), 'c');
     cluster.net = nextNet++;
     t.after(() => cluster.remove());
     prepare(cluster);
     const more = Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
+    more.push('--standbys', String(standbys));
     if (staleness !== undefined) more.push('--staleness', String(staleness));
     if (etcdQuota !== undefined) more.push('--etcd-quota', String(etcdQuota));
     await cluster.script(['up', '--engine', engine, '--net', String(cluster.net), '--bin', binDir, '--no-packages', ...more], UP_DEADLINE_MS);
@@ -122,25 +123,8 @@ export class Cluster {
     }
   }
 
-  /** Waits until every one of these nodes has applied what the first of them has now. */
-  async caughtUp(names = this.names, deadlineMs = 60_000) {
-    const { index } = await this.seenBy(await this.leader(names));
-    await until(
-      async () => {
-        const at = await Promise.all(names.map((name) => this.metric(name, 'log_index').catch(() => 0)));
-        return at.every((one) => one >= index);
-      },
-      { what: `index ${index} at ${names}`, deadlineMs, everyMs: 50 },
-    );
-    return index;
-  }
-
-  async metric(name, metric) {
-    const answer = await fetch(`${this.node(name).url}/metrics`);
-    const text = await answer.text();
-    const line = text.split('\n').find((one) => one.startsWith(`keyreeve_${metric} `) || one.startsWith(`keyreeve_${metric}{`));
-    return line === undefined ? undefined : Number(line.split(' ').at(-1));
-  }
+  caughtUp = (names = this.names, deadlineMs = 60_000) => caughtUp(this, names, deadlineMs);
+  metric = (name, what) => metric(this, name, what);
 
   /** The command line, as the owner, at that node. */
   cli(name, args) {
@@ -234,11 +218,32 @@ export class Cluster {
   }
 
   async remove() {
+    this.isGone = true;
     const logs = [...(this.nodes ?? [])].map(({ name }) => [name, this.log(name)]);
     await run(script, ['down', '--dir', this.dir], { deadlineMs: 120_000 });
     for (const [name] of logs) assert.doesNotMatch(this.log(name), /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:/, name);
     rmSync(resolve(this.dir, '..'), { recursive: true, force: true });
   }
+}
+
+/** Waits until every one of these nodes has applied what the leader has now. */
+export async function caughtUp(cluster, names, deadlineMs = 60_000) {
+  const { index } = await cluster.seenBy(await cluster.leader(names));
+  await until(
+    async () => {
+      const at = await Promise.all(names.map((name) => cluster.metric(name, 'log_index').catch(() => 0)));
+      return at.every((one) => one >= index);
+    },
+    { what: `index ${index} at ${names}`, deadlineMs, everyMs: 50 },
+  );
+  return index;
+}
+
+/** A node's metric; the first one of that name, or with its labels. */
+export async function metric(cluster, name, what) {
+  const { text } = await cluster.api(name).get('/metrics');
+  const line = text.split('\n').find((one) => one.startsWith(`keyreeve_${what} `) || one.startsWith(`keyreeve_${what}{`));
+  return line === undefined ? undefined : Number(line.split(' ').at(-1));
 }
 
 // meta/applied, see docs/disk-format.md: index, epoch, chain, then the sum of each class of records.
@@ -278,24 +283,31 @@ export async function assertSameState(cluster, names = cluster.names) {
 }
 
 /** A key of a consumer of its own: {id, key, consumer, index}. */
-export async function makeKey(api, consumer) {
-  const made = await api.post(api.consumers(), { name: consumer });
+export async function makeKey(api, consumer, bucket = 'production') {
+  const made = await api.post(api.consumers(bucket), { name: consumer });
   assert.ok(made.status === 200 || made.status === 409, made.text);
-  const answer = expect(await api.post(api.keys(consumer), {}), 200);
-  return { ...answer.body, consumer, index: Number(answer.headers.get('keyreeve-index')) };
+  const answer = expect(await api.post(api.keys(consumer, bucket), {}), 200);
+  return { ...answer.body, consumer, bucket, index: Number(answer.headers.get('keyreeve-index')) };
 }
 
 /** With an Idempotency-Key, so that a node may send it again when a leader is lost on the way. */
-export const revoke = (api, key, more = '') => api.post(`${api.keys(key.consumer)}/${key.id}/revoke${more}`, {}, { 'idempotency-key': `revoke-${key.id}` });
+export const revoke = (api, key, more = '') => api.post(`${api.keys(key.consumer, key.bucket)}/${key.id}/revoke${more}`, {}, { 'idempotency-key': `revoke-${key.id}` });
 
 /** The code that a node answers for a key now. */
-export async function codeAt(cluster, name, key, more = {}) {
-  const answer = await fetch(`${cluster.node(name).url}/v1/validate`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ key: key.key, ...more }),
-  });
-  return (await answer.json()).code;
+export const codeAt = (cluster, name, key, more = {}) => cluster.api(name).code(key.key, more);
+
+/** Every answer of a node for a key, from the first that it gives until one of these. */
+export async function answersUntil(cluster, name, key, codes) {
+  const seen = [];
+  await until(
+    async () => {
+      const code = await codeAt(cluster, name, key).catch(() => undefined);
+      if (code !== undefined && code !== seen.at(-1)) seen.push(code);
+      return codes.includes(code);
+    },
+    { what: () => `${codes} at ${name}, after ${seen}`, deadlineMs: 90_000, everyMs: 1 },
+  );
+  return seen;
 }
 
 /**
@@ -304,14 +316,14 @@ export async function codeAt(cluster, name, key, more = {}) {
  */
 export class Writer {
   constructor(cluster, names, consumer) {
-    Object.assign(this, { cluster, names: [names].flat(), consumer, acknowledged: [], refused: 0, lastRefusal: { status: 0, text: '' }, longestGapMs: 0, isStopped: false });
+    Object.assign(this, { cluster, names: [names].flat(), consumer, begun: Date.now(), acknowledged: [], refused: 0, lastRefusal: { status: 0, text: '' }, longestGapMs: 0, isStopped: false });
     this.ended = this.#run();
   }
 
   async #run() {
-    const headers = (n) => ({ 'idempotency-key': `${this.consumer}-${n}` });
+    const headers = (n) => ({ 'idempotency-key': `${this.consumer}-${this.begun}-${n}` });
     let last = Date.now();
-    for (let n = 0; !this.isStopped; ) {
+    for (let n = 0; !this.isStopped && !this.cluster.isGone; ) {
       const api = this.cluster.api(this.names[(n + this.refused) % this.names.length]);
       const answer = await api.post(api.keys(this.consumer), {}, headers(n)).catch(() => ({ status: 0 }));
       if (answer.status === 200) {
@@ -343,7 +355,7 @@ export class Validator {
   }
 
   async #run(name) {
-    while (!this.isStopped) {
+    while (!this.isStopped && !this.cluster.isGone) {
       const code = await codeAt(this.cluster, name, this.key).catch((error) => `no answer: ${error.cause?.code ?? error.message}`);
       this.asked++;
       if (code !== 'VALID') this.wrong.push(`${name}: ${code}`);
@@ -363,24 +375,24 @@ export class Validator {
  * time for what was revoked: a VALID to a question that was asked after a receipt breaks the promise.
  */
 export class Promises {
-  constructor(cluster, names, asked, consumer) {
-    Object.assign(this, { cluster, names, consumer, kept: [], broken: [], answers: 0, isStopped: false });
+  constructor(cluster, names, asked, consumer, bucket = 'production') {
+    Object.assign(this, { cluster, names, consumer, bucket, kept: [], broken: [], answers: 0, isStopped: false });
     this.ended = Promise.all([this.#revoke(), ...asked.map((name) => this.#ask(name))]);
   }
 
   async #revoke() {
-    for (let n = 0; !this.isStopped; n++) {
+    for (let n = 0; !this.isStopped && !this.cluster.isGone; n++) {
       const api = this.cluster.api(this.names[n % this.names.length]);
-      const made = await api.post(api.keys(this.consumer), {}).catch(() => ({ status: 0 }));
+      const made = await api.post(api.keys(this.consumer, this.bucket), {}).catch(() => ({ status: 0 }));
       if (made.status !== 200) continue;
-      const key = { ...made.body, consumer: this.consumer };
+      const key = { ...made.body, consumer: this.consumer, bucket: this.bucket };
       const done = await revoke(api, key, '?wait=everywhere&timeoutMs=20000').catch(() => ({ status: 0 }));
       if (done.status === 200) this.kept.push({ key, index: done.body.index, atMs: performance.now() });
     }
   }
 
   async #ask(name) {
-    while (!this.isStopped) {
+    while (!this.isStopped && !this.cluster.isGone) {
       const { key, atMs } = this.kept.at(-1 - (this.answers % Math.min(4, this.kept.length || 1))) ?? {};
       const askedMs = performance.now();
       const code = key ? await codeAt(this.cluster, name, key).catch(() => undefined) : undefined;

@@ -71,8 +71,8 @@ static const struct peer_frame sample_frames[] = {
     {KR_PEER_ANSWER,
      .as.answer = {4, 201, {sample_answer_fields, 1}, {(const uint8_t *)"{}", 2}, true}},
     {KR_PEER_BODY, .as.body = {4, {(const uint8_t *)"more", 4}, true}},
-    {KR_PEER_PROBE, .as.seq = 11},
-    {KR_PEER_ECHO, .as.seq = 11},
+    {KR_PEER_PROBE, .as.probe = {.seq = 11, .epoch = 6}},
+    {KR_PEER_ECHO, .as.probe = {.seq = 11, .epoch = 7}},
     {KR_PEER_USAGE, .as.usage = {sample_usage, 2}},
 };
 enum { KR_SAMPLE_FRAMES = sizeof(sample_frames) / sizeof(sample_frames[0]) };

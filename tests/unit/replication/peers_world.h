@@ -29,12 +29,13 @@ struct peer_node {
     char name[32], directory[64], bundle[96], upstreams[128];
     struct fake *fake;
     struct engine engine;
-    bool leads, has_role, is_closed;
+    bool leads, has_role, is_closed, leads_by_word, asks_first;
     uint64_t epoch, valid_until_ms; // as leader; the latter 0: always
+    uint64_t outranked;             // the higher epoch that it heard of
     struct replica *replica;
     struct roster *roster;
     struct peers *peers; // NULL: down
-    size_t enlisted, replaced, applied, heard;
+    size_t enlisted, replaced, applied, heard, unopposed;
     struct peers_call *call;
     struct world *world;
 };
@@ -77,6 +78,18 @@ static inline bool engine_step(struct engine *engine)
     return true;
 }
 
+static inline void take_role(struct peer_node *node, bool leads)
+{
+    node->leads = leads;
+    node->has_role = true;
+}
+
+static inline void promote(struct peer_node *node, uint64_t epoch)
+{
+    node->epoch = epoch - 1;
+    take_role(node, true);
+}
+
 static const struct engine_verbs verbs = {.name = "told",
                                           .campaign = engine_campaign,
                                           .valid_until_ms = engine_valid,
@@ -115,8 +128,18 @@ static inline void on_enlist(void *ctx, const struct peer_member *member)
 
 static inline void on_outranked(void *ctx, uint64_t epoch)
 {
-    (void)ctx;
-    fail_msg("outranked by %llu", (unsigned long long)epoch);
+    struct peer_node *node = ctx;
+    if (!node->leads_by_word)
+        fail_msg("outranked by %llu", (unsigned long long)epoch);
+    node->outranked = epoch;
+    take_role(node, false);
+}
+
+static inline void on_unopposed(void *ctx)
+{
+    struct peer_node *node = ctx;
+    node->unopposed++;
+    take_role(node, true);
 }
 
 static inline void on_applied(void *ctx, uint64_t index)
@@ -174,16 +197,19 @@ static inline void start(struct peer_node *node)
                                           .state = &node->fake->verbs,
                                           .replica = node->replica,
                                           .roster = node->roster,
+                                          .leads_by_word = node->leads_by_word,
+                                          .asks_first = node->asks_first,
                                           .owner = {node, on_forwarded, on_enlist, on_outranked,
-                                                    on_applied, on_heard, on_replaced, on_fatal,
-                                                    on_validations}};
+                                                    on_unopposed, on_applied, on_heard, on_replaced,
+                                                    on_fatal, on_validations}};
     enum kr_err err = peers_new(&options, &node->peers, &fault);
     if (err != KR_ERR_OK)
         fail_msg("%s", fault.text);
 }
 
-static inline struct peer_node *add_node(struct world *world, const char *name,
-                                         enum store_holding holding, struct peer_node *upstream)
+// Not started yet.
+static inline struct peer_node *make_node(struct world *world, const char *name,
+                                          enum store_holding holding, struct peer_node *upstream)
 {
     struct peer_node *node = &world->nodes[world->count++];
     *node = (struct peer_node){.world = world, .directory = "/tmp/keyreeve-test-XXXXXX"};
@@ -195,6 +221,13 @@ static inline struct peer_node *add_node(struct world *world, const char *name,
         strncat(node->upstreams, peers_address(upstream->peers), sizeof(node->upstreams) - 1);
     node->fake = fake_new(holding);
     issue(node, world->authority, 30);
+    return node;
+}
+
+static inline struct peer_node *add_node(struct world *world, const char *name,
+                                         enum store_holding holding, struct peer_node *upstream)
+{
+    struct peer_node *node = make_node(world, name, holding, upstream);
     start(node);
     return node;
 }

@@ -252,6 +252,21 @@ static void a_leader_that_steps_down_appends_no_more(void **state)
     assert_false(engine_turn(fixture->engine));
 }
 
+static void a_former_leader_resumes_under_the_stored_epoch(void **state)
+{
+    struct local_fixture *fixture = *state;
+    lead(fixture);
+    assert_int_equal(append(fixture, 1, 1, 1), KR_ERR_OK);
+    restart(fixture, false);
+    buf_clear(&fixture->base.transcript);
+    assert_int_equal(append(fixture, 2, 1, 1), KR_ERR_NO_LEADER);
+    engine_local_resume(fixture->engine);
+    engine_local_resume(fixture->engine);
+    assert_true(engine_turn(fixture->engine));
+    assert_happened(&fixture->base, "role 2 epoch 1\n");
+    assert_int_equal(append(fixture, 2, 1, 1), KR_ERR_OK);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -267,6 +282,7 @@ int main(void)
         TEST(a_standby_leads_under_the_next_epoch_once_promoted),
         TEST(a_promotion_goes_above_every_epoch_that_was_heard_of),
         TEST(a_leader_that_steps_down_appends_no_more),
+        TEST(a_former_leader_resumes_under_the_stored_epoch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

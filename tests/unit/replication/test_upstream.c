@@ -251,6 +251,45 @@ static void who_turns_out_to_be_oneself_is_not_tried_again(void **state)
     free(upstream);
 }
 
+static void assert_asked(struct upstream *upstream, uint64_t now_ms, const char *id)
+{
+    const struct upstream_candidate *asked = upstream_pick_ask(upstream, now_ms);
+    if (id == NULL) {
+        assert_null(asked);
+        return;
+    }
+    assert_non_null(asked);
+    assert_string_equal(asked->id, id);
+}
+
+static void every_core_member_is_asked_until_it_has_answered(void **state)
+{
+    struct upstream *upstream = make(true);
+    (void)state;
+    assert_int_equal(upstream_hearing(upstream), KR_UPSTREAM_ALL_HEARD);
+    add(upstream, "a-core", "fra", true);
+    add(upstream, "b-core", "fra", true);
+    add(upstream, "edge", "fra", false);
+    upstream_ask_all(upstream);
+    assert_int_equal(upstream_hearing(upstream), KR_UPSTREAM_SOME_UNASKED);
+    assert_asked(upstream, 1000, "a-core");
+    assert_int_equal(upstream_hearing(upstream), KR_UPSTREAM_SOME_UNASKED);
+    assert_asked(upstream, 1000, "b-core");
+    assert_asked(upstream, 1000, NULL);
+    assert_int_equal(upstream_hearing(upstream), KR_UPSTREAM_ALL_ASKED);
+    upstream_heard(upstream, "a-core:7402");
+    assert_int_equal(upstream_hearing(upstream), KR_UPSTREAM_ALL_ASKED);
+    assert_asked(upstream, 1000 + KR_UPSTREAM_BACKOFF_LEAST_MS, "b-core");
+    for (int i = 0; i < 10; i++) // the back-off grows no further than this
+        assert_asked(upstream, 100000 + (uint64_t)i * KR_UPSTREAM_BACKOFF_MOST_MS, "b-core");
+    upstream_heard(upstream, "b-core:7402");
+    assert_int_equal(upstream_hearing(upstream), KR_UPSTREAM_ALL_HEARD);
+    assert_asked(upstream, 900000, NULL);
+    upstream_ask_all(upstream);
+    assert_asked(upstream, 900000, "a-core");
+    free(upstream);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +302,7 @@ int main(void)
         cmocka_unit_test(each_is_measured_now_and_then_but_for_the_current),
         cmocka_unit_test(members_that_go_are_forgotten_unless_configured_or_in_use),
         cmocka_unit_test(who_turns_out_to_be_oneself_is_not_tried_again),
+        cmocka_unit_test(every_core_member_is_asked_until_it_has_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
