@@ -141,9 +141,20 @@ static void run(struct session *session, struct http_call *call, struct progress
     }
 }
 
-static bool is_worth_another(const struct http_call *call, bool is_repeatable)
+// STALE and UNAVAILABLE are verdicts, though a gateway is to see a 503.
+static bool is_wanted(const struct api_request *request, const struct http_call *call,
+                      const struct json *json)
 {
-    return is_repeatable && call->err == KR_ERR_OK && (call->status == 429 || call->status == 503);
+    return request->is_verdict && call->err == KR_ERR_OK && call->status == 503 &&
+           api_text(json, "code") != NULL;
+}
+
+static bool is_worth_another(const struct api_request *request, const struct http_call *call)
+{
+    bool is_repeatable =
+        strcmp(request->method, "POST") == 0 || strcmp(request->method, "GET") == 0;
+    return is_repeatable && !request->is_verdict && call->err == KR_ERR_OK &&
+           (call->status == 429 || call->status == 503);
 }
 
 static void pause_s(unsigned seconds)
@@ -160,15 +171,13 @@ enum exit_code api_send(struct session *session, const struct api_request *reque
     char key[KR_API_KEY_SIZE + 1] = "";
     struct progress progress;
     struct http_call call;
-    bool is_post = strcmp(request->method, "POST") == 0;
-    bool is_repeatable = is_post || strcmp(request->method, "GET") == 0;
     *answer = (struct api_answer){0};
     http_call_init(&call);
     call.method = request->method;
     call.url = arena_printf(&session->arena, "%s%s", session->url, request->path);
     if (request->body != NULL)
         call.body = buf_bytes(request->body);
-    if (is_post) {
+    if (strcmp(request->method, "POST") == 0) {
         rand_base62(key, KR_API_KEY_SIZE);
         call.idempotency_key = key;
     }
@@ -176,7 +185,7 @@ enum exit_code api_send(struct session *session, const struct api_request *reque
                   clock_mono_ns() / 1000000);
     for (unsigned tries = 1;; tries++) {
         run(session, &call, &progress);
-        if (tries == KR_API_TRIES || !is_worth_another(&call, is_repeatable))
+        if (tries == KR_API_TRIES || !is_worth_another(request, &call))
             break;
         pause_s(call.retry_after_s);
     }
@@ -189,6 +198,8 @@ enum exit_code api_send(struct session *session, const struct api_request *reque
     enum exit_code code =
         call.err == KR_ERR_TOO_LARGE ? KR_EXIT_FAILURE : api_exit_code(answer->status);
     answer->is_too_large = call.err == KR_ERR_TOO_LARGE;
+    if (is_wanted(request, &call, answer->json))
+        code = KR_EXIT_OK;
     if (code != KR_EXIT_OK && !request->is_quiet &&
         !(answer->is_too_large && request->may_overflow))
         print_problem(session, &call, answer->json);

@@ -27,6 +27,7 @@ struct api_request {
     const char *label; // what a wait over two seconds shows: "Revoking"; NULL: "Waiting"
     bool is_quiet;     // do not print errors
     bool may_overflow; // do not print that the answer is too large
+    bool is_verdict;   // a 503 with a code is the answer that was asked for: OK, sent once
 };
 
 struct api_answer {

@@ -217,7 +217,8 @@ enum exit_code run_key_verify(struct session *session)
     if (code == KR_EXIT_OK)
         code = api_send(
             session,
-            &(struct api_request){.method = "POST", .path = "/v1/validate", .body = &body.text},
+            &(struct api_request){
+                .method = "POST", .path = "/v1/validate", .body = &body.text, .is_verdict = true},
             &answer);
     if (code == KR_EXIT_OK)
         code = show_verdict(session, answer.json);

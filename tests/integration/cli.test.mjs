@@ -99,6 +99,10 @@ test('a key lives: made, verified, disabled, rolled, revoked with a receipt', as
   assert.equal(receipt.nodes[0].state, 'applied');
   assert.deepEqual((await json(['receipt', String(receipt.index)])).index, receipt.index);
   assert.equal((await json(['key', 'verify'], { input: value, code: 6 })).code, 'REVOKED');
+  const { index } = await json(['key', 'verify'], { input: rolled });
+  const stale = await cli(['key', 'verify', '--min-index', String(index + 1000)], { input: rolled, code: 6 });
+  assert.match(stale.stdout, /^verdict +STALE$/m, 'a node that does not know enough says so, and that is shown');
+  assert.equal(stale.stderr, '');
   await cli(['consumer', 'revoke', 'life', '--yes']);
   assert.equal((await json(['key', 'verify'], { input: rolled, code: 6 })).code, 'REVOKED');
 });
