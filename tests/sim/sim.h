@@ -103,7 +103,7 @@ struct sim {
     struct sim_check *check;
     struct sim_node *leader, *former; // the last that led, and the one before it
     struct sim_node *appointed;       // `local`: who leads by the operator's word
-    unsigned appointed_epoch;
+    uint64_t appointed_epoch;         // 0: it made the cluster
     char (*shown)[KR_SIM_LINE];
     uint64_t shown_count, shown_hash;
     char plan[64][96]; // the faults, as told

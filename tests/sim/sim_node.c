@@ -66,7 +66,8 @@ static void outranked(void *ctx, uint64_t epoch)
         sim_engine_local_step_down(node->engine);
 }
 
-// An old leader that would lead because nobody answers is kept down, as the operator has promised.
+// An old leader that would lead because nobody answers, or because the promotion never came to a
+// disk, is kept from it, as the operator has promised.
 static void unopposed(void *ctx)
 {
     struct sim_node *node = ctx;
@@ -80,8 +81,7 @@ static void unopposed(void *ctx)
         appointed->disk->position.epoch > node->disk->position.epoch)
         sim_violated('a', "%s would lead again, though %s was promoted and has been asked",
                      node->id, appointed->id);
-    node->must_start_again = true;
-    sim_node_turn_soon(node);
+    node->peers->asking = KR_PEERS_KNOWS;
 }
 
 static void applied(void *ctx, uint64_t index)
@@ -236,12 +236,15 @@ static void core_addresses(const struct sim_node *node, char *out, size_t size)
                                    sim.nodes[i].address);
 }
 
-// By the operator's word or by its own disk: whoever was replaced knows nothing of it.
+// By its own disk: whoever was replaced knows nothing of it.
 static bool is_to_lead(const struct sim_node *node)
 {
     struct leader leader;
-    return !sim.is_etcd && (node == sim.appointed || (fake_get_leader(&node->disk->fake, &leader) &&
-                                                      strcmp(leader.member_id, node->id) == 0));
+    if (sim.is_etcd)
+        return false;
+    if (!fake_get_leader(&node->disk->fake, &leader))
+        return node == sim.appointed;
+    return strcmp(leader.member_id, node->id) == 0;
 }
 
 // As node/engines.c.
@@ -313,6 +316,14 @@ static void start_engine(struct sim_node *node)
     node->engine->events.leader = on_leader;
 }
 
+// It ended before its promotion was on its disk; the operator sees that nobody leads.
+static void promote_again(struct sim_node *node)
+{
+    sim_say("is promoted again");
+    sim.appointed_epoch = sim_engine_local_promote(node->engine, sim.appointed_epoch - 1);
+    sim_node_turn_soon(node);
+}
+
 void sim_node_start(struct sim_node *node)
 {
     if (node->is_up)
@@ -333,6 +344,8 @@ void sim_node_start(struct sim_node *node)
     node->roster = roster_new(node->id, clock_boot_ms());
     node->writes = sim_writes_new();
     start_peers(node);
+    if (node == sim.appointed && node->disk->position.epoch < sim.appointed_epoch)
+        promote_again(node);
     sim_after(sim_below(20000), node, tick, 1);
     sim.running = NULL;
 }
@@ -430,9 +443,9 @@ void sim_node_promote(struct sim_node *node)
     sim.appointed = node;
     sim.figures.promotions++;
     sim.running = node;
-    uint64_t epoch = sim_engine_local_promote(node->engine, known_epoch);
+    sim.appointed_epoch = sim_engine_local_promote(node->engine, known_epoch);
     sim_say("is promoted at entry %llu", (unsigned long long)node->disk->position.index);
-    sim_check_cut(node->disk->position.index, epoch);
+    sim_check_cut(node->disk->position.index, sim.appointed_epoch);
     sim_node_turn_soon(node);
     sim.running = NULL;
 }

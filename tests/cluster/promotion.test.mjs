@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// Core nodes whose leader is the operator's word: a standby is promoted, and the old leader, which
+// holds writes that nobody else has, comes back.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { expect } from '../integration/lib/http.mjs';
+import { until } from '../integration/lib/node.mjs';
+import { Cluster, Promises, Validator, Writer, assertAllThere, assertSameState, codeAt, makeKey, revoke } from './lib/cluster.mjs';
+
+const STALENESS_MS = 4000;
+
+/** Every answer of a node for a key, from the first that it gives until one of these. */
+async function answersUntil(cluster, name, key, codes) {
+  const seen = [];
+  await until(
+    async () => {
+      const code = await codeAt(cluster, name, key).catch(() => undefined);
+      if (code !== undefined && code !== seen.at(-1)) seen.push(code);
+      return codes.includes(code);
+    },
+    { what: () => `${codes} at ${name}, after ${seen}`, deadlineMs: 90_000, everyMs: 1 },
+  );
+  return seen;
+}
+
+test('a leader and two standbys', { timeout: 600_000 }, async (t) => {
+  const cluster = await Cluster.up(t, { engine: 'local', standbys: 2 });
+  // From its beginning, so that no node can know of another bound.
+  await cluster.api('core-1').makeBucket('short', { maxStalenessMs: STALENESS_MS });
+  const survivors = cluster.names.filter((name) => name !== 'core-1');
+  const steady = await makeKey(cluster.api('core-1'), 'steady', 'short');
+  await makeKey(cluster.api('core-1'), 'written');
+  const before = {};
+
+  await t.test('a leader that is restarted asks its standbys, and leads again', async () => {
+    await until(async () => (await cluster.seenBy('core-1')).nodes.length === 7, { what: 'seven members' });
+    const { epoch } = await cluster.seenBy('core-1');
+    await cluster.kill('core-1');
+    await cluster.start('core-1');
+    assert.equal(await cluster.leader(), 'core-1');
+    assert.equal((await cluster.seenBy('core-1')).epoch, epoch);
+    assert.match(cluster.log('core-1'), /leading again: no core node knows a higher epoch/);
+    await assertSameState(cluster);
+  });
+
+  await t.test('a receipt of every node, before the leader is lost', async () => {
+    before.key = await makeKey(cluster.api('core-1'), 'revoked-before', 'short');
+    before.receipt = expect(await revoke(cluster.api('core-1'), before.key, '?wait=everywhere&timeoutMs=20000'), 200).body;
+    assert.ok(before.receipt.nodes.every(({ state }) => state === 'applied'), JSON.stringify(before.receipt));
+    before.writer = new Writer(cluster, cluster.names, 'written');
+    await until(() => before.writer.acknowledged.length >= 20, { what: 'twenty writes' });
+    before.written = await before.writer.stop();
+    await cluster.caughtUp();
+  });
+
+  await t.test('the leader dies with a write that nobody else has, and a standby is promoted', async () => {
+    await cluster.cut('core-1', 'all');
+    before.lost = await makeKey(cluster.api('core-1'), 'lost');
+    await cluster.kill('core-1');
+    const validator = new Validator(cluster, survivors, steady);
+    const promoted = await cluster.cli('core-2', ['promote', '--old-leader-is-down']);
+    assert.equal(promoted.code, 0, promoted.stderr);
+    assert.equal(await cluster.leader(survivors), 'core-2');
+    const writer = new Writer(cluster, survivors, 'written');
+    await until(() => writer.acknowledged.length >= 20, { what: 'twenty writes' });
+    before.written.push(...(await writer.stop()));
+    const wrong = await validator.stop();
+    assert.ok(wrong.every((answer) => answer.endsWith('STALE')), wrong.slice(0, 5).join());
+    await assertAllThere(cluster, before.written, survivors);
+    await assertSameState(cluster, survivors);
+  });
+
+  await t.test('what was revoked stays revoked, and its receipt can still be read', async () => {
+    for (const name of survivors) assert.equal(await codeAt(cluster, name, before.key), 'REVOKED', name);
+    for (const name of ['core-2', 'edge-us-east']) {
+      const receipt = expect(await cluster.api(name).get(`/v1/receipts/${before.receipt.index}`), 200).body;
+      assert.equal(receipt.index, before.receipt.index);
+      assert.ok(receipt.nodes.every(({ node, state }) => state === 'applied' || node === 'core-1'), JSON.stringify(receipt));
+    }
+    assert.equal(await codeAt(cluster, 'core-2', before.lost), 'NOT_FOUND');
+  });
+
+  await t.test('everywhere waits until the dead leader\'s time is over', async () => {
+    before.meanwhile = await makeKey(cluster.api('core-2'), 'revoked-meanwhile', 'short');
+    before.steady = await revoke(cluster.api('core-2'), steady, '?wait=everywhere&timeoutMs=20000');
+    const { nodes } = expect(before.steady, 200).body;
+    assert.equal(nodes.find(({ node }) => node === 'core-1').state, 'lease-expired');
+    assert.ok(nodes.every(({ node, state }) => state === 'applied' || node === 'core-1'), JSON.stringify(nodes));
+  });
+
+  await t.test('the old leader comes back: it stands by, and never says VALID for what was revoked', async () => {
+    const promises = new Promises(cluster, ['core-2', 'edge-us-west'], ['core-1', 'core-3', 'edge-eu-west'], before.meanwhile);
+    await until(() => promises.kept.length > 0, { what: 'a receipt' });
+    await cluster.heal();
+    const [seen, lost] = await Promise.all([
+      answersUntil(cluster, 'core-1', steady, ['REVOKED']),
+      answersUntil(cluster, 'core-1', before.lost, ['NOT_FOUND']),
+      cluster.start('core-1'),
+    ]);
+    assert.ok(!seen.includes('VALID'), seen.join());
+    assert.ok(!lost.includes('VALID'), lost.join());
+    await promises.stop();
+    assert.equal(await cluster.leader(), 'core-2');
+    assert.equal(await cluster.metric('core-1', 'is_leader'), 0);
+    assert.match(cluster.log('core-1'), /this node led when it stopped, and another leads now: it stands by/);
+    assert.match(cluster.log('core-1'), /a snapshot is complete/);
+    assert.equal(await codeAt(cluster, 'core-1', before.meanwhile, { minIndex: before.meanwhile.index }), 'VALID');
+    await assertSameState(cluster);
+  });
+
+  await t.test('two leaders that come to see each other: the older one steps down', async () => {
+    await cluster.cut('core-2', 'all');
+    const promoted = await cluster.cli('core-3', ['promote', '--old-leader-is-down']);
+    assert.equal(promoted.code, 0, promoted.stderr);
+    const others = cluster.names.filter((name) => name !== 'core-2');
+    assert.equal(await cluster.leader(others), 'core-3');
+    assert.equal(await cluster.metric('core-2', 'is_leader'), 1);
+    await cluster.heal();
+    await until(async () => (await cluster.metric('core-2', 'is_leader')) === 0, { what: 'the older leader to step down' });
+    assert.equal(await cluster.leader(), 'core-3');
+    assert.match(cluster.log('core-2'), /stepping down: another node leads under a higher epoch/);
+    await assertSameState(cluster);
+  });
+
+  await t.test('all are killed at once and started again: the last one that was promoted leads', async () => {
+    const writer = new Writer(cluster, cluster.names, 'written');
+    await until(() => writer.acknowledged.length >= 20, { what: 'twenty writes' });
+    await Promise.all(cluster.names.map((name) => cluster.kill(name)));
+    await Promise.all(cluster.names.map((name) => cluster.start(name)));
+    const behind = writer.acknowledged.length;
+    await until(() => writer.acknowledged.length >= behind + 20, { what: 'twenty more writes', deadlineMs: 60_000 });
+    before.written.push(...(await writer.stop()));
+    assert.equal(await cluster.leader(), 'core-3');
+    await assertSameState(cluster);
+    await assertAllThere(cluster, before.written, cluster.names);
+    for (const name of cluster.names) assert.equal(await codeAt(cluster, name, before.key), 'REVOKED', name);
+  });
+});
