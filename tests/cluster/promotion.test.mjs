@@ -5,23 +5,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { expect } from '../integration/lib/http.mjs';
 import { until } from '../integration/lib/node.mjs';
-import { Cluster, Promises, Validator, Writer, assertAllThere, assertSameState, codeAt, makeKey, revoke } from './lib/cluster.mjs';
+import { Cluster, Promises, Validator, Writer, answersUntil, assertAllThere, assertSameState, codeAt, makeKey, revoke } from './lib/cluster.mjs';
 
 const STALENESS_MS = 4000;
-
-/** Every answer of a node for a key, from the first that it gives until one of these. */
-async function answersUntil(cluster, name, key, codes) {
-  const seen = [];
-  await until(
-    async () => {
-      const code = await codeAt(cluster, name, key).catch(() => undefined);
-      if (code !== undefined && code !== seen.at(-1)) seen.push(code);
-      return codes.includes(code);
-    },
-    { what: () => `${codes} at ${name}, after ${seen}`, deadlineMs: 90_000, everyMs: 1 },
-  );
-  return seen;
-}
 
 test('a leader and two standbys', { timeout: 600_000 }, async (t) => {
   const cluster = await Cluster.up(t, { engine: 'local', standbys: 2 });
@@ -89,7 +75,7 @@ test('a leader and two standbys', { timeout: 600_000 }, async (t) => {
   });
 
   await t.test('the old leader comes back: it stands by, and never says VALID for what was revoked', async () => {
-    const promises = new Promises(cluster, ['core-2', 'edge-us-west'], ['core-1', 'core-3', 'edge-eu-west'], before.meanwhile);
+    const promises = new Promises(cluster, ['core-2', 'edge-us-west'], ['core-1', 'core-3', 'edge-eu-west'], 'revoked-meanwhile', 'short');
     await until(() => promises.kept.length > 0, { what: 'a receipt' });
     await cluster.heal();
     const [seen, lost] = await Promise.all([

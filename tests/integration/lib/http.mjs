@@ -25,10 +25,27 @@ export function expectProblem(answer, status, detail = /./) {
   return answer;
 }
 
+/** As fetch, over the node's unix socket. */
+function fetchUnix(socketPath, path, { method, headers, body }) {
+  return new Promise((done, fail) => {
+    const sent = request({ socketPath, path, method, headers: { ...headers, 'content-length': body === undefined ? 0 : Buffer.byteLength(body) }, agent: false, timeout: 30_000 }, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8');
+      answer.on('data', (part) => (text += part));
+      answer.on('error', fail);
+      answer.on('end', () => done({ status: answer.statusCode, headers: new Headers(answer.headers), text: async () => text }));
+    });
+    sent.on('timeout', () => sent.destroy(new Error(`${method} ${path}: no answer within 30 s`)));
+    sent.on('error', fail);
+    sent.end(body);
+  });
+}
+
 /** A client bound to a node and a token; answers {status, headers, body, text}. */
 export function client(node, token = node.token) {
+  const send = node.socketPath ? (path, options) => fetchUnix(node.socketPath, path, options) : (path, options) => fetch(node.url + path, options);
   const call = async (method, path, body, headers = {}) => {
-    const answer = await fetch(node.url + path, {
+    const answer = await send(path, {
       method,
       headers: {
         ...(token ? { authorization: `Bearer ${token}` } : {}),
