@@ -34,7 +34,7 @@ packages_of() {
         ;;
     test)
         echo caddy clang clang-format etcd-client etcd-server haproxy libclang-rt-14-dev llvm \
-            libcmocka-dev nginx node-js-yaml nodejs openssl rocksdb-tools
+            iproute2 libcmocka-dev nginx node-js-yaml nodejs openssl rocksdb-tools
         ;;
     bench)
         echo redis-server

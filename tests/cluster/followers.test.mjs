@@ -98,7 +98,7 @@ test('one leader and followers with trouble of their own', { timeout: 600_000 },
   const untrusted = (name = 'core-1') => cluster.metric(name, 'links_closed_total{reason="untrusted"}');
   await cluster.caughtUp();
 
-  await t.test('certificates of another cluster, and of this one by another CA, let nobody in', async (s) => {
+  await cluster.story(t, 'certificates of another cluster, and of this one by another CA, let nobody in', async (s) => {
     const { clusterId } = await cluster.seenBy('core-1');
     const validator = new Validator(cluster, cluster.names, steady);
     for (const [name, ...id] of [['other'], ['forged', clusterId]]) {
@@ -119,7 +119,7 @@ test('one leader and followers with trouble of their own', { timeout: 600_000 },
     assert.deepEqual(await validator.stop(), []);
   });
 
-  await t.test('all certificates are renewed under traffic, without a restart', async () => {
+  await cluster.story(t, 'all certificates are renewed under traffic, without a restart', async () => {
     const writer = new Writer(cluster, cluster.names, 'steady');
     const validator = new Validator(cluster, cluster.names, steady);
     const promises = new Promises(cluster, ['edge-us-west'], cluster.names, 'steady');
@@ -140,7 +140,7 @@ test('one leader and followers with trouble of their own', { timeout: 600_000 },
     await assertAllThere(cluster, acknowledged, cluster.names);
   });
 
-  await t.test('a node whose certificate has expired gets no new link, until it is renewed', async () => {
+  await cluster.story(t, 'a node whose certificate has expired gets no new link, until it is renewed', async () => {
     const name = 'edge-eu-west';
     const others = cluster.names.filter((one) => one !== name);
     const before = await untrusted();
@@ -161,7 +161,7 @@ test('one leader and followers with trouble of their own', { timeout: 600_000 },
     await assertSameState(cluster);
   });
 
-  await t.test('a relay is killed: its leaves find another upstream', async () => {
+  await cluster.story(t, 'a relay is killed: its leaves find another upstream', async () => {
     const leaves = ['edge-us-east', 'edge-us-west'];
     const upstream = async (name) => (await cluster.seenBy('core-1')).nodes.find(({ id }) => id === name).upstream;
     for (const leaf of leaves) await cluster.cut(leaf, 'core-1');
@@ -189,7 +189,7 @@ test('one leader and followers with trouble of their own', { timeout: 600_000 },
     await assertSameState(cluster);
   });
 
-  await t.test('a follower that is away for longer than the log reaches back comes by a snapshot', async () => {
+  await cluster.story(t, 'a follower that is away for longer than the log reaches back comes by a snapshot', async () => {
     const name = 'edge-ap-northeast';
     appendFileSync(join(cluster.dir, 'core-1', 'keyreeve.yaml'), 'log_retention_bytes: 1048576\n');
     const key = await makeKey(leader, 'before-it-left');
@@ -213,7 +213,7 @@ test('one leader and followers with trouble of their own', { timeout: 600_000 },
     await assertSameState(cluster);
   });
 
-  await t.test('a removed node is refused by name, and cannot come back', async () => {
+  await cluster.story(t, 'a removed node is refused by name, and cannot come back', async () => {
     const name = 'edge-ap-northeast';
     const rest = cluster.names.filter((one) => one !== name);
     const refused = () => cluster.metric('core-1', 'links_closed_total{reason="refused"}');
