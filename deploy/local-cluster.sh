@@ -260,7 +260,8 @@ is_ready() {
 await_node() {
     tenths=0
     until is_ready "$1"; do
-        if [ -z "$(pid_of "$1")" ]; then
+        # By the number alone: before its exec the process does not look like a node yet.
+        if ! is_alive "$(cat "$dir/$1/pid")"; then
             tail -n 5 "$dir/$1/log" >&2
             fail "$1 has ended; its last lines stand above, all of them in $dir/$1/log"
         fi
