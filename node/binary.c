@@ -15,8 +15,6 @@
 // a lease that is given in a turn covers all that was known when it was asked for.
 #include "node/binary.h"
 
-#include <assert.h>
-#include <errno.h>
 #include <stdatomic.h>
 
 #include "core/base/clock.h"
@@ -43,7 +41,7 @@ struct frame {
 struct binary {
     struct serve *serve;
     uv_timer_t wait; // runs while connections wait for an index
-    struct connection *ready, **ready_tail;
+    struct serve_line ready;
     struct connection *waiting; // by next_ready
     struct connection *subscribers;
     atomic_size_t subscriber_count;
@@ -61,7 +59,7 @@ struct binary *binary_new(struct serve *serve)
 {
     struct binary *binary = mem_zalloc(sizeof(*binary));
     binary->serve = serve;
-    binary->ready_tail = &binary->ready;
+    serve_line_init(&binary->ready);
     uv_timer_init(&serve->loop, &binary->wait);
     binary->wait.data = binary;
     return binary;
@@ -81,10 +79,9 @@ void binary_free(struct binary **binary)
 
 // --- the line of ready connections ---------------------------------------------------------------
 
-void binary_add_ready(struct binary *binary, struct connection *connection)
+struct serve_line *binary_line(struct binary *binary)
 {
-    *binary->ready_tail = connection;
-    binary->ready_tail = &connection->next_ready;
+    return &binary->ready;
 }
 
 static bool has_news(const struct binary *binary)
@@ -94,18 +91,7 @@ static bool has_news(const struct binary *binary)
 
 bool binary_is_due(const struct binary *binary)
 {
-    return binary->ready != NULL || has_news(binary);
-}
-
-static struct connection *take_ready(struct binary *binary)
-{
-    struct connection *connection = binary->ready;
-    binary->ready = connection->next_ready;
-    if (binary->ready == NULL)
-        binary->ready_tail = &binary->ready;
-    connection->is_ready = false;
-    connection->unseen_bytes = 0;
-    return connection;
+    return binary->ready.first != NULL || has_news(binary);
 }
 
 // --- waiting for an index ------------------------------------------------------------------------
@@ -421,9 +407,9 @@ static void run_round(struct binary *binary)
     size_t party_count = 0, at = 0;
     uint64_t begin_ns = clock_mono_ns();
     binary->frame_count = binary->question_count = 0;
-    while (binary->ready != NULL && party_count < KR_ROUND_FRAMES &&
+    while (binary->ready.first != NULL && party_count < KR_ROUND_FRAMES &&
            binary->question_count < KR_ROUND_KEYS && binary->frame_count < KR_ROUND_FRAMES) {
-        struct connection *connection = take_ready(binary);
+        struct connection *connection = serve_line_take(&binary->ready);
         if (connection->state != KR_CONNECTION_OPEN)
             continue;
         enum gathered gathered = gather(binary, connection);
@@ -441,9 +427,9 @@ static void run_round(struct binary *binary)
 void binary_run(struct binary *binary)
 {
     tell_news(binary);
-    if (binary->ready == NULL)
+    if (binary->ready.first == NULL)
         return;
     binary->serve->now_ms = clock_unix_ms();
-    while (binary->ready != NULL)
+    while (binary->ready.first != NULL)
         run_round(binary);
 }

@@ -12,14 +12,15 @@
 
 struct serve;
 struct connection;
+struct serve_line;
 struct binary; // opaque
 
 struct binary *binary_new(struct serve *serve); // gives; before its listeners accept
 void binary_close(struct binary *binary);       // what keeps the loop alive
 void binary_free(struct binary **binary);       // behind the loop's last turn
 
-// A connection has bytes, has ended, or may be answered again.
-void binary_add_ready(struct binary *binary, struct connection *connection);
+// Of the connections that have bytes, have ended, or may be answered again. Lends.
+struct serve_line *binary_line(struct binary *binary);
 // Is there any such connection, or news for a subscriber?
 bool binary_is_due(const struct binary *binary);
 // Tells subscribers the news, then answers the whole frames of the ready connections.

@@ -54,9 +54,8 @@ void ceilings_free(struct ceilings **ceilings)
 // IPv4 as it is, IPv6 without the bits that its host chooses.
 static struct cidr_address host_of(const struct cidr_address *address)
 {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     struct cidr_address host = *address;
-    if (memcmp(host.bytes, mapped, sizeof(mapped)) != 0)
+    if (!cidr_is_ipv4(address))
         memset(host.bytes + 8, 0, 8);
     return host;
 }
@@ -106,9 +105,8 @@ bool ceilings_fail(struct ceilings *ceilings, const struct cidr_address *address
                    uint64_t *wait_ms)
 {
     const struct cidr_address host = host_of(address);
-    bool is_mapped = host.bytes[10] == 0xff;
     char id[17];
-    text_hex(host.bytes + (is_mapped ? 8 : 0), 8, id);
+    text_hex(host.bytes + (cidr_is_ipv4(&host) ? 8 : 0), 8, id);
     pthread_mutex_lock(&ceilings->lock);
     bool may_pass = limiter_take(ceilings->failures, id, now_ms, wait_ms);
     pthread_mutex_unlock(&ceilings->lock);

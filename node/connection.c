@@ -148,19 +148,41 @@ static void give_space(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
     out->len = size;
 }
 
+// --- lines of ready connections ------------------------------------------------------------------
+
+void serve_line_init(struct serve_line *line)
+{
+    line->first = NULL;
+    line->last = &line->first;
+}
+
+static void line_add(struct serve_line *line, struct connection *connection)
+{
+    connection->is_ready = true;
+    connection->next_ready = NULL;
+    *line->last = connection;
+    line->last = &connection->next_ready;
+}
+
+struct connection *serve_line_take(struct serve_line *line)
+{
+    struct connection *connection = line->first;
+    if (connection == NULL)
+        return NULL;
+    line->first = connection->next_ready;
+    if (line->first == NULL)
+        line->last = &line->first;
+    connection->is_ready = false;
+    connection->unseen_bytes = 0;
+    return connection;
+}
+
 void connection_mark_ready(struct connection *connection)
 {
     struct serve *serve = connection->serve;
     if (connection->is_ready)
         return;
-    connection->is_ready = true;
-    connection->next_ready = NULL;
-    if (connection->binary != NULL) {
-        binary_add_ready(serve->binary, connection);
-        return;
-    }
-    *serve->ready_tail = connection;
-    serve->ready_tail = &connection->next_ready;
+    line_add(connection->binary != NULL ? binary_line(serve->binary) : &serve->ready, connection);
 }
 
 static void received(struct connection *connection, size_t size)
@@ -383,10 +405,8 @@ static void learn_peer(struct connection *connection)
     if (uv_tcp_getpeername(&connection->uv.tcp, (struct sockaddr *)&name, &size) != 0)
         return;
     if (name.ss_family == AF_INET) {
-        static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
         const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)&name;
-        memcpy(connection->peer.bytes, mapped, sizeof(mapped));
-        memcpy(connection->peer.bytes + 12, &in->sin_addr, 4);
+        connection->peer = cidr_of_ipv4((const uint8_t *)&in->sin_addr);
     } else {
         const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)&name;
         memcpy(connection->peer.bytes, &in6->sin6_addr, 16);

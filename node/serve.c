@@ -24,7 +24,7 @@ static void on_check(uv_check_t *check)
 {
     struct serve *serve = check->data;
     uv_idle_stop(&serve->spin);
-    if (serve->ready == NULL && !binary_is_due(serve->binary))
+    if (serve->ready.first == NULL && !binary_is_due(serve->binary))
         return;
     hot_online();
     binary_run(serve->binary);
@@ -133,7 +133,7 @@ static void init_handles(struct serve *serve)
 
 static void init_memory(struct serve *serve)
 {
-    serve->ready_tail = &serve->ready;
+    serve_line_init(&serve->ready);
     serve->batch = mem_alloc(KR_VALIDATION_BATCH_MAX * sizeof(*serve->batch));
     serve->pool = http_pool_new(KR_POOL_BLOCKS);
     size_t share = KR_SERVE_BODIES_BYTES / serve->node->serve_count;

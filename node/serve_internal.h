@@ -43,14 +43,17 @@ enum connection_state {
     KR_CONNECTION_CLOSING    // uv_close was called
 };
 
+// A TCP or a unix socket.
+union serve_socket {
+    uv_stream_t stream;
+    uv_handle_t handle;
+    uv_tcp_t tcp;
+    uv_pipe_t pipe;
+};
+
 struct connection {
     struct serve *serve;
-    union {
-        uv_stream_t stream;
-        uv_handle_t handle;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    } uv;
+    union serve_socket uv;
     int fd; // the stream's
     const struct listener *listener;
     struct tls *tls;                    // NULL: in the clear
@@ -114,15 +117,15 @@ struct suspended {
 
 // A socket that accepts; several belong to a loop.
 struct listener {
-    union {
-        uv_stream_t stream;
-        uv_handle_t handle;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    } uv;
+    union serve_socket uv;
     struct serve *serve;
     unsigned serves; // of enum dispatch_serves
     bool is_open, is_unix, is_tls, needs_client;
+};
+
+// Connections that have something to be looked at, in the order in which they came.
+struct serve_line {
+    struct connection *first, **last;
 };
 
 struct serve {
@@ -143,7 +146,7 @@ struct serve {
 
     struct connection *connections;
     size_t connection_count;
-    struct connection *ready, **ready_tail;
+    struct serve_line ready;
     struct suspended *waits;
     size_t works; // index look-ups on the pool
     size_t calls; // handed to the control loop
@@ -181,7 +184,9 @@ struct serve {
 // --- connection.c --------------------------------------------------------------------------------
 void connection_accepted(uv_stream_t *stream, int status);        // uv_connection_cb
 void connection_accepted_binary(uv_stream_t *stream, int status); // for the binary protocol
-void connection_mark_ready(struct connection *connection);
+void connection_mark_ready(struct connection *connection);        // stands in its protocol's line
+void serve_line_init(struct serve_line *line);
+struct connection *serve_line_take(struct serve_line *line); // NULL: nobody is ready
 // Writes what serve->out holds for this connection and empties it.
 void connection_flush(struct connection *connection);
 // Its next request is due: at once, or once the peer has taken the answers that wait for it.

@@ -43,19 +43,6 @@ void turn_count(struct job *job, unsigned status)
 
 // --- gathering -----------------------------------------------------------------------------------
 
-static struct connection *take_ready(struct serve *serve)
-{
-    struct connection *connection = serve->ready;
-    if (connection == NULL)
-        return NULL;
-    serve->ready = connection->next_ready;
-    if (serve->ready == NULL)
-        serve->ready_tail = &serve->ready;
-    connection->is_ready = false;
-    connection->unseen_bytes = 0;
-    return connection;
-}
-
 // What another listener serves is not here.
 static void keep_to_listener(const struct listener *listener, struct dispatch_match *match)
 {
@@ -289,14 +276,14 @@ static void read_clock(struct serve *serve)
 
 void turn_run(struct serve *serve)
 {
-    if (serve->ready == NULL)
+    if (serve->ready.first == NULL)
         return;
     read_clock(serve);
-    while (serve->ready != NULL) {
+    while (serve->ready.first != NULL) {
         serve->job_count = 0;
         serve->round_ns = clock_mono_ns();
-        while (serve->ready != NULL && serve->job_count < KR_SERVE_JOBS) {
-            struct connection *connection = take_ready(serve);
+        while (serve->ready.first != NULL && serve->job_count < KR_SERVE_JOBS) {
+            struct connection *connection = serve_line_take(&serve->ready);
             if (connection->state == KR_CONNECTION_OPEN && !gather(serve, connection))
                 settle(connection, NULL);
         }

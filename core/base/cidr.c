@@ -11,6 +11,19 @@ enum { KR_CIDR_IPV4_OFFSET = 12, KR_CIDR_IPV4_BITS = 96, KR_CIDR_BITS = 128 };
 
 static const uint8_t ipv4_prefix[KR_CIDR_IPV4_OFFSET] = {[10] = 0xff, [11] = 0xff};
 
+struct cidr_address cidr_of_ipv4(const uint8_t bytes[4])
+{
+    struct cidr_address address;
+    memcpy(address.bytes, ipv4_prefix, sizeof(ipv4_prefix));
+    memcpy(address.bytes + KR_CIDR_IPV4_OFFSET, bytes, 4);
+    return address;
+}
+
+bool cidr_is_ipv4(const struct cidr_address *address)
+{
+    return memcmp(address->bytes, ipv4_prefix, sizeof(ipv4_prefix)) == 0;
+}
+
 // inet_pton wants a NUL-terminated text, and would take one that ends early for the whole.
 static bool parse_plain(struct bytes text, struct cidr_address *out, bool *is_ipv4)
 {
@@ -102,8 +115,7 @@ static char *put_bits(char *out, unsigned bits)
 void cidr_text(const struct cidr *cidr, char out[KR_CIDR_TEXT_SIZE])
 {
     const uint8_t *bytes = cidr->network.bytes;
-    bool is_ipv4 = cidr->prefix_bits >= KR_CIDR_IPV4_BITS &&
-                   memcmp(bytes, ipv4_prefix, sizeof(ipv4_prefix)) == 0;
+    bool is_ipv4 = cidr->prefix_bits >= KR_CIDR_IPV4_BITS && cidr_is_ipv4(&cidr->network);
     if (is_ipv4)
         inet_ntop(AF_INET, bytes + KR_CIDR_IPV4_OFFSET, out, INET6_ADDRSTRLEN);
     else

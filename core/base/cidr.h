@@ -22,6 +22,8 @@ struct cidr {
 
 #define KR_CIDR_TEXT_SIZE 50
 
+struct cidr_address cidr_of_ipv4(const uint8_t bytes[4]);
+bool cidr_is_ipv4(const struct cidr_address *address);
 // An address: IPv4 or IPv6, the latter also in brackets; an optional port and zone are not
 // accepted.
 bool cidr_parse_address(struct bytes text, struct cidr_address *out);
