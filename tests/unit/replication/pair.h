@@ -89,7 +89,8 @@ static inline void pair_used(void *ctx, struct feed *feed, const struct peer_usa
 {
     (void)ctx;
     (void)feed;
-    assert(usage->count >= 1);
+    for (size_t i = 0; i < usage->count; i++)
+        assert(usage->items[i].id != NULL);
 }
 
 static inline void pair_forward(void *ctx, struct feed *feed, uint64_t id,
