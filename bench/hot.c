@@ -15,9 +15,9 @@
 #include "bench/draw.h"
 #include "bench/options.h"
 #include "bench/progress.h"
+#include "bench/result.h"
 #include "bench/table.h"
 #include "core/base/clock.h"
-#include "core/base/json.h"
 #include "core/base/mem.h"
 #include "core/base/rand.h"
 #include "core/keys/verdict.h"
@@ -36,7 +36,7 @@ static const char prefix[] = "kr_live";
 struct hot_options {
     uint64_t keys, consumers, validations, batch, turns, seed;
     double unknown;
-    bool is_json;
+    struct result_run results;
 };
 
 struct sample_row {
@@ -55,6 +55,7 @@ struct hot_bench {
     uint64_t resident_bytes;
     double puts_per_second;
     double one_ns[KR_HOT_TURNS_MAX], batch_ns[KR_HOT_TURNS_MAX]; // a validation
+    struct fault fault;
 };
 
 static enum option_outcome parse(int argc, char **argv, struct hot_options *o)
@@ -74,7 +75,7 @@ static enum option_outcome parse(int argc, char **argv, struct hot_options *o)
          "of which medians are taken (default 5)"},
         {"--seed", "S", KR_OPTION_COUNT, &o->seed, 0, 1.8e19, false,
          "the same seed gives the same keys (default 1)"},
-        {"--json", NULL, KR_OPTION_FLAG, &o->is_json, 0, 0, false, "one JSON object, no table"},
+        KR_RESULT_OPTIONS(&o->results),
     };
     const struct option_spec spec = {
         "hot",
@@ -236,8 +237,8 @@ static void draw_rows(struct hot_bench *bench, struct draw *draw)
     }
 }
 
-static bool measure(struct hot_bench *bench, uint64_t (*validate)(const struct hot_bench *bench),
-                    double *out_ns)
+static enum kr_err measure(struct hot_bench *bench,
+                           uint64_t (*validate)(const struct hot_bench *bench), double *out_ns)
 {
     bench->now_ms = clock_unix_ms();
     bench->fresh_boot_ms = clock_boot_ms();
@@ -246,26 +247,26 @@ static bool measure(struct hot_bench *bench, uint64_t (*validate)(const struct h
     *out_ns = (double)(clock_mono_ns() - begin_ns) / (double)bench->options.validations;
     hot_quiescent();
     if (valid == bench->expected_valid)
-        return true;
-    fprintf(stderr, "keyreeve-bench hot: %" PRIu64 " valid keys, expected %" PRIu64 "\n", valid,
-            bench->expected_valid);
-    return false;
+        return KR_ERR_OK;
+    return fault_set(&bench->fault, KR_ERR_CORRUPT, "%" PRIu64 " valid keys, expected %" PRIu64,
+                     valid, bench->expected_valid);
 }
 
 // The two ways see different keys: what one has brought into the caches would help the other.
-static bool run_turns(struct hot_bench *bench)
+static enum kr_err run_turns(struct hot_bench *bench)
 {
     struct draw draw = {bench->options.seed ^ UINT64_C(0x5eed)};
-    bool is_right = true;
-    for (uint64_t turn = 0; turn < bench->options.turns && is_right; turn++) {
+    enum kr_err err = KR_ERR_OK;
+    for (uint64_t turn = 0; turn < bench->options.turns && err == KR_ERR_OK; turn++) {
         progress_say("turn %" PRIu64 " of %" PRIu64, turn + 1, bench->options.turns);
         draw_rows(bench, &draw);
-        is_right = measure(bench, validate_one_by_one, &bench->one_ns[turn]);
+        err = measure(bench, validate_one_by_one, &bench->one_ns[turn]);
         draw_rows(bench, &draw);
-        is_right = is_right && measure(bench, validate_in_batches, &bench->batch_ns[turn]);
+        if (err == KR_ERR_OK)
+            err = measure(bench, validate_in_batches, &bench->batch_ns[turn]);
     }
     progress_say("%s", "");
-    return is_right;
+    return err;
 }
 
 // --- reporting -----------------------------------------------------------------------------------
@@ -310,43 +311,44 @@ static void print_table(const struct hot_bench *bench, struct spread one, struct
            (double)figures.subject_bytes / keys, bench->puts_per_second / 1e6);
 }
 
-static void write_real(struct json_writer *writer, const char *name, double value)
+static void write_rows(struct hot_bench *bench)
 {
-    char text[32];
-    int size = snprintf(text, sizeof(text), "%.3f", value);
-    json_write_raw(writer, name, bytes_of(text, (size_t)size));
+    struct hot_options *o = &bench->options;
+    double rates[KR_HOT_TURNS_MAX];
+    const double bytes = (double)bench->resident_bytes / (double)o->keys;
+    struct result_row row = {.name = "hot.one",
+                             .label = "a validation, one at a time",
+                             .unit = "ns",
+                             .conditions = {{"keys", (double)o->keys, NULL},
+                                            {"consumers", (double)o->consumers, NULL},
+                                            {"unknown", o->unknown, NULL}},
+                             .values = bench->one_ns,
+                             .count = o->turns};
+    result_write(&o->results, &row);
+    for (size_t i = 0; i < o->turns; i++)
+        rates[i] = 1e9 / bench->batch_ns[i];
+    row.conditions[3] = (struct result_condition){"batch", (double)o->batch, NULL};
+    row.name = "hot.batch";
+    row.label = "validations in batches";
+    row.unit = "1/s";
+    row.values = rates;
+    result_write(&o->results, &row);
+    row.name = "hot.memory";
+    row.label = "resident memory a key, of the table";
+    row.unit = "bytes";
+    row.values = &bytes;
+    row.count = 1;
+    result_write(&o->results, &row);
 }
 
-static void write_spread(struct json_writer *writer, const char *name, struct spread ns)
+static void print(struct hot_bench *bench)
 {
-    json_open(writer, name, '{');
-    write_real(writer, "medianNs", ns.median);
-    write_real(writer, "minNs", ns.low);
-    write_real(writer, "maxNs", ns.high);
-    json_close(writer, '}');
+    struct spread one = spread_of(bench->one_ns, bench->options.turns);
+    struct spread batch = spread_of(bench->batch_ns, bench->options.turns);
+    print_table(bench, one, batch);
 }
 
-static void print_json(const struct hot_bench *bench, struct spread one, struct spread batch)
-{
-    struct buf out;
-    struct json_writer writer;
-    buf_init(&out, 4096);
-    json_begin(&writer, &out);
-    json_open(&writer, NULL, '{');
-    json_write_integer(&writer, "keys", (int64_t)bench->options.keys);
-    json_write_integer(&writer, "consumers", (int64_t)bench->options.consumers);
-    json_write_integer(&writer, "batch", (int64_t)bench->options.batch);
-    json_write_integer(&writer, "turns", (int64_t)bench->options.turns);
-    write_spread(&writer, "oneByOne", one);
-    write_spread(&writer, "batches", batch);
-    write_real(&writer, "bytesPerKey", (double)bench->resident_bytes / (double)bench->options.keys);
-    write_real(&writer, "putsPerSecond", bench->puts_per_second);
-    json_close(&writer, '}');
-    printf("%.*s\n", (int)out.size, (const char *)out.data);
-    buf_fini(&out);
-}
-
-static int run(struct hot_bench *bench)
+static enum kr_err measure_all(struct hot_bench *bench)
 {
     struct hot_options *o = &bench->options;
     char key[KR_KEY_MINTED_SIZE];
@@ -359,16 +361,24 @@ static int run(struct hot_bench *bench)
     bench->resident_bytes = resident_bytes() - before;
     bench->rows = mem_zalloc((o->validations + 1) * sizeof(bench->rows[0]));
     hot_thread_register();
-    bool is_right = run_turns(bench);
+    enum kr_err err = run_turns(bench);
     hot_thread_unregister();
-    if (is_right) {
-        struct spread one = spread_of(bench->one_ns, o->turns);
-        struct spread batch = spread_of(bench->batch_ns, o->turns);
-        (o->is_json ? print_json : print_table)(bench, one, batch);
-    }
+    if (err == KR_ERR_OK)
+        write_rows(bench);
+    if (err == KR_ERR_OK && !o->results.is_json)
+        print(bench);
     mem_free(bench->rows);
     hot_free(&bench->hot);
-    return is_right ? KR_BENCH_OK : KR_BENCH_FAILED;
+    return err;
+}
+
+static enum kr_err run(struct hot_bench *bench, int argc, char **argv)
+{
+    bench->options.results.seed = bench->options.seed;
+    enum kr_err err = result_open(&bench->options.results, argc, argv, &bench->fault);
+    if (err == KR_ERR_OK)
+        err = measure_all(bench);
+    return result_close(&bench->options.results, err);
 }
 
 int bench_hot(int argc, char **argv)
@@ -386,5 +396,8 @@ int bench_hot(int argc, char **argv)
     if (outcome != KR_OPTIONS_RUN)
         return outcome == KR_OPTIONS_HELP ? KR_BENCH_OK : KR_BENCH_USAGE;
     rand_init();
-    return run(&bench);
+    if (run(&bench, argc, argv) == KR_ERR_OK)
+        return KR_BENCH_OK;
+    fprintf(stderr, "keyreeve-bench hot: %s\n", bench.fault.text);
+    return KR_BENCH_FAILED;
 }

@@ -11,11 +11,11 @@
 #include "bench/options.h"
 #include "bench/process.h"
 #include "bench/progress.h"
+#include "bench/result.h"
 #include "bench/table.h"
-#include "core/base/json.h"
 #include "core/base/mem.h"
 
-enum { KR_RESTART_TURNS = 50, KR_RESTART_JSON = 65536 };
+enum { KR_RESTART_TURNS = 50, KR_RESTART_FIGURES = 5 };
 
 struct restart_figures {
     double healthy_ms, answered_ms, ready_ms, resident_bytes, stop_ms;
@@ -25,7 +25,7 @@ struct restart {
     const char *program, *data, *http, *keys_path;
     uint64_t turns, key_count;
     double deadline_s;
-    bool is_json;
+    struct result_run results;
     struct keyset keys;
     struct restart_figures figures[KR_RESTART_TURNS];
     struct restart_figures empty; // a node without keys
@@ -47,7 +47,7 @@ static enum option_outcome parse(int argc, char **argv, struct restart *r)
         {"--turns", "N", KR_OPTION_COUNT, &r->turns, 1, KR_RESTART_TURNS, false, "default 5"},
         {"--deadline", "S", KR_OPTION_REAL, &r->deadline_s, 1, 3600, false,
          "gives up a start after this (default 120)"},
-        {"--json", NULL, KR_OPTION_FLAG, &r->is_json, 0, 0, false, "one JSON object, no table"},
+        KR_RESULT_OPTIONS(&r->results),
     };
     const struct option_spec spec = {
         "restart",
@@ -102,7 +102,7 @@ static enum kr_err run_empty(struct restart *r)
     return err;
 }
 
-static enum kr_err run(struct restart *r)
+static enum kr_err run_turns(struct restart *r)
 {
     enum kr_err err = KR_ERR_OK;
     if (r->keys_path != NULL)
@@ -122,22 +122,25 @@ static enum kr_err run(struct restart *r)
 
 // --- print ---------------------------------------------------------------------------------------
 
+// One figure of all turns.
+static void collect(const struct restart *r, size_t figure, double out[KR_RESTART_TURNS])
+{
+    for (size_t i = 0; i < r->turns; i++) {
+        const struct restart_figures *turn = &r->figures[i];
+        const double all[KR_RESTART_FIGURES] = {turn->healthy_ms, turn->answered_ms, turn->ready_ms,
+                                                turn->resident_bytes, turn->stop_ms};
+        out[i] = all[figure];
+    }
+}
+
 static struct restart_figures median_of(const struct restart *r)
 {
-    double columns[5][KR_RESTART_TURNS];
-    size_t turns = (size_t)r->turns;
-    for (size_t i = 0; i < turns; i++) {
-        const struct restart_figures *turn = &r->figures[i];
-        columns[0][i] = turn->healthy_ms;
-        columns[1][i] = turn->answered_ms;
-        columns[2][i] = turn->ready_ms;
-        columns[3][i] = turn->resident_bytes;
-        columns[4][i] = turn->stop_ms;
+    double medians[KR_RESTART_FIGURES], turns[KR_RESTART_TURNS];
+    for (size_t i = 0; i < KR_RESTART_FIGURES; i++) {
+        collect(r, i, turns);
+        medians[i] = table_median(turns, r->turns);
     }
-    return (struct restart_figures){
-        table_median(columns[0], turns), table_median(columns[1], turns),
-        table_median(columns[2], turns), table_median(columns[3], turns),
-        table_median(columns[4], turns)};
+    return (struct restart_figures){medians[0], medians[1], medians[2], medians[3], medians[4]};
 }
 
 static void add_row(struct table *table, const char *name, const struct restart_figures *turn)
@@ -174,39 +177,44 @@ static void print(const struct restart *r)
     mem_free(table);
 }
 
-static void write_figures(struct json_writer *writer, const char *name,
-                          const struct restart_figures *turn)
+static void write_rows(struct restart *r)
 {
-    json_open(writer, name, '{');
-    json_write_integer(writer, "healthzUs", (int64_t)(turn->healthy_ms * 1e3));
-    if (turn->answered_ms < 0)
-        json_write_null(writer, "firstAnswerUs");
-    else
-        json_write_integer(writer, "firstAnswerUs", (int64_t)(turn->answered_ms * 1e3));
-    json_write_integer(writer, "readyzUs", (int64_t)(turn->ready_ms * 1e3));
-    json_write_integer(writer, "residentBytes", (int64_t)turn->resident_bytes);
-    json_write_integer(writer, "stopUs", (int64_t)(turn->stop_ms * 1e3));
-    json_close(writer, '}');
+    static const struct {
+        const char *name, *label;
+    } figures[] = {{"restart.healthz", "from start to healthz"},
+                   {"restart.answer", "from start to the first right answer"},
+                   {"restart.ready", "from start to readyz"}};
+    double turns[KR_RESTART_TURNS];
+    struct result_row row = {.unit = "ms",
+                             .conditions = {{"keys", (double)r->key_count, NULL}},
+                             .values = turns,
+                             .count = r->turns};
+    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
+        collect(r, i, turns);
+        row.name = figures[i].name;
+        row.label = figures[i].label;
+        if (turns[0] >= 0)
+            result_write(&r->results, &row);
+    }
+    collect(r, 3, turns);
+    for (size_t i = 0; i < r->turns; i++)
+        turns[i] = (turns[i] - r->empty.resident_bytes) / (double)r->key_count;
+    row.name = "restart.memory";
+    row.label = "resident memory a key, beyond an empty node";
+    row.unit = "bytes";
+    if (r->key_count > 0)
+        result_write(&r->results, &row);
 }
 
-static void print_json(const struct restart *r)
+static enum kr_err run(struct restart *r, int argc, char **argv)
 {
-    const struct restart_figures median = median_of(r);
-    struct json_writer writer;
-    struct buf text;
-    buf_init(&text, KR_RESTART_JSON);
-    json_begin(&writer, &text);
-    json_open(&writer, NULL, '{');
-    json_write_integer(&writer, "keys", (int64_t)r->key_count);
-    write_figures(&writer, "empty", &r->empty);
-    write_figures(&writer, "median", &median);
-    json_open(&writer, "turns", '[');
-    for (uint64_t turn = 0; turn < r->turns; turn++)
-        write_figures(&writer, NULL, &r->figures[turn]);
-    json_close(&writer, ']');
-    json_close(&writer, '}');
-    printf("%.*s\n", (int)text.size, (const char *)text.data);
-    buf_fini(&text);
+    r->results.disk = r->data;
+    enum kr_err err = result_open(&r->results, argc, argv, &r->fault);
+    if (err == KR_ERR_OK)
+        err = run_turns(r);
+    if (err == KR_ERR_OK)
+        write_rows(r);
+    return result_close(&r->results, err);
 }
 
 int bench_restart(int argc, char **argv)
@@ -219,12 +227,10 @@ int bench_restart(int argc, char **argv)
     enum option_outcome outcome = parse(argc, argv, r);
     if (outcome != KR_OPTIONS_RUN) {
         status = outcome == KR_OPTIONS_HELP ? KR_BENCH_OK : KR_BENCH_USAGE;
-    } else if (run(r) != KR_ERR_OK) {
+    } else if (run(r, argc, argv) != KR_ERR_OK) {
         fprintf(stderr, "keyreeve-bench restart: %s\n", r->fault.text);
         status = KR_BENCH_FAILED;
-    } else if (r->is_json) {
-        print_json(r);
-    } else {
+    } else if (!r->results.is_json) {
         print(r);
     }
     keyset_close(&r->keys);

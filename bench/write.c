@@ -17,24 +17,22 @@
 #include "bench/load.h"
 #include "bench/options.h"
 #include "bench/progress.h"
+#include "bench/result.h"
 #include "bench/table.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/mem.h"
 
 enum { KR_WRITE_TURNS = 50, KR_WRITE_FLUSHES = 200, KR_WRITE_FLUSH_BYTES = 512 };
-enum {
-    KR_WRITE_ROWS = 3,
-    KR_WRITE_PATH = 512,
-    KR_WRITE_TOKEN = 1024
-}; // the flush, one at a time, many
+enum { KR_WRITE_FLUSH, KR_WRITE_ONE, KR_WRITE_MANY, KR_WRITE_ROWS };
+enum { KR_WRITE_PATH = 512, KR_WRITE_TOKEN = 1024 };
 
 struct write_figures {
     double rate, p50_us, p99_us, cpu_us; // -1: not measured
 };
 
 struct write_bench {
-    const char *url, *token_file, *bucket, *consumer, *disk;
+    const char *url, *token_file, *bucket, *consumer, *disk, *engine;
     uint64_t outstanding, turns, server_pid;
     double seconds;
     struct buf secret;
@@ -42,6 +40,8 @@ struct write_bench {
     struct load_target target;
     char path[KR_WRITE_PATH];
     struct write_figures figures[KR_WRITE_ROWS][KR_WRITE_TURNS];
+    struct histogram latency[KR_WRITE_ROWS]; // over all turns
+    struct result_run results;
     struct fault fault;
 };
 
@@ -65,6 +65,9 @@ static enum option_outcome parse(int argc, char **argv, struct write_bench *benc
          "a directory on the node's file system, for the flush (default .)"},
         {"--server-pid", "PID", KR_OPTION_COUNT, &bench->server_pid, 1, 4194304, false,
          "counts the node's processor time, all threads"},
+        {"--engine", "NAME", KR_OPTION_TEXT, &bench->engine, 0, 0, false,
+         "what the results call the node's log engine (default local)"},
+        KR_RESULT_OPTIONS(&bench->results),
     };
     const struct option_spec spec = {
         "write",
@@ -123,6 +126,7 @@ static enum kr_err measure_disk(struct write_bench *bench, struct write_figures 
         unlink(path);
     }
     *out = figures_of(latency, 0);
+    histogram_merge(&bench->latency[KR_WRITE_FLUSH], latency);
     mem_free(latency);
     return err;
 }
@@ -140,9 +144,10 @@ static enum kr_err check_answers(struct write_bench *bench, const struct load_re
     return KR_ERR_OK;
 }
 
-static enum kr_err measure_node(struct write_bench *bench, unsigned outstanding, uint64_t turn,
-                                struct write_figures *out)
+static enum kr_err measure_node(struct write_bench *bench, size_t row, uint64_t turn)
 {
+    const unsigned outstanding = row == KR_WRITE_ONE ? 1 : (unsigned)bench->outstanding;
+    struct write_figures *out = &bench->figures[row][turn];
     const struct load_plan plan = {.keys = &bench->token,
                                    .seed = turn,
                                    .connections = outstanding,
@@ -155,6 +160,7 @@ static enum kr_err measure_node(struct write_bench *bench, unsigned outstanding,
     *out = figures_of(&result->latency, result->seconds);
     if (bench->server_pid > 0 && result->latency.count > 0)
         out->cpu_us = (double)result->server_cpu_ns / 1e3 / (double)result->latency.count;
+    histogram_merge(&bench->latency[row], &result->latency);
     mem_free(result);
     return err;
 }
@@ -171,7 +177,7 @@ static enum kr_err read_token(struct write_bench *bench)
     return err;
 }
 
-static enum kr_err run(struct write_bench *bench)
+static enum kr_err run_turns(struct write_bench *bench)
 {
     enum kr_err err = read_token(bench);
     snprintf(bench->path, sizeof(bench->path),
@@ -185,11 +191,11 @@ static enum kr_err run(struct write_bench *bench)
     for (uint64_t turn = 0; turn < bench->turns && err == KR_ERR_OK; turn++) {
         progress_say("turn %llu of %llu", (unsigned long long)turn + 1,
                      (unsigned long long)bench->turns);
-        err = measure_disk(bench, &bench->figures[0][turn]);
+        err = measure_disk(bench, &bench->figures[KR_WRITE_FLUSH][turn]);
         if (err == KR_ERR_OK)
-            err = measure_node(bench, 1, turn, &bench->figures[1][turn]);
+            err = measure_node(bench, KR_WRITE_ONE, turn);
         if (err == KR_ERR_OK)
-            err = measure_node(bench, (unsigned)bench->outstanding, turn, &bench->figures[2][turn]);
+            err = measure_node(bench, KR_WRITE_MANY, turn);
     }
     progress_say("%s", "");
     return err;
@@ -222,11 +228,72 @@ static void print(const struct write_bench *bench)
     for (size_t i = 0; i < sizeof(headings) / sizeof(headings[0]); i++)
         table_text(table, headings[i]);
     snprintf(many, sizeof(many), "%llu at a time", (unsigned long long)bench->outstanding);
-    add_row(table, bench, 0, "the disk's flush");
-    add_row(table, bench, 1, "one at a time");
-    add_row(table, bench, 2, many);
+    add_row(table, bench, KR_WRITE_FLUSH, "the disk's flush");
+    add_row(table, bench, KR_WRITE_ONE, "one at a time");
+    add_row(table, bench, KR_WRITE_MANY, many);
     table_print(table, stdout);
     mem_free(table);
+}
+
+// --- rows ----------------------------------------------------------------------------------------
+
+static void write_latency(struct write_bench *bench, size_t figure, const char *name,
+                          const char *label)
+{
+    const struct result_row row = {
+        .name = name,
+        .label = label,
+        .system = figure == KR_WRITE_FLUSH ? "disk" : NULL,
+        .unit = "us",
+        .conditions = {{"engine", 0, bench->engine},
+                       {"outstanding", figure == KR_WRITE_MANY ? (double)bench->outstanding : 1,
+                        NULL}},
+        .histogram = &bench->latency[figure]};
+    result_write(&bench->results, &row);
+}
+
+static void write_turns(struct write_bench *bench, const struct result_row *like, size_t figure)
+{
+    double beyond_us[KR_WRITE_TURNS], rates[KR_WRITE_TURNS];
+    struct result_row row = *like;
+    for (size_t i = 0; i < bench->turns; i++) {
+        beyond_us[i] = bench->figures[figure][i].p50_us - bench->figures[KR_WRITE_FLUSH][i].p50_us;
+        rates[i] = bench->figures[figure][i].rate;
+    }
+    row.values = figure == KR_WRITE_ONE ? beyond_us : rates;
+    row.count = bench->turns;
+    result_write(&bench->results, &row);
+}
+
+static void write_rows(struct write_bench *bench)
+{
+    const struct result_row beyond = {
+        .name = "write.beyond_flush",
+        .label = "a write, beyond the disk's flush",
+        .unit = "us",
+        .conditions = {{"engine", 0, bench->engine}, {"outstanding", 1, NULL}}};
+    const struct result_row many = {
+        .name = "write.many",
+        .label = "writes, many at a time",
+        .unit = "1/s",
+        .conditions = {{"engine", 0, bench->engine},
+                       {"outstanding", (double)bench->outstanding, NULL}}};
+    write_latency(bench, KR_WRITE_FLUSH, "write.flush", "the disk's flush");
+    write_latency(bench, KR_WRITE_ONE, "write.one", "a write, one at a time");
+    write_latency(bench, KR_WRITE_MANY, "write.many_latency", "a write, many at a time");
+    write_turns(bench, &beyond, KR_WRITE_ONE);
+    write_turns(bench, &many, KR_WRITE_MANY);
+}
+
+static enum kr_err run(struct write_bench *bench, int argc, char **argv)
+{
+    bench->results.disk = bench->disk;
+    enum kr_err err = result_open(&bench->results, argc, argv, &bench->fault);
+    if (err == KR_ERR_OK)
+        err = run_turns(bench);
+    if (err == KR_ERR_OK)
+        write_rows(bench);
+    return result_close(&bench->results, err);
 }
 
 int bench_write(int argc, char **argv)
@@ -236,16 +303,17 @@ int bench_write(int argc, char **argv)
     bench->url = "http://127.0.0.1:7400";
     bench->bucket = "production";
     bench->disk = ".";
+    bench->engine = "local";
     bench->outstanding = 1000;
     bench->turns = 5;
     bench->seconds = 3;
     enum option_outcome outcome = parse(argc, argv, bench);
     if (outcome != KR_OPTIONS_RUN) {
         status = outcome == KR_OPTIONS_HELP ? KR_BENCH_OK : KR_BENCH_USAGE;
-    } else if (run(bench) != KR_ERR_OK) {
+    } else if (run(bench, argc, argv) != KR_ERR_OK) {
         fprintf(stderr, "keyreeve-bench write: %s\n", bench->fault.text);
         status = KR_BENCH_FAILED;
-    } else {
+    } else if (!bench->results.is_json) {
         print(bench);
     }
     buf_fini(&bench->secret);

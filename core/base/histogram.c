@@ -20,14 +20,21 @@ static size_t bucket_of(uint64_t value_ns)
     return (size_t)((((uint64_t)shift + 1) << KR_HISTOGRAM_SUB_BITS) + sub);
 }
 
-// The largest value that falls into the bucket.
-static uint64_t bucket_end_ns(size_t bucket)
+static uint64_t widest_ns(size_t bucket)
 {
     if (bucket < KR_HISTOGRAM_SUB_BUCKETS)
         return bucket;
     unsigned shift = (unsigned)(bucket >> KR_HISTOGRAM_SUB_BITS) - 1;
     uint64_t lead = KR_HISTOGRAM_SUB_BUCKETS + (bucket & (KR_HISTOGRAM_SUB_BUCKETS - 1));
     return ((lead + 1) << shift) - 1;
+}
+
+// The largest value that falls into the bucket; of the last, which also holds everything beyond the
+// range, only the maximum is known.
+static uint64_t bucket_end_ns(const struct histogram *histogram, size_t bucket)
+{
+    uint64_t end_ns = bucket < KR_HISTOGRAM_BUCKETS - 1 ? widest_ns(bucket) : histogram->max_ns;
+    return end_ns < histogram->max_ns ? end_ns : histogram->max_ns;
 }
 
 void histogram_record(struct histogram *histogram, uint64_t value_ns)
@@ -67,11 +74,10 @@ uint64_t histogram_percentile(const struct histogram *histogram, double share)
     if (histogram->count == 0)
         return 0;
     uint64_t rank = rank_of(histogram->count, share), seen = 0;
-    // The last bucket also holds everything beyond the range, of which only the maximum is known.
-    for (size_t i = 0; i < KR_HISTOGRAM_BUCKETS - 1; i++) {
+    for (size_t i = 0; i < KR_HISTOGRAM_BUCKETS; i++) {
         seen += histogram->buckets[i];
         if (seen >= rank)
-            return bucket_end_ns(i) < histogram->max_ns ? bucket_end_ns(i) : histogram->max_ns;
+            return bucket_end_ns(histogram, i);
     }
     return histogram->max_ns;
 }
@@ -84,4 +90,18 @@ uint64_t histogram_count_below(const struct histogram *histogram, uint64_t limit
     for (size_t i = 0, last = bucket_of(limit_ns); i <= last; i++)
         seen += histogram->buckets[i];
     return seen;
+}
+
+bool histogram_next(const struct histogram *histogram, size_t *cursor, uint64_t *value_ns,
+                    uint64_t *count)
+{
+    size_t bucket = *cursor;
+    while (bucket < KR_HISTOGRAM_BUCKETS && histogram->buckets[bucket] == 0)
+        bucket++;
+    *cursor = bucket + 1;
+    if (bucket >= KR_HISTOGRAM_BUCKETS)
+        return false;
+    *value_ns = bucket_end_ns(histogram, bucket);
+    *count = histogram->buckets[bucket];
+    return true;
 }

@@ -4,6 +4,8 @@
 // One writer a histogram (a loop, a load generator); readers merge copies. Values are nanoseconds.
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define KR_HISTOGRAM_SUB_BITS 10
@@ -22,3 +24,7 @@ void histogram_merge(struct histogram *into, const struct histogram *from);
 uint64_t histogram_percentile(const struct histogram *histogram, double share);
 // How many recorded values are ≤ limit_ns (to the bucket's resolution).
 uint64_t histogram_count_below(const struct histogram *histogram, uint64_t limit_ns);
+// Walks the buckets that hold something, upwards: start with *cursor = 0. Sets the largest value of
+// the bucket (at most the maximum) and how many were recorded in it; false behind the last.
+bool histogram_next(const struct histogram *histogram, size_t *cursor, uint64_t *value_ns,
+                    uint64_t *count);
