@@ -14,6 +14,7 @@ name). Needs root or sudo only if something is missing.
   run     the shared libraries: to run programs that were built elsewhere
   test    what tests/run.sh needs beside build
   bench   what keyreeve-bench compares itself with
+  report  what its report needs
   cluster what deploy/local-cluster.sh needs beside build
 
   --list  print the names, one a line, and install nothing
@@ -37,13 +38,16 @@ packages_of() {
             iproute2 libcmocka-dev nginx node-js-yaml nodejs openssl rocksdb-tools
         ;;
     bench)
-        echo redis-server
+        echo etcd-server openssl postgresql-15 redis-server
+        ;;
+    report)
+        echo fonts-inter librsvg2-bin node-vega nodejs
         ;;
     cluster)
         echo etcd-server openssl
         ;;
     *)
-        echo "deploy/packages.sh: no group \"$1\"; there are build, run, test, bench and cluster" >&2
+        echo "deploy/packages.sh: no group \"$1\"; there are build, run, test, bench, report and cluster" >&2
         return 2
         ;;
     esac
@@ -139,6 +143,7 @@ fi
 for name in $missing; do
     case $name in
     etcd-server) stop_new_service etcd ;;
+    postgresql-15) stop_new_service postgresql ;;
     caddy | haproxy | nginx | redis-server) stop_new_service "$name" ;;
     esac
 done

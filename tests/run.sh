@@ -16,6 +16,7 @@ Without a part: everything below but the soak. Each part builds what it needs.
   fuzz [SECONDS]        each fuzz target for SECONDS (default 5), with libFuzzer
   tsan                  the unit tests of store, replication and node under ThreadSanitizer
   integration [NAME…]   tests/integration/NAME.test.mjs over the sanitized programs (default: all)
+  bench [NAME…]         tests/bench/NAME.test.mjs: what keyreeve-bench makes of rows
   gateway [NAME…]       tests/gateway/NAME.test.mjs with real gateways (default: all)
   cluster [NAME…]       tests/cluster/NAME.test.mjs: real clusters, killed, cut and healed
   soak                  12,000 runs of the simulation, each fuzz target for 60 s, then the
@@ -90,7 +91,7 @@ quietly() {
 install_packages() {
     [ $has_packages = yes ] && return 0
     begin 'packages'
-    if ! ./deploy/packages.sh build run test; then
+    if ! ./deploy/packages.sh build run test report; then
         add packages 0 1
         finish
     fi
@@ -305,6 +306,12 @@ part_integration() {
     end
 }
 
+part_bench() {
+    begin 'the bench and its report'
+    build dev keyreeve-bench && run_node bench tests/bench "$@"
+    end
+}
+
 part_gateway() {
     begin 'gateways'
     build dev && run_node gateway tests/gateway "$@"
@@ -348,7 +355,7 @@ case $part in
     exit 0
     ;;
 all | unit | lint | tsan | soak) [ $# -eq 0 ] || { usage >&2 && exit 2; } ;;
-fuzz | sim | integration | gateway | cluster) ;;
+fuzz | sim | integration | bench | gateway | cluster) ;;
 *)
     echo "tests/run.sh: no part \"$part\"" >&2
     usage >&2
@@ -368,6 +375,7 @@ all)
     part_fuzz
     part_tsan
     part_integration
+    part_bench
     part_gateway
     part_cluster
     ;;

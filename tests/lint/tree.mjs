@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const SKIPPED = new Set(['.git', 'build', 'data', 'node_modules']);
+const SKIPPED = new Set(['.git', 'build', 'data', 'node_modules', 'out']);
 
 function walk(root, folder, found) {
   for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
