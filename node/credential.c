@@ -9,20 +9,19 @@
 
 enum { KR_BASIC_MAX = 1024 };
 
-struct finding {
-    enum credential_result result;
-    struct bytes key;
-};
+// Bits of a credential's carriers.
+enum { KR_CARRIER_AUTHORIZATION = 1, KR_CARRIER_HEADER = 2 };
 
-static void offer(struct finding *finding, struct bytes key)
+static void offer(struct credential *found, struct bytes key, unsigned carrier)
 {
     if (key.size == 0)
         return;
-    if (finding->result == KR_CREDENTIAL_NONE) {
-        finding->result = KR_CREDENTIAL_FOUND;
-        finding->key = key;
-    } else if (!bytes_equal(finding->key, key)) {
-        finding->result = KR_CREDENTIAL_AMBIGUOUS;
+    found->carriers |= carrier;
+    if (found->result == KR_CREDENTIAL_NONE) {
+        found->result = KR_CREDENTIAL_FOUND;
+        found->key = key;
+    } else if (!bytes_equal(found->key, key)) {
+        found->result = KR_CREDENTIAL_AMBIGUOUS;
     }
 }
 
@@ -49,16 +48,16 @@ static struct bytes basic_user(struct bytes encoded, struct arena *arena)
     return bytes_of(plain, colon == NULL ? size : (size_t)(colon - plain));
 }
 
-static void offer_authorization(struct finding *finding, struct bytes value, struct arena *arena)
+static void offer_authorization(struct credential *found, struct bytes value, struct arena *arena)
 {
     struct bytes rest;
     if (take_scheme(value, "bearer", &rest))
-        offer(finding, rest);
+        offer(found, rest, KR_CARRIER_AUTHORIZATION);
     else if (take_scheme(value, "basic", &rest))
-        offer(finding, basic_user(rest, arena));
+        offer(found, basic_user(rest, arena), KR_CARRIER_AUTHORIZATION);
 }
 
-static void offer_cookie(struct finding *finding, struct bytes value, const char *name)
+static void offer_cookie(struct credential *found, struct bytes value, const char *name)
 {
     size_t name_size = strlen(name);
     while (value.size > 0) {
@@ -66,7 +65,7 @@ static void offer_cookie(struct finding *finding, struct bytes value, const char
         size_t size = end == NULL ? value.size : (size_t)(end - value.data);
         if (size > name_size && memcmp(value.data, name, name_size) == 0 &&
             value.data[name_size] == '=')
-            offer(finding, bytes_of(value.data + name_size + 1, size - name_size - 1));
+            offer(found, bytes_of(value.data + name_size + 1, size - name_size - 1), 0);
         size_t step = end == NULL ? size : size + 1;
         while (step < value.size && value.data[step] == ' ')
             step++;
@@ -74,49 +73,38 @@ static void offer_cookie(struct finding *finding, struct bytes value, const char
     }
 }
 
-enum credential_result credential_find(const struct http_request *request,
-                                       const struct config *config, struct bytes original_query,
-                                       struct arena *arena, struct bytes *key)
+static void look_at(const struct http_field *field, const struct config *config,
+                    struct arena *arena, struct credential *found)
 {
-    struct finding finding = {.result = KR_CREDENTIAL_NONE};
-    for (size_t i = 0; i < request->field_count; i++) {
-        const struct http_field *field = &request->fields[i];
-        if (bytes_equal_text_nocase(field->name, "authorization"))
-            offer_authorization(&finding, field->value, arena);
-        else if (bytes_equal_text_nocase(field->name, config->credential_header))
-            offer(&finding, field->value);
-        else if (config->credential_cookie[0] != '\0' &&
-                 bytes_equal_text_nocase(field->name, "cookie"))
-            offer_cookie(&finding, field->value, config->credential_cookie);
-    }
+    if (bytes_equal_text_nocase(field->name, "authorization"))
+        offer_authorization(found, field->value, arena);
+    else if (bytes_equal_text_nocase(field->name, config->credential_header))
+        offer(found, field->value, KR_CARRIER_HEADER);
+    else if (config->credential_cookie[0] != '\0' && bytes_equal_text_nocase(field->name, "cookie"))
+        offer_cookie(found, field->value, config->credential_cookie);
+}
+
+void credential_find(const struct http_request *request, const struct config *config,
+                     struct bytes original_query, struct arena *arena, struct credential *out)
+{
     struct bytes value;
+    *out = (struct credential){.result = KR_CREDENTIAL_NONE};
+    for (size_t i = 0; i < request->field_count; i++)
+        look_at(&request->fields[i], config, arena, out);
     if (config->credential_query[0] != '\0' &&
         uri_query_value(original_query, config->credential_query, &value))
-        offer(&finding, value);
-    *key = finding.key;
-    return finding.result;
+        offer(out, value, 0);
 }
 
-static void add_name(struct buf *out, struct bytes name)
+size_t credential_carriers(const struct credential *credential, const struct config *config,
+                           struct bytes names[KR_CREDENTIAL_CARRIERS_MAX])
 {
-    if (buf_bytes(out).size > 0)
-        buf_add_text(out, ",");
-    buf_add_bytes(out, name);
-}
-
-void credential_add_carriers(const struct http_request *request, const struct config *config,
-                             struct arena *arena, struct buf *out)
-{
-    for (size_t i = 0; i < request->field_count; i++) {
-        const struct http_field *field = &request->fields[i];
-        struct finding finding = {.result = KR_CREDENTIAL_NONE};
-        if (bytes_equal_text_nocase(field->name, "authorization"))
-            offer_authorization(&finding, field->value, arena);
-        else if (bytes_equal_text_nocase(field->name, config->credential_header))
-            offer(&finding, field->value);
-        if (finding.result != KR_CREDENTIAL_NONE)
-            add_name(out, field->name);
-    }
+    size_t count = 0;
+    if ((credential->carriers & KR_CARRIER_AUTHORIZATION) != 0)
+        names[count++] = bytes_text("authorization");
+    if ((credential->carriers & KR_CARRIER_HEADER) != 0)
+        names[count++] = bytes_text(config->credential_header);
+    return count;
 }
 
 // --- the client's address ------------------------------------------------------------------------

@@ -6,7 +6,6 @@
 // refused. Slices are lent by the request or lie in the arena.
 #pragma once
 
-#include "core/base/buf.h"
 #include "core/base/cidr.h"
 #include "core/base/mem.h"
 #include "core/http/request.h"
@@ -14,15 +13,21 @@
 
 enum credential_result { KR_CREDENTIAL_FOUND, KR_CREDENTIAL_NONE, KR_CREDENTIAL_AMBIGUOUS };
 
-// original_query is the query of the request that the gateway received.
-enum credential_result credential_find(const struct http_request *request,
-                                       const struct config *config, struct bytes original_query,
-                                       struct arena *arena, struct bytes *key);
+struct credential {
+    enum credential_result result;
+    struct bytes key;  // where it was found
+    unsigned carriers; // of the fields that carry a key; for credential_carriers
+};
 
-// The names of the header fields that carry a key, separated by commas, for a gateway to remove.
-// A cookie is not among them: others stand beside it.
-void credential_add_carriers(const struct http_request *request, const struct config *config,
-                             struct arena *arena, struct buf *out);
+// original_query is the query of the request that the gateway received.
+void credential_find(const struct http_request *request, const struct config *config,
+                     struct bytes original_query, struct arena *arena, struct credential *out);
+
+// The names of the header fields that carry a key, for a gateway to remove, and how many they are;
+// lends config. A cookie is not among them: others stand beside it.
+#define KR_CREDENTIAL_CARRIERS_MAX 2
+size_t credential_carriers(const struct credential *credential, const struct config *config,
+                           struct bytes names[KR_CREDENTIAL_CARRIERS_MAX]);
 
 // The client's address. The peer's own unless the peer is trusted; then the rightmost address of
 // X-Forwarded-For that is no trusted proxy. False: a trusted peer that says nothing usable.

@@ -96,7 +96,7 @@ struct job {
     bool has_question;
     bool wants_protobuf; // the answer's form, as the question's
     uint64_t retry_ms;   // until a refused request may pass; 0: soon
-    enum credential_result credential;
+    struct credential credential;
 };
 
 enum suspended_kind { KR_SUSPENDED_CALL, KR_SUSPENDED_INDEX, KR_SUSPENDED_WAIT };
@@ -246,6 +246,7 @@ void serve_call_drain(struct serve *serve);         // answered calls; on the lo
 // answer (API §1.3).
 void serve_reply_problem(struct job *job, enum kr_err err, const char *detail);
 void serve_reply_probe(struct job *job); // /healthz, /readyz
+bool serve_is_ready(const struct node *node);
 // Opens an answer that nobody may keep, with Date and X-Request-Id; the caller adds fields and ends
 // it.
 void serve_reply_begin(struct job *job, unsigned status);
@@ -257,6 +258,11 @@ void serve_reply_begin(struct job *job, unsigned status);
 bool serve_validate_ask(struct job *job);
 void serve_validate_reply(struct job *job);
 void serve_validate_batch(struct job *job); // the whole of $batch, answered
+// The same with the message of a gRPC call; answers go to the end of serve->body.
+bool serve_validate_ask_message(struct job *job, struct bytes message);
+void serve_validate_message(struct job *job);
+must_use enum kr_err serve_validate_batch_message(struct job *job, struct bytes message,
+                                                  struct fault *fault);
 
 // --- authz.c -------------------------------------------------------------------------------------
 // --------------------------------------------------------------------------------------- Finds the

@@ -25,6 +25,7 @@ static void keep_ask(struct suspended *suspended)
     ask->bucket = keep(arena, ask->bucket);
     for (size_t i = 0; i < ask->scope_count; i++)
         ask->scopes[i] = keep(arena, ask->scopes[i]);
+    suspended->job.credential.key = ask->key;
 }
 
 struct suspended *suspend_job(struct job *job, enum suspended_kind kind)

@@ -91,16 +91,6 @@ void http_reply_begin(struct buf *out, const struct http_request *request, unsig
         buf_add_bytes(out, LITERAL("Connection: keep-alive\r\n"));
 }
 
-static void blank_controls(uint8_t *data, size_t size)
-{
-    struct bytes rest = bytes_of(data, size);
-    size_t at = syntax_control_at(rest);
-    while (at < size) {
-        data[at++] = ' ';
-        at += syntax_control_at(bytes_of(data + at, size - at));
-    }
-}
-
 static uint8_t *copy(uint8_t *to, const void *from, size_t size)
 {
     memcpy(to, from, size);
@@ -117,7 +107,7 @@ void http_reply_field(struct buf *out, const char *name, struct bytes value)
     at = copy(at, ": ", 2);
     if (value.size > 0) {
         copy(at, value.data, value.size);
-        blank_controls(at, value.size);
+        syntax_blank_controls(at, value.size);
         at += value.size;
     }
     copy(at, "\r\n", 2);

@@ -228,3 +228,13 @@ const char *syntax_field(struct bytes line, struct http_field *field)
         return "a field value holds a control character";
     return NULL;
 }
+
+void syntax_blank_controls(uint8_t *data, size_t size)
+{
+    struct bytes rest = bytes_of(data, size);
+    size_t at = syntax_control_at(rest);
+    while (at < size) {
+        data[at++] = ' ';
+        at += syntax_control_at(bytes_of(data + at, size - at));
+    }
+}

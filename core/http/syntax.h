@@ -25,6 +25,8 @@ enum syntax_line syntax_take_line(const uint8_t *input, size_t bound, size_t *at
 size_t syntax_token_size(struct bytes text);
 // Offset of the first control character other than HTAB, or text.size.
 size_t syntax_control_at(struct bytes text);
+// Puts a space in the place of every one of them.
+void syntax_blank_controls(uint8_t *data, size_t size);
 // Visible ASCII without '#': what a request target may consist of (RFC 9112 §3.2).
 bool syntax_is_target(struct bytes text);
 // A host with an optional port (RFC 9110 §7.2): a name of letters, digits, '-', '.', '_', or an IP
