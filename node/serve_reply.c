@@ -80,7 +80,7 @@ void serve_reply_problem(struct job *job, enum kr_err err, const char *detail)
 
 // Everything is in memory, and what is known is young enough for a bucket of the usual bound: a
 // node that has lost the leader for some seconds is not taken out of service for it.
-static bool is_ready(const struct node *node)
+bool serve_is_ready(const struct node *node)
 {
     return atomic_load(&node->is_ready) && !atomic_load(&node->is_stopping) &&
            replica_age_ms(node->replica, clock_boot_ms()) <= KR_MAX_STALENESS_DEFAULT_MS;
@@ -92,7 +92,7 @@ void serve_reply_probe(struct job *job)
     struct serve *serve = job->connection->serve;
     const struct node *node = serve->node;
     bool is_health = bytes_equal_text(job->request.path, "/healthz");
-    unsigned status = is_health || is_ready(node) ? 200 : 503;
+    unsigned status = is_health || serve_is_ready(node) ? 200 : 503;
     const char *word = is_health ? "ok\n" : status == 200 ? "ready\n" : "not ready\n";
     serve_reply_begin(job, status);
     if (status == 503)

@@ -44,13 +44,13 @@ static enum kr_err read_min_index(struct job *job, struct fault *fault)
     return KR_ERR_OK;
 }
 
-static enum kr_err read_one(struct job *job, struct fault *fault)
+static enum kr_err read_one(struct job *job, struct bytes body, struct fault *fault)
 {
     struct serve *serve = job->connection->serve;
     struct validate_question *question = &job->question;
     if (!job->wants_protobuf)
-        return validate_body(job->request.body, &serve->scratch, question, fault);
-    if (codec_validation_ask(job->request.body, &serve->scratch, &question->ask) != KR_ERR_OK)
+        return validate_body(body, &serve->scratch, question, fault);
+    if (codec_validation_ask(body, &serve->scratch, &question->ask) != KR_ERR_OK)
         return fault_set(fault, KR_ERR_INVALID, "body: not a keyreeve.v1.ValidateRequest");
     return validate_body_address(question, fault);
 }
@@ -63,15 +63,11 @@ static bool may_explain(struct job *job)
            access_allows(&access, KR_RIGHT_READ);
 }
 
-bool serve_validate_ask(struct job *job)
+// Fills the question; false when the job's fault says why it cannot be judged.
+static bool read_question(struct job *job, struct bytes body)
 {
     struct fault fault = {0};
-    validate_init(&job->question);
-    enum kr_err err = choose_form(job);
-    if (err == KR_ERR_OK)
-        err = read_one(job, &fault);
-    else
-        fault_set(&fault, err, KR_FORMS_TEXT);
+    enum kr_err err = read_one(job, body, &fault);
     if (err == KR_ERR_OK)
         err = read_min_index(job, &fault);
     if (err == KR_ERR_OK && job->question.ask.wants_explanation && !may_explain(job))
@@ -82,12 +78,22 @@ bool serve_validate_ask(struct job *job)
     return err == KR_ERR_OK;
 }
 
-// --- answers -------------------------------------------------------------------------------------
-
-static bool cannot_tell(const struct validate_question *question)
+bool serve_validate_ask(struct job *job)
 {
-    return question->code == KR_VERDICT_STALE || question->code == KR_VERDICT_UNAVAILABLE;
+    validate_init(&job->question);
+    job->fault = choose_form(job);
+    job->fault_text = KR_FORMS_TEXT;
+    return job->fault == KR_ERR_OK && read_question(job, job->request.body);
 }
+
+bool serve_validate_ask_message(struct job *job, struct bytes message)
+{
+    validate_init(&job->question);
+    job->wants_protobuf = true;
+    return read_question(job, message);
+}
+
+// --- answers -------------------------------------------------------------------------------------
 
 static void render(struct serve *serve, const struct validate_question *question,
                    bool wants_protobuf)
@@ -128,7 +134,12 @@ void serve_validate_reply(struct job *job)
     }
     buf_clear(&serve->body);
     render(serve, &job->question, job->wants_protobuf);
-    reply(job, cannot_tell(&job->question) ? 503 : 200);
+    reply(job, validate_can_tell(job->question.code) ? 200 : 503);
+}
+
+void serve_validate_message(struct job *job)
+{
+    render(job->connection->serve, &job->question, true);
 }
 
 // --- batches -------------------------------------------------------------------------------------
@@ -170,13 +181,14 @@ static enum kr_err read_protobuf_batch(struct serve *serve, struct bytes body, s
     return KR_ERR_OK;
 }
 
-static enum kr_err read_batch(struct job *job, size_t *count, struct fault *fault)
+static enum kr_err read_batch(struct job *job, struct bytes body, size_t *count,
+                              struct fault *fault)
 {
     struct serve *serve = job->connection->serve;
     if (job->wants_protobuf)
-        return read_protobuf_batch(serve, job->request.body, count, fault);
+        return read_protobuf_batch(serve, body, count, fault);
     struct json *root = NULL;
-    enum kr_err err = json_parse(job->request.body, &root, fault);
+    enum kr_err err = json_parse(body, &root, fault);
     if (err == KR_ERR_OK)
         err = read_json_batch(serve, root, count, fault);
     json_free(&root);
@@ -227,26 +239,39 @@ static void render_batch(struct serve *serve, size_t count, bool wants_protobuf)
 
 // A batch is answered within its turn: what the index alone could tell is UNAVAILABLE, an index
 // that the node has not reached is STALE, each for itself.
-void serve_validate_batch(struct job *job)
+static enum kr_err answer_batch(struct job *job, struct bytes body, struct fault *fault)
 {
     struct serve *serve = job->connection->serve;
-    struct fault fault = {0};
     size_t count = 0;
-    enum kr_err err = choose_form(job);
-    if (err == KR_ERR_OK)
-        err = read_batch(job, &count, &fault);
-    else
-        fault_set(&fault, err, KR_FORMS_TEXT);
+    enum kr_err err = read_batch(job, body, &count, fault);
     for (size_t i = 0; i < count && err == KR_ERR_OK; i++) {
         if (serve->batch[i].ask.wants_explanation && !may_explain(job))
-            err = fault_set(&fault, KR_ERR_UNAUTHORIZED, "explain: needs a management token");
+            err = fault_set(fault, KR_ERR_UNAUTHORIZED, "explain: needs a management token");
     }
-    if (err != KR_ERR_OK) {
-        serve_reply_problem(job, err, fault.text);
-        return;
-    }
+    if (err != KR_ERR_OK)
+        return err;
     judge_batch(serve, count);
     buf_clear(&serve->body);
     render_batch(serve, count, job->wants_protobuf);
-    reply(job, 200);
+    return KR_ERR_OK;
+}
+
+void serve_validate_batch(struct job *job)
+{
+    struct fault fault = {0};
+    enum kr_err err = choose_form(job);
+    if (err == KR_ERR_OK)
+        err = answer_batch(job, job->request.body, &fault);
+    else
+        fault_set(&fault, err, KR_FORMS_TEXT);
+    if (err != KR_ERR_OK)
+        serve_reply_problem(job, err, fault.text);
+    else
+        reply(job, 200);
+}
+
+enum kr_err serve_validate_batch_message(struct job *job, struct bytes message, struct fault *fault)
+{
+    job->wants_protobuf = true;
+    return answer_batch(job, message, fault);
 }

@@ -47,6 +47,12 @@ void validate_judge(const struct node *node, struct validate_question *question,
 // The verdict on a found key with nothing asked of it, freshness left out: for management tokens.
 enum verdict_code validate_found(const struct store_found *found, int64_t now_ms);
 
+// STALE and UNAVAILABLE say nothing of the key.
+static inline bool validate_can_tell(enum verdict_code code)
+{
+    return code != KR_VERDICT_STALE && code != KR_VERDICT_UNAVAILABLE;
+}
+
 // Must this question wait for the node to reach ask.min_index?
 bool validate_is_ahead(const struct node *node, const struct validate_question *question);
 
