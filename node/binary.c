@@ -250,9 +250,12 @@ static enum gathered gather(struct binary *binary, struct connection *connection
     struct binary_request request;
     enum binary_fault fault;
     size_t size = 0;
+    connection_tls_unseal(connection);
     while (binary->question_count < KR_ROUND_KEYS && binary->frame_count < KR_ROUND_FRAMES) {
         switch (binary_conn_next(connection->binary, &request, &size, &fault)) {
         case KR_BINARY_MORE:
+            if (connection_tls_has_more(connection))
+                return KR_GATHERED_PART; // it finds space behind this round
             return connection->has_ended ? KR_GATHERED_LAST : KR_GATHERED_ALL;
         case KR_BINARY_BROKEN:
             request.count = 0;

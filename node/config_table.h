@@ -14,7 +14,7 @@ TEXT(http_management, "", "another listener, for management alone; empty: none")
 TEXT(http_metrics, "", "another listener, for metrics alone; empty: none")
 TEXT(http_unix, "", "path of a unix socket that serves what http serves; empty: none")
 TEXT(binary_listen, "127.0.0.1:7401",
-     "address and port of the binary validation listener; empty: none")
+     "binary validation listener: HOST:PORT as http, or tls:// or tcp:// before it; empty: none")
 TEXT(binary_unix, "", "path of a unix socket for the binary protocol as well; empty: none")
 TEXT(tls_cert, "", "certificates (PEM), comma-separated, chosen by name (SNI), else the first")
 TEXT(tls_key, "", "their keys (0600), comma-separated, in the same order")

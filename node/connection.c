@@ -2,8 +2,8 @@
 // One connection of a serving loop: accept, read, write, deadlines, close.
 //
 // Happy path: accepted → reading → ready → (turn) → flushed → reading … → peer ends → closed.
-// With TLS, what is read passes through connection_tls.c before it is HTTP, and what is written
-// behind it; a handshake must be done within the time of a request.
+// With TLS, what is read passes through connection_tls.c before it is HTTP or frames, and what is
+// written behind it; a handshake must be done within the time of a request.
 // Failures: too many connections (refused at accept), a request that takes too long or an idle
 // connection (swept), a peer that sends on behind a last answer (dropped while it lingers, then
 // closed), a peer that does not read (held: no further request is taken; swept while
@@ -129,12 +129,27 @@ void connection_sweep(uv_timer_t *timer)
 
 // --- reading -------------------------------------------------------------------------------------
 
+uint8_t *connection_space(struct connection *connection, size_t *size)
+{
+    return connection->binary != NULL ? binary_conn_space(connection->binary, size)
+                                      : http_conn_space(connection->http, size);
+}
+
+void connection_filled(struct connection *connection, size_t size)
+{
+    if (connection->binary != NULL)
+        binary_conn_received(connection->binary, size);
+    else
+        http_conn_received(connection->http, size);
+}
+
 static void give_space(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 {
     (void)suggested;
     struct connection *connection = handle->data;
     size_t size = 0;
-    if (connection->unseen_bytes >= KR_CONNECTION_UNSEEN_BYTES) {
+    if (connection->unseen_bytes >= KR_CONNECTION_UNSEEN_BYTES ||
+        connection_tls_has_more(connection)) {
         *out = uv_buf_init(NULL, 0); // libuv reads on as long as bytes come: parse first
         return;
     }
@@ -143,8 +158,7 @@ static void give_space(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
         *out = uv_buf_init((char *)serve->sealed_in, sizeof(serve->sealed_in));
         return;
     }
-    out->base = (char *)(connection->binary != NULL ? binary_conn_space(connection->binary, &size)
-                                                    : http_conn_space(connection->http, &size));
+    out->base = (char *)connection_space(connection, &size);
     out->len = size;
 }
 
@@ -185,12 +199,10 @@ void connection_mark_ready(struct connection *connection)
     line_add(connection->binary != NULL ? binary_line(serve->binary) : &serve->ready, connection);
 }
 
-static void received(struct connection *connection, size_t size)
+void connection_ended(struct connection *connection)
 {
-    if (connection->binary != NULL)
-        binary_conn_received(connection->binary, size);
-    else
-        http_conn_received(connection->http, size);
+    connection->has_ended = true;
+    uv_read_stop(&connection->uv.stream);
 }
 
 // False: the connection was closed.
@@ -199,7 +211,7 @@ static bool take_in(struct connection *connection, size_t size)
     // The request's clock starts with its first byte and does not restart with each crumb.
     bool was_under_way = is_under_way(connection);
     if (connection->tls == NULL)
-        received(connection, size);
+        connection_filled(connection, size);
     else if (!connection_tls_received(connection, size))
         return false;
     if (!was_under_way && is_mid_request(connection))
@@ -215,7 +227,7 @@ static void got_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *space)
     (void)space;
     struct connection *connection = stream->data;
     if (size == 0) {
-        received(connection, 0); // gives unused space back
+        connection_filled(connection, 0); // gives unused space back
         return;
     }
     if (size == UV_ENOBUFS) {
@@ -227,9 +239,8 @@ static void got_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *space)
         return;
     }
     if (size == UV_EOF) {
-        received(connection, 0);
-        connection->has_ended = true;
-        uv_read_stop(stream);
+        connection_filled(connection, 0);
+        connection_ended(connection);
     } else if (!take_in(connection, (size_t)size)) {
         return;
     }
@@ -499,5 +510,7 @@ void connection_accepted_binary(uv_stream_t *stream, int status)
     if (connection == NULL)
         return;
     connection->binary = binary_conn_new(connection->serve->pool);
+    if (connection->listener->is_tls)
+        connection_tls_begin(connection);
     begin(connection);
 }

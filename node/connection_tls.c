@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// TLS on a connection: what the socket brought becomes HTTP, what answers it is sealed.
+// TLS on a connection: what the socket brought becomes HTTP or frames, what answers it is sealed.
 //
-// Happy path: accepted → handshake → open → received, read → sealed, sent → goodbye.
-// Failures: no TLS at all (told so in the clear, closed), a handshake that fails (the alert is
-// sent, closed) or takes too long (swept), a goodbye of the peer (closed), bytes that were tampered
-// with (closed).
+// Happy path: accepted → handshake → open → received, read → sealed, sent → goodbye. A goodbye of
+// the peer ends its sending alone: what it asked before is answered (RFC 8446 §6.1).
+// Failures: no TLS at all (HTTP is told so in the clear; closed), a handshake that fails (the alert
+// is sent, closed) or takes too long (swept), bytes that were tampered with (closed).
 #include "node/serve_internal.h"
 
 #include "core/base/log.h"
@@ -16,7 +16,9 @@ enum { KR_SEAL_BYTES = 1 << 20 };
 void connection_tls_begin(struct connection *connection)
 {
     connection->tls =
-        secure_connection(connection->serve->node->secure, connection->listener->needs_client);
+        secure_connection(connection->serve->node->secure,
+                          connection->binary != NULL ? KR_SECURE_BINARY : KR_SECURE_HTTP,
+                          connection->listener->needs_client);
 }
 
 bool connection_tls_is_shaking_hands(const struct connection *connection)
@@ -30,7 +32,7 @@ bool connection_tls_is_shaking_hands(const struct connection *connection)
 static bool is_in_the_clear(const struct connection *connection)
 {
     uint8_t first = connection->serve->sealed_in[0];
-    return !connection->has_said_hello && first >= 'A' && first <= 'Z';
+    return connection->http != NULL && !connection->has_said_hello && first >= 'A' && first <= 'Z';
 }
 
 static void refuse_plaintext(struct connection *connection)
@@ -42,17 +44,22 @@ static void refuse_plaintext(struct connection *connection)
                      "this port speaks TLS; send the request to https://");
 }
 
-static void unseal(struct connection *connection)
+bool connection_tls_has_more(const struct connection *connection)
 {
-    while (tls_unread(connection->tls) > 0) {
+    return connection->tls != NULL && tls_unread(connection->tls) > 0;
+}
+
+void connection_tls_unseal(struct connection *connection)
+{
+    while (connection_tls_has_more(connection)) {
         size_t room = 0;
         struct buf plain;
-        uint8_t *space = http_conn_space(connection->http, &room);
+        uint8_t *space = connection_space(connection, &room);
         buf_init_fixed(&plain, space, room);
         size_t size = tls_read(connection->tls, &plain);
-        http_conn_received(connection->http, size);
+        connection_filled(connection, size);
         if (size == 0)
-            return; // the largest request is there: parse first
+            return; // a block of frames, or the largest request, is there: parse first
     }
 }
 
@@ -106,7 +113,7 @@ bool connection_tls_received(struct connection *connection, size_t size)
     connection->has_said_hello = true;
     enum kr_err err = tls_receive(connection->tls, bytes_of(serve->sealed_in, size));
     if (err == KR_ERR_OK)
-        unseal(connection);
+        connection_tls_unseal(connection);
     bool is_sent = send_waiting(connection);
     if (connection->state == KR_CONNECTION_CLOSING)
         return false;
@@ -114,10 +121,8 @@ bool connection_tls_received(struct connection *connection, size_t size)
         failed(connection, was_shaking_hands);
         return false;
     }
-    if (tls_state(connection->tls) == KR_TLS_CLOSED) {
-        connection_close(connection);
-        return false;
-    }
+    if (tls_has_ended(connection->tls))
+        connection_ended(connection);
     if (was_shaking_hands && tls_state(connection->tls) == KR_TLS_OPEN)
         shook_hands(connection);
     return true;

@@ -74,25 +74,33 @@ static enum kr_err read_serves(const char *list, unsigned *out, struct fault *fa
     return KR_ERR_OK;
 }
 
-// "https://HOST:PORT", "http://HOST:PORT", or HOST:PORT, which has TLS where there is a
-// certificate.
-static enum kr_err read_scheme(const struct config *config, struct listen_plan *plan,
-                               struct fault *fault)
+static bool take_scheme(struct listen_plan *plan, const char *scheme)
 {
+    size_t size = strlen(scheme);
+    if (strncmp(plan->address, scheme, size) != 0 || strncmp(plan->address + size, "://", 3) != 0)
+        return false;
+    plan->address += size + 3;
+    return true;
+}
+
+// "https://HOST:PORT", "http://HOST:PORT" (of the binary protocol "tls://…", "tcp://…"), or
+// HOST:PORT, which has TLS where there is a certificate.
+static enum kr_err read_scheme(const struct config *config, struct listen_plan *plan,
+                               enum listen_number number, struct fault *fault)
+{
+    const char *sealed = number == KR_LISTEN_BINARY ? "tls" : "https";
+    const char *clear = number == KR_LISTEN_BINARY ? "tcp" : "http";
     bool has_certificate = config->tls_cert[0] != '\0';
     plan->is_tls = has_certificate;
-    if (strncmp(plan->address, "http://", 7) == 0) {
+    if (take_scheme(plan, clear))
         plan->is_tls = false;
-        plan->address += 7;
-    } else if (strncmp(plan->address, "https://", 8) == 0) {
+    else if (take_scheme(plan, sealed))
         plan->is_tls = true;
-        plan->address += 8;
-    }
     if (plan->is_tls && !has_certificate)
         return fault_set(fault, KR_ERR_INVALID,
-                         "%s: https needs a certificate; name its file with tls_cert and its key's "
+                         "%s: %s needs a certificate; name its file with tls_cert and its key's "
                          "with tls_key",
-                         plan->setting);
+                         plan->setting, sealed);
     return KR_ERR_OK;
 }
 
@@ -176,10 +184,10 @@ enum kr_err listen_plan(const struct config *config, struct listen_plan out[KR_L
     enum kr_err err = read_serves(config->http_serves, &serves, fault);
     fill_plans(config, serves, out);
     // HTTP cannot be done without: the node's health and its management are there.
-    for (size_t i = 0; i < KR_LISTEN_COUNT && err == KR_ERR_OK; i++) {
+    for (enum listen_number i = 0; i < KR_LISTEN_COUNT && err == KR_ERR_OK; i++) {
         bool is_wanted = out[i].address[0] != '\0' || i == KR_LISTEN_HTTP;
-        if (is_wanted && i != KR_LISTEN_BINARY)
-            err = read_scheme(config, &out[i], fault);
+        if (is_wanted)
+            err = read_scheme(config, &out[i], i, fault);
         if (is_wanted && err == KR_ERR_OK)
             err = check_plan(config, &out[i], fault);
     }

@@ -11,11 +11,18 @@
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
+#include "proto/binary.h"
 
 enum { KR_SECURE_PATH = 1024, KR_SECURE_FILES = 2 * KR_TLS_CERTIFICATES_MAX + 1 };
 
-// With an optional and with a required client certificate.
-enum { KR_SECURE_OPTIONAL, KR_SECURE_REQUIRED, KR_SECURE_KINDS };
+// Of each protocol: with an optional and with a required client certificate.
+enum { KR_SECURE_REQUIRED = KR_SECURE_PROTOCOLS, KR_SECURE_KINDS = 2 * KR_SECURE_PROTOCOLS };
+
+// What is agreed on by ALPN, so that no connection is taken for one of another protocol.
+static const char *const alpns[KR_SECURE_PROTOCOLS] = {
+    [KR_SECURE_HTTP] = "http/1.1",
+    [KR_SECURE_BINARY] = KR_BINARY_ALPN,
+};
 
 // The files of the settings, and what is in them.
 struct material {
@@ -142,23 +149,29 @@ static enum kr_err read_files(const struct config *config, struct material *out,
     return name_setting("tls_client_ca", err, &cause, fault);
 }
 
-static enum kr_err make_context(const struct secure *secure, const struct material *material,
-                                enum tls_clients clients, struct tls_context **out,
-                                struct fault *fault)
+static enum tls_clients clients_of(const struct config *config, size_t kind)
 {
-    struct tls_server_certificate certificates[KR_TLS_CERTIFICATES_MAX];
+    if (config->tls_client_ca[0] == '\0')
+        return KR_TLS_CLIENTS_UNASKED;
+    return kind < KR_SECURE_REQUIRED ? KR_TLS_CLIENTS_OPTIONAL : KR_TLS_CLIENTS_REQUIRED;
+}
+
+static enum kr_err make_context(const struct secure *secure, const struct material *material,
+                                size_t kind, struct tls_context **out, struct fault *fault)
+{
+    struct tls_files certificates[KR_TLS_CERTIFICATES_MAX];
     struct tls_server_options options = {
         .certificates = certificates,
         .certificate_count = material->count,
         .tickets = secure->tickets,
-        .alpn = "http/1.1",
-        .clients = clients,
+        .alpn = alpns[kind % KR_SECURE_PROTOCOLS],
+        .clients = clients_of(secure->config, kind),
         .client_authorities = buf_bytes(&material->authorities),
         .client_authorities_path = secure->config->tls_client_ca,
         .client_names = secure->config->tls_client_names,
     };
     for (size_t i = 0; i < material->count; i++)
-        certificates[i] = (struct tls_server_certificate){
+        certificates[i] = (struct tls_files){
             .chain = buf_bytes(&material->chains[i]),
             .key = buf_bytes(&material->keys[i]),
             .chain_path = material->chain_paths[i],
@@ -171,13 +184,10 @@ static enum kr_err make_context(const struct secure *secure, const struct materi
 static enum kr_err make_contexts(const struct secure *secure, const struct material *material,
                                  struct tls_context *out[KR_SECURE_KINDS], struct fault *fault)
 {
-    bool has_clients = secure->config->tls_client_ca[0] != '\0';
-    enum kr_err err = make_context(secure, material,
-                                   has_clients ? KR_TLS_CLIENTS_OPTIONAL : KR_TLS_CLIENTS_UNASKED,
-                                   &out[KR_SECURE_OPTIONAL], fault);
-    if (err == KR_ERR_OK && has_clients)
-        err = make_context(secure, material, KR_TLS_CLIENTS_REQUIRED, &out[KR_SECURE_REQUIRED],
-                           fault);
+    enum kr_err err = KR_ERR_OK;
+    size_t count = secure->config->tls_client_ca[0] != '\0' ? KR_SECURE_KINDS : KR_SECURE_REQUIRED;
+    for (size_t i = 0; i < count && err == KR_ERR_OK; i++)
+        err = make_context(secure, material, i, &out[i], fault);
     return err;
 }
 
@@ -206,8 +216,7 @@ static enum kr_err load(struct secure *secure, struct fault *fault)
             made[i] = old;
         }
         secure->figures.loads++;
-        secure->figures.not_after_ms =
-            tls_server_not_after_ms(secure->contexts[KR_SECURE_OPTIONAL]);
+        secure->figures.not_after_ms = tls_server_not_after_ms(secure->contexts[0]);
     } else {
         secure->figures.failures++;
     }
@@ -253,13 +262,11 @@ static bool has_changed(struct secure *secure)
     return is_changed;
 }
 
-void secure_reload(struct secure *secure)
+// Behind a look at the files: what changes from then on is found by the next one.
+static void reload(struct secure *secure)
 {
     struct fault fault = {0};
     char stamp[KR_STAMP_SIZE];
-    if (secure == NULL)
-        return;
-    has_changed(secure);
     if (load(secure, &fault) != KR_ERR_OK) {
         LOG_ERROR("the certificates cannot be used, the old ones stay",
                   LOG_TEXT("why", fault.text));
@@ -269,13 +276,21 @@ void secure_reload(struct secure *secure)
     LOG_INFO("new connections use the certificates that were read", LOG_TEXT("until", stamp));
 }
 
+void secure_reload(struct secure *secure)
+{
+    if (secure == NULL)
+        return;
+    has_changed(secure);
+    reload(secure);
+}
+
 void secure_tick(struct secure *secure, uint64_t now_ms)
 {
     if (secure == NULL || now_ms < secure->look_at_ms)
         return;
     secure->look_at_ms = now_ms + (uint64_t)secure->config->tls_check_ms;
     if (has_changed(secure))
-        secure_reload(secure);
+        reload(secure);
 }
 
 // --- its life ------------------------------------------------------------------------------------
@@ -313,12 +328,12 @@ void secure_free(struct secure **secure)
     *secure = NULL;
 }
 
-struct tls *secure_connection(struct secure *secure, bool needs_client)
+struct tls *secure_connection(struct secure *secure, enum secure_protocol protocol,
+                              bool needs_client)
 {
     pthread_mutex_lock(&secure->lock);
-    struct tls_context *context =
-        secure->contexts[needs_client ? KR_SECURE_REQUIRED : KR_SECURE_OPTIONAL];
-    struct tls *tls = tls_new(context, true);
+    struct tls *tls =
+        tls_new(secure->contexts[protocol + (needs_client ? KR_SECURE_REQUIRED : 0)], true);
     pthread_mutex_unlock(&secure->lock);
     return tls;
 }

@@ -13,13 +13,16 @@
 
 struct secure;
 
+enum secure_protocol { KR_SECURE_HTTP, KR_SECURE_BINARY, KR_SECURE_PROTOCOLS };
+
 // Gives; keeps config. *out is NULL where no certificate is configured. INVALID, NOT_FOUND,
 // FORBIDDEN name the file and the mend.
 must_use enum kr_err secure_new(const struct config *config, struct secure **out,
                                 struct fault *fault);
 void secure_free(struct secure **secure);
-// The server's end of a new connection. Gives; any thread.
-struct tls *secure_connection(struct secure *secure, bool needs_client);
+// The server's end of a new connection of this protocol. Gives; any thread.
+struct tls *secure_connection(struct secure *secure, enum secure_protocol protocol,
+                              bool needs_client);
 
 // Reads the files again. NULL is allowed.
 void secure_reload(struct secure *secure);

@@ -184,7 +184,11 @@ struct serve {
 // --- connection.c --------------------------------------------------------------------------------
 void connection_accepted(uv_stream_t *stream, int status);        // uv_connection_cb
 void connection_accepted_binary(uv_stream_t *stream, int status); // for the binary protocol
-void connection_mark_ready(struct connection *connection);        // stands in its protocol's line
+// Where its protocol takes bytes in, in the clear; *size is 0 while it is full. Lends until filled.
+uint8_t *connection_space(struct connection *connection, size_t *size);
+void connection_filled(struct connection *connection, size_t size);
+void connection_ended(struct connection *connection);      // its peer sends nothing any more
+void connection_mark_ready(struct connection *connection); // stands in its protocol's line
 void serve_line_init(struct serve_line *line);
 struct connection *serve_line_take(struct serve_line *line); // NULL: nobody is ready
 // Writes what serve->out holds for this connection and empties it.
@@ -205,6 +209,9 @@ void connection_tls_begin(struct connection *connection);
 bool connection_tls_is_shaking_hands(const struct connection *connection);
 // Takes in so many bytes of serve->sealed_in. False: it was closed.
 bool connection_tls_received(struct connection *connection, size_t size);
+// Hands on what was received and found no space.
+void connection_tls_unseal(struct connection *connection);
+bool connection_tls_has_more(const struct connection *connection); // is there any such?
 // What serve->out holds, as it goes over the wire; lends serve->sealed_out. False: that failed.
 bool connection_tls_seal(struct connection *connection, struct bytes *wire);
 void connection_tls_goodbye(struct connection *connection); // before our side is closed

@@ -190,7 +190,7 @@ static void address_file(const struct listen_plan *plan, char out[KR_ADDRESS_FIL
 static const char *protocol_of(const struct listen_plan *plan, enum listen_number number)
 {
     if (number == KR_LISTEN_BINARY)
-        return "binary";
+        return plan->is_tls ? "binary over TLS" : "binary";
     return plan->is_tls ? "https" : "http";
 }
 

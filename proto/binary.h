@@ -13,9 +13,10 @@
 #include "core/base/buf.h"
 #include "core/keys/digest.h"
 
-#define KR_BINARY_FRAME_MAX 16384 // a request, its length included
-#define KR_BINARY_KEYS_MAX 128    // of one request
-#define KR_BINARY_BUCKET_MAX 255  // bytes of a bucket's name or id
+#define KR_BINARY_ALPN "keyreeve-validate/1" // what it is called where it is spoken over TLS
+#define KR_BINARY_FRAME_MAX 16384            // a request, its length included
+#define KR_BINARY_KEYS_MAX 128               // of one request
+#define KR_BINARY_BUCKET_MAX 255             // bytes of a bucket's name or id
 #define KR_BINARY_BODY_MAX 65535
 // An answer, its length included.
 #define KR_BINARY_ANSWER_MAX (24 + KR_BINARY_KEYS_MAX * (4 + KR_BINARY_BODY_MAX))

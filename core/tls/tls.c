@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One TLS connection over two memory BIOs.
 //
-//   HANDSHAKE ──both are satisfied──▶ OPEN ──close_notify, either way──▶ CLOSED
+//   HANDSHAKE ──both are satisfied──▶ OPEN ──close_notify, either way──▶ CLOSED (a server: ours)
 //       └──────────── bad bytes, a bad certificate, an alert, cut off ──▶ FAILED (from OPEN too)
 #include "core/tls/tls_internal.h"
 
@@ -95,6 +95,14 @@ static void shake_hands(struct tls *tls)
     ERR_clear_error();
 }
 
+// The other end has said goodbye. A node says it back at once; a listener answers first.
+static void end(struct tls *tls)
+{
+    tls->has_ended = true;
+    if (tls->context->server == NULL)
+        tls_shutdown(tls);
+}
+
 // Decrypts one record's worth; false when there is no more for the moment.
 static bool decrypt(struct tls *tls)
 {
@@ -108,7 +116,7 @@ static bool decrypt(struct tls *tls)
         return true;
     int error = SSL_get_error(tls->ssl, result);
     if (error == SSL_ERROR_ZERO_RETURN)
-        tls_shutdown(tls);
+        end(tls);
     else if (error != SSL_ERROR_WANT_READ)
         fail(tls);
     ERR_clear_error();
@@ -130,7 +138,7 @@ static void advance(struct tls *tls)
 
 // --- its life ------------------------------------------------------------------------------------
 
-struct tls *tls_new(struct tls_context *context, bool is_server)
+struct tls *tls_make(struct tls_context *context)
 {
     struct tls *tls = mem_zalloc(sizeof(*tls));
     atomic_fetch_add(&context->references, 1);
@@ -142,12 +150,23 @@ struct tls *tls_new(struct tls_context *context, bool is_server)
     SSL_set_bio(tls->ssl, tls->in, tls->out);
     SSL_set_app_data(tls->ssl, tls);
     init_plain(tls);
+    return tls;
+}
+
+void tls_begin(struct tls *tls, bool is_server)
+{
     if (is_server) {
         SSL_set_accept_state(tls->ssl);
     } else {
         SSL_set_connect_state(tls->ssl);
         shake_hands(tls);
     }
+}
+
+struct tls *tls_new(struct tls_context *context, bool is_server)
+{
+    struct tls *tls = tls_make(context);
+    tls_begin(tls, is_server);
     return tls;
 }
 
@@ -194,6 +213,11 @@ const char *tls_client(const struct tls *tls)
     return tls->client;
 }
 
+bool tls_has_ended(const struct tls *tls)
+{
+    return tls->has_ended;
+}
+
 bool tls_is_resumed(const struct tls *tls)
 {
     return SSL_session_reused(tls->ssl) == 1;
@@ -219,7 +243,8 @@ static void drop_read(struct tls *tls)
 
 enum kr_err tls_receive(struct tls *tls, struct bytes ciphertext)
 {
-    if (tls->state == KR_TLS_CLOSED || tls->state == KR_TLS_FAILED || ciphertext.size == 0)
+    bool is_dropped = tls->has_ended || tls->state == KR_TLS_CLOSED || tls->state == KR_TLS_FAILED;
+    if (is_dropped || ciphertext.size == 0)
         return KR_ERR_OK;
     if (ciphertext.size > KR_TLS_UNREAD_MAX ||
         count_unread(tls) > KR_TLS_UNREAD_MAX - ciphertext.size)

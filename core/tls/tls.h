@@ -53,6 +53,12 @@ struct tls_options {
 // The options of the links between nodes.
 struct tls_options tls_peer_options(struct bytes bundle);
 
+// What public connections read from files.
+struct tls_files {
+    struct bytes chain, key; // PEM: the certificate first; its key
+    const char *chain_path, *key_path;
+};
+
 struct tls_context;
 
 // Gives. Borrows everything. INVALID: the bundle lacks something or does not fit together. What has
@@ -68,8 +74,10 @@ must_use enum kr_err tls_context_own(const struct tls_context *context, struct t
 enum tls_state {
     KR_TLS_HANDSHAKE,
     KR_TLS_OPEN,
-    KR_TLS_CLOSED, // by a close_notify of either end; what was received before can be read
-    KR_TLS_FAILED  // tls_fault says why; an alert to the other end may wait to be taken
+    // By our close_notify, or by theirs (but see tls_has_ended); what was received before can be
+    // read.
+    KR_TLS_CLOSED,
+    KR_TLS_FAILED // tls_fault says why; an alert to the other end may wait to be taken
 };
 
 struct tls;
@@ -89,11 +97,14 @@ struct bytes tls_protocol(const struct tls *tls);
 // Of a server's context (tls_server.h): whom the client's certificate names, "" when it showed
 // none or before OPEN. Lends until tls_free.
 const char *tls_client(const struct tls *tls);
+// Of a server's context: the client's close_notify has come. Nothing follows it, but the state
+// stays OPEN, and what it asked before can be answered, until tls_shutdown.
+bool tls_has_ended(const struct tls *tls);
 bool tls_is_resumed(const struct tls *tls); // by a ticket, without certificates
 
 // Takes in what the socket brought, in any pieces; the state may change, bytes to send may follow.
-// BUSY, and nothing is taken, when it would leave more than KR_TLS_UNREAD_MAX unread. Once CLOSED
-// or FAILED, bytes are dropped.
+// BUSY, and nothing is taken, when it would leave more than KR_TLS_UNREAD_MAX unread. Once ended,
+// CLOSED or FAILED, bytes are dropped.
 must_use enum kr_err tls_receive(struct tls *tls, struct bytes ciphertext);
 // The socket has reached its end: FAILED unless a close_notify came first (a truncation attack
 // looks the same, RFC 8446 §6.1).

@@ -25,7 +25,7 @@ struct tls {
     SSL *ssl;
     BIO *in, *out; // ssl's
     enum tls_state state;
-    bool has_peer;
+    bool has_peer, has_ended;
     struct tls_peer peer;
     char client[KR_TLS_CLIENT_SIZE]; // of a server's context; "": it showed no certificate
     struct fault fault;
@@ -45,11 +45,27 @@ struct tls_bundle {
 must_use enum kr_err tls_bundle_read(struct bytes pem, struct tls_bundle *out, struct fault *fault);
 void tls_bundle_fini(struct tls_bundle *bundle);
 
+// The same of a certificate's and its key's files, which the fault names; INVALID, too, for one
+// that has expired at now_ms. tls_bundle_fini whatever comes back.
+must_use enum kr_err tls_files_read(const struct tls_files *files, int64_t now_ms,
+                                    struct tls_bundle *out, struct fault *fault);
+// Whoever uses the context shows it.
+must_use enum kr_err tls_files_use(struct tls_context *context, const struct tls_files *files,
+                                   const struct tls_bundle *bundle, struct fault *fault);
+// Trusts the certificates of a PEM text; returns how many there are.
+size_t tls_context_trust(struct tls_context *context, struct bytes pem);
+// OpenSSL's verify callback: leaves a sentence in the connection's fault.
+int tls_verify_chain(int is_good, X509_STORE_CTX *store);
+
 // A context without certificate and rules, and the rules that all contexts share.
 struct tls_context *tls_context_make(void);
 must_use enum kr_err tls_context_set_alpn(struct tls_context *context, const char *names,
                                           struct fault *fault);
 void tls_context_set_rules(struct tls_context *context, enum tls_version least_version);
+
+// A connection that says nothing yet, and its begin.
+struct tls *tls_make(struct tls_context *context);
+void tls_begin(struct tls *tls, bool is_server);
 
 // Whether the client that shook hands may stay: who it is, by its certificate, if it showed one.
 // False: the connection's fault says why.

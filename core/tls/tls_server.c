@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 
@@ -46,63 +45,6 @@ void tls_server_free(struct tls_server **server)
 
 // --- certificates --------------------------------------------------------------------------------
 
-static enum kr_err check_time(const X509 *certificate, const char *path, int64_t now_ms,
-                              struct fault *fault)
-{
-    char stamp[KR_STAMP_SIZE];
-    int64_t end_ms = tls_time_ms(X509_get0_notAfter(certificate));
-    if (end_ms > now_ms)
-        return KR_ERR_OK;
-    clock_stamp(end_ms, stamp);
-    return fault_set(fault, KR_ERR_INVALID,
-                     "%s: the certificate has expired on %s; renew it and put the new one there",
-                     path, stamp);
-}
-
-static enum kr_err blame(struct fault *fault, const struct tls_server_certificate *files,
-                         const struct tls_bundle *bundle, const struct fault *cause)
-{
-    if (bundle->certificate == NULL)
-        return fault_set(fault, KR_ERR_INVALID,
-                         "%s holds no certificate (PEM, \"BEGIN CERTIFICATE\"); put the "
-                         "certificate there, then those that signed it",
-                         files->chain_path);
-    if (bundle->key == NULL)
-        return fault_set(fault, KR_ERR_INVALID,
-                         "%s holds no private key that can be read without a passphrase (PEM, "
-                         "\"BEGIN PRIVATE KEY\"); put the key of %s there",
-                         files->key_path, files->chain_path);
-    if (X509_check_private_key(bundle->certificate, bundle->key) != 1) {
-        tls_error_pop();
-        return fault_set(fault, KR_ERR_INVALID,
-                         "the key %s does not belong to the certificate %s; put the two that were "
-                         "made together there",
-                         files->key_path, files->chain_path);
-    }
-    return fault_set(fault, KR_ERR_INVALID, "%s: %s", files->chain_path, cause->text);
-}
-
-static enum kr_err read_pair(struct tls_server *server, const struct tls_server_certificate *files,
-                             int64_t now_ms, struct fault *fault)
-{
-    struct buf pem;
-    struct fault cause = {0};
-    struct tls_bundle *bundle = &server->bundles[server->count++];
-    buf_init(&pem, KR_TLS_BUNDLE_MAX);
-    buf_add_bytes(&pem, files->chain);
-    buf_add_u8(&pem, '\n');
-    buf_add_bytes(&pem, files->key);
-    enum kr_err err = buf_result(&pem);
-    if (err != KR_ERR_OK)
-        fault_set(&cause, err, "larger than %d bytes", KR_TLS_BUNDLE_MAX);
-    else
-        err = tls_bundle_read(buf_bytes(&pem), bundle, &cause);
-    buf_fini(&pem);
-    if (err != KR_ERR_OK)
-        return blame(fault, files, bundle, &cause);
-    return check_time(bundle->certificate, files->chain_path, now_ms, fault);
-}
-
 // Keys of several kinds (ECDSA and RSA) stand beside each other; of one kind, the first counts.
 static int use_bundle(SSL *ssl, const struct tls_bundle *bundle)
 {
@@ -131,15 +73,11 @@ static int choose(SSL *ssl, void *user)
 static enum kr_err use_first(struct tls_context *context, const struct tls_server_options *options,
                              struct fault *fault)
 {
-    const struct tls_bundle *bundle = &context->server->bundles[0];
-    int is_used =
-        SSL_CTX_use_cert_and_key(context->ssl, bundle->certificate, bundle->key, bundle->chain, 1);
-    unsigned long code = tls_error_pop();
-    if (is_used != 1)
-        return fault_set(fault, KR_ERR_INVALID, "%s cannot be used: %s",
-                         options->certificates[0].chain_path, tls_error_text(code));
-    SSL_CTX_set_cert_cb(context->ssl, choose, context->server);
-    return KR_ERR_OK;
+    enum kr_err err =
+        tls_files_use(context, &options->certificates[0], &context->server->bundles[0], fault);
+    if (err == KR_ERR_OK)
+        SSL_CTX_set_cert_cb(context->ssl, choose, context->server);
+    return err;
 }
 
 static enum kr_err read_certificates(struct tls_context *context,
@@ -149,45 +87,22 @@ static enum kr_err read_certificates(struct tls_context *context,
     enum kr_err err = KR_ERR_OK;
     assert(options->certificate_count > 0 && options->certificate_count <= KR_TLS_CERTIFICATES_MAX);
     for (size_t i = 0; i < options->certificate_count && err == KR_ERR_OK; i++)
-        err = read_pair(context->server, &options->certificates[i], now_ms, fault);
+        err = tls_files_read(&options->certificates[i], now_ms,
+                             &context->server->bundles[context->server->count++], fault);
     return err == KR_ERR_OK ? use_first(context, options, fault) : err;
 }
 
 // --- clients -------------------------------------------------------------------------------------
 
-// OpenSSL's verify callback: leaves a sentence in the connection's fault.
-static int verify(int is_good, X509_STORE_CTX *store)
-{
-    const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-    struct tls *tls = SSL_get_app_data(ssl);
-    if (is_good != 1)
-        fault_set(&tls->fault, KR_ERR_UNAUTHORIZED, "the client's certificate is refused: %s",
-                  X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
-    return is_good;
-}
-
 static enum kr_err add_authorities(struct tls_context *context,
                                    const struct tls_server_options *options, struct fault *fault)
 {
-    X509 *authority;
-    size_t count = 0;
-    struct bytes pem = options->client_authorities;
-    BIO *bio = pem.size == 0 ? BIO_new(BIO_s_mem()) : BIO_new_mem_buf(pem.data, (int)pem.size);
-    while ((authority = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
-        bool is_added = X509_STORE_add_cert(SSL_CTX_get_cert_store(context->ssl), authority) == 1 &&
-                        SSL_CTX_add_client_CA(context->ssl, authority) == 1;
-        assert(is_added);
-        X509_free(authority);
-        count++;
-    }
-    BIO_free(bio);
-    tls_error_pop();
-    if (count == 0)
-        return fault_set(fault, KR_ERR_INVALID,
-                         "%s holds no certificate (PEM, \"BEGIN CERTIFICATE\"); put the one that "
-                         "signs the gateways' there",
-                         options->client_authorities_path);
-    return KR_ERR_OK;
+    if (tls_context_trust(context, options->client_authorities) > 0)
+        return KR_ERR_OK;
+    return fault_set(fault, KR_ERR_INVALID,
+                     "%s holds no certificate (PEM, \"BEGIN CERTIFICATE\"); put the one that signs "
+                     "the gateways' there",
+                     options->client_authorities_path);
 }
 
 // A session is resumed only under the rules that its client was admitted by.
@@ -217,7 +132,7 @@ static enum kr_err ask_clients(struct tls_context *context,
     int how = SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE;
     if (options->clients == KR_TLS_CLIENTS_REQUIRED)
         how |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-    SSL_CTX_set_verify(context->ssl, how, verify);
+    SSL_CTX_set_verify(context->ssl, how, tls_verify_chain);
     SSL_CTX_set_timeout(context->ssl, KR_TLS_CLIENT_SESSION_S);
     return add_authorities(context, options, fault);
 }

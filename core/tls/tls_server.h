@@ -27,13 +27,8 @@ enum tls_clients {
     KR_TLS_CLIENTS_REQUIRED
 };
 
-struct tls_server_certificate {
-    struct bytes chain, key; // PEM: the certificate first; its key
-    const char *chain_path, *key_path;
-};
-
 struct tls_server_options {
-    const struct tls_server_certificate *certificates; // the first where no name fits
+    const struct tls_files *certificates; // the first where no name fits
     size_t certificate_count;
     struct tls_tickets *tickets;
     const char *alpn; // as in tls_options

@@ -322,6 +322,26 @@ test('with a certificate, an address that is not loopback needs no --insecure', 
   assert.equal((await visit(wide.portOf('http-validation'))).status, 200);
 });
 
+test('a client that says goodbye, or ends its side, behind its request is answered still', async () => {
+  const ask = (version, end) =>
+    new Promise((done, fail) => {
+      const clear = connectInTheClear(ports.management, '127.0.0.1');
+      const socket = connect({ socket: clear, servername: 'localhost', ca: authority.pem, minVersion: version, maxVersion: version });
+      let text = '';
+      socket.setTimeout(20_000, () => fail(new Error(`no end within 20 s; ${JSON.stringify(text)}`)));
+      socket.on('error', fail).on('data', (bytes) => (text += bytes)).on('close', () => done(text));
+      socket.on('secureConnect', () => {
+        // The second one is answered by another thread, when the goodbye has long been read.
+        socket.write(`GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /v1/who-am-i HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${node.token}\r\n\r\n`, () => end(socket, clear));
+      });
+    });
+  for (const version of ['TLSv1.2', 'TLSv1.3'])
+    for (const end of [(socket) => socket.end(), (_, clear) => clear.end()]) {
+      const text = await ask(version, end);
+      assert.match(text, /^HTTP\/1\.1 200 [^]*\r\n\r\nok\nHTTP\/1\.1 200 [^]*"roles"/, `${version}: ${text}`);
+    }
+});
+
 test('a large answer and a large body pass whole, pipelined requests in order', async () => {
   const large = 'x'.repeat(60_000);
   const answer = await new Promise((done, fail) => {

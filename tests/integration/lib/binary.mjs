@@ -2,6 +2,7 @@
 // A client of the binary validation protocol: frames out, answers in, and raw bytes for what no
 // client would send.
 import { connect } from 'node:net';
+import { connect as connectSecurely } from 'node:tls';
 
 export const CODES = [
   null, 'VALID', 'MALFORMED', 'NOT_FOUND', 'REVOKED', 'DISABLED', 'EXPIRED', 'NOT_YET_VALID', 'FORBIDDEN', 'INSUFFICIENT_SCOPE', 'RATE_LIMITED', 'QUOTA_EXCEEDED',
@@ -77,10 +78,11 @@ function parse(bytes) {
   return answer;
 }
 
-/** A connection to "HOST:PORT" or a unix socket's path. */
-export function binary(place) {
+/** A connection to "HOST:PORT" or a unix socket's path; with TLS when it has options of tls.connect. */
+export function binary(place, secure) {
   const colon = place.lastIndexOf(':');
-  const socket = colon < 0 ? connect(place) : connect(Number(place.slice(colon + 1)), place.slice(0, colon));
+  const [host, port] = [place.slice(0, colon), Number(place.slice(colon + 1))];
+  const socket = secure ? connectSecurely({ host, port, ...secure }) : colon < 0 ? connect(place) : connect(port, host);
   const answers = [];
   const waiting = new Set();
   let received = Buffer.alloc(0);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <assert.h>
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -74,12 +75,12 @@ static inline void identity_fini(struct identity *identity)
     buf_fini(&identity->key_pem);
 }
 
-static inline struct tls_server_certificate files_of(const struct identity *identity)
+static inline struct tls_files files_of(const struct identity *identity)
 {
-    return (struct tls_server_certificate){.chain = buf_bytes(&identity->chain_pem),
-                                           .key = buf_bytes(&identity->key_pem),
-                                           .chain_path = "cert.pem",
-                                           .key_path = "key.pem"};
+    return (struct tls_files){.chain = buf_bytes(&identity->chain_pem),
+                              .key = buf_bytes(&identity->key_pem),
+                              .chain_path = "cert.pem",
+                              .key_path = "key.pem"};
 }
 
 // What a visit of a client is like, and what came of it.

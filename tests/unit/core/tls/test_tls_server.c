@@ -15,7 +15,7 @@
 struct world {
     struct identity authority, first, second, gateway, stranger, other_authority;
     struct tls_tickets *tickets;
-    struct tls_server_certificate files[2];
+    struct tls_files files[2];
     struct tls_server_options options;
 };
 
@@ -260,7 +260,7 @@ static void what_is_wrong_with_a_file_is_said_with_its_name(void **state)
 {
     struct world *world = *state;
     int64_t now_ms = clock_unix_ms();
-    struct tls_server_certificate files = files_of(&world->first);
+    struct tls_files files = files_of(&world->first);
     struct tls_server_options options = world->options;
     options.certificates = &files;
     options.certificate_count = 1;
