@@ -132,7 +132,8 @@ const struct spec_command spec_commands[] = {
      "Print a key's value (retrievable buckets only; audited)", NULL,
      "keyreeve key reveal acme key_1oUEpDKUQFKy5Fyd1QdRwSxl --bucket production", run_key_reveal},
     {"key", "verify", "", KR_NEED_URL,
-     O(KEY_FILE) | O(SCOPE) | O(IP) | O(MIN_INDEX) | O(EXPLAIN) | O(BENCH) | O(NODES),
+     O(KEY_FILE) | O(SCOPE) | O(IP) | O(MIN_INDEX) | O(EXPLAIN) | O(BENCH) | O(NODES) | O(CERT) |
+         O(CERT_KEY),
      "Ask the node whether a key is good",
      "Reads the key from standard input, or asks for it on a terminal without showing it. Exits "
      "with 6 when the key is not valid. With --bucket, the key must be of that bucket. --bench "

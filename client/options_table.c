@@ -93,7 +93,10 @@ const struct spec_option spec_options[KR_OPT_COUNT] = {
     [KR_OPT_BENCH] = {"bench", 0, NUMBER("SECONDS", 1, 3600),
                       "ask again and again over the binary protocol, and show how fast"},
     [KR_OPT_NODES] = {"nodes", 0, TEXT_OR_ENV("HOST:PORT,…", "KEYREEVE_NODES"),
-                      "whom --bench asks: the nodes' binary_listen (default 127.0.0.1:7401)"},
+                      "whom --bench asks: the nodes' binary_listen (default 127.0.0.1:7401); "
+                      "with TLS tls://HOST:PORT, which trusts what --cacert names"},
+    [KR_OPT_CERT] = {"cert", 0, FILE_NAME, "the certificate that --bench shows to the nodes"},
+    [KR_OPT_CERT_KEY] = {"cert-key", 0, FILE_NAME, "its key (mode 0600)"},
     [KR_OPT_DRY_RUN] = {"dry-run", 0, FLAG, "check every row here and write nothing"},
     [KR_OPT_REPORT] = {"report", 0, FILE_NAME,
                        "write refused rows there: JSON Lines of line number and reason"},

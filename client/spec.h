@@ -76,6 +76,8 @@ enum spec_option_id {
     KR_OPT_EXPLAIN,
     KR_OPT_BENCH,
     KR_OPT_NODES,
+    KR_OPT_CERT,
+    KR_OPT_CERT_KEY,
     KR_OPT_DRY_RUN,
     KR_OPT_REPORT,
     KR_OPT_STATE,

@@ -102,11 +102,25 @@ static enum exit_code show(struct session *session, const struct bench *bench, u
     return code;
 }
 
+static enum exit_code open_client(struct session *session, struct keyreeve **out)
+{
+    char why[KR_FAULT_TEXT_MAX];
+    const char *nodes = session_setting(session, KR_OPT_NODES);
+    struct keyreeve_options options = {.nodes = nodes != NULL ? nodes : KR_BENCH_NODES,
+                                       .cert_file = parse_value(session->in, KR_OPT_CERT),
+                                       .key_file = parse_value(session->in, KR_OPT_CERT_KEY),
+                                       .why = why,
+                                       .why_size = sizeof(why)};
+    if (strstr(options.nodes, "tls://") != NULL) // else it is of the URL alone
+        options.ca_file = session_setting(session, KR_OPT_CACERT);
+    if (keyreeve_open(&options, out) == KR_KEYREEVE_OK)
+        return KR_EXIT_OK;
+    return session_fail(session, KR_EXIT_USAGE, NULL, "--nodes %s: %s", options.nodes, why);
+}
+
 enum exit_code verify_bench(struct session *session, const char *key)
 {
     uint64_t seconds = parse_number(session->in, KR_OPT_BENCH, 1);
-    const char *nodes = session_setting(session, KR_OPT_NODES);
-    const struct keyreeve_options options = {.nodes = nodes != NULL ? nodes : KR_BENCH_NODES};
     struct bench *bench = mem_zalloc(sizeof(*bench));
     enum exit_code code = KR_EXIT_OK;
     if (strlen(key) > KR_KEYREEVE_KEY_MAX) { // answered without being asked, which measures nothing
@@ -115,11 +129,9 @@ enum exit_code verify_bench(struct session *session, const char *key)
     }
     bench->question = (struct keyreeve_question){
         .key = key, .key_size = strlen(key), .bucket = session->bucket, .max_staleness_ms = -1};
-    if (keyreeve_open(&options, &bench->client) != KR_KEYREEVE_OK) {
-        code = session_fail(session, KR_EXIT_USAGE, "write HOST:PORT,HOST:PORT or unix:/PATH",
-                            "--nodes %s names no nodes", options.nodes);
+    code = open_client(session, &bench->client);
+    if (code != KR_EXIT_OK)
         goto done;
-    }
     bench->end_ns = clock_mono_ns() + seconds * UINT64_C(1000000000);
     for (size_t i = 0; i < KR_BENCH_IN_FLIGHT; i++) {
         bench->askers[i].bench = bench;
@@ -129,7 +141,8 @@ enum exit_code verify_bench(struct session *session, const char *key)
         continue;
     code = show(session, bench, seconds);
     if (code == KR_EXIT_OK && bench->latency.count == 0)
-        code = KR_EXIT_UNREACHABLE;
+        code = session_fail(session, KR_EXIT_UNREACHABLE, NULL, "no node answered: %s",
+                            keyreeve_why(bench->client));
     else if (code == KR_EXIT_OK && bench->last != KR_KEYREEVE_VALID)
         code = KR_EXIT_NOT_VALID;
 done:

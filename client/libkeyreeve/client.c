@@ -11,6 +11,8 @@
 // as long as the lease lasts that it gave, counted from the moment of asking for it.
 #include "client/libkeyreeve/client.h"
 
+#include <stdio.h>
+
 #include "core/base/clock.h"
 #include "core/base/mem.h"
 
@@ -232,8 +234,16 @@ static bool leave(struct keyreeve *client, struct ask *ask, size_t link)
     return is_sent;
 }
 
+static void note_loss(struct keyreeve *client, const struct link *link)
+{
+    const char *why = link->fault.text;
+    fault_set(&client->fault, KR_ERR_IO, "%s: %s", link->name,
+              why[0] != '\0' ? why : "no answer, or none that makes sense");
+}
+
 static void lose(struct keyreeve *client, size_t number)
 {
+    note_loss(client, &client->links[number]);
     if (client->closing != NULL)
         client->closing(client->loop, number);
     link_close(&client->links[number], clock_boot_ms());
@@ -313,13 +323,13 @@ void client_ready(struct keyreeve *client, size_t number, bool is_readable, bool
 {
     struct link *link = &client->links[number];
     uint64_t now_ms = clock_boot_ms();
-    if (link->state == KR_LINK_CONNECTING && (is_writable || is_readable)) {
+    bool comes_back = !is_up(link) && link->failures > 0;
+    if (link->state == KR_LINK_CONNECTING && (is_writable || is_readable))
         link_connected(link, now_ms);
-        client->figures.reconnected += link->failures > 0;
-    }
-    while (is_readable && link->state == KR_LINK_UP && !link->is_broken &&
+    while (is_readable && link->state >= KR_LINK_SECURING && !link->is_broken &&
            link_receive(link, now_ms))
         hear(client, number);
+    client->figures.reconnected += comes_back && is_up(link);
 }
 
 // --- the time ------------------------------------------------------------------------------------
@@ -333,6 +343,7 @@ static void step_link(struct keyreeve *client, size_t number, uint64_t now_ms)
             link_open(link, now_ms);
         return;
     case KR_LINK_CONNECTING:
+    case KR_LINK_SECURING:
         link->is_broken |= now_ms >= link->since_ms + client->timeout_ms;
         return;
     case KR_LINK_UP:
@@ -475,10 +486,8 @@ enum keyreeve_error keyreeve_ask(struct keyreeve *client, const struct keyreeve_
     return KR_KEYREEVE_OK;
 }
 
-enum keyreeve_error keyreeve_open(const struct keyreeve_options *options, struct keyreeve **out)
+static struct keyreeve *new_client(const struct keyreeve_options *options)
 {
-    if (options->nodes == NULL || options->timeout_ms > 3600000)
-        return KR_KEYREEVE_INVALID;
     struct keyreeve *client = mem_zalloc(sizeof(*client));
     client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : 1000;
     client->home = KR_CLIENT_NO_LINK;
@@ -492,11 +501,26 @@ enum keyreeve_error keyreeve_open(const struct keyreeve_options *options, struct
     }
     if (options->cache_entries > 0)
         client->cache = cache_new(options->cache_entries);
-    enum keyreeve_error error = client_resolve(client, options->nodes);
+    return client;
+}
+
+enum keyreeve_error keyreeve_open(const struct keyreeve_options *options, struct keyreeve **out)
+{
+    struct fault fault = {.text = "a time-out is at most an hour, and some node must be named"};
+    struct keyreeve *client = NULL;
+    enum keyreeve_error error = KR_KEYREEVE_INVALID;
+    if (options->nodes != NULL && options->timeout_ms <= 3600000) {
+        client = new_client(options);
+        error = client_resolve(client, options->nodes, &fault);
+    }
+    if (error == KR_KEYREEVE_OK)
+        error = client_secure(client, options, &fault);
     if (error == KR_KEYREEVE_OK)
         client_step(client);
     else
         keyreeve_close(&client);
+    if (options->why != NULL && options->why_size > 0)
+        snprintf(options->why, options->why_size, "%s", error == KR_KEYREEVE_OK ? "" : fault.text);
     *out = client;
     return error;
 }
@@ -513,11 +537,17 @@ void keyreeve_close(struct keyreeve **client)
         it->end(it->loop);
     for (size_t i = 0; i < KR_KEYREEVE_NODES_MAX; i++)
         link_fini(&it->links[i]);
+    tls_context_free(&it->tls);
     cache_free(&it->cache);
     buf_fini(&it->body);
     mem_zero(it->asks, sizeof(it->asks));
     mem_free(it);
     *client = NULL;
+}
+
+const char *keyreeve_why(const struct keyreeve *client)
+{
+    return client->fault.text;
 }
 
 void keyreeve_figures(const struct keyreeve *client, struct keyreeve_figures *out)

@@ -36,6 +36,8 @@ struct ask {
 struct keyreeve {
     struct link links[KR_KEYREEVE_NODES_MAX];
     size_t link_count;
+    struct tls_context *tls; // of the links that have it; NULL where none has
+    struct fault fault;      // why a link was lost, the latest time
     uint64_t timeout_ms;
     struct ask asks[KR_KEYREEVE_OUTSTANDING_MAX];
     struct ask *free;
@@ -62,5 +64,8 @@ void client_ready(struct keyreeve *client, size_t link, bool is_readable, bool i
 void client_step(struct keyreeve *client);
 // In how many ms, at the latest, client_step has something to do.
 unsigned client_pause_ms(const struct keyreeve *client);
-// nodes.c: the links of "HOST:PORT,unix:/PATH". INVALID, UNKNOWN.
-enum keyreeve_error client_resolve(struct keyreeve *client, const char *nodes);
+// nodes.c: the links of "HOST:PORT,tls://HOST:PORT,unix:/PATH". INVALID, UNKNOWN.
+enum keyreeve_error client_resolve(struct keyreeve *client, const char *nodes, struct fault *fault);
+// secure.c: what its links with TLS share. INVALID, UNUSABLE.
+enum keyreeve_error client_secure(struct keyreeve *client, const struct keyreeve_options *options,
+                                  struct fault *fault);

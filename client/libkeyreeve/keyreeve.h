@@ -40,13 +40,21 @@ enum keyreeve_error {
     KR_KEYREEVE_OK = 0,
     KR_KEYREEVE_INVALID = -1, // an option or a question breaks a limit
     KR_KEYREEVE_UNKNOWN = -2, // a node's name cannot be resolved
-    KR_KEYREEVE_BUSY = -3     // KR_KEYREEVE_OUTSTANDING_MAX are under way
+    KR_KEYREEVE_BUSY = -3,    // KR_KEYREEVE_OUTSTANDING_MAX are under way
+    KR_KEYREEVE_UNUSABLE = -4 // a certificate, a key or a CA's file cannot be read or used
 };
 
 struct keyreeve_options {
-    const char *nodes;      // "HOST:PORT,HOST:PORT,unix:/PATH", at most KR_KEYREEVE_NODES_MAX
+    const char *nodes;      // "HOST:PORT,tls://HOST:PORT,unix:/PATH", KR_KEYREEVE_NODES_MAX at most
     unsigned timeout_ms;    // of a question, all nodes included; 0: 1000
     unsigned cache_entries; // VALID answers that may be kept, under a node's lease; 0: none
+    // With tls://, PEM files that are read once:
+    const char *ca_file;     // who signs the nodes' certificates; NULL: whom the system trusts
+    const char *server_name; // the name that they carry; NULL: each node's own HOST
+    const char *cert_file;   // the certificate that this client shows; NULL: none
+    const char *key_file;    // its key (0600)
+    char *why;               // takes a sentence when keyreeve_open fails; NULL: it is not wanted
+    size_t why_size;
 };
 
 struct keyreeve_question {
@@ -69,7 +77,7 @@ struct keyreeve_answer {
 struct keyreeve; // a client; opaque
 
 // Gives; resolves names (which may block) and connects in the background. Borrows the options.
-// INVALID, UNKNOWN.
+// INVALID, UNKNOWN, UNUSABLE.
 KR_KEYREEVE_API enum keyreeve_error keyreeve_open(const struct keyreeve_options *options,
                                                   struct keyreeve **out);
 // Ends all connections and clears *client. Questions under way are answered UNAVAILABLE first.
@@ -103,6 +111,9 @@ struct keyreeve_figures {
     unsigned nodes, nodes_up;
 };
 KR_KEYREEVE_API void keyreeve_figures(const struct keyreeve *client, struct keyreeve_figures *out);
+// Why a connection to a node failed or was lost, the latest time; "" when none was. Lent until the
+// next call with this client.
+KR_KEYREEVE_API const char *keyreeve_why(const struct keyreeve *client);
 KR_KEYREEVE_API const char *keyreeve_code_text(enum keyreeve_code code); // "VALID", …
 
 #ifdef __cplusplus

@@ -10,12 +10,20 @@
 #include "core/base/mem.h"
 #include "core/base/rand.h"
 
-enum { KR_RETRY_LEAST_MS = 50, KR_RETRY_MOST_MS = 5000, KR_OUT_BYTES = 8 << 20, KR_P99_EVERY = 16 };
+enum {
+    KR_RETRY_LEAST_MS = 50,
+    KR_RETRY_MOST_MS = 5000,
+    KR_OUT_BYTES = 8 << 20,
+    KR_SEAL_BYTES = 1 << 20,
+    KR_SEALED_IN_BYTES = 32768,
+    KR_P99_EVERY = 16
+};
 
 void link_init(struct link *link)
 {
     link->fd = -1;
     buf_init(&link->out, KR_OUT_BYTES);
+    buf_init(&link->sealed, 2 * KR_OUT_BYTES);
     link->in = mem_alloc(KR_LINK_IN_BYTES);
 }
 
@@ -23,8 +31,22 @@ void link_fini(struct link *link)
 {
     if (link->fd >= 0)
         close(link->fd);
+    tls_free(&link->tls);
     buf_fini(&link->out);
+    buf_fini(&link->sealed);
     mem_free(link->in);
+}
+
+static void broken(struct link *link, const char *why)
+{
+    link->is_broken = true;
+    fault_set(&link->fault, KR_ERR_IO, "%s", why);
+}
+
+static void broken_by(struct link *link, int number)
+{
+    char text[64];
+    broken(link, strerror_r(number, text, sizeof(text)));
 }
 
 // Doubles from 50 ms to 5 s, each time between a half and all of it: clients that lost a node
@@ -47,8 +69,11 @@ void link_close(struct link *link, uint64_t now_ms)
     link->failures++;
     link->retry_at_ms = now_ms + back_off_ms(link->failures);
     link->is_broken = link->is_proven = false;
+    link->fault = (struct fault){0};
+    tls_free(&link->tls);
     buf_clear(&link->out);
-    link->out_at = link->in_size = link->in_at = 0;
+    buf_clear(&link->sealed);
+    link->sent = link->in_size = link->in_at = 0;
     link->pending = 0;
     link->probe_ns = 0;
 }
@@ -66,7 +91,14 @@ void link_open(struct link *link, uint64_t now_ms)
         (connect(link->fd, (const struct sockaddr *)&link->address, link->address_size) == 0 ||
          errno == EINPROGRESS))
         return;
-    link_close(link, now_ms);
+    broken_by(link, errno);
+}
+
+static void go_up(struct link *link, uint64_t now_ms)
+{
+    link->state = KR_LINK_UP;
+    link->heard_ms = now_ms;
+    link->probed_ms = 0;
 }
 
 void link_connected(struct link *link, uint64_t now_ms)
@@ -74,12 +106,13 @@ void link_connected(struct link *link, uint64_t now_ms)
     int number = 0;
     socklen_t size = sizeof(number);
     if (getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &number, &size) != 0 || number != 0) {
-        link->is_broken = true;
-        return;
+        broken_by(link, number);
+    } else if (link->is_tls) {
+        link->tls = tls_client_new(link->tls_context, link->host);
+        link->state = KR_LINK_SECURING;
+    } else {
+        go_up(link, now_ms);
     }
-    link->state = KR_LINK_UP;
-    link->heard_ms = now_ms;
-    link->probed_ms = 0;
 }
 
 void link_expect(struct link *link, uint64_t now_ms)
@@ -88,44 +121,115 @@ void link_expect(struct link *link, uint64_t now_ms)
         link->heard_ms = now_ms;
 }
 
+// --- sending -------------------------------------------------------------------------------------
+
+static const struct buf *wire_of(const struct link *link)
+{
+    return link->is_tls ? &link->sealed : &link->out;
+}
+
 bool link_wants_write(const struct link *link)
 {
-    return link->state == KR_LINK_CONNECTING || link->out_at < link->out.size;
+    return link->state == KR_LINK_CONNECTING || link->sent < wire_of(link)->size ||
+           (link->tls != NULL && tls_untaken(link->tls) > 0);
+}
+
+// Piece by piece, as what waits in a connection is bounded.
+static void seal(struct link *link)
+{
+    for (size_t at = 0; link->state == KR_LINK_UP && at < link->out.size; at += KR_SEAL_BYTES) {
+        size_t left = link->out.size - at;
+        struct bytes piece =
+            bytes_of(link->out.data + at, left < KR_SEAL_BYTES ? left : KR_SEAL_BYTES);
+        link->is_broken |= tls_write(link->tls, piece) != KR_ERR_OK;
+        tls_take(link->tls, &link->sealed);
+    }
+    if (link->state == KR_LINK_UP) {
+        mem_zero(link->out.data, link->out.size);
+        buf_clear(&link->out);
+    }
+    tls_take(link->tls, &link->sealed);
+    link->is_broken |= buf_result(&link->sealed) != KR_ERR_OK;
 }
 
 void link_flush(struct link *link)
 {
-    if (link->state != KR_LINK_UP || link->out_at == link->out.size)
+    struct buf *wire = link->is_tls ? &link->sealed : &link->out;
+    if (link->tls != NULL)
+        seal(link);
+    if (link->state < KR_LINK_SECURING || link->sent == wire->size)
         return;
-    ssize_t sent =
-        send(link->fd, link->out.data + link->out_at, link->out.size - link->out_at, MSG_NOSIGNAL);
-    if (sent < 0) {
-        link->is_broken |= errno != EAGAIN && errno != EINTR;
+    ssize_t size = send(link->fd, wire->data + link->sent, wire->size - link->sent, MSG_NOSIGNAL);
+    if (size < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            broken_by(link, errno);
         return;
     }
-    mem_zero(link->out.data + link->out_at, (size_t)sent);
-    link->out_at += (size_t)sent;
-    if (link->out_at < link->out.size)
+    mem_zero(wire->data + link->sent, (size_t)size);
+    link->sent += (size_t)size;
+    if (link->sent < wire->size)
         return;
-    buf_clear(&link->out);
-    link->out_at = 0;
+    buf_clear(wire);
+    link->sent = 0;
+}
+
+// --- receiving -----------------------------------------------------------------------------------
+
+// What the socket has; 0: nothing, or the link is broken.
+static size_t read_socket(struct link *link, uint8_t *space, size_t room)
+{
+    ssize_t size = recv(link->fd, space, room, 0);
+    if (size > 0)
+        return (size_t)size;
+    if (size == 0)
+        broken(link, "the node has closed the connection");
+    else if (errno != EAGAIN && errno != EINTR)
+        broken_by(link, errno);
+    return 0;
+}
+
+static size_t unseal(struct link *link)
+{
+    struct buf plain;
+    buf_init_fixed(&plain, link->in + link->in_size, KR_LINK_IN_BYTES - link->in_size);
+    return tls_read(link->tls, &plain);
+}
+
+// What was received before comes first. *has_moved: the socket had something.
+static size_t read_tls(struct link *link, uint64_t now_ms, bool *has_moved)
+{
+    uint8_t sealed[KR_SEALED_IN_BYTES];
+    size_t plain = unseal(link);
+    size_t size = plain > 0 ? 0 : read_socket(link, sealed, sizeof(sealed));
+    *has_moved = plain > 0 || size > 0;
+    if (size == 0)
+        return plain;
+    enum kr_err err = tls_receive(link->tls, bytes_of(sealed, size));
+    if (link->state == KR_LINK_SECURING && tls_state(link->tls) == KR_TLS_OPEN)
+        go_up(link, now_ms);
+    if (tls_state(link->tls) == KR_TLS_FAILED)
+        broken(link, tls_fault(link->tls)->text);
+    else if (err != KR_ERR_OK || tls_state(link->tls) == KR_TLS_CLOSED)
+        broken(link, "the node has closed the connection");
+    return unseal(link);
 }
 
 bool link_receive(struct link *link, uint64_t now_ms)
 {
+    bool has_moved = false;
     memmove(link->in, link->in + link->in_at, link->in_size - link->in_at);
     link->in_size -= link->in_at;
     link->in_at = 0;
-    ssize_t size = recv(link->fd, link->in + link->in_size, KR_LINK_IN_BYTES - link->in_size, 0);
-    if (size > 0) {
-        link->in_size += (size_t)size;
-        link->heard_ms = now_ms;
-        link->failures = 0;
-        link->is_proven = true;
-        return true;
-    }
-    link->is_broken |= size == 0 || (errno != EAGAIN && errno != EINTR);
-    return false;
+    size_t size = link->tls != NULL ? read_tls(link, now_ms, &has_moved)
+                                    : read_socket(link, link->in + link->in_size,
+                                                  KR_LINK_IN_BYTES - link->in_size);
+    if (size == 0)
+        return has_moved;
+    link->in_size += size;
+    link->heard_ms = now_ms;
+    link->failures = 0;
+    link->is_proven = true;
+    return true;
 }
 
 bool link_next(struct link *link, struct binary_answer *out)

@@ -1,33 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 // A connection to one node: its socket, what is on its way, and how fast the node has answered.
 //
-// DOWN → CONNECTING → UP → DOWN …; a link that was lost is opened again after a back-off with
-// jitter. Never blocks. One thread at a time. Times are of the boot clock (ms) and of the monotonic
-// one (ns).
+// DOWN → CONNECTING → (SECURING →) UP → DOWN …; a link that was lost is opened again after a
+// back-off with jitter. With TLS, what is read and sent passes through core/tls. Never blocks. One
+// thread at a time. Times are of the boot clock (ms) and of the monotonic one (ns).
 #pragma once
 
 #include <sys/socket.h>
 
 #include "core/base/buf.h"
+#include "core/tls/tls_client.h"
 #include "proto/binary.h"
 
 #define KR_LINK_SAMPLES 128
+#define KR_LINK_NAME_SIZE 300
 #define KR_LINK_IN_BYTES (KR_BINARY_ANSWER_HEAD + 4 + KR_BINARY_BODY_MAX) // of one key's answer
 
-enum link_state { KR_LINK_DOWN, KR_LINK_CONNECTING, KR_LINK_UP };
+enum link_state { KR_LINK_DOWN, KR_LINK_CONNECTING, KR_LINK_SECURING, KR_LINK_UP };
 
 struct link {
     struct sockaddr_storage address;
     socklen_t address_size;
-    int fd; // -1 while DOWN
+    char name[KR_LINK_NAME_SIZE]; // as it was named
+    char host[KR_LINK_NAME_SIZE]; // whose certificate is expected
+    bool is_tls;
+    struct tls_context *tls_context; // of its client; where is_tls
+    struct tls *tls;                 // SECURING, and UP with TLS
+    struct fault fault;              // why it was lost the last time
+    int fd;                          // -1 while DOWN
     enum link_state state;
-    uint64_t since_ms;    // CONNECTING: when that began
-    uint64_t retry_at_ms; // DOWN: when to connect again
-    unsigned failures;    // in a row
-    bool is_proven;       // it has answered since it is UP
-    bool is_broken;       // found while writing or reading: its owner closes it
-    struct buf out;
-    size_t out_at;
+    uint64_t since_ms;      // CONNECTING, SECURING: when that began
+    uint64_t retry_at_ms;   // DOWN: when to connect again
+    unsigned failures;      // in a row
+    bool is_proven;         // it has answered since it is UP
+    bool is_broken;         // found while writing or reading: its owner closes it
+    struct buf out, sealed; // what is to be sent; the same as TLS sends it
+    size_t sent;            // of what goes over the wire: of sealed with TLS, else of out
     uint8_t *in;
     size_t in_size, in_at;
     unsigned pending;  // answers that are still to come
@@ -44,12 +52,13 @@ void link_init(struct link *link);
 void link_fini(struct link *link);
 void link_open(struct link *link, uint64_t now_ms);  // DOWN: begins to connect
 void link_close(struct link *link, uint64_t now_ms); // sets when to try again
-// CONNECTING, and writable: UP, or broken.
+// CONNECTING, and writable: UP, with TLS SECURING, or broken.
 void link_connected(struct link *link, uint64_t now_ms);
 // Something was appended to out that will be answered.
 void link_expect(struct link *link, uint64_t now_ms);
-void link_flush(struct link *link);                    // sends what the kernel takes
-bool link_receive(struct link *link, uint64_t now_ms); // once; false: there was nothing
+void link_flush(struct link *link); // sends what the kernel takes
+// Once; with TLS it may bring the link UP. False: there was nothing.
+bool link_receive(struct link *link, uint64_t now_ms);
 // The next whole answer; lent until the next receive. False: none.
 bool link_next(struct link *link, struct binary_answer *out);
 bool link_wants_write(const struct link *link);

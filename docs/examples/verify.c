@@ -3,19 +3,27 @@
 //
 //   cc verify.c $(pkg-config --cflags --libs keyreeve) -o verify
 //   ./verify 127.0.0.1:7401,unix:/run/keyreeve/binary.sock < keys.txt
+//   KEYREEVE_CA=ca.pem ./verify tls://fra-1.example:7401,tls://iad-1.example:7401 < keys.txt
 #include <keyreeve.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 int main(int argc, char **argv)
 {
+    char why[400];
     struct keyreeve_options options = {.nodes = argc > 1 ? argv[1] : "127.0.0.1:7401",
-                                       .cache_entries = argc > 2 ? 10000 : 0};
+                                       .cache_entries = argc > 2 ? 10000 : 0,
+                                       .ca_file = getenv("KEYREEVE_CA"),
+                                       .cert_file = getenv("KEYREEVE_CERT"),
+                                       .key_file = getenv("KEYREEVE_KEY"),
+                                       .why = why,
+                                       .why_size = sizeof(why)};
     struct keyreeve *client = NULL;
     char line[1024];
     if (keyreeve_open(&options, &client) != KR_KEYREEVE_OK) {
-        fprintf(stderr, "verify: %s names no nodes\n", options.nodes);
+        fprintf(stderr, "verify: %s\n", why);
         return 2;
     }
     while (fgets(line, sizeof(line), stdin) != NULL) {
@@ -27,6 +35,8 @@ int main(int argc, char **argv)
         printf("%s%s {%.*s}\n", keyreeve_code_text(answer.code), answer.is_cached ? " kept" : "",
                (int)answer.body_size, answer.body);
         fflush(stdout);
+        if (answer.code == KR_KEYREEVE_UNAVAILABLE)
+            fprintf(stderr, "verify: %s\n", keyreeve_why(client));
     }
     keyreeve_close(&client);
     return 0;

@@ -6,6 +6,7 @@
 #include <keyreeve.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <uv.h>
 
@@ -38,7 +39,10 @@ static void answered(void *ctx, const struct keyreeve_answer *answer)
 int main(int argc, char **argv)
 {
     struct run run = {.left = argc - 2};
-    struct keyreeve_options options = {.nodes = argc > 1 ? argv[1] : ""};
+    struct keyreeve_options options = {.nodes = argc > 1 ? argv[1] : "",
+                                       .ca_file = getenv("KEYREEVE_CA"),
+                                       .cert_file = getenv("KEYREEVE_CERT"),
+                                       .key_file = getenv("KEYREEVE_KEY")};
     struct one ones[256];
     uv_loop_t *loop = uv_default_loop();
     uv_idle_t idle;

@@ -40,8 +40,8 @@ export async function buildExample(library, name, { isStatic = false, more = [] 
 }
 
 /** An example that reads keys from its input: ask(key) answers what it prints for it. */
-export function startExample(t, library, program, args) {
-  const child = spawn(program, args, { env: { ...process.env, LD_LIBRARY_PATH: library.lib }, stdio: ['pipe', 'pipe', 'pipe'] });
+export function startExample(t, library, program, args, env = {}) {
+  const child = spawn(program, args, { env: { ...process.env, LD_LIBRARY_PATH: library.lib, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
   let out = '';
   let stderr = '';
   let asked = 0;
@@ -60,6 +60,8 @@ export function startExample(t, library, program, args) {
       return lines()[mine - 1].replace(/ \{.*/, '');
     },
     last: () => lines().at(-1),
+    /** What it has complained of. */
+    complaints: () => stderr,
     /** Ends its input, and expects a clean end. */
     async end() {
       child.stdin.end();
@@ -70,4 +72,4 @@ export function startExample(t, library, program, args) {
 }
 
 /** Runs a program with the library to its end. */
-export const runExample = (library, program, args) => run(program, args, { env: { LD_LIBRARY_PATH: library.lib } });
+export const runExample = (library, program, args, env = {}) => run(program, args, { env: { LD_LIBRARY_PATH: library.lib, ...env } });
