@@ -173,11 +173,14 @@ test('garbage, and a handshake that stands still, are cut; others are served mea
   const hello = [...'\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'];
   const drip = setInterval(() => crumbs.write(hello.shift() ?? '\x00'), 100);
   t.after(() => clearInterval(drip));
-  assert.equal((await visit(port)).status, 200);
-  // An idle connection may not be kept by crumbs of a record either.
-  const idle = raw({ port });
-  const open = connect({ socket: idle.socket, servername: 'localhost', ca: authority.pem }).on('error', () => {});
-  await new Promise((done) => open.once('secureConnect', done));
+  await until(async () => (await visit(port)).status === 200, { what: 'a good client to be served' });
+  // An idle connection may not be kept by crumbs of a record either. On a slow machine a handshake may be cut, too.
+  const shakeHands = async () => {
+    const connection = raw({ port });
+    const secured = connect({ socket: connection.socket, servername: 'localhost', ca: authority.pem }).on('error', () => {});
+    return (await new Promise((done) => secured.once('secureConnect', () => done(true)).once('close', () => done(false)))) && connection;
+  };
+  const idle = await until(shakeHands, { what: 'a handshake in time' });
   const later = setInterval(() => idle.socket.writable && idle.write('\x17'), 100);
   t.after(() => clearInterval(later));
   await idle.until((_, closed) => closed);
