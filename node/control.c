@@ -74,7 +74,7 @@ static void go_on(struct task *task, enum executor_next next)
         return;
     case KR_EXECUTOR_ACT:
         task->call->action(task->control->node, task->call);
-        answer(task);
+        go_on(task, executor_acted(task->call));
         return;
     case KR_EXECUTOR_RECEIPT:
         everywhere_answer(task->control->everywhere, task->call, received, task);
@@ -438,11 +438,13 @@ void control_restart(struct control *control)
 enum kr_err control_promote(struct control *control)
 {
     const struct peers *peers = peering_peers(control->peering);
-    if (peers == NULL)
-        return engines_promote(control->node, 0);
-    if (peers_is_rebuilding(peers))
+    uint64_t known_epoch = peers == NULL ? 0 : peers_known_epoch(peers);
+    if (peers != NULL && peers_is_rebuilding(peers))
         return KR_ERR_BUSY;
-    return engines_promote(control->node, peers_known_epoch(peers));
+    enum kr_err err = engines_promote(control->node, known_epoch);
+    if (err == KR_ERR_OK) // the replica knows now, and takes what its caller writes
+        engine_turn(control->node->engine);
+    return err;
 }
 
 void control_leader_is(struct control *control, const char *member_id, const char *peer_address)

@@ -20,7 +20,8 @@ must_use enum kr_err control_open_peers(struct control *control, struct fault *f
 // the stop timeout is over; then the replica is closed.
 void control_run(struct control *control);
 // The operator's word that the leader is down. As engines_promote; BUSY: this node's state is being
-// replaced. Control loop.
+// replaced. It leads when this returns OK; what is submitted first then makes its epoch durable.
+// Control loop.
 must_use enum kr_err control_promote(struct control *control);
 void control_stop(struct control *control);    // any thread, and signal watchers
 void control_restart(struct control *control); // stops, and the process starts the node again

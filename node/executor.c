@@ -108,10 +108,15 @@ enum executor_next executor_run(struct call *call)
         call->command.op_count = 0; // a denial leaves its audit row and nothing else
     store_view_close(&call->view);
     json_free(&call->json);
+    if (err == KR_ERR_OK && call->action != NULL)
+        return KR_EXECUTOR_ACT;
+    return executor_acted(call);
+}
+
+enum executor_next executor_acted(const struct call *call)
+{
     if (call->has_command)
         return KR_EXECUTOR_SUBMIT;
-    if (call->action != NULL)
-        return KR_EXECUTOR_ACT;
     return call->answer.wants_receipt ? KR_EXECUTOR_RECEIPT : KR_EXECUTOR_ANSWERED;
 }
 

@@ -14,12 +14,14 @@ enum executor_next {
     KR_EXECUTOR_ANSWERED, // the answer stands
     KR_EXECUTOR_SUBMIT,   // submit call->command, then executor_committed
     KR_EXECUTOR_AGAIN,    // run once more
-    KR_EXECUTOR_ACT,      // call->action on the control loop answers
+    KR_EXECUTOR_ACT,      // call->action on the control loop, then executor_acted
     KR_EXECUTOR_RECEIPT   // the answer waits for what the other nodes know: receipt_write
 };
 
 // On a pool thread.
 enum executor_next executor_run(struct call *call);
+// On the control loop, behind the action.
+enum executor_next executor_acted(const struct call *call);
 // On the control loop, with the outcome of the submit.
 enum executor_next executor_committed(struct call *call, const struct replica_outcome *outcome);
 // The answer to a call that never ran: 429, 503.

@@ -92,7 +92,8 @@ struct call {
     struct call_receipt receipt; // with answer.wants_receipt
     struct command command;      // op_count > 0 or audit set: submit it
     bool has_command;
-    // What only the control loop may do, instead of a command: it writes the answer. NULL: nothing.
+    // What only the control loop may do, before the command, if there is one: it may replace the
+    // answer by a problem, and take the command back. NULL: nothing.
     void (*action)(struct node *node, struct call *call);
     unsigned attempts;
 };

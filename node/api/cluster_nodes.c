@@ -96,37 +96,31 @@ enum kr_err api_cluster_nearest(struct call *call)
 
 // --- promotion -----------------------------------------------------------------------------------
 
-// On the control loop, which owns the engine.
+// On the control loop, which owns the engine. The call's command is the first entry of the new
+// epoch: once that is durable, the node leads again even if it is killed.
 static void promote(struct node *node, struct call *call)
 {
-    struct json_writer writer;
+    const char *why = node->identity.is_core
+                          ? "with engine etcd a leader is elected, and nobody is promoted by hand"
+                          : "this node is a follower; only a core node can lead";
     enum kr_err err = control_promote(node->control);
-    if (err == KR_ERR_CONFLICT) {
-        api_problem(call, err, "this node leads already");
+    if (err == KR_ERR_OK) {
+        api_op(call, KR_OP_LEAD)->as.lead =
+            (struct command_lead){node->identity.node_id, replica_epoch(node->replica)};
         return;
     }
-    if (err == KR_ERR_BUSY) {
-        api_problem(call, err,
-                    "this node's state is being replaced by a snapshot; promote another standby, "
-                    "or wait");
-        return;
-    }
-    if (err != KR_ERR_OK) {
-        api_problem(call, KR_ERR_CONFLICT,
-                    node->identity.is_core
-                        ? "with engine etcd a leader is elected, and nobody is promoted by hand"
-                        : "this node is a follower; only a core node can lead");
-        return;
-    }
-    api_json_begin(call, &writer);
-    json_open(&writer, NULL, '{');
-    json_write_string(&writer, "leader", node->identity.node_id);
-    json_close(&writer, '}');
-    api_json_end(call, &writer);
+    if (err == KR_ERR_CONFLICT)
+        why = "this node leads already";
+    else if (err == KR_ERR_BUSY)
+        why = "this node's state is being replaced by a snapshot; promote another standby, or wait";
+    call->has_command = false;
+    api_problem(call, err == KR_ERR_BUSY ? err : KR_ERR_CONFLICT, "%s", why);
 }
 
 enum kr_err api_cluster_promote(struct call *call)
 {
+    const char *id = call->node->identity.node_id;
+    struct json_writer writer;
     bool is_down = false;
     const struct api_member members[] = {
         {"oldLeaderIsDown", KR_MEMBER_BOOL, &is_down, 0, true, NULL}};
@@ -138,7 +132,12 @@ enum kr_err api_cluster_promote(struct call *call)
                            "oldLeaderIsDown: must be true. Two leaders would both accept writes, "
                            "and one's would be lost: stop the old one first");
     call->action = promote;
-    return KR_ERR_OK;
+    api_audit(call, "cluster.promote", id, id, NULL);
+    api_json_begin(call, &writer);
+    json_open(&writer, NULL, '{');
+    json_write_string(&writer, "leader", id);
+    json_close(&writer, '}');
+    return api_json_end(call, &writer);
 }
 
 // --- removal -------------------------------------------------------------------------------------

@@ -56,6 +56,8 @@ test('a leader and two standbys', { timeout: 600_000 }, async (t) => {
     assert.ok(wrong.every((answer) => answer.endsWith('STALE')), wrong.slice(0, 5).join());
     await assertAllThere(cluster, before.written, survivors);
     await assertSameState(cluster, survivors);
+    const { data } = expect(await cluster.api('core-2').get('/v1/accounts/default/audit-logs?action=cluster.promote'), 200).body;
+    assert.deepEqual(data.map(({ target }) => target), ['core-2']);
   });
 
   await cluster.story(t, 'what was revoked stays revoked, and its receipt can still be read', async () => {
@@ -101,6 +103,8 @@ test('a leader and two standbys', { timeout: 600_000 }, async (t) => {
     const promoted = await cluster.cli('core-3', ['promote', '--old-leader-is-down']);
     assert.equal(promoted.code, 0, promoted.stderr);
     const others = cluster.names.filter((name) => name !== 'core-2');
+    await cluster.kill('core-3'); // what was answered is durable
+    await cluster.start('core-3');
     await leads('core-3', others);
     assert.equal(await cluster.metric('core-2', 'is_leader'), 1);
     await cluster.heal();
