@@ -13,5 +13,6 @@ int bench_keys(int argc, char **argv);
 int bench_restart(int argc, char **argv);
 int bench_propagate(int argc, char **argv);
 int bench_write(int argc, char **argv);
+int bench_beside(int argc, char **argv);
 int bench_report(int argc, char **argv);
 int bench_relay(int argc, char **argv);

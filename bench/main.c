@@ -20,6 +20,7 @@ static const struct subcommand subcommands[] = {
     {"keys", bench_keys, "makes a file of keys, and the JSON Lines that import them"},
     {"propagate", bench_propagate, "time from a revocation to the refusal at every node"},
     {"write", bench_write, "durable writes, one at a time and many, beside the disk's own flush"},
+    {"beside", bench_beside, "the same in Redis, PostgreSQL and etcd, in turns"},
     {"report", bench_report, "one page of charts and tables from the rows of a run"},
     {"relay", bench_relay, "TCP links between local nodes that can be cut and healed"},
 };

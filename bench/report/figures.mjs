@@ -122,12 +122,14 @@ function underLoad(rows) {
 function besideRows(rows) {
   const all = select(rows, 'propagate.excess').filter((row) => (row.conditions.load ?? 'idle') === 'idle' && (row.conditions.way ?? 'single') === 'single');
   const systems = (list) => new Set(list.map((row) => row.system)).size;
-  const groups = [...groupBy(all, (row) => JSON.stringify([row.conditions.world, placeOf(row)])).values()].filter((group) => systems(group) > 1);
+  const placeIn = (row) => (row.conditions.world === 'loopback' ? '' : placeOf(row)); // on one machine there is one place
+  const groups = [...groupBy(all, (row) => JSON.stringify([row.conditions.world, placeIn(row)])).values()].map(slowestOfEach).filter((group) => systems(group) > 1);
   const farthest = (group) => [group[0].conditions.world === 'loopback' ? 0 : 1, systems(group), linkOf(rows, group[0])];
   groups.sort((a, b) => compareLists(farthest(b), farthest(a)));
   return groups[0] ?? [];
 }
 
+const slowestOfEach = (group) => [...groupBy(group, (row) => row.system).values()].map((own) => own.sort(byMedian).at(-1));
 const linkOf = (rows, { system, region, conditions: { world, node } }) =>
   select(rows, 'propagate.link', { system, world }).find((row) => row.region === region && row.conditions.node === node)?.stats.p50 ?? 0;
 const compareLists = (a, b) => a.map((value, i) => value - b[i]).find((difference) => difference !== 0) ?? 0;

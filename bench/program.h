@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Foreign programs that the bench starts: in a directory, by a user, at a site, and ends.
+#pragma once
+
+#include <stdbool.h>
+
+#include "bench/site.h"
+
+#define KR_PROGRAM_ARGUMENTS 40
+
+struct program_user {
+    bool is_other; // than this process's own
+    uid_t uid;
+    gid_t gid;
+};
+
+struct program {
+    const char *name;
+    pid_t pid; // 0: not running
+};
+
+struct program_plan {
+    const struct site *site;
+    const char *directory;           // it runs there, and its output goes to DIRECTORY/NAME.log
+    const struct program_user *user; // NULL: this process's own
+    const char *name;                // keeps
+    const char *arguments[KR_PROGRAM_ARGUMENTS]; // the first is what is run; ends with NULL
+};
+
+// For root: a user without rights, postgres where there is one, else nobody.
+void program_find_user(struct program_user *user);
+must_use enum kr_err program_start(const struct program_plan *plan, struct program *program,
+                                   struct fault *fault);
+// Runs it to its end; IO when that is not exit code 0.
+must_use enum kr_err program_run(const struct program_plan *plan, struct fault *fault);
+// Until something listens there, for half a minute; IO when the program has ended.
+must_use enum kr_err program_await(struct program *program, const struct site *site, uint16_t port,
+                                   struct fault *fault);
+// The signal, and waits; SIGKILL after ten seconds.
+void program_stop(struct program *program, int signal);

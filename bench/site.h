@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where programs run and sockets are: this machine's loopback.
+#pragma once
+
+#include <netinet/in.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/base/fault.h"
+
+struct site {
+    char address[INET_ADDRSTRLEN];
+};
+
+void site_init(struct site *site);
+// A connected TCP socket from this site; -1 with errno.
+int site_connect(const struct site *site, const char *address, uint16_t port);
+// A listening TCP socket of this site on a free port, which it sets; -1 with errno.
+int site_listen(const struct site *site, uint16_t *port);
+// A port of the site that nobody had a moment ago; 0 with errno.
+uint16_t site_free_port(const struct site *site);
+// As fork(2); the child ends with its parent.
+pid_t site_fork(const struct site *site);

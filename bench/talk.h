@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// A TCP connection over which one request at a time is asked and answered. One thread.
+#pragma once
+
+#include "bench/site.h"
+#include "core/base/buf.h"
+
+struct talk {
+    const char *name; // of whom it is with, for what is wrong; keeps
+    int fd;           // -1: not open
+    struct buf out, in;
+    struct fault *fault; // keeps
+};
+
+// Must be called before everything else, also for a talk that is never opened.
+void talk_init(struct talk *talk, const char *name, struct fault *fault);
+// Anew, if it was open.
+must_use enum kr_err talk_open(struct talk *talk, const struct site *from, const char *address,
+                               uint16_t port);
+void talk_close(struct talk *talk);
+// Sends what is in out, and empties in.
+must_use enum kr_err talk_send(struct talk *talk);
+// Adds to in what has arrived; waits for something. IO: also when a signal ends the run.
+must_use enum kr_err talk_wait(struct talk *talk);
+// The same without waiting; NOT_FOUND: nothing has.
+must_use enum kr_err talk_look(struct talk *talk);
+// Where this stands in what has arrived; NULL: nowhere.
+const uint8_t *talk_find(const struct talk *talk, struct bytes wanted);
