@@ -16,3 +16,4 @@ int bench_write(int argc, char **argv);
 int bench_beside(int argc, char **argv);
 int bench_report(int argc, char **argv);
 int bench_relay(int argc, char **argv);
+int bench_wan(int argc, char **argv);

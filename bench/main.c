@@ -22,6 +22,7 @@ static const struct subcommand subcommands[] = {
     {"write", bench_write, "durable writes, one at a time and many, beside the disk's own flush"},
     {"beside", bench_beside, "the same in Redis, PostgreSQL and etcd, in turns"},
     {"report", bench_report, "one page of charts and tables from the rows of a run"},
+    {"wan", bench_wan, "an emulated world: regions, their links, programs in them"},
     {"relay", bench_relay, "TCP links between local nodes that can be cut and healed"},
 };
 

@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: Apache-2.0
+// keyreeve-bench wan probe: what the links of a world do, beside what they are asked to do.
+//
+// One thread with a UDP socket in every region sends and receives, so that there is one clock. It
+// spins; but when a packet came is told by the kernel, so that it is the links that are measured,
+// and not when this thread had a core. Delay: packets one after the other, over all paths in turns.
+// Loss: the same, more and closer. Bandwidth: each path by itself is offered more than it takes.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench/bench.h"
+#include "bench/options.h"
+#include "bench/progress.h"
+#include "bench/result.h"
+#include "bench/table.h"
+#include "bench/wan.h"
+#include "bench/world.h"
+#include "core/base/clock.h"
+#include "core/base/json.h"
+#include "core/base/mem.h"
+
+enum {
+    KR_PROBE_PORT = 7,
+    KR_PROBE_PAYLOAD = 1472, // fills an Ethernet frame
+    KR_PROBE_ROOM = 32 << 20,
+    KR_PROBE_READINGS = 100,
+    KR_PROBE_DELAY_GAP_US = 500,
+    KR_PROBE_LOSS_GAP_US = 25,
+    KR_PROBE_SLACK_MS = 200 // after the longest delay, a packet is lost
+};
+
+struct probe_packet {
+    uint64_t sent_ns;
+    uint32_t path, phase;
+};
+
+// One direction, as it is asked for and as it turns out.
+struct probe_path {
+    size_t from, to;
+    double delay_ms, loss_percent, mbit; // asked
+    double *delays_us;                   // got, of each packet that came
+    uint64_t sent, got;                  // of the loss phase
+    size_t delay_count;
+    uint64_t first_ns, last_ns, bytes; // of the bandwidth phase
+};
+
+struct probe {
+    const char *name;
+    struct result_run results;
+    uint64_t packets, losses;
+    double blast_ms;
+    size_t region_count, path_count;
+    char regions[KR_LINK_PLACES][KR_TOPOLOGY_NAME];
+    int sockets[KR_LINK_PLACES];
+    struct sockaddr_in addresses[KR_LINK_PLACES];
+    struct probe_path paths[KR_LINK_PLACES * KR_LINK_PLACES];
+    double longest_ms;
+    uint64_t epoch_ns; // CLOCK_REALTIME, by which the kernel stamps, less CLOCK_MONOTONIC
+    uint32_t phase;
+    struct fault fault;
+};
+
+enum { KR_PHASE_DELAY = 1, KR_PHASE_LOSS, KR_PHASE_BANDWIDTH };
+
+// --- the world -----------------------------------------------------------------------------------
+
+static size_t region_of(const struct probe *probe, const char *name)
+{
+    size_t i = 0;
+    while (i < probe->region_count && strcmp(probe->regions[i], name) != 0)
+        i++;
+    return i;
+}
+
+static void take_description(struct probe *probe, const struct json *description)
+{
+    const struct json *regions = json_member(description, "regions");
+    const struct json *links = json_member(description, "links");
+    for (; probe->region_count < json_size(regions); probe->region_count++) {
+        const struct json *one = json_at(regions, probe->region_count);
+        struct sockaddr_in *address = &probe->addresses[probe->region_count];
+        snprintf(probe->regions[probe->region_count], KR_TOPOLOGY_NAME, "%s",
+                 json_text(json_member(one, "name")));
+        address->sin_family = AF_INET;
+        address->sin_port = htons(KR_PROBE_PORT);
+        inet_pton(AF_INET, json_text(json_member(one, "address")), &address->sin_addr);
+    }
+    for (size_t i = 0; i < json_size(links); i++) {
+        const struct json *one = json_at(links, i);
+        if (json_bool(json_member(one, "cut")))
+            continue;
+        struct probe_path *path = &probe->paths[probe->path_count++];
+        *path = (struct probe_path){.from = region_of(probe, json_text(json_member(one, "from"))),
+                                    .to = region_of(probe, json_text(json_member(one, "to"))),
+                                    .delay_ms = json_double(json_member(one, "delayMs")),
+                                    .loss_percent = json_double(json_member(one, "lossPercent")),
+                                    .mbit = json_double(json_member(one, "mbit"))};
+        path->delays_us = mem_zalloc(probe->packets * sizeof(double));
+        double last_ms = path->delay_ms + json_double(json_member(one, "jitterMs"));
+        probe->longest_ms = last_ms > probe->longest_ms ? last_ms : probe->longest_ms;
+    }
+}
+
+static enum kr_err read_world(struct probe *probe)
+{
+    struct json *description = NULL;
+    struct buf answer;
+    buf_init(&answer, KR_WORLD_ANSWER);
+    enum kr_err err = world_ask(probe->name, "describe", &answer, &probe->fault);
+    if (err == KR_ERR_OK)
+        err = json_parse(buf_bytes(&answer), &description, &probe->fault);
+    if (err == KR_ERR_OK)
+        take_description(probe, description);
+    json_free(&description);
+    buf_fini(&answer);
+    if (err == KR_ERR_OK && probe->path_count == 0)
+        err = fault_set(&probe->fault, KR_ERR_INVALID, "all links are cut");
+    return err;
+}
+
+static enum kr_err open_sockets(struct probe *probe)
+{
+    const int room = KR_PROBE_ROOM, on = 1;
+    for (size_t i = 0; i < probe->region_count; i++) {
+        struct world_place place;
+        enum kr_err err = world_open_place(probe->name, probe->regions[i], &place, &probe->fault);
+        if (err != KR_ERR_OK)
+            return err;
+        int fd = world_socket(&place, SOCK_DGRAM | SOCK_NONBLOCK);
+        world_close_place(&place);
+        probe->sockets[i] = fd;
+        if (fd >= 0)
+            setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
+        if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)) != 0 ||
+            bind(fd, (const struct sockaddr *)&probe->addresses[i], sizeof(probe->addresses[i])) !=
+                0)
+            return fault_set(&probe->fault, KR_ERR_IO, "a socket in %s: %s", probe->regions[i],
+                             strerror(errno));
+    }
+    return KR_ERR_OK;
+}
+
+// --- packets -------------------------------------------------------------------------------------
+
+static uint64_t ns_of(const struct timespec *time)
+{
+    return (uint64_t)time->tv_sec * 1000000000 + (uint64_t)time->tv_nsec;
+}
+
+// The narrowest of some readings, since this thread may lose its core between two clocks.
+static void compare_clocks(struct probe *probe)
+{
+    uint64_t narrowest_ns = UINT64_MAX;
+    for (int i = 0; i < KR_PROBE_READINGS; i++) {
+        struct timespec real;
+        uint64_t before_ns = clock_mono_ns();
+        clock_gettime(CLOCK_REALTIME, &real);
+        uint64_t after_ns = clock_mono_ns();
+        if (after_ns - before_ns >= narrowest_ns)
+            continue;
+        narrowest_ns = after_ns - before_ns;
+        probe->epoch_ns = ns_of(&real) - before_ns - narrowest_ns / 2;
+    }
+}
+
+static bool send_packet(struct probe *probe, size_t number, size_t size_bytes)
+{
+    const struct probe_path *path = &probe->paths[number];
+    uint8_t bytes[KR_PROBE_PAYLOAD] = {0};
+    struct probe_packet packet = {clock_mono_ns(), (uint32_t)number, probe->phase};
+    memcpy(bytes, &packet, sizeof(packet));
+    return sendto(probe->sockets[path->from], bytes, size_bytes, MSG_DONTWAIT,
+                  (const struct sockaddr *)&probe->addresses[path->to],
+                  sizeof(probe->addresses[path->to])) > 0;
+}
+
+static void note_packet(struct probe *probe, const struct probe_packet *packet, size_t size_bytes,
+                        uint64_t at_ns)
+{
+    if (packet->phase != probe->phase || packet->path >= probe->path_count)
+        return; // of an earlier phase, or somebody else's
+    struct probe_path *path = &probe->paths[packet->path];
+    if (probe->phase == KR_PHASE_DELAY && path->delay_count < probe->packets)
+        path->delays_us[path->delay_count++] = (double)(int64_t)(at_ns - packet->sent_ns) / 1e3;
+    if (probe->phase == KR_PHASE_LOSS)
+        path->got++;
+    if (probe->phase != KR_PHASE_BANDWIDTH)
+        return;
+    if (path->first_ns == 0)
+        path->first_ns = at_ns;
+    else
+        path->bytes += size_bytes + 28; // with the headers that the link counts
+    path->last_ns = at_ns;
+}
+
+// The size of a packet and when it came, by CLOCK_MONOTONIC; -1: there is none.
+static ssize_t receive_one(const struct probe *probe, int fd, uint8_t bytes[KR_PROBE_PAYLOAD],
+                           uint64_t *at_ns)
+{
+    char room[CMSG_SPACE(sizeof(struct timespec))];
+    struct iovec part = {bytes, KR_PROBE_PAYLOAD};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
+    struct timespec stamp;
+    ssize_t size = recvmsg(fd, &message, MSG_DONTWAIT);
+    const struct cmsghdr *head = size >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (head == NULL || head->cmsg_type != SCM_TIMESTAMPNS)
+        return -1;
+    memcpy(&stamp, CMSG_DATA(head), sizeof(stamp));
+    *at_ns = ns_of(&stamp) - probe->epoch_ns;
+    return size;
+}
+
+static void receive(struct probe *probe)
+{
+    uint8_t bytes[KR_PROBE_PAYLOAD];
+    struct probe_packet packet;
+    uint64_t at_ns;
+    for (size_t i = 0; i < probe->region_count; i++) {
+        ssize_t size = receive_one(probe, probe->sockets[i], bytes, &at_ns);
+        if (size < (ssize_t)sizeof(packet))
+            continue;
+        memcpy(&packet, bytes, sizeof(packet));
+        note_packet(probe, &packet, (size_t)size, at_ns);
+    }
+}
+
+static void receive_for(struct probe *probe, double ms)
+{
+    uint64_t until_ns = clock_mono_ns() + (uint64_t)(ms * 1e6);
+    while (clock_mono_ns() < until_ns)
+        receive(probe);
+}
+
+static double longest_wait_ms(const struct probe *probe)
+{
+    return probe->longest_ms + KR_PROBE_SLACK_MS;
+}
+
+// count small packets on every path, all paths in turns.
+static void send_in_turns(struct probe *probe, uint64_t count, uint64_t gap_us, const char *what)
+{
+    struct progress progress;
+    uint64_t next_ns = clock_mono_ns(), total = count * probe->path_count;
+    progress_begin(&progress, what, total);
+    for (uint64_t i = 0; i < total; i++) {
+        struct probe_path *path = &probe->paths[i % probe->path_count];
+        while (clock_mono_ns() < next_ns)
+            receive(probe);
+        next_ns += gap_us * 1000;
+        bool is_sent = send_packet(probe, i % probe->path_count, sizeof(struct probe_packet));
+        path->sent += is_sent && probe->phase == KR_PHASE_LOSS;
+        progress_at(&progress, i);
+    }
+    receive_for(probe, longest_wait_ms(probe));
+    progress_end(&progress);
+}
+
+// A tenth more than the path takes, for blast_ms.
+static void blast(struct probe *probe, size_t number)
+{
+    const struct probe_path *path = &probe->paths[number];
+    double gap_ns = (KR_PROBE_PAYLOAD + 28) * 8e3 / path->mbit / 1.1;
+    uint64_t begin_ns = clock_mono_ns();
+    uint64_t end_ns = begin_ns + (uint64_t)(probe->blast_ms * 1e6);
+    for (double next_ns = (double)begin_ns; next_ns < (double)end_ns; next_ns += gap_ns) {
+        while ((double)clock_mono_ns() < next_ns)
+            receive(probe);
+        if (clock_mono_ns() > end_ns)
+            break; // this machine cannot offer so much
+        send_packet(probe, number, KR_PROBE_PAYLOAD);
+        receive(probe);
+    }
+    receive_for(probe, path->delay_ms + KR_PROBE_SLACK_MS);
+}
+
+static enum kr_err run(struct probe *probe)
+{
+    enum kr_err err = read_world(probe);
+    if (err == KR_ERR_OK)
+        err = open_sockets(probe);
+    if (err != KR_ERR_OK)
+        return err;
+    compare_clocks(probe);
+    probe->phase = KR_PHASE_DELAY;
+    send_in_turns(probe, probe->packets, KR_PROBE_DELAY_GAP_US, "delay");
+    probe->phase = KR_PHASE_LOSS;
+    send_in_turns(probe, probe->losses, KR_PROBE_LOSS_GAP_US, "loss");
+    probe->phase = KR_PHASE_BANDWIDTH;
+    for (size_t i = 0; i < probe->path_count && probe->blast_ms > 0; i++) {
+        progress_say("bandwidth: path %zu of %zu", i + 1, probe->path_count);
+        blast(probe, i);
+    }
+    progress_say("%s", "");
+    return KR_ERR_OK;
+}
+
+// --- results -------------------------------------------------------------------------------------
+
+static double lost_share(const struct probe_path *path)
+{
+    return path->sent > 0 ? 1 - (double)path->got / (double)path->sent : NAN;
+}
+
+static double bits_a_second(const struct probe_path *path)
+{
+    if (path->last_ns <= path->first_ns)
+        return NAN;
+    return (double)path->bytes * 8e9 / (double)(path->last_ns - path->first_ns);
+}
+
+static void write_figure(struct probe *probe, const struct probe_path *path,
+                         const struct result_condition *asked, double got)
+{
+    const char *from = probe->regions[path->from], *to = probe->regions[path->to];
+    bool is_loss = strcmp(asked->name, "askedRatio") == 0;
+    const struct result_row row = {.name = is_loss ? "world.loss" : "world.bandwidth",
+                                   .label = is_loss ? "share of the packets that a link loses"
+                                                    : "bits a second over a link",
+                                   .system = "world",
+                                   .region = to,
+                                   .unit = is_loss ? "ratio" : "1/s",
+                                   .conditions = {{"from", 0, from}, {"to", 0, to}, *asked},
+                                   .values = &got,
+                                   .count = 1};
+    result_write(&probe->results, &row);
+}
+
+static void write_path(struct probe *probe, struct probe_path *path)
+{
+    const char *from = probe->regions[path->from], *to = probe->regions[path->to];
+    struct result_row row = {
+        .name = "world.delay",
+        .label = "one-way delay of a link",
+        .system = "world",
+        .region = to,
+        .unit = "us",
+        .conditions = {{"from", 0, from}, {"to", 0, to}, {"askedUs", path->delay_ms * 1e3, NULL}},
+        .values = path->delays_us,
+        .count = path->delay_count};
+    result_write(&probe->results, &row);
+    for (size_t i = 0; i < path->delay_count; i++)
+        path->delays_us[i] -= path->delay_ms * 1e3;
+    row.name = "world.delay_error";
+    row.label = "a link's delay less what was asked for";
+    result_write(&probe->results, &row);
+    const struct result_condition loss = {"askedRatio", path->loss_percent / 100, NULL};
+    const struct result_condition rate = {"askedPerSecond", path->mbit * 1e6, NULL};
+    write_figure(probe, path, &loss, lost_share(path));
+    write_figure(probe, path, &rate, bits_a_second(path));
+}
+
+static void add_number(struct table *table, double value, int decimals)
+{
+    char text[KR_TABLE_CELL];
+    snprintf(text, sizeof(text), "%.*f", decimals, value);
+    table_text(table, isfinite(value) ? text : "-");
+}
+
+static int compare(const void *left, const void *right)
+{
+    const double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+// Of the errors, which have taken the delays' place.
+static void print_path(struct table *table, const struct probe *probe, struct probe_path *path)
+{
+    double *errors_us = path->delays_us;
+    size_t count = path->delay_count;
+    qsort(errors_us, count, sizeof(*errors_us), compare);
+    table_row(table, probe->regions[path->from]);
+    table_text(table, probe->regions[path->to]);
+    add_number(table, path->delay_ms, 1);
+    add_number(table, count > 0 ? errors_us[(count - 1) / 2] : NAN, 0);
+    add_number(table, count > 0 ? errors_us[(count - 1) * 99 / 100] : NAN, 0);
+    add_number(table, count > 0 ? errors_us[count - 1] : NAN, 0);
+    add_number(table, path->loss_percent, 2);
+    add_number(table, lost_share(path) * 100, 2);
+    add_number(table, path->mbit, 0);
+    add_number(table, bits_a_second(path) / 1e6, 0);
+}
+
+static void print(struct probe *probe)
+{
+    static const char *const headings[] = {
+        "to", "delay ms", "error us p50", "p99", "max", "loss %", "got", "Mbit/s", "got at most"};
+    static struct table table;
+    table_row(&table, "from");
+    for (size_t i = 0; i < sizeof(headings) / sizeof(headings[0]); i++)
+        table_text(&table, headings[i]);
+    for (size_t i = 0; i < probe->path_count && i + 1 < KR_TABLE_ROWS; i++)
+        print_path(&table, probe, &probe->paths[i]);
+    table_print(&table, stdout);
+}
+
+static enum option_outcome parse(int argc, char **argv, struct probe *probe)
+{
+    const struct option_row rows[] = {
+        {"--name", "NAME", KR_OPTION_TEXT, &probe->name, 0, 0, false,
+         "of the world (default \"default\")"},
+        {"--packets", "N", KR_OPTION_COUNT, &probe->packets, 1, 1e6, false,
+         "a path, for its delay (default 100)"},
+        {"--losses", "N", KR_OPTION_COUNT, &probe->losses, 1, 1e7, false,
+         "packets a path, for its loss (default 2000)"},
+        {"--blast", "MS", KR_OPTION_REAL, &probe->blast_ms, 0, 60000, false,
+         "a path, for its bandwidth; 0: not measured (default 100)"},
+        KR_RESULT_OPTIONS(&probe->results),
+    };
+    const struct option_spec spec = {
+        "wan probe",
+        "Measures a world that is up: the one-way delay, loss and bandwidth of every link that is\n"
+        "not cut, beside what is asked for. The error of a delay is got less asked. It spins.\n",
+        rows, sizeof(rows) / sizeof(rows[0]),
+        "  keyreeve-bench wan up && keyreeve-bench wan probe; keyreeve-bench wan down\n"};
+    return options_parse(&spec, argc, argv);
+}
+
+static void show(struct probe *probe)
+{
+    for (size_t i = 0; i < probe->path_count; i++)
+        write_path(probe, &probe->paths[i]);
+    if (!probe->results.is_json)
+        print(probe);
+}
+
+static void close_all(struct probe *probe)
+{
+    for (size_t i = 0; i < KR_LINK_PLACES; i++)
+        if (probe->sockets[i] >= 0)
+            close(probe->sockets[i]);
+    for (size_t i = 0; i < probe->path_count; i++)
+        mem_free(probe->paths[i].delays_us);
+    mem_free(probe);
+}
+
+int wan_probe(int argc, char **argv)
+{
+    struct probe *probe = mem_zalloc(sizeof(*probe));
+    int status = KR_BENCH_OK;
+    probe->name = "default";
+    probe->packets = 100;
+    probe->losses = 2000;
+    probe->blast_ms = 100;
+    for (size_t i = 0; i < KR_LINK_PLACES; i++)
+        probe->sockets[i] = -1;
+    enum option_outcome outcome = parse(argc, argv, probe);
+    if (outcome != KR_OPTIONS_RUN) {
+        close_all(probe);
+        return outcome == KR_OPTIONS_HELP ? KR_BENCH_OK : KR_BENCH_USAGE;
+    }
+    enum kr_err err = result_open(&probe->results, argc + 1, argv - 1, &probe->fault);
+    if (err == KR_ERR_OK)
+        err = run(probe);
+    if (err == KR_ERR_OK)
+        show(probe);
+    if (result_close(&probe->results, err) != KR_ERR_OK) {
+        fprintf(stderr, "keyreeve-bench wan probe: %s\n", probe->fault.text);
+        status = KR_BENCH_FAILED;
+    }
+    close_all(probe);
+    return status;
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starting a world, and speaking to one that runs.
+//
+// Start: bind the control socket, which nobody else may have → fork the first process of a new
+// process namespace → it makes the regions and says so, or says why not.
+#include "bench/world.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { KR_WORLD_PATIENCE_MS = 10000 };
+
+unsigned world_address(const char *name, void *out)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int size =
+        snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "keyreeve-bench/wan/%s", name);
+    memcpy(out, &address, sizeof(address));
+    return (unsigned)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)size);
+}
+
+static enum kr_err bind_control(const char *name, int *out, struct fault *fault)
+{
+    struct sockaddr_un address;
+    socklen_t size = world_address(name, &address);
+    if (strlen(name) == 0 || strlen(name) >= KR_WORLD_NAME)
+        return fault_set(fault, KR_ERR_INVALID, "a world's name has 1 to %d characters",
+                         KR_WORLD_NAME - 1);
+    *out = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (*out >= 0 && bind(*out, (const struct sockaddr *)&address, size) == 0)
+        return KR_ERR_OK;
+    int number = errno;
+    if (*out >= 0)
+        close(*out);
+    if (number == EADDRINUSE)
+        return fault_set(fault, KR_ERR_LOCKED,
+                         "the world \"%s\" is up already; keyreeve-bench wan down ends it", name);
+    return fault_set(fault, err_from_errno(number), "the world's socket: %s", strerror(number));
+}
+
+// What the link process says first: nothing when it runs, else why it cannot, or its silence.
+static enum kr_err await_ready(int tie, struct fault *fault)
+{
+    struct fault said = {0};
+    ssize_t size = recv(tie, &said, sizeof(said), 0);
+    if (size != sizeof(said))
+        return fault_set(fault, KR_ERR_IO, "the world's link process ended before it was ready");
+    said.text[sizeof(said.text) - 1] = '\0';
+    return said.err == KR_ERR_OK ? KR_ERR_OK : fault_set(fault, said.err, "%s", said.text);
+}
+
+// A child in another process namespace: in the one of pid_fd, or, -1, the first one of a new. The
+// caller itself stays what it was, so that its other children do as well.
+static pid_t fork_elsewhere(int pid_fd)
+{
+    int home = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+    pid_t child = -1;
+    if (home < 0)
+        return -1;
+    if ((pid_fd < 0 ? unshare(CLONE_NEWPID) : setns(pid_fd, CLONE_NEWPID)) == 0)
+        child = fork();
+    int number = errno;
+    if (child != 0 && setns(home, CLONE_NEWPID) != 0)
+        _exit(1); // every further child would be a stranger's
+    close(home);
+    errno = number;
+    return child;
+}
+
+// The child says that it is tied to its parent, which may be gone by then: then nobody hears it.
+pid_t world_fork(const struct world_place *place)
+{
+    int tie[2];
+    char byte = 0;
+    if (pipe2(tie, O_CLOEXEC) != 0)
+        return -1;
+    pid_t child = fork_elsewhere(place->pid_fd);
+    int number = errno;
+    if (child == 0) {
+        close(tie[0]);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (setns(place->net_fd, CLONE_NEWNET) != 0 || write(tie[1], &byte, 1) != 1)
+            _exit(1);
+    }
+    close(tie[1]);
+    if (child > 0 && read(tie[0], &byte, 1) != 1) {
+        waitpid(child, NULL, 0);
+        child = -1;
+        number = EIO;
+    }
+    if (child != 0)
+        close(tie[0]);
+    errno = number;
+    return child;
+}
+
+enum kr_err world_start(const char *name, const struct topology *topology, uint64_t seed,
+                        struct world *out, struct fault *fault)
+{
+    int control = -1, ties[2] = {-1, -1};
+    *out = (struct world){.tie = -1};
+    snprintf(out->name, sizeof(out->name), "%s", name);
+    enum kr_err err = bind_control(name, &control, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ties) != 0 ||
+        (out->pid = fork_elsewhere(-1)) < 0) {
+        err = fault_set(fault, errno == EPERM ? KR_ERR_FORBIDDEN : err_from_errno(errno),
+                        "a process namespace: %s; a world needs root", strerror(errno));
+        out->pid = 0;
+    } else if (out->pid == 0) {
+        close(ties[0]);
+        setsid();
+        prctl(PR_SET_PDEATHSIG, SIGKILL); // before it says that it is ready, which a parent hears
+        world_run(topology, seed, control, ties[1]);
+    }
+    close(control);
+    if (ties[1] >= 0)
+        close(ties[1]);
+    out->tie = ties[0];
+    if (err == KR_ERR_OK)
+        err = await_ready(out->tie, fault);
+    if (err != KR_ERR_OK)
+        world_stop(out);
+    return err;
+}
+
+enum kr_err world_detach(struct world *world, struct fault *fault)
+{
+    bool is_free = send(world->tie, "", 1, MSG_NOSIGNAL) == 1;
+    close(world->tie);
+    *world = (struct world){.tie = -1};
+    return is_free ? KR_ERR_OK : fault_set(fault, KR_ERR_IO, "the world has ended");
+}
+
+void world_stop(struct world *world)
+{
+    if (world->tie >= 0)
+        close(world->tie);
+    if (world->pid > 0) {
+        kill(world->pid, SIGKILL);
+        while (waitpid(world->pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    world->tie = -1;
+    world->pid = 0;
+}
+
+// --- speaking to it ------------------------------------------------------------------------------
+
+static enum kr_err open_control(const char *name, int *out, struct fault *fault)
+{
+    struct sockaddr_un address;
+    const struct timeval patience = {.tv_sec = KR_WORLD_PATIENCE_MS / 1000};
+    socklen_t size = world_address(name, &address);
+    *out = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (*out >= 0)
+        setsockopt(*out, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    if (*out >= 0 && connect(*out, (const struct sockaddr *)&address, size) == 0)
+        return KR_ERR_OK;
+    int number = errno;
+    if (*out >= 0)
+        close(*out);
+    return fault_set(fault, KR_ERR_NOT_FOUND,
+                     "no world \"%s\" runs here (%s); keyreeve-bench wan up starts one", name,
+                     strerror(number));
+}
+
+static void take_descriptors(struct msghdr *message, struct world_place *place)
+{
+    const struct cmsghdr *head = CMSG_FIRSTHDR(message);
+    int fds[2];
+    if (head == NULL || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof(fds)))
+        return;
+    memcpy(fds, CMSG_DATA(head), sizeof(fds));
+    place->net_fd = fds[0];
+    place->pid_fd = fds[1];
+}
+
+// An answer is '+' and its text, or '-' and why not.
+static enum kr_err ask(const char *name, const char *request, struct buf *answer,
+                       struct world_place *place, struct fault *fault)
+{
+    static char text[KR_WORLD_ANSWER];
+    char room[CMSG_SPACE(2 * sizeof(int))];
+    struct iovec part = {text, sizeof(text)};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
+    int fd;
+    enum kr_err err = open_control(name, &fd, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    ssize_t size = send(fd, request, strlen(request), MSG_NOSIGNAL);
+    if (size >= 0)
+        size = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+    if (size < 1)
+        err = fault_set(fault, KR_ERR_IO, "the world \"%s\" does not answer", name);
+    else if (text[0] != '+')
+        err = fault_set(fault, KR_ERR_INVALID, "%.*s", (int)size - 1, text + 1);
+    else
+        buf_add(answer, text + 1, (size_t)size - 1);
+    if (err == KR_ERR_OK && place != NULL)
+        take_descriptors(&message, place);
+    close(fd);
+    return err;
+}
+
+enum kr_err world_ask(const char *name, const char *request, struct buf *answer,
+                      struct fault *fault)
+{
+    return ask(name, request, answer, NULL, fault);
+}
+
+// The link process' end is that of everything in it: it is the first of its process namespace.
+enum kr_err world_end(const char *name, struct fault *fault)
+{
+    int fd;
+    struct ucred link = {0};
+    socklen_t size = sizeof(link);
+    enum kr_err err = open_control(name, &fd, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &link, &size);
+    int end = link.pid > 0 ? pidfd_open(link.pid, 0) : -1;
+    struct pollfd ended = {.fd = end, .events = POLLIN};
+    if (end < 0 || pidfd_send_signal(end, SIGKILL, NULL, 0) != 0)
+        err = fault_set(fault, err_from_errno(errno), "the world \"%s\", process %d: %s", name,
+                        (int)link.pid, strerror(errno));
+    else if (poll(&ended, 1, KR_WORLD_PATIENCE_MS) != 1)
+        err = fault_set(fault, KR_ERR_TIMEOUT, "the world \"%s\" has not ended within %d ms", name,
+                        KR_WORLD_PATIENCE_MS);
+    if (end >= 0)
+        close(end);
+    close(fd);
+    return err;
+}
+
+enum kr_err world_open_place(const char *name, const char *region, struct world_place *out,
+                             struct fault *fault)
+{
+    char request[KR_WORLD_REQUEST];
+    struct buf answer;
+    *out = (struct world_place){-1, -1};
+    snprintf(request, sizeof(request), "enter %s", region);
+    buf_init(&answer, KR_WORLD_ANSWER);
+    enum kr_err err = ask(name, request, &answer, out, fault);
+    buf_fini(&answer);
+    if (err == KR_ERR_OK && out->net_fd < 0)
+        err = fault_set(fault, KR_ERR_IO, "the world \"%s\" gave no way into %s", name, region);
+    return err;
+}
+
+void world_close_place(struct world_place *place)
+{
+    if (place->net_fd >= 0)
+        close(place->net_fd);
+    if (place->pid_fd >= 0)
+        close(place->pid_fd);
+    *place = (struct world_place){-1, -1};
+}
+
+// A socket belongs to the namespace in which it was made, wherever its thread goes.
+int world_socket(const struct world_place *place, int type)
+{
+    int fd = -1, home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+    if (home < 0)
+        return -1;
+    if (setns(place->net_fd, CLONE_NEWNET) == 0) {
+        fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+        if (setns(home, CLONE_NEWNET) != 0)
+            _exit(1); // nowhere to go on from
+    }
+    close(home);
+    return fd;
+}
