@@ -11,8 +11,10 @@
 #include "core/base/mem.h"
 
 enum {
-    KR_TLS_RECORD = 16384,     // plaintext of one record (RFC 8446 §5.1)
-    KR_TLS_PLAIN_KEPT = 65536, // a larger buffer is given back once it is empty
+    KR_TLS_RECORD = 16384, // plaintext of one record (RFC 8446 §5.1)
+    // Larger buffers are given back once they are empty: most connections are idle most of the
+    // time.
+    KR_TLS_KEPT = 2048,
     // Beyond KR_TLS_UNTAKEN_MAX: what records add, and answers that the other end asked for.
     KR_TLS_ANSWERS_MAX = 262144,
 };
@@ -107,11 +109,12 @@ static void end(struct tls *tls)
 static bool decrypt(struct tls *tls)
 {
     size_t size = 0;
-    uint8_t *room = buf_extend(&tls->plain, KR_TLS_RECORD);
-    assert(room != NULL);
+    uint8_t room[KR_TLS_RECORD];
     ERR_clear_error();
-    int result = SSL_read_ex(tls->ssl, room, KR_TLS_RECORD, &size);
-    tls->plain.size -= KR_TLS_RECORD - size;
+    int result = SSL_read_ex(tls->ssl, room, sizeof(room), &size);
+    buf_add(&tls->plain, room, size);
+    mem_zero(room, size);
+    assert(buf_result(&tls->plain) == KR_ERR_OK);
     if (result == 1)
         return true;
     int error = SSL_get_error(tls->ssl, result);
@@ -241,6 +244,15 @@ static void drop_read(struct tls *tls)
     tls->plain_read = 0;
 }
 
+// A memory BIO keeps as much as it ever held.
+static void give_back(BIO *bio)
+{
+    BUF_MEM *memory = NULL;
+    BIO_get_mem_ptr(bio, &memory);
+    if (BIO_ctrl_pending(bio) == 0 && memory->max > KR_TLS_KEPT)
+        BIO_set_mem_buf(bio, BUF_MEM_new(), BIO_CLOSE);
+}
+
 enum kr_err tls_receive(struct tls *tls, struct bytes ciphertext)
 {
     bool is_dropped = tls->has_ended || tls->state == KR_TLS_CLOSED || tls->state == KR_TLS_FAILED;
@@ -253,6 +265,7 @@ enum kr_err tls_receive(struct tls *tls, struct bytes ciphertext)
     int size = BIO_write(tls->in, ciphertext.data, (int)ciphertext.size);
     assert((size_t)size == ciphertext.size);
     advance(tls);
+    give_back(tls->in);
     return KR_ERR_OK;
 }
 
@@ -286,7 +299,7 @@ size_t tls_read(struct tls *tls, struct buf *out)
     tls->plain_read += size;
     if (tls->plain_read < tls->plain.size)
         return size;
-    if (tls->plain.capacity > KR_TLS_PLAIN_KEPT) {
+    if (tls->plain.capacity > KR_TLS_KEPT) {
         buf_fini(&tls->plain);
         init_plain(tls);
     }
@@ -338,5 +351,6 @@ size_t tls_take(struct tls *tls, struct buf *out)
     uint8_t *room = buf_extend(out, size);
     int taken = BIO_read(tls->out, room, (int)size);
     assert(room != NULL && (size_t)taken == size);
+    give_back(tls->out);
     return size;
 }
