@@ -2,8 +2,10 @@
 // A keyreeved as a child process.
 #include "bench/child.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -12,11 +14,36 @@
 
 #include "core/base/clock.h"
 
-enum { KR_CHILD_ANSWER = 65536, KR_CHILD_STOP_MS = 60000 };
+enum { KR_CHILD_ANSWER = 65536, KR_CHILD_STOP_MS = 60000, KR_CHILD_ARGUMENTS = 48 };
 
 static void pause_1ms(void)
 {
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+// execv(3) takes texts that it does not change as if it did.
+static char *lend(const char *text)
+{
+    union {
+        const char *in;
+        char *out;
+    } lent = {.in = text};
+    return lent.out;
+}
+
+static void fill_arguments(const struct child_options *options, char *out[KR_CHILD_ARGUMENTS + 1])
+{
+    const char *const first[] = {
+        options->program,  "--data", options->data, "--http", options->http,
+        "--binary-listen", "",       "--log-level", "error"};
+    size_t count = 0;
+    for (; count < sizeof(first) / sizeof(first[0]); count++)
+        out[count] = lend(first[count]);
+    for (const char *const *more = options->settings; more != NULL && *more != NULL; more++) {
+        assert(count < KR_CHILD_ARGUMENTS);
+        out[count++] = lend(*more);
+    }
+    out[count] = NULL;
 }
 
 // Between fork and exec: system calls alone.
@@ -27,8 +54,15 @@ static void become(const struct child_options *options)
     dup2(nowhere, STDOUT_FILENO);
     if (options->is_quiet)
         dup2(nowhere, STDERR_FILENO);
-    execl(options->program, options->program, "--data", options->data, "--http", options->http,
-          "--binary-listen", "", "--log-level", "error", (char *)NULL);
+    char *arguments[KR_CHILD_ARGUMENTS + 1];
+    fill_arguments(options, arguments);
+    if (options->cpu > 0) {
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        CPU_SET((size_t)options->cpu - 1, &set);
+        sched_setaffinity(0, sizeof(set), &set);
+    }
+    execv(options->program, arguments);
     _exit(127);
 }
 

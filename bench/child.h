@@ -16,6 +16,8 @@ struct child {
 struct child_options {
     const char *program, *data, *http; // keeps; HOST:PORT
     bool is_quiet;                     // its stderr goes nowhere; its stdout always does
+    const char *const *settings;       // more flags and their values, ended by NULL; NULL: none
+    uint64_t cpu;                      // the core that it gets, from 1 on; 0: any
 };
 
 must_use enum kr_err child_start(const struct child_options *options, struct child *child,

@@ -6,6 +6,7 @@
 // the start; more broken connections than answers, which is a server that refuses us.
 #include "bench/load.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/load_tls.h"
 #include "bench/process.h"
 #include "core/base/clock.h"
 #include "core/base/mem.h"
@@ -22,6 +24,7 @@ enum { KR_LOAD_IN = 32768, KR_LOAD_OUT = 65536, KR_LOAD_EVENTS = 256, KR_LOAD_WA
 
 struct connection {
     int fd;
+    struct tls *tls; // NULL: in the clear
     size_t in_size, out_size, out_at;
     unsigned pending;  // answers that are still to come
     uint64_t begin_ns; // of the requests in flight: sent, or intended
@@ -43,6 +46,8 @@ struct load {
     double interval_ns;        // open loop
     double next_ns;            // when the next request is intended
     uint64_t answered;         // warm-up included
+    bool is_begun, is_ended;   // what is measured
+    uint8_t plain[KR_LOAD_OUT], sealed[KR_LOAD_IN]; // of the connection at hand, with TLS
     enum kr_err err;
     struct fault *fault;
 };
@@ -90,10 +95,15 @@ static bool flush(struct load *load, struct connection *connection)
 static bool send_request(struct load *load, struct connection *connection, uint64_t begin_ns)
 {
     char unknown[KR_KEY_MINTED_SIZE];
-    struct buf out;
+    struct buf out, plain;
     buf_init_fixed(&out, connection->out, sizeof(connection->out));
+    buf_init_fixed(&plain, load->plain, sizeof(load->plain));
+    struct buf *asked = connection->tls != NULL ? &plain : &out;
     for (unsigned i = 0; i < load->plan->depth; i++)
-        protocol_add(&load->target->request, draw_request_key(load, unknown), &out);
+        protocol_add(&load->target->request, draw_request_key(load, unknown), asked);
+    out.has_failed |= plain.has_failed;
+    if (connection->tls != NULL && !load_tls_seal(connection->tls, buf_bytes(&plain), &out))
+        return false;
     if (buf_result(&out) != KR_ERR_OK) {
         load->err = fault_set(load->fault, KR_ERR_TOO_LARGE,
                               "%u such requests are more than %d bytes; ask for a smaller depth",
@@ -124,14 +134,25 @@ static bool open_connection(struct load *load, struct connection *connection)
     connection->fd = load_connect(load->target);
     if (connection->fd < 0)
         return false;
+    if (load->target->tls != NULL &&
+        (connection->tls = load_tls_open(load->target, connection->fd)) == NULL)
+        return false;
     fcntl(connection->fd, F_SETFL, O_NONBLOCK);
     watch(load, connection, EPOLL_CTL_ADD, EPOLLIN);
     return true;
 }
 
+static void close_connection(struct connection *connection)
+{
+    tls_free(&connection->tls);
+    if (connection->fd >= 0)
+        close(connection->fd);
+    connection->fd = -1;
+}
+
 static void reopen(struct load *load, struct connection *connection)
 {
-    close(connection->fd);
+    close_connection(connection);
     load->result->broken++;
     if (load->result->broken > load->plan->connections + load->answered) {
         load->err =
@@ -193,19 +214,40 @@ static bool take_answers(struct load *load, struct connection *connection)
            (connection->pending > 0 || connection->in_size == 0);
 }
 
+// The same of what TLS brought. False: the connection is broken.
+static bool take_sealed(struct load *load, struct connection *connection, size_t size)
+{
+    struct tls *tls = connection->tls;
+    if (tls_receive(tls, bytes_of(load->sealed, size)) != KR_ERR_OK ||
+        tls_state(tls) != KR_TLS_OPEN)
+        return false;
+    while (tls_unread(tls) > 0) {
+        struct buf plain;
+        buf_init_fixed(&plain, connection->in + connection->in_size,
+                       KR_LOAD_IN - connection->in_size);
+        connection->in_size += tls_read(tls, &plain);
+        if (!take_answers(load, connection))
+            return false;
+    }
+    return true;
+}
+
 // False: the connection is broken.
 static bool on_readable(struct load *load, struct connection *connection)
 {
-    ssize_t size = recv(connection->fd, connection->in + connection->in_size,
-                        KR_LOAD_IN - connection->in_size, 0);
+    bool is_sealed = connection->tls != NULL;
+    uint8_t *space = is_sealed ? load->sealed : connection->in + connection->in_size;
+    size_t room = is_sealed ? sizeof(load->sealed) : KR_LOAD_IN - connection->in_size;
+    unsigned pending = connection->pending;
+    ssize_t size = recv(connection->fd, space, room, 0);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return true;
     if (size <= 0)
         return false;
-    connection->in_size += (size_t)size;
-    if (!take_answers(load, connection))
+    connection->in_size += is_sealed ? 0 : (size_t)size;
+    if (is_sealed ? !take_sealed(load, connection, (size_t)size) : !take_answers(load, connection))
         return false;
-    return connection->pending > 0 || ask_again(load, connection);
+    return connection->pending > 0 || pending == 0 || ask_again(load, connection);
 }
 
 static bool on_event(struct load *load, struct connection *connection, uint32_t events)
@@ -238,11 +280,11 @@ static uint64_t own_cpu_ns(void)
     return (uint64_t)used.tv_sec * KR_LOAD_SECOND_NS + (uint64_t)used.tv_nsec;
 }
 
-static void note_begin(struct load *load, bool *is_begun)
+static void note_begin(struct load *load)
 {
-    if (*is_begun || clock_mono_ns() < load->begin_ns)
+    if (load->is_begun || clock_mono_ns() < load->begin_ns)
         return;
-    *is_begun = true;
+    load->is_begun = true;
     load->result->own_cpu_ns = own_cpu_ns();
     if (load->target->pid > 0)
         load->result->server_cpu_ns = process_cpu_ns(load->target->pid, load->target->threads);
@@ -250,6 +292,7 @@ static void note_begin(struct load *load, bool *is_begun)
 
 static void note_end(struct load *load)
 {
+    load->is_ended = true;
     load->result->own_cpu_ns = own_cpu_ns() - load->result->own_cpu_ns;
     if (load->target->pid > 0)
         load->result->server_cpu_ns =
@@ -258,9 +301,8 @@ static void note_end(struct load *load)
 
 static void run_closed(struct load *load)
 {
-    bool is_begun = false;
     while (load->err == KR_ERR_OK && clock_mono_ns() < load->end_ns) {
-        note_begin(load, &is_begun);
+        note_begin(load);
         turn(load, KR_LOAD_WAIT_MS);
     }
     note_end(load);
@@ -279,28 +321,37 @@ static void send_due(struct load *load)
     }
 }
 
-static void run_open(struct load *load)
+// False: it is over.
+static bool step_open(struct load *load)
 {
-    bool is_begun = false, is_ended = false;
-    for (uint64_t now_ns = clock_mono_ns();
-         load->err == KR_ERR_OK && now_ns < load->end_ns + KR_LOAD_SECOND_NS;
-         now_ns = clock_mono_ns()) {
-        note_begin(load, &is_begun);
-        if (!is_ended && now_ns >= load->end_ns) {
-            is_ended = true;
-            note_end(load);
-        }
-        bool is_all_sent = load->next_ns >= (double)load->end_ns;
-        if (is_ended && is_all_sent && load->idle_count == load->plan->connections)
-            break;
-        send_due(load);
-        turn(load, 0);
-    }
-    if (!is_ended)
+    uint64_t now_ns = clock_mono_ns();
+    note_begin(load);
+    if (!load->is_ended && now_ns >= load->end_ns)
         note_end(load);
-    uint64_t intended = (uint64_t)(load->plan->rate * load->plan->seconds);
-    uint64_t answered = load->result->latency.count;
-    load->result->unanswered = intended > answered ? intended - answered : 0;
+    bool is_all_sent = load->next_ns >= (double)load->end_ns;
+    if (load->err != KR_ERR_OK || now_ns >= load->end_ns + KR_LOAD_SECOND_NS ||
+        (load->is_ended && is_all_sent && load->idle_count == load->plan->connections))
+        return false;
+    send_due(load);
+    turn(load, 0);
+    return true;
+}
+
+static void run_open(struct load *loads, size_t count)
+{
+    for (bool goes_on = true; goes_on;) {
+        goes_on = false;
+        for (size_t i = 0; i < count; i++)
+            goes_on = step_open(&loads[i]) || goes_on;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct load_plan *plan = loads[i].plan;
+        uint64_t intended = (uint64_t)(plan->rate * plan->seconds);
+        uint64_t answered = loads[i].result->latency.count;
+        if (!loads[i].is_ended)
+            note_end(&loads[i]);
+        loads[i].result->unanswered = intended > answered ? intended - answered : 0;
+    }
 }
 
 static void start(struct load *load)
@@ -319,34 +370,69 @@ static void start(struct load *load)
             reopen(load, &load->connections[i]);
 }
 
+// --- its life ------------------------------------------------------------------------------------
+
+static void begin(struct load *load, const struct load_part *part, struct fault *fault)
+{
+    const struct load_plan *plan = part->plan;
+    load->target = part->target;
+    load->plan = plan;
+    load->result = part->result;
+    load->fault = fault;
+    memset(load->result, 0, sizeof(*load->result));
+    load->result->seconds = plan->seconds;
+    load->draw.state = plan->seed;
+    load->connections = mem_zalloc(plan->connections * sizeof(*load->connections));
+    load->idle = mem_alloc(plan->connections * sizeof(*load->idle));
+    for (unsigned i = 0; i < plan->connections; i++)
+        load->connections[i].fd = -1;
+    if (plan->zipf > 0 && plan->keys != NULL)
+        zipf_init(&load->zipf, plan->keys->count, plan->zipf);
+    if (plan->rate > 0)
+        load->interval_ns = 1e9 / plan->rate;
+    load->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (load->epoll < 0)
+        load->err = fault_set(fault, err_from_errno(errno), "epoll: %s", strerror(errno));
+    else
+        start(load);
+}
+
+static void end(struct load *load)
+{
+    for (unsigned i = 0; i < load->plan->connections; i++)
+        close_connection(&load->connections[i]);
+    mem_free(load->idle);
+    mem_free(load->connections);
+    if (load->epoll >= 0)
+        close(load->epoll);
+}
+
+static enum kr_err run_all(const struct load_part *parts, size_t count, struct fault *fault)
+{
+    struct load *loads = mem_zalloc(count * sizeof(*loads));
+    enum kr_err err = KR_ERR_OK;
+    for (size_t i = 0; i < count; i++)
+        begin(&loads[i], &parts[i], fault);
+    if (parts[0].plan->rate > 0)
+        run_open(loads, count);
+    else
+        run_closed(&loads[0]);
+    for (size_t i = 0; i < count; i++) {
+        err = err == KR_ERR_OK ? loads[i].err : err;
+        end(&loads[i]);
+    }
+    mem_free(loads);
+    return err;
+}
+
 enum kr_err load_run(const struct load_target *target, const struct load_plan *plan,
                      struct load_result *result, struct fault *fault)
 {
-    struct load load = {.target = target, .plan = plan, .result = result, .fault = fault};
-    memset(result, 0, sizeof(*result));
-    load.draw.state = plan->seed;
-    load.epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (load.epoll < 0)
-        return fault_set(fault, err_from_errno(errno), "epoll: %s", strerror(errno));
-    load.connections = mem_zalloc(plan->connections * sizeof(*load.connections));
-    load.idle = mem_alloc(plan->connections * sizeof(*load.idle));
-    for (unsigned i = 0; i < plan->connections; i++)
-        load.connections[i].fd = -1;
-    if (plan->zipf > 0 && plan->keys != NULL)
-        zipf_init(&load.zipf, plan->keys->count, plan->zipf);
-    if (plan->rate > 0)
-        load.interval_ns = 1e9 / plan->rate;
-    start(&load);
-    if (plan->rate > 0)
-        run_open(&load);
-    else
-        run_closed(&load);
-    result->seconds = plan->seconds;
-    for (unsigned i = 0; i < plan->connections; i++)
-        if (load.connections[i].fd >= 0)
-            close(load.connections[i].fd);
-    mem_free(load.idle);
-    mem_free(load.connections);
-    close(load.epoll);
-    return load.err;
+    return run_all(&(struct load_part){target, plan, result}, 1, fault);
+}
+
+enum kr_err load_run_both(const struct load_part parts[2], struct fault *fault)
+{
+    assert(parts[0].plan->rate > 0 && parts[1].plan->rate > 0);
+    return run_all(parts, 2, fault);
 }

@@ -14,6 +14,7 @@
 #include "bench/keyset.h"
 #include "bench/protocol.h"
 #include "core/base/histogram.h"
+#include "core/tls/tls_client.h"
 
 #define KR_LOAD_CODES 32
 #define KR_LOAD_CONNECTIONS_MAX 10000
@@ -22,6 +23,7 @@
 struct load_target {
     struct sockaddr_storage address;
     socklen_t address_size;
+    struct tls_context *tls; // NULL: in the clear
     struct protocol_request request;
     pid_t pid;           // whose processor time is counted; 0: nobody's
     const char *threads; // of those whose name begins so; NULL: all
@@ -30,6 +32,8 @@ struct load_target {
 // Where connections go: "HOST:PORT", or the path of a unix socket. INVALID names the reason.
 must_use enum kr_err load_resolve(const char *place, bool is_unix, struct load_target *out,
                                   struct fault *fault);
+// "http://HOST:PORT" or with a slash behind it → "HOST:PORT"; port 80 where none is given.
+void load_host(const char *url, char host[KR_PROTOCOL_HOST_MAX + 1]);
 // A blocking socket, connected. -1 with errno.
 int load_connect(const struct load_target *target);
 
@@ -60,6 +64,15 @@ struct load_result {
     size_t code_count;
 };
 
+// A plan for a target, and what came of it.
+struct load_part {
+    const struct load_target *target;
+    const struct load_plan *plan;
+    struct load_result *result;
+};
+
 // Runs the plan once after a warm-up of a tenth of it (at most a second), which is not counted.
 must_use enum kr_err load_run(const struct load_target *target, const struct load_plan *plan,
                               struct load_result *result, struct fault *fault);
+// Runs two open loops side by side, on one thread, so that neither waits for the other's.
+must_use enum kr_err load_run_both(const struct load_part parts[2], struct fault *fault);

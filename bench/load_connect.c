@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -45,6 +46,15 @@ enum kr_err load_resolve(const char *place, bool is_unix, struct load_target *ou
     out->address_size = found->ai_addrlen;
     freeaddrinfo(found);
     return KR_ERR_OK;
+}
+
+void load_host(const char *url, char host[KR_PROTOCOL_HOST_MAX + 1])
+{
+    int size = (int)strcspn(url + 7, "/");
+    snprintf(host, KR_PROTOCOL_HOST_MAX + 1, "%.*s", size, url + 7);
+    const char *colon = strrchr(host, ':');
+    if (colon == NULL || strchr(colon, ']') != NULL)
+        snprintf(host, KR_PROTOCOL_HOST_MAX + 1, "%.*s:80", size > 250 ? 250 : size, url + 7);
 }
 
 int load_connect(const struct load_target *target)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KR_OPTIONS_MAX = 32, KR_HELP_COLUMN = 28 };
+enum { KR_OPTIONS_MAX = 48, KR_HELP_COLUMN = 28, KR_OPTION_URL_MAX = 255 };
 
 static void print_help(const struct option_spec *spec)
 {
@@ -75,6 +75,9 @@ static bool set_value(const struct option_row *row, const char *text)
     case KR_OPTION_TEXT:
         *(const char **)row->out = text;
         return true;
+    case KR_OPTION_URL:
+        *(const char **)row->out = text;
+        return strncmp(text, "http://", 7) == 0 && strlen(text) <= KR_OPTION_URL_MAX;
     case KR_OPTION_COUNT:
         return set_count(row, text);
     case KR_OPTION_REAL:
@@ -93,8 +96,12 @@ static enum option_outcome refuse(const struct option_spec *spec, const char *wh
 static enum option_outcome refuse_value(const struct option_spec *spec,
                                         const struct option_row *row)
 {
-    fprintf(stderr, "keyreeve-bench %s: %s must be a number from %.10g to %.10g\n",
-            spec->subcommand, row->name, row->low, row->high);
+    if (row->kind == KR_OPTION_URL)
+        fprintf(stderr, "keyreeve-bench %s: %s must be http://HOST:PORT; see --help\n",
+                spec->subcommand, row->name);
+    else
+        fprintf(stderr, "keyreeve-bench %s: %s must be a number from %.10g to %.10g\n",
+                spec->subcommand, row->name, row->low, row->high);
     return KR_OPTIONS_USAGE;
 }
 

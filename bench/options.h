@@ -9,6 +9,7 @@
 enum option_kind {
     KR_OPTION_FLAG,  // bool
     KR_OPTION_TEXT,  // const char *
+    KR_OPTION_URL,   // const char *, http://HOST:PORT
     KR_OPTION_COUNT, // uint64_t, decimal
     KR_OPTION_REAL   // double
 };

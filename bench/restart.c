@@ -63,7 +63,8 @@ static enum option_outcome parse(int argc, char **argv, struct restart *r)
 static enum kr_err run_node(struct restart *r, const char *data, bool is_empty,
                             struct restart_figures *out)
 {
-    const struct child_options options = {r->program, data, r->http, is_empty};
+    const struct child_options options = {
+        .program = r->program, .data = data, .http = r->http, .is_quiet = is_empty};
     struct child child;
     uint64_t healthy_ns = 0, answered_ns = 0, ready_ns = 0;
     const struct bytes nothing = {0};

@@ -65,8 +65,6 @@ enum kr_err result_open(struct result_run *run, int argc, char **argv, struct fa
     run->fd = -1;
     run->fault = fault;
     note_command(run, argc, argv);
-    if (run->directory == NULL && !run->is_json)
-        return KR_ERR_OK;
     enum kr_err err =
         json_parse(bytes_of(targets_json_data, targets_json_size), &run->targets, fault);
     if (err == KR_ERR_OK && run->directory != NULL)
@@ -180,17 +178,21 @@ static bool is_condition(const struct result_row *row, const char *name, const s
     return false;
 }
 
-static bool is_meant(const struct result_row *row, const struct json *figure)
+static bool is_under(const struct result_row *row, const struct json *conditions)
 {
     void *cursor = NULL;
     const char *name;
-    const struct json *wanted, *where = json_member(figure, "where");
-    if (strcmp(json_text(json_member(figure, "row")), row->name) != 0)
-        return false;
-    while (where != NULL && json_next(where, &cursor, &name, &wanted))
+    const struct json *wanted;
+    while (conditions != NULL && json_next(conditions, &cursor, &name, &wanted))
         if (!is_condition(row, name, wanted))
             return false;
     return true;
+}
+
+static bool is_meant(const struct result_row *row, const struct json *figure)
+{
+    return strcmp(json_text(json_member(figure, "row")), row->name) == 0 &&
+           is_under(row, json_member(figure, "where"));
 }
 
 // NULL: nobody has set a target for this row.
@@ -226,20 +228,43 @@ static void write_target(struct json_writer *writer, const struct json *figure,
             write_real(writer, "ratio", statistics->percentiles[i] / bound);
 }
 
-static void write_targets(struct json_writer *writer, const struct result_run *run,
-                          const struct result_row *row, const struct statistics *statistics)
+// The first figure of all targets that is meant by such a row, and its target; NULL: none is.
+static const struct json *find_target(const struct result_run *run, const struct result_row *row,
+                                      const struct json **target)
 {
     const struct json *all = run->targets != NULL ? json_member(run->targets, "targets") : NULL;
     if (row->system != NULL && strcmp(row->system, "keyreeve") != 0)
-        return;
+        return NULL;
     for (size_t i = 0; all != NULL && i < json_size(all); i++) {
-        const struct json *figure = find_figure(json_at(all, i), row);
-        if (figure == NULL)
-            continue;
-        json_write_string(writer, "id", json_text(json_member(json_at(all, i), "id")));
-        write_target(writer, figure, statistics);
-        return;
+        *target = json_at(all, i);
+        const struct json *figure = find_figure(*target, row);
+        if (figure != NULL)
+            return figure;
     }
+    return NULL;
+}
+
+static void write_targets(struct json_writer *writer, const struct result_run *run,
+                          const struct result_row *row, const struct statistics *statistics)
+{
+    const struct json *target, *figure = find_target(run, row, &target);
+    if (figure == NULL)
+        return;
+    json_write_string(writer, "id", json_text(json_member(target, "id")));
+    write_target(writer, figure, statistics);
+}
+
+void result_target(const struct result_run *run, const struct result_row *row, char *out,
+                   size_t size)
+{
+    const struct json *target, *figure = find_target(run, row, &target);
+    const struct json *most = figure != NULL ? json_member(figure, "atMost") : NULL;
+    out[0] = '\0';
+    if (figure == NULL)
+        return;
+    bool is_meant_for_it = is_under(row, json_member(figure, "at"));
+    snprintf(out, size, is_meant_for_it ? "%s %.9g" : "(%s %.9g)", most != NULL ? "<=" : ">=",
+             json_double(most != NULL ? most : json_member(figure, "atLeast")));
 }
 
 // --- a row ---------------------------------------------------------------------------------------

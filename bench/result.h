@@ -65,7 +65,7 @@ struct result_row {
     size_t count;                      // of values or points
 };
 
-// Notes the command line; opens nothing when no rows are asked for. Keeps fault, which tells the
+// Notes the command line; opens no file when none is asked for. Keeps fault, which tells the
 // first row that could not be written.
 must_use enum kr_err result_open(struct result_run *run, int argc, char **argv,
                                  struct fault *fault);
@@ -74,5 +74,9 @@ void result_write(struct result_run *run, const struct result_row *row);
 // Also where result_open has failed. Returns err when there was one before, else the rows'.
 must_use enum kr_err result_close(struct result_run *run, enum kr_err err);
 
+// What such a row should reach, as "<= 1.2"; in brackets when that is meant for other conditions,
+// "" where nobody has set a target.
+void result_target(const struct result_run *run, const struct result_row *row, char *out,
+                   size_t size);
 // The row as JSON, as result_write would write it: for what is written elsewhere, and for tests.
 void result_render(const struct result_run *run, const struct result_row *row, struct buf *out);

@@ -1,40 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-// The figures of serve, as tables for people and as one JSON object.
+// The figures of serve: one table for people, and result rows.
+//
+// A contender's figure is its answers a second of its server's processor time, where that is
+// counted, for it stays the same on a busy machine; else a second of the clock. Ratios are of one
+// turn's two figures, so that a drift of the machine is in both.
 #include "bench/serve_figures.h"
 
+#include <math.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "bench/table.h"
-#include "core/base/json.h"
 #include "core/base/mem.h"
 
-struct figure {
-    const char *heading, *member;
-    size_t offset;
-    int decimals;
+struct comparison {
+    enum serve_who one, other;
+    const char *beside;
 };
 
-static const struct figure figures[] = {
-    {"requests/s", "perSecond", offsetof(struct serve_figures, per_second), 0},
-    {"/server CPU-s", "perServerCpuSecond", offsetof(struct serve_figures, per_cpu_second), 0},
-    {"CPU-s", "serverCpuSeconds", offsetof(struct serve_figures, cpu_seconds), 2},
-    {"own CPU-s", "generatorCpuSeconds", offsetof(struct serve_figures, own_cpu_seconds), 2},
-    {"p50 us", "p50Us", offsetof(struct serve_figures, p50_us), 0},
-    {"p99 us", "p99Us", offsetof(struct serve_figures, p99_us), 0},
-    {"p99.9 us", "p999Us", offsetof(struct serve_figures, p999_us), 0},
-    {"max us", "maxUs", offsetof(struct serve_figures, max_us), 0},
+static const struct comparison comparisons[] = {
+    {KR_SERVE_HTTP, KR_SERVE_EMPTY, "empty"},
+    {KR_SERVE_HTTP, KR_SERVE_REDIS, "redis"},
+    {KR_SERVE_HTTP, KR_SERVE_BARE, "bare"},
+    {KR_SERVE_HTTP_UNIX, KR_SERVE_HTTP, "tcp"},
+    {KR_SERVE_HTTPS, KR_SERVE_HTTP, "http"},
+    {KR_SERVE_BINARY, KR_SERVE_REDIS_PIPELINE, "redis pipeline"},
+    {KR_SERVE_BINARY_UNIX, KR_SERVE_BINARY, "binary"},
+    {KR_SERVE_BINARY_TLS, KR_SERVE_BINARY, "binary"},
 };
 
-enum { KR_FIGURES = sizeof(figures) / sizeof(figures[0]), KR_SERVE_JSON = 1 << 20 };
-
-static double value_of(const struct serve_figures *turn, const struct figure *figure)
-{
-    double value;
-    memcpy(&value, (const char *)turn + figure->offset, sizeof(value));
-    return value;
-}
+enum { KR_COMPARISONS = sizeof(comparisons) / sizeof(comparisons[0]) };
 
 static void add_codes(struct serve_contender *contender, const struct load_result *result)
 {
@@ -55,92 +50,195 @@ static void add_codes(struct serve_contender *contender, const struct load_resul
 void serve_note(struct serve_contender *contender, size_t turn, const struct load_result *result)
 {
     struct serve_figures *out = &contender->turns[turn];
-    double count = (double)result->latency.count;
+    double count = (double)result->latency.count, cpu_s = (double)result->server_cpu_ns / 1e9;
     out->per_second = count / result->seconds;
-    out->cpu_seconds = result->server_cpu_ns > 0 ? (double)result->server_cpu_ns / 1e9 : -1;
-    out->own_cpu_seconds = (double)result->own_cpu_ns / 1e9;
-    out->per_cpu_second = out->cpu_seconds > 0 ? count / out->cpu_seconds : -1;
-    out->p50_us = (double)histogram_percentile(&result->latency, 0.5) / 1e3;
-    out->p99_us = (double)histogram_percentile(&result->latency, 0.99) / 1e3;
-    out->p999_us = (double)histogram_percentile(&result->latency, 0.999) / 1e3;
-    out->max_us = (double)result->latency.max_ns / 1e3;
+    out->per_cpu_second = cpu_s > 0 ? count / cpu_s : -1;
+    out->cpu_share = cpu_s > 0 ? cpu_s / result->seconds : -1;
+    out->own_cpu_share = (double)result->own_cpu_ns / 1e9 / result->seconds;
+    histogram_merge(&contender->latency, &result->latency);
     contender->broken += result->broken;
     contender->unanswered += result->unanswered;
     add_codes(contender, result);
 }
 
-static double median_of(const struct serve_report *report, size_t at, const struct figure *figure)
+static bool is_by_cpu(const struct serve_contender *contender)
 {
-    double values[KR_SERVE_TURNS];
-    for (size_t turn = 0; turn < report->turns; turn++)
-        values[turn] = value_of(&report->contenders[at].turns[turn], figure);
-    return table_median(values, report->turns);
+    return contender->turns[0].per_cpu_second > 0;
 }
 
-// The median over turns of (first contender / this one), which a drifting machine does not move.
-static double ratio_of(const struct serve_report *report, size_t at, const struct figure *figure)
+static void fill_rates(const struct serve_report *report, const struct serve_contender *contender,
+                       bool is_by_cpu, double out[KR_SERVE_TURNS])
 {
-    double values[KR_SERVE_TURNS];
-    size_t count = 0;
     for (size_t turn = 0; turn < report->turns; turn++) {
-        double first = value_of(&report->contenders[0].turns[turn], figure);
-        double other = value_of(&report->contenders[at].turns[turn], figure);
-        if (first > 0 && other > 0)
-            values[count++] = first / other;
-    }
-    return table_median(values, count);
-}
-
-// --- for people ----------------------------------------------------------------------------------
-
-static void add_turns(const struct serve_report *report, struct table *table, size_t turn)
-{
-    char name[KR_TABLE_CELL];
-    for (size_t at = 0; at < report->count; at++) {
-        snprintf(name, sizeof(name), "turn %zu  %s", turn + 1, report->contenders[at].name);
-        table_row(table, name);
-        for (size_t i = 0; i < KR_FIGURES; i++)
-            table_number(table, value_of(&report->contenders[at].turns[turn], &figures[i]),
-                         figures[i].decimals);
+        const struct serve_figures *figures = &contender->turns[turn];
+        out[turn] = is_by_cpu ? figures->per_cpu_second : figures->per_second;
     }
 }
 
-static void add_medians(const struct serve_report *report, struct table *table)
+static void fill_ratios(const struct serve_report *report, const struct comparison *comparison,
+                        double out[KR_SERVE_TURNS])
 {
-    char name[KR_TABLE_CELL];
-    for (size_t at = 0; at < report->count; at++) {
-        snprintf(name, sizeof(name), "median  %s", report->contenders[at].name);
-        table_row(table, name);
-        for (size_t i = 0; i < KR_FIGURES; i++)
-            table_number(table, median_of(report, at, &figures[i]), figures[i].decimals);
+    double others[KR_SERVE_TURNS];
+    const struct serve_contender *one = &report->contenders[comparison->one];
+    const struct serve_contender *other = &report->contenders[comparison->other];
+    bool is_counted = is_by_cpu(one) && is_by_cpu(other);
+    fill_rates(report, one, is_counted, out);
+    fill_rates(report, other, is_counted, others);
+    for (size_t turn = 0; turn < report->turns; turn++)
+        out[turn] = others[turn] > 0 ? out[turn] / others[turn] : NAN;
+}
+
+static bool is_measured(const struct serve_report *report, const struct comparison *comparison)
+{
+    return report->contenders[comparison->one].is_there &&
+           report->contenders[comparison->other].is_there;
+}
+
+// --- rows ----------------------------------------------------------------------------------------
+
+static struct result_row row_of(const struct serve_report *report,
+                                const struct serve_contender *contender, const char *name,
+                                const char *unit)
+{
+    const struct load_plan *plan = &report->plan;
+    return (struct result_row){.name = name,
+                               .label = contender->name,
+                               .system = contender->system,
+                               .unit = unit,
+                               .conditions = {{"protocol", 0, contender->protocol},
+                                              {"keys", (double)plan->keys->count, NULL},
+                                              {"zipf", plan->zipf, NULL},
+                                              {"unknown", plan->unknown, NULL},
+                                              {"connections", contender->connections, NULL},
+                                              {"depth", contender->depth, NULL},
+                                              {"rate", plan->rate, NULL},
+                                              {"secondsPerTurn", plan->seconds, NULL}}};
+}
+
+static struct result_row ratio_row(const struct serve_report *report,
+                                   const struct comparison *comparison)
+{
+    struct result_row row =
+        row_of(report, &report->contenders[comparison->one], "serve.ratio", "ratio");
+    size_t at = 0;
+    while (row.conditions[at].name != NULL)
+        at++;
+    row.conditions[at] = (struct result_condition){"beside", 0, comparison->beside};
+    row.count = report->turns;
+    return row;
+}
+
+static struct result_row rate_row(const struct serve_report *report,
+                                  const struct serve_contender *contender)
+{
+    struct result_row row = row_of(report, contender, "serve.rate", "1/s");
+    size_t at = 0;
+    while (row.conditions[at].name != NULL)
+        at++;
+    row.conditions[at] =
+        (struct result_condition){"per", 0, is_by_cpu(contender) ? "cpu" : "clock"};
+    row.count = report->turns;
+    return row;
+}
+
+void serve_write_rows(const struct serve_report *report, struct result_run *run)
+{
+    double values[KR_SERVE_TURNS];
+    for (size_t who = 0; who < KR_SERVE_COUNT; who++) {
+        const struct serve_contender *contender = &report->contenders[who];
+        if (!contender->is_there)
+            continue;
+        struct result_row rate = rate_row(report, contender);
+        fill_rates(report, contender, is_by_cpu(contender), values);
+        rate.values = values;
+        result_write(run, &rate);
+        struct result_row latency = row_of(report, contender, "serve.latency", "us");
+        latency.histogram = &contender->latency;
+        result_write(run, &latency);
+    }
+    for (size_t i = 0; i < KR_COMPARISONS; i++) {
+        if (!is_measured(report, &comparisons[i]))
+            continue;
+        struct result_row row = ratio_row(report, &comparisons[i]);
+        fill_ratios(report, &comparisons[i], values);
+        row.values = values;
+        result_write(run, &row);
     }
 }
 
-static void add_heading(struct table *table)
+// --- the table -----------------------------------------------------------------------------------
+
+static void add_spread(struct table *table, double *values, size_t count, int decimals)
 {
-    table_row(table, "");
-    for (size_t i = 0; i < KR_FIGURES; i++)
-        table_text(table, figures[i].heading);
+    double median = table_median(values, count); // sorts
+    table_number(table, median, decimals);
+    table_number(table, values[0], decimals);
+    table_number(table, values[count - 1], decimals);
 }
 
-static void print_ratios(const struct serve_report *report, struct table *table, FILE *out)
+static void add_share(struct table *table, const struct serve_report *report,
+                      const struct serve_contender *contender, size_t offset)
 {
-    char name[KR_TABLE_CELL];
-    if (report->count < 2)
-        return;
-    memset(table, 0, sizeof(*table));
-    table_row(table, "ratio, median of the turns");
-    table_text(table, figures[0].heading);
-    table_text(table, figures[1].heading);
-    for (size_t at = 1; at < report->count; at++) {
-        snprintf(name, sizeof(name), "%.36s / %.36s", report->contenders[0].name,
-                 report->contenders[at].name);
-        table_row(table, name);
-        table_number(table, ratio_of(report, at, &figures[0]), 3);
-        table_number(table, ratio_of(report, at, &figures[1]), 3);
+    double shares[KR_SERVE_TURNS];
+    for (size_t turn = 0; turn < report->turns; turn++)
+        memcpy(&shares[turn], (const char *)&contender->turns[turn] + offset, sizeof(double));
+    double median = table_median(shares, report->turns);
+    table_number(table, median < 0 ? -1 : median * 100, 0);
+}
+
+static void add_ratio(struct table *table, const struct serve_report *report,
+                      const struct comparison *comparison, const struct result_run *run)
+{
+    double ratios[KR_SERVE_TURNS];
+    char target[KR_TABLE_CELL];
+    const struct result_row row = ratio_row(report, comparison);
+    fill_ratios(report, comparison, ratios);
+    result_target(run, &row, target, sizeof(target));
+    table_text(table, report->contenders[comparison->other].name);
+    add_spread(table, ratios, report->turns, 3);
+    table_text(table, target);
+}
+
+static void add_contender(struct table *table, const struct serve_report *report,
+                          const struct serve_contender *contender)
+{
+    double rates[KR_SERVE_TURNS];
+    table_row(table, contender->name);
+    fill_rates(report, contender, is_by_cpu(contender), rates);
+    add_spread(table, rates, report->turns, 0);
+    add_share(table, report, contender, offsetof(struct serve_figures, cpu_share));
+    add_share(table, report, contender, offsetof(struct serve_figures, own_cpu_share));
+    table_number(table, (double)histogram_percentile(&contender->latency, 0.5) / 1e3, 0);
+    table_number(table, (double)histogram_percentile(&contender->latency, 0.999) / 1e3, 0);
+}
+
+// The first comparison of a contender stands beside it, others in rows below.
+static void add_rows(struct table *table, const struct serve_report *report, enum serve_who who,
+                     const struct result_run *run)
+{
+    bool is_first = true;
+    const struct serve_contender *contender = &report->contenders[who];
+    add_contender(table, report, contender);
+    for (size_t i = 0; i < KR_COMPARISONS; i++) {
+        if (comparisons[i].one != who || !is_measured(report, &comparisons[i]))
+            continue;
+        if (!is_first) {
+            table_row(table, "");
+            for (int column = 0; column < 7; column++)
+                table_text(table, "");
+        }
+        add_ratio(table, report, &comparisons[i], run);
+        is_first = false;
     }
-    fputc('\n', out);
-    table_print(table, out);
+    if (is_first) { // its own figure may have a target
+        char target[KR_TABLE_CELL];
+        const struct result_row row = rate_row(report, contender);
+        result_target(run, &row, target, sizeof(target));
+        for (int column = 0; column < 4 && target[0] != '\0'; column++)
+            table_text(table, "");
+        if (target[0] != '\0')
+            table_text(table, target);
+    }
 }
 
 static void print_codes(const struct serve_contender *contender, FILE *out)
@@ -157,104 +255,34 @@ static void print_codes(const struct serve_contender *contender, FILE *out)
     fputc('\n', out);
 }
 
-void serve_print(const struct serve_report *report, FILE *out)
+void serve_print(const struct serve_report *report, const struct result_run *run, FILE *out)
 {
+    static const char *const headings[] = {"answers/CPU-s", "min",    "max",      "CPU %",
+                                           "own CPU %",     "p50 us", "p99.9 us", "beside",
+                                           "ratio",         "min",    "max",      "target"};
     const struct load_plan *plan = &report->plan;
     struct table *table = mem_zalloc(sizeof(*table));
-    fprintf(out, "%zu turns of %.3g s, %u connections, ", report->turns, plan->seconds,
-            plan->connections);
-    if (plan->depth > 1)
-        fprintf(out, "%u requests in flight on each, ", plan->depth);
+    bool is_counted = true;
+    for (size_t who = 0; who < KR_SERVE_COUNT; who++)
+        is_counted &= !report->contenders[who].is_there || is_by_cpu(&report->contenders[who]);
+    fprintf(out, "%zu turns of %.3g s, %llu keys, %s", report->turns, plan->seconds,
+            (unsigned long long)plan->keys->count, plan->zipf > 0 ? "Zipf " : "uniform");
+    if (plan->zipf > 0)
+        fprintf(out, "%.3g", plan->zipf);
     if (plan->rate > 0)
-        fprintf(out, "open loop of %.0f requests/s\n\n", plan->rate);
+        fprintf(out, ", open loop of %.0f requests/s\n\n", plan->rate);
     else
-        fputs("closed loop\n\n", out);
-    // Beyond what a table holds, the medians say enough.
-    add_heading(table);
-    if (report->turns * report->count + report->count + 1 <= KR_TABLE_ROWS)
-        for (size_t turn = 0; turn < report->turns; turn++)
-            add_turns(report, table, turn);
-    add_medians(report, table);
+        fputs(", closed loop\n\n", out);
+    table_row(table, "");
+    for (size_t i = 0; i < sizeof(headings) / sizeof(headings[0]); i++)
+        table_text(table, i == 0 && !is_counted ? "answers/s" : headings[i]);
+    for (enum serve_who who = 0; who < KR_SERVE_COUNT; who++)
+        if (report->contenders[who].is_there)
+            add_rows(table, report, who, run);
     table_print(table, out);
-    print_ratios(report, table, out);
     fputc('\n', out);
-    for (size_t at = 0; at < report->count; at++)
-        print_codes(&report->contenders[at], out);
+    for (size_t who = 0; who < KR_SERVE_COUNT; who++)
+        if (report->contenders[who].is_there)
+            print_codes(&report->contenders[who], out);
     mem_free(table);
-}
-
-// --- for programs --------------------------------------------------------------------------------
-
-static void write_real(struct json_writer *writer, const char *name, double value)
-{
-    char text[32];
-    int size = snprintf(text, sizeof(text), "%.6g", value);
-    if (value < 0)
-        json_write_null(writer, name);
-    else
-        json_write_raw(writer, name, bytes_of(text, (size_t)size));
-}
-
-static void write_figures(struct json_writer *writer, const char *name,
-                          const struct serve_figures *turn)
-{
-    json_open(writer, name, '{');
-    for (size_t i = 0; i < KR_FIGURES; i++)
-        write_real(writer, figures[i].member, value_of(turn, &figures[i]));
-    json_close(writer, '}');
-}
-
-static void write_codes(struct json_writer *writer, const struct serve_contender *contender)
-{
-    json_open(writer, "answers", '[');
-    for (size_t i = 0; i < contender->code_count; i++) {
-        json_open(writer, NULL, '{');
-        json_write_integer(writer, "status", contender->codes[i].answer.status);
-        json_write_string(writer, "code", contender->codes[i].answer.code);
-        json_write_integer(writer, "count", (int64_t)contender->codes[i].count);
-        json_close(writer, '}');
-    }
-    json_close(writer, ']');
-}
-
-static void write_contender(struct json_writer *writer, const struct serve_report *report,
-                            size_t at)
-{
-    const struct serve_contender *contender = &report->contenders[at];
-    json_open(writer, NULL, '{');
-    json_write_string(writer, "name", contender->name);
-    json_open(writer, "median", '{');
-    for (size_t i = 0; i < KR_FIGURES; i++)
-        write_real(writer, figures[i].member, median_of(report, at, &figures[i]));
-    json_close(writer, '}');
-    write_real(writer, "firstToThis", ratio_of(report, at, &figures[0]));
-    write_real(writer, "firstToThisPerCpuSecond", ratio_of(report, at, &figures[1]));
-    json_open(writer, "turns", '[');
-    for (size_t turn = 0; turn < report->turns; turn++)
-        write_figures(writer, NULL, &contender->turns[turn]);
-    json_close(writer, ']');
-    write_codes(writer, contender);
-    json_write_integer(writer, "broken", (int64_t)contender->broken);
-    json_write_integer(writer, "unanswered", (int64_t)contender->unanswered);
-    json_close(writer, '}');
-}
-
-void serve_print_json(const struct serve_report *report, FILE *out)
-{
-    struct json_writer writer;
-    struct buf text;
-    buf_init(&text, KR_SERVE_JSON);
-    json_begin(&writer, &text);
-    json_open(&writer, NULL, '{');
-    write_real(&writer, "secondsPerTurn", report->plan.seconds);
-    json_write_integer(&writer, "connections", report->plan.connections);
-    json_write_integer(&writer, "depth", report->plan.depth);
-    write_real(&writer, "ratePerSecond", report->plan.rate);
-    json_open(&writer, "contenders", '[');
-    for (size_t at = 0; at < report->count; at++)
-        write_contender(&writer, report, at);
-    json_close(&writer, ']');
-    json_close(&writer, '}');
-    fprintf(out, "%.*s\n", (int)text.size, (const char *)text.data);
-    buf_fini(&text);
 }

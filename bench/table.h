@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #define KR_TABLE_CELL 80
-#define KR_TABLE_COLUMNS 12
+#define KR_TABLE_COLUMNS 16
 #define KR_TABLE_ROWS 64
 
 // Cells are texts; the first column is aligned left, the others right.

@@ -14,18 +14,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/load.h"
 #include "bench/options.h"
 #include "bench/progress.h"
 #include "bench/result.h"
 #include "bench/table.h"
+#include "bench/writer.h"
 #include "core/base/clock.h"
-#include "core/base/file.h"
 #include "core/base/mem.h"
 
 enum { KR_WRITE_TURNS = 50, KR_WRITE_FLUSHES = 200, KR_WRITE_FLUSH_BYTES = 512 };
 enum { KR_WRITE_FLUSH, KR_WRITE_ONE, KR_WRITE_MANY, KR_WRITE_ROWS };
-enum { KR_WRITE_PATH = 512, KR_WRITE_TOKEN = 1024 };
 
 struct write_figures {
     double rate, p50_us, p99_us, cpu_us; // -1: not measured
@@ -35,10 +33,7 @@ struct write_bench {
     const char *url, *token_file, *bucket, *consumer, *disk, *engine;
     uint64_t outstanding, turns, server_pid;
     double seconds;
-    struct buf secret;
-    struct keyset token; // of one line, the secret
-    struct load_target target;
-    char path[KR_WRITE_PATH];
+    struct writer writer;
     struct write_figures figures[KR_WRITE_ROWS][KR_WRITE_TURNS];
     struct histogram latency[KR_WRITE_ROWS]; // over all turns
     struct result_run results;
@@ -52,7 +47,7 @@ static enum option_outcome parse(int argc, char **argv, struct write_bench *benc
          "a management token, 0600"},
         {"--consumer", "NAME", KR_OPTION_TEXT, &bench->consumer, 0, 0, true,
          "whose keys are made; it must exist, and is good for nothing else afterwards"},
-        {"--url", "URL", KR_OPTION_TEXT, &bench->url, 0, 0, false,
+        {"--url", "URL", KR_OPTION_URL, &bench->url, 0, 0, false,
          "the node (default http://127.0.0.1:7400)"},
         {"--bucket", "NAME", KR_OPTION_TEXT, &bench->bucket, 0, 0, false,
          "the consumer's (default production)"},
@@ -77,12 +72,7 @@ static enum option_outcome parse(int argc, char **argv, struct write_bench *benc
         rows, sizeof(rows) / sizeof(rows[0]),
         "  keyreeve consumer create bench\n"
         "  keyreeve-bench write --token-file data/owner-token --consumer bench --disk data\n"};
-    enum option_outcome outcome = options_parse(&spec, argc, argv);
-    if (outcome == KR_OPTIONS_RUN && strncmp(bench->url, "http://", 7) != 0) {
-        fputs("keyreeve-bench write: --url must be http://HOST:PORT; see --help\n", stderr);
-        return KR_OPTIONS_USAGE;
-    }
-    return outcome;
+    return options_parse(&spec, argc, argv);
 }
 
 // --- the disk ------------------------------------------------------------------------------------
@@ -133,30 +123,19 @@ static enum kr_err measure_disk(struct write_bench *bench, struct write_figures 
 
 // --- the node ------------------------------------------------------------------------------------
 
-static enum kr_err check_answers(struct write_bench *bench, const struct load_result *result)
-{
-    for (size_t i = 0; i < result->code_count; i++)
-        if (result->codes[i].answer.status != 200)
-            return fault_set(&bench->fault, KR_ERR_IO, "%s answers %u to %s", bench->url,
-                             result->codes[i].answer.status, bench->path);
-    if (result->latency.count == 0)
-        return fault_set(&bench->fault, KR_ERR_TIMEOUT, "%s answers nothing", bench->url);
-    return KR_ERR_OK;
-}
-
 static enum kr_err measure_node(struct write_bench *bench, size_t row, uint64_t turn)
 {
     const unsigned outstanding = row == KR_WRITE_ONE ? 1 : (unsigned)bench->outstanding;
     struct write_figures *out = &bench->figures[row][turn];
-    const struct load_plan plan = {.keys = &bench->token,
+    const struct load_plan plan = {.keys = &bench->writer.token,
                                    .seed = turn,
                                    .connections = outstanding,
                                    .depth = 1,
                                    .seconds = bench->seconds};
     struct load_result *result = mem_zalloc(sizeof(*result));
-    enum kr_err err = load_run(&bench->target, &plan, result, &bench->fault);
+    enum kr_err err = load_run(&bench->writer.target, &plan, result, &bench->fault);
     if (err == KR_ERR_OK)
-        err = check_answers(bench, result);
+        err = writer_check(&bench->writer, result, &bench->fault);
     *out = figures_of(&result->latency, result->seconds);
     if (bench->server_pid > 0 && result->latency.count > 0)
         out->cpu_us = (double)result->server_cpu_ns / 1e3 / (double)result->latency.count;
@@ -165,29 +144,11 @@ static enum kr_err measure_node(struct write_bench *bench, size_t row, uint64_t 
     return err;
 }
 
-static enum kr_err read_token(struct write_bench *bench)
-{
-    buf_init(&bench->secret, KR_WRITE_TOKEN);
-    enum kr_err err = file_read_secret(bench->token_file, &bench->secret, &bench->fault);
-    struct bytes text = buf_bytes(&bench->secret);
-    while (text.size > 0 && text.data[text.size - 1] <= ' ')
-        text.size--;
-    bench->token = (struct keyset){
-        .data = text.data, .size_bytes = text.size, .count = 1, .stride = text.size + 1};
-    return err;
-}
-
 static enum kr_err run_turns(struct write_bench *bench)
 {
-    enum kr_err err = read_token(bench);
-    snprintf(bench->path, sizeof(bench->path),
-             "/v1/accounts/default/key-buckets/%s/consumers/%s/keys", bench->bucket,
-             bench->consumer);
-    bench->target.pid = (pid_t)bench->server_pid;
-    bench->target.request =
-        (struct protocol_request){KR_PROTOCOL_CREATE, bench->url + 7, bench->path};
-    if (err == KR_ERR_OK)
-        err = load_resolve(bench->url + 7, false, &bench->target, &bench->fault);
+    enum kr_err err = writer_open(&bench->writer, bench->url, bench->token_file, bench->bucket,
+                                  bench->consumer, &bench->fault);
+    bench->writer.target.pid = (pid_t)bench->server_pid;
     for (uint64_t turn = 0; turn < bench->turns && err == KR_ERR_OK; turn++) {
         progress_say("turn %llu of %llu", (unsigned long long)turn + 1,
                      (unsigned long long)bench->turns);
@@ -316,7 +277,7 @@ int bench_write(int argc, char **argv)
     } else if (!bench->results.is_json) {
         print(bench);
     }
-    buf_fini(&bench->secret);
+    writer_close(&bench->writer);
     mem_free(bench);
     return status;
 }

@@ -195,6 +195,37 @@ static void a_target_is_chosen_by_its_conditions(void **state)
     json_free(&json);
 }
 
+static void a_target_is_told_in_words(void **state)
+{
+    (void)state;
+    struct open_run open;
+    char target[32];
+    struct result_row row = {.name = "serve.ratio",
+                             .unit = "ratio",
+                             .conditions = {{"beside", 0, "empty"},
+                                            {"zipf", 0.99, NULL},
+                                            {"keys", 1000000, NULL},
+                                            {"connections", 64, NULL}}};
+    open_run(&open, NULL);
+    result_target(&open.run, &row, target, sizeof(target));
+    assert_string_equal(target, ">= 0.9");
+    row.conditions[2].number = 5;
+    result_target(&open.run, &row, target, sizeof(target));
+    assert_string_equal(target, "(>= 0.9)");
+    row.conditions[0].text = "nobody";
+    result_target(&open.run, &row, target, sizeof(target));
+    assert_string_equal(target, "");
+    row.name = "idle.memory";
+    row.conditions[0] = (struct result_condition){"connections", 10000, NULL};
+    row.conditions[1].name = NULL;
+    result_target(&open.run, &row, target, sizeof(target));
+    assert_string_equal(target, "<= 16384");
+    row.system = "redis";
+    result_target(&open.run, &row, target, sizeof(target));
+    assert_string_equal(target, "");
+    assert_int_equal(result_close(&open.run, KR_ERR_OK), KR_ERR_OK);
+}
+
 static void a_course_has_points_alone(void **state)
 {
     (void)state;
@@ -270,6 +301,7 @@ int main(void)
         cmocka_unit_test(a_histogram_is_written_whole),
         cmocka_unit_test(a_target_comes_with_its_ratio),
         cmocka_unit_test(a_target_is_chosen_by_its_conditions),
+        cmocka_unit_test(a_target_is_told_in_words),
         cmocka_unit_test(a_course_has_points_alone),
         cmocka_unit_test(runs_append_to_one_file),
         cmocka_unit_test(a_full_disk_is_told_at_the_end),

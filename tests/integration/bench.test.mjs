@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// keyreeve-bench serve starts what it measures, and writes its rows. The figures are not judged.
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { binDir, dataDirFor, run } from './lib/node.mjs';
+
+async function serve(t, args) {
+  const TMPDIR = dataDirFor(t);
+  const ended = await run(join(binDir, 'keyreeve-bench'), ['serve', '--key-count', '100', '--turns', '2', '--json', ...args], { deadlineMs: 240_000, env: { TMPDIR } });
+  assert.equal(ended.code, 0, ended.stderr);
+  assert.deepEqual(readdirSync(TMPDIR), [], 'nothing is left behind');
+  return ended.stdout.trim().split('\n').map((line) => JSON.parse(line));
+}
+
+test('--compare measures every protocol beside its yardstick', { timeout: 300_000 }, async (t) => {
+  const rows = await serve(t, ['--compare', '--seconds', '0.2']);
+  const rates = rows.filter(({ name }) => name === 'serve.rate');
+  assert.deepEqual(rates.map(({ conditions, system }) => `${system} ${conditions.protocol} ${conditions.depth}`), [
+    'keyreeve http 1', 'keyreeve unix 1', 'keyreeve https 1', 'empty http 1', 'redis redis 1', 'keyreeve binary 16', 'keyreeve binary unix 16', 'keyreeve binary tls 16', 'redis redis 16',
+  ]);
+  for (const { values, conditions } of rates) {
+    assert.equal(values.length, 2);
+    assert.ok(values.every((value) => value > 0), JSON.stringify(values));
+    assert.equal(conditions.per, 'cpu');
+  }
+  const ratios = rows.filter(({ name }) => name === 'serve.ratio');
+  assert.deepEqual(ratios.map(({ conditions }) => `${conditions.protocol} / ${conditions.beside}`), [
+    'http / empty', 'http / redis', 'unix / tcp', 'https / http', 'binary / redis pipeline', 'binary unix / binary', 'binary tls / binary',
+  ]);
+  assert.deepEqual(ratios.map(({ id }) => id), ['P2', 'P2', 'P2', undefined, 'P3', undefined, undefined]);
+});
+
+test('--idle and --writes measure nodes of their own', { timeout: 300_000 }, async (t) => {
+  const idle = await serve(t, ['--idle', '50']);
+  assert.deepEqual(idle.map(({ name, id, conditions }) => [name, id, conditions.connections, conditions.protocol]), ['http', 'https', 'binary', 'binary tls'].map((protocol) => ['idle.memory', 'P12', 50, protocol]));
+  const writes = await serve(t, ['--writes', '50', '--seconds', '0.5']);
+  assert.deepEqual(writes.map(({ name, conditions }) => [name, conditions.writesPerSecond]), [['serve.latency', 0], ['serve.latency', 50], ['serve.under_writes', 50]]);
+});
+
+test('what does not go together is refused', async () => {
+  for (const [args, complaint] of [
+    [[], /missing --keys/],
+    [['--compare', '--idle', '5'], /exclude each other/],
+    [['--keys', 'x', '--https', '127.0.0.1:1'], /need --cacert/],
+    [['--keys', 'x', '--url', 'https://a'], /--url must be http:\/\/HOST:PORT/],
+  ]) {
+    const refused = await run(join(binDir, 'keyreeve-bench'), ['serve', ...args]);
+    assert.equal(refused.code, 2, args.join(' '));
+    assert.match(refused.stderr, complaint);
+  }
+});
