@@ -9,11 +9,12 @@ import { describeGateway } from './lib/contract.mjs';
 import { freePort, put, shipped, startApi, startProgram, startServer } from './lib/gateway.mjs';
 
 /** nginx with the shipped files; only paths, ports, the node's address and patience are put in. */
-async function startNginx({ upstream, apiPort }) {
+async function startNginx({ upstream, apiPort, isOpen = false }) {
   const port = await freePort();
   const main = (directory) => {
     let text = put(shipped('nginx/nginx.conf'), 'server 127.0.0.1:7400 ', `server ${upstream} `);
     text = put(text, '127.0.0.1:8080', `127.0.0.1:${apiPort}`);
+    if (isOpen) text = put(text, 'include keyreeve-protect.conf;', 'include keyreeve-protect-open.conf;');
     text = put(text, 'listen 8000', `listen 127.0.0.1:${port}`);
     text = put(text, '/run/nginx.pid', `${directory}/nginx.pid`);
     text = put(text, '/var/log/nginx/', `${directory}/`);
@@ -23,27 +24,30 @@ async function startNginx({ upstream, apiPort }) {
   };
   const nginx = await startProgram({
     program: '/usr/sbin/nginx', port, signal: 'SIGQUIT',
-    files: (directory) => ({ 'nginx.conf': main(directory), 'keyreeve.conf': put(shipped('nginx/keyreeve.conf'), 'proxy_read_timeout 2s', 'proxy_read_timeout 20s'), 'keyreeve-protect.conf': shipped('nginx/keyreeve-protect.conf') }),
+    files: (directory) => ({
+      'nginx.conf': main(directory),
+      'keyreeve.conf': put(shipped('nginx/keyreeve.conf'), 'proxy_read_timeout 2s', 'proxy_read_timeout 20s'),
+      'keyreeve-protect.conf': shipped('nginx/keyreeve-protect.conf'),
+      'keyreeve-protect-open.conf': shipped('nginx/keyreeve-protect-open.conf'),
+    }),
     args: (directory) => ['-p', directory, '-c', join(directory, 'nginx.conf'), '-g', 'daemon off;'],
   });
   return { ...nginx, log: () => readFileSync(join(nginx.directory, 'access.log'), 'utf8') };
 }
 
 describeGateway('nginx over TCP', {
-  start: ({ node, apiPort }) => startNginx({ upstream: `127.0.0.1:${node.port}`, apiPort }),
-  hasOpen: false,
+  start: ({ node, apiPort, isOpen }) => startNginx({ upstream: `127.0.0.1:${node.port}`, apiPort, isOpen }),
 });
 
 const socket = join(mkdtempSync(join(tmpdir(), 'keyreeve-socket-')), 'http.sock');
 after(() => rmSync(dirname(socket), { recursive: true, force: true }));
 describeGateway('nginx over a unix socket', {
   flags: () => ['--http-unix', socket],
-  start: ({ apiPort }) => startNginx({ upstream: `unix:${socket}`, apiPort }),
-  hasOpen: false,
+  start: ({ apiPort, isOpen }) => startNginx({ upstream: `unix:${socket}`, apiPort, isOpen }),
 });
 
 describe('the statuses that auth_request cannot say', () => {
-  let node, api, nginx;
+  let node, api, nginx, open;
 
   // A node behind nginx answers these only under limits or staleness; here they are said outright.
   before(async () => {
@@ -55,20 +59,25 @@ describe('the statuses that auth_request cannot say', () => {
     });
     api = await startApi();
     nginx = await startNginx({ upstream: `127.0.0.1:${node.port}`, apiPort: api.port });
+    open = await startNginx({ upstream: `127.0.0.1:${node.port}`, apiPort: api.port, isOpen: true });
   });
 
   after(async () => {
     await nginx?.stop();
+    await open?.stop();
     await api?.stop();
     await node?.stop();
   });
 
   for (const [key, status, retryAfter] of [['limited', 429, '7'], ['stale', 503, '1']]) {
     test(`X-Error-Status ${status} becomes ${status} with its Retry-After`, async () => {
-      const answer = await fetch(nginx.url, { headers: { 'x-api-key': key } });
-      assert.equal(answer.status, status);
-      assert.equal(answer.headers.get('retry-after'), retryAfter);
-      assert.equal((await answer.json()).status, status);
+      // What a node has said is obeyed, also where everybody is let in when none says anything.
+      for (const { url } of [nginx, open]) {
+        const answer = await fetch(url, { headers: { 'x-api-key': key } });
+        assert.equal(answer.status, status);
+        assert.equal(answer.headers.get('retry-after'), retryAfter);
+        assert.equal((await answer.json()).status, status);
+      }
     });
   }
 });
