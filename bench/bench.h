@@ -14,6 +14,8 @@ int bench_restart(int argc, char **argv);
 int bench_propagate(int argc, char **argv);
 int bench_write(int argc, char **argv);
 int bench_beside(int argc, char **argv);
+int bench_failover(int argc, char **argv);
+int bench_join(int argc, char **argv);
 int bench_report(int argc, char **argv);
 int bench_relay(int argc, char **argv);
 int bench_wan(int argc, char **argv);

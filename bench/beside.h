@@ -6,10 +6,8 @@
 // answer is read). All functions return the error of the first thing that failed.
 #pragma once
 
+#include "bench/api.h"
 #include "bench/program.h"
-#include "bench/talk.h"
-
-#define KR_BESIDE_TEXT 512
 
 // One system's processes and connections. What it does not need stays empty.
 struct beside_state {
@@ -22,7 +20,8 @@ struct beside_state {
     uint64_t round;
     // Keyreeve, which is not started here:
     const char *leader, *node, *token_file; // HOST:PORT
-    char token[KR_BESIDE_TEXT], key[KR_BESIDE_TEXT], path[KR_BESIDE_TEXT];
+    char token[KR_API_TOKEN], consumer[64];
+    struct api_key key;
     struct fault *fault;
 };
 

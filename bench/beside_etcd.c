@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/protocol.h"
 #include "core/base/text.h"
 
 static enum kr_err start_server(struct beside_state *state)

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// keyreeve-bench against a real cluster: the leader killed and stopped, a follower from empty, and
+// Keyreeve in turns with others. What is tested are the rows, never how fast anything was.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Cluster } from '../cluster/lib/cluster.mjs';
+import { binDir, run } from '../integration/lib/node.mjs';
+
+const bench = join(binDir, 'keyreeve-bench');
+const place = (cluster, name) => cluster.node(name).url.replace('http://', '');
+
+function outDirectory(t) {
+  const directory = mkdtempSync(join(tmpdir(), 'keyreeve-test-rows-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  return directory;
+}
+
+const rowsOf = (directory) => readFileSync(join(directory, 'rows.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+
+async function measure(args) {
+  const ended = await run(bench, args, { deadlineMs: 120_000 });
+  assert.equal(ended.code, 0, ended.stderr);
+}
+
+async function endLeader(cluster, way, out) {
+  const leader = await cluster.leader();
+  const alive = cluster.names.filter((name) => name !== leader);
+  await measure([
+    'failover', '--way', way, '--leader-pid', String(cluster.pid(leader)), '--before', '1', '--after', '20', '--out', out,
+    '--writers', alive.filter((name) => cluster.cores.includes(name)).map((name) => place(cluster, name)).join(','),
+    '--nodes', alive.map((name) => place(cluster, name)).join(','), '--token-file', join(cluster.dir, 'owner-token'),
+  ]);
+  await cluster.start(leader);
+}
+
+test('the leader is killed, then stopped: the gap without writes, and every validation', { timeout: 300_000 }, async (t) => {
+  const cluster = await Cluster.up(t, { engine: 'etcd' });
+  const out = outDirectory(t);
+  await endLeader(cluster, 'kill', out);
+  await endLeader(cluster, 'stop', out);
+  const rows = rowsOf(out);
+  for (const way of ['kill', 'stop']) {
+    const of = (name) => rows.filter((row) => row.name === name && row.conditions.way === way);
+    const [gap] = of('failover.writes');
+    assert.equal(gap.id, 'P10');
+    assert.ok(gap.values[0] > 0);
+    const [failed] = of('failover.failed');
+    assert.ok(failed.conditions.validations > 0);
+    const [writes, validations] = of('failover.timeline');
+    assert.equal(writes.conditions.series, 'writes accepted');
+    assert.equal(writes.points.length, 210);
+    assert.ok(writes.points[0][0] <= -1000 && writes.points.at(-1)[0] > 19_000, 'from before the signal until long after it');
+    const sum = (points) => points.reduce((total, [, rate]) => total + rate / 10, 0);
+    assert.equal(Math.round(sum(validations.points)), failed.conditions.validations - failed.values[0]);
+    assert.ok(sum(writes.points.filter(([ms]) => ms > gap.values[0])) > 0, 'writes go on');
+  }
+});
+
+test('a follower joins, and Keyreeve has its turns', { timeout: 300_000 }, async (t) => {
+  const cluster = await Cluster.up(t, { engine: 'local' });
+  const out = outDirectory(t);
+  const [name] = cluster.followers;
+  await cluster.stop(name);
+  rmSync(cluster.dataDir(name), { recursive: true });
+  const start = `deploy/local-cluster.sh start ${name} --dir ${cluster.dir}`;
+  await measure(['join', '--command', start, '--http', place(cluster, name), '--key-count', '1', '--out', out]);
+  await measure(['beside', '--systems', 'keyreeve', '--leader', place(cluster, 'core-1'), '--node', place(cluster, name), '--token-file', join(cluster.dir, 'owner-token'), '--rounds', '5', '--out', out]);
+  const rows = rowsOf(out);
+  assert.equal(rows.find((row) => row.name === 'join.ready').id, 'P11');
+  const excess = rows.find((row) => row.name === 'propagate.excess');
+  assert.equal(excess.system, 'keyreeve');
+  assert.equal(excess.stats.count, 5);
+
+  const failing = await run(bench, ['join', '--command', 'exit 3', '--http', '127.0.0.1:1', '--key-count', '1'], { deadlineMs: 30_000 });
+  assert.equal(failing.code, 1);
+  assert.match(failing.stderr, /the command has failed/);
+});
