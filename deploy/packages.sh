@@ -25,17 +25,17 @@ packages_of() {
     case $1 in
     build)
         echo gcc libc6-dev binutils cmake ninja-build pkg-config protobuf-c-compiler \
-            protobuf-compiler libcurl4-openssl-dev libcyaml-dev libjansson-dev libprotobuf-c-dev \
-            librocksdb-dev libsodium-dev libssl-dev libsystemd-dev liburcu-dev libuv1-dev \
-            libxxhash-dev libyaml-dev zlib1g-dev
+            protobuf-compiler libcurl4-openssl-dev libcyaml-dev libjansson-dev libnghttp2-dev \
+            libprotobuf-c-dev librocksdb-dev libsodium-dev libssl-dev libsystemd-dev liburcu-dev \
+            libuv1-dev libxxhash-dev libyaml-dev zlib1g-dev
         ;;
     run)
-        echo ca-certificates curl libcurl4 libcyaml1 libjansson4 libprotobuf-c1 librocksdb7.8 \
-            libsodium23 libssl3 libsystemd0 liburcu8 libuv1 libxxhash0 libyaml-0-2 zlib1g
+        echo ca-certificates curl libcurl4 libcyaml1 libjansson4 libnghttp2-14 libprotobuf-c1 \
+            librocksdb7.8 libsodium23 libssl3 libsystemd0 liburcu8 libuv1 libxxhash0 libyaml-0-2 zlib1g
         ;;
     test)
         echo caddy clang clang-format etcd-client etcd-server haproxy libclang-rt-14-dev llvm \
-            iproute2 libcmocka-dev nginx node-js-yaml nodejs openssl rocksdb-tools
+            iproute2 libcmocka-dev nghttp2-client nginx node-js-yaml nodejs openssl rocksdb-tools
         ;;
     bench)
         echo etcd-server openssl postgresql-15 redis-server

@@ -254,6 +254,11 @@ enum http_next http_conn_next(struct http_conn *conn, struct http_request *reque
     return next;
 }
 
+struct bytes http_conn_held(const struct http_conn *conn)
+{
+    return bytes_of(conn->data == NULL ? NULL : conn->data + conn->begin, http_conn_pending(conn));
+}
+
 void http_conn_refuse(struct http_conn *conn, enum kr_err err, const char *reason)
 {
     conn->err = err;

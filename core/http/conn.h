@@ -45,6 +45,8 @@ void http_conn_received(struct http_conn *conn, size_t size); // 0: the read bro
 // why; what was lent before stays lent.
 enum http_next http_conn_next(struct http_conn *conn, struct http_request *request,
                               enum kr_err *err, const char **reason);
+// What was received and not yielded; lends until the next call of another function.
+struct bytes http_conn_held(const struct http_conn *conn);
 // What was received is no HTTP for a reason that the caller knows: http_conn_next refuses it so.
 // reason is kept.
 void http_conn_refuse(struct http_conn *conn, enum kr_err err, const char *reason);

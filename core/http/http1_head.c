@@ -20,22 +20,6 @@ static struct bytes behind(struct bytes text, size_t count)
 
 // --- request line --------------------------------------------------------------------------------
 
-static enum http_method method_of(struct bytes name)
-{
-    static const struct {
-        const char *text;
-        size_t size;
-        enum http_method method;
-    } methods[] = {{"GET", 3, KR_HTTP_GET},        {"POST", 4, KR_HTTP_POST},
-                   {"HEAD", 4, KR_HTTP_HEAD},      {"PUT", 3, KR_HTTP_PUT},
-                   {"PATCH", 5, KR_HTTP_PATCH},    {"DELETE", 6, KR_HTTP_DELETE},
-                   {"OPTIONS", 7, KR_HTTP_OPTIONS}};
-    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
-        if (name.size == methods[i].size && memcmp(name.data, methods[i].text, name.size) == 0)
-            return methods[i].method;
-    return KR_HTTP_OTHER;
-}
-
 // RFC 9112 §2.3; the name is case-sensitive.
 static enum kr_err read_version(struct http1_head *head, struct bytes version)
 {
@@ -47,15 +31,6 @@ static enum kr_err read_version(struct http1_head *head, struct bytes version)
         return refuse(head, KR_ERR_UNSUPPORTED, "only HTTP/1.0 and HTTP/1.1 are spoken here");
     head->request->minor_version = (uint8_t)(at[7] - '0');
     return KR_ERR_OK;
-}
-
-static void set_target(struct http_request *request, struct bytes target)
-{
-    const uint8_t *mark = memchr(target.data, '?', target.size);
-    size_t path_size = mark == NULL ? target.size : (size_t)(mark - target.data);
-    request->target = target;
-    request->path = bytes_of(target.data, path_size);
-    request->query = mark == NULL ? bytes_of(NULL, 0) : behind(target, path_size + 1);
 }
 
 // RFC 9112 §3.2.2: what a client sends to a proxy; the authority must be what Host says.
@@ -74,7 +49,7 @@ static enum kr_err read_absolute_form(struct http1_head *head, struct bytes targ
     head->framing.authority = bytes_of(rest.data, size);
     if (!syntax_is_authority(head->framing.authority))
         return refuse(head, KR_ERR_INVALID, "the target names no valid host");
-    set_target(head->request, slash == NULL ? bytes_text("/") : behind(rest, size));
+    http_request_set_target(head->request, slash == NULL ? bytes_text("/") : behind(rest, size));
     return KR_ERR_OK;
 }
 
@@ -86,11 +61,11 @@ static enum kr_err read_target(struct http1_head *head, struct bytes target)
     if (target.size == 0 || !syntax_is_target(target))
         return refuse(head, KR_ERR_INVALID, "the target is empty or holds a forbidden character");
     if (target.data[0] == '/') {
-        set_target(request, target);
+        http_request_set_target(request, target);
         return KR_ERR_OK;
     }
     if (target.size == 1 && target.data[0] == '*') {
-        set_target(request, target);
+        http_request_set_target(request, target);
         return request->method == KR_HTTP_OPTIONS
                    ? KR_ERR_OK
                    : refuse(head, KR_ERR_INVALID, "the target '*' is for OPTIONS alone");
@@ -109,7 +84,7 @@ static enum kr_err read_request_line(struct http1_head *head, struct bytes line)
         return refuse(head, KR_ERR_INVALID, "the request line has no version");
     size_t target_size = (size_t)(space - rest.data);
     head->request->method_name = bytes_of(line.data, method_size);
-    head->request->method = method_of(head->request->method_name);
+    head->request->method = http_method_of(head->request->method_name);
     enum kr_err err = read_version(head, behind(rest, target_size + 1));
     return err == KR_ERR_OK ? read_target(head, bytes_of(rest.data, target_size)) : err;
 }

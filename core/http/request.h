@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One HTTP request as every protocol version yields it: slices into the connection's input.
 //
-// All slices are lent by the connection until http_conn_release. No part is NUL-terminated.
+// All slices are lent by the connection until http_conn_release, or http2_answer. No part is
+// NUL-terminated.
 #pragma once
 
 #include <stdbool.h>
@@ -37,7 +38,7 @@ struct http_request {
     struct http_field fields[KR_HTTP_FIELDS_MAX];
     size_t field_count;
     struct bytes body;     // decoded: chunks joined
-    uint8_t minor_version; // HTTP/1.x
+    uint8_t minor_version; // HTTP/1.x; 1 of HTTP/2
     bool is_keep_alive;    // the connection stays open behind the answer
 };
 
@@ -45,4 +46,7 @@ struct http_request {
 const struct http_field *http_request_field(const struct http_request *request, const char *name);
 // Its value, or empty bytes.
 struct bytes http_request_value(const struct http_request *request, const char *name);
+// Target, path and query, of what stands behind the method.
+void http_request_set_target(struct http_request *request, struct bytes target);
+enum http_method http_method_of(struct bytes name); // names are case-sensitive
 const char *http_method_text(enum http_method method);

@@ -6,7 +6,7 @@ const HOMES = [
   [/^rocksdb\//, /^core\/store\/(index|checkpoint)\.c$/],
   [/^urcu/, /^core\/store\/hot\.c$/],
   [/^xxhash\.h$/, /^core\/base\/hash\.[ch]$/],
-  [/^nghttp2\//, /^core\/http\/http2\.c$/],
+  [/^nghttp2\//, /^(core\/http\/http2\.c|tests\/unit\/core\/http\/http2_peer\.h)$/],
   [/^openssl\//, /^(core\/keys\/digest\.c|(tests\/unit\/)?core\/tls\/.*)$/],
   [/^protobuf-c\/|\.pb-c\.h$/, /^proto\/codec(_\w+)?\.[ch]$/],
   [/^keyreeve\.h$/, /^docs\/examples\//],
