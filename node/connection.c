@@ -46,10 +46,18 @@ static void closed(uv_handle_t *handle)
     if (connection->is_counted)
         ceilings_leave(serve->node->ceilings, &connection->peer);
     http_conn_free(&connection->http);
+    http2_free(&connection->http2);
     binary_conn_free(&connection->binary);
     tls_free(&connection->tls);
     metrics_bump(&serve->metrics->connections_open, (uint64_t)-1);
     mem_free(connection);
+}
+
+void connection_abandon(struct connection *connection)
+{
+    for (struct suspended *at = connection->suspended; at != NULL; at = at->next_of_connection)
+        at->is_abandoned = true;
+    connection->suspended = NULL;
 }
 
 // A connection in the ready list is dropped from it by the turn, which sees the state.
@@ -58,10 +66,7 @@ void connection_close(struct connection *connection)
     if (connection->state == KR_CONNECTION_CLOSING)
         return;
     connection->state = KR_CONNECTION_CLOSING;
-    if (connection->suspended != NULL) {
-        connection->suspended->is_abandoned = true;
-        connection->suspended = NULL;
-    }
+    connection_abandon(connection);
     if (connection->binary != NULL)
         binary_forget(connection->serve->binary, connection);
     uv_close(&connection->uv.handle, closed);
@@ -69,6 +74,8 @@ void connection_close(struct connection *connection)
 
 static bool is_mid_request(const struct connection *connection)
 {
+    if (connection->http2 != NULL)
+        return http2_is_busy(connection->http2);
     return connection->binary != NULL ? binary_conn_is_mid_request(connection->binary)
                                       : http_conn_is_mid_request(connection->http);
 }
@@ -79,6 +86,13 @@ static bool is_under_way(const struct connection *connection)
     return is_mid_request(connection) || connection_tls_is_shaking_hands(connection);
 }
 
+// Bytes of answers that the peer has not taken.
+static size_t owed(const struct connection *connection)
+{
+    size_t written = uv_stream_get_write_queue_size(&connection->uv.stream);
+    return written + (connection->http2 == NULL ? 0 : http2_unsent(connection->http2));
+}
+
 void connection_deadline(struct connection *connection)
 {
     const struct config *config = connection->serve->node->config;
@@ -87,17 +101,31 @@ void connection_deadline(struct connection *connection)
     bool is_busy = connection->writing_bytes > 0 || is_under_way(connection);
     int64_t allowance_ms = is_busy ? config->request_timeout_ms : config->idle_timeout_ms;
     connection->deadline_ms = uv_now(&connection->serve->loop) + (uint64_t)allowance_ms;
+    connection->left_bytes = owed(connection);
 }
 
 // A long answer may take longer than one deadline, as long as its reader reads on.
-static bool has_progressed(struct connection *connection)
+static bool has_progressed(const struct connection *connection)
 {
-    size_t left = uv_stream_get_write_queue_size(&connection->uv.stream);
-    bool is_moving = connection->writing_bytes > 0 &&
-                     left + KR_CONNECTION_PROGRESS_BYTES <= connection->left_bytes;
-    if (is_moving)
-        connection->left_bytes = left;
-    return is_moving;
+    return owed(connection) + KR_CONNECTION_PROGRESS_BYTES <= connection->left_bytes;
+}
+
+void connection_progress(struct connection *connection)
+{
+    if (has_progressed(connection))
+        connection_deadline(connection);
+}
+
+// Past its deadline, or idle while the node stops.
+static void expire(struct connection *connection, bool is_idle)
+{
+    if (connection->http2 != NULL && connection->state == KR_CONNECTION_OPEN && is_idle) {
+        connection_http2_leave(connection);
+        return;
+    }
+    if (!is_idle)
+        metrics_bump(&connection->serve->metrics->requests_refused, 1);
+    connection_close(connection);
 }
 
 void connection_sweep(uv_timer_t *timer)
@@ -109,21 +137,25 @@ void connection_sweep(uv_timer_t *timer)
         next = at->next;
         if (at->state == KR_CONNECTION_SUSPENDED || at->state == KR_CONNECTION_CLOSING)
             continue;
+        bool is_leaving = serve->is_stopping && at->http2 != NULL;
+        if (is_leaving && at->state == KR_CONNECTION_OPEN)
+            connection_http2_leave(at);
+        if (at->suspended != NULL)
+            continue;
         bool is_idle = at->writing_bytes == 0 && !is_under_way(at);
         if (at->state == KR_CONNECTION_LINGERING) {
             if (now_ms >= at->deadline_ms)
                 connection_close(at);
             continue;
         }
-        if (now_ms < at->deadline_ms && !(serve->is_stopping && is_idle && !at->is_ready))
+        bool may_stop = serve->is_stopping && is_idle && !at->is_ready && !is_leaving;
+        if (now_ms < at->deadline_ms && !may_stop)
             continue;
         if (has_progressed(at)) {
             connection_deadline(at);
             continue;
         }
-        if (!is_idle)
-            metrics_bump(&serve->metrics->requests_refused, 1);
-        connection_close(at);
+        expire(at, is_idle);
     }
 }
 
@@ -131,16 +163,24 @@ void connection_sweep(uv_timer_t *timer)
 
 uint8_t *connection_space(struct connection *connection, size_t *size)
 {
+    if (connection->http2 != NULL) { // what comes is frames, which are taken in at once
+        *size = KR_SERVE_SEALED_BYTES;
+        return connection->serve->sealed_in;
+    }
     return connection->binary != NULL ? binary_conn_space(connection->binary, size)
                                       : http_conn_space(connection->http, size);
 }
 
 void connection_filled(struct connection *connection, size_t size)
 {
-    if (connection->binary != NULL)
+    if (connection->http2 != NULL)
+        connection_http2_received(connection, connection->serve->sealed_in, size);
+    else if (connection->binary != NULL)
         binary_conn_received(connection->binary, size);
     else
         http_conn_received(connection->http, size);
+    if (connection->is_fresh)
+        connection_http2_recognize(connection);
 }
 
 static void give_space(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
@@ -244,7 +284,8 @@ static void got_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *space)
     } else if (!take_in(connection, (size_t)size)) {
         return;
     }
-    connection_mark_ready(connection);
+    if (!connection->is_fresh || connection->has_ended)
+        connection_mark_ready(connection);
 }
 
 static void spin(uv_idle_t *idle)
@@ -252,14 +293,19 @@ static void spin(uv_idle_t *idle)
     (void)idle;
 }
 
-void connection_go_on(struct connection *connection)
+bool connection_hold(struct connection *connection)
 {
-    if (connection->writing_bytes <= KR_CONNECTION_WRITING_BYTES) {
-        connection_mark_ready(connection);
-        return;
-    }
+    if (connection->writing_bytes <= KR_CONNECTION_WRITING_BYTES)
+        return false;
     connection->is_held = true;
     uv_read_stop(&connection->uv.stream);
+    return true;
+}
+
+void connection_go_on(struct connection *connection)
+{
+    if (!connection_hold(connection))
+        connection_mark_ready(connection);
 }
 
 void connection_resume(struct connection *connection)
@@ -340,7 +386,8 @@ static void wrote(uv_write_t *request, int status)
         end_writing(connection);
     else if (connection->state == KR_CONNECTION_OPEN)
         connection_deadline(connection);
-    if (connection->state == KR_CONNECTION_OPEN && connection->is_held)
+    bool has_more = connection->http2 != NULL && http2_has_output(connection->http2);
+    if (connection->state == KR_CONNECTION_OPEN && (connection->is_held || has_more))
         connection_resume(connection);
 }
 
@@ -352,7 +399,6 @@ static void write_later(struct connection *connection, const uint8_t *bytes, siz
     pending->request.data = pending;
     memcpy(pending->bytes, bytes, size);
     connection->writing_bytes += size;
-    connection->left_bytes = connection->writing_bytes;
     uv_buf_t part = uv_buf_init((char *)pending->bytes, (unsigned)size);
     int status = uv_write(&pending->request, &connection->uv.stream, &part, 1, wrote);
     if (status < 0) {
@@ -501,6 +547,7 @@ void connection_accepted(uv_stream_t *stream, int status)
     connection->http = http_conn_new(&connection->serve->http_options);
     if (connection->listener->is_tls)
         connection_tls_begin(connection);
+    connection->is_fresh = connection->tls == NULL;
     begin(connection);
 }
 

@@ -112,6 +112,9 @@ bool connection_tls_received(struct connection *connection, size_t size)
     }
     connection->has_said_hello = true;
     enum kr_err err = tls_receive(connection->tls, bytes_of(serve->sealed_in, size));
+    bool is_open = tls_state(connection->tls) == KR_TLS_OPEN;
+    if (was_shaking_hands && is_open && bytes_equal_text(tls_protocol(connection->tls), "h2"))
+        connection_http2_begin(connection);
     if (err == KR_ERR_OK)
         connection_tls_unseal(connection);
     bool is_sent = send_waiting(connection);

@@ -176,6 +176,8 @@ static void render_connections(const struct render *render)
     single(render, "connections_refused_total", "counter",
            "Connections refused: over the ceiling, or stopping.",
            sum(render, offsetof(struct metrics, connections_refused)));
+    single(render, "http2_connections_total", "counter", "Of them, those that spoke HTTP/2.",
+           sum(render, offsetof(struct metrics, http2_connections)));
     single(render, "requests_refused_total", "counter",
            "Requests refused before routing: malformed, too large, too slow.",
            sum(render, offsetof(struct metrics, requests_refused)));

@@ -32,6 +32,7 @@ struct metrics {
     atomic_uint_fast64_t auth_failures;    // management requests with a wrong token
     atomic_uint_fast64_t auth_limited;     // of them, those that were told to wait
     atomic_uint_fast64_t bytes_in, bytes_out;
+    atomic_uint_fast64_t http2_connections; // of those accepted, that turned out to speak it
     atomic_uint_fast64_t tls_handshakes, tls_resumed, tls_failed;
 };
 

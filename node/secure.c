@@ -20,7 +20,7 @@ enum { KR_SECURE_REQUIRED = KR_SECURE_PROTOCOLS, KR_SECURE_KINDS = 2 * KR_SECURE
 
 // What is agreed on by ALPN, so that no connection is taken for one of another protocol.
 static const char *const alpns[KR_SECURE_PROTOCOLS] = {
-    [KR_SECURE_HTTP] = "http/1.1",
+    [KR_SECURE_HTTP] = "h2,http/1.1",
     [KR_SECURE_BINARY] = KR_BINARY_ALPN,
 };
 

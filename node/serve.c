@@ -14,9 +14,16 @@
 
 #include "core/base/json.h"
 #include "core/base/rand.h"
+#include "core/http/http2_stream.h"
 #include "node/listen.h"
 
-enum { KR_SWEEP_MS = 100, KR_POOL_BLOCKS = 256, KR_BACKLOG = 1024, KR_BODIES_MIN_BYTES = 48 << 20 };
+enum {
+    KR_SWEEP_MS = 100,
+    KR_POOL_BLOCKS = 256,
+    KR_POOL_STREAMS = 512,
+    KR_BACKLOG = 1024,
+    KR_BODIES_MIN_BYTES = 48 << 20
+};
 
 // --- hooks ---------------------------------------------------------------------------------------
 
@@ -136,6 +143,8 @@ static void init_memory(struct serve *serve)
     serve_line_init(&serve->ready);
     serve->batch = mem_alloc(KR_VALIDATION_BATCH_MAX * sizeof(*serve->batch));
     serve->pool = http_pool_new(KR_POOL_BLOCKS);
+    serve->streams = http2_streams_new(KR_POOL_STREAMS);
+    buf_init(&serve->trailers, KR_SERVE_TRAILERS_BYTES);
     size_t share = KR_SERVE_BODIES_BYTES / serve->node->serve_count;
     http_pool_bound(serve->pool, share > KR_BODIES_MIN_BYTES ? share : KR_BODIES_MIN_BYTES);
     serve->http_options = (struct http_conn_options){
@@ -227,6 +236,8 @@ static void free_serve(struct serve **serve)
     buf_fini(&old->node_json);
     arena_fini(&old->scratch);
     http_pool_free(&old->pool);
+    http2_streams_free(&old->streams);
+    buf_fini(&old->trailers);
     pthread_mutex_destroy(&old->answered_lock);
     mem_zero(old->jobs, sizeof(old->jobs));
     mem_zero(old->sealed_in, sizeof(old->sealed_in));

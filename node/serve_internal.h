@@ -6,13 +6,14 @@
 // gathers whole requests of the ready connections into jobs, prepares, looks up all together,
 // judges, and answers in order (turn.c). A job that cannot be answered in its turn — a management
 // call, a look-up in the index, a wait for an index — is suspended: its connection reads and parses
-// no further until it has been answered.
+// no further until it has been answered. With HTTP/2, only its stream waits.
 #pragma once
 
 #include <pthread.h>
 #include <uv.h>
 
 #include "core/http/conn.h"
+#include "core/http/http2.h"
 #include "core/http/reply.h"
 #include "core/tls/tls.h"
 #include "node/binary.h"
@@ -27,7 +28,8 @@
 #define KR_SERVE_OUT_BYTES (64u << 10)     // kept; a turn's output may grow to the limit
 #define KR_SERVE_BODIES_BYTES (256u << 20) // large bodies under way, of all loops
 #define KR_SERVE_OUT_LIMIT_BYTES (64u << 20)
-#define KR_SERVE_SEALED_BYTES 65536              // read at a time from a connection with TLS
+#define KR_SERVE_SEALED_BYTES 65536 // read at a time with TLS or HTTP/2
+#define KR_SERVE_TRAILERS_BYTES 16384
 #define KR_CONNECTION_UNSEEN_BYTES (256u << 10)  // received before requests are taken out of it
 #define KR_CONNECTION_WRITING_BYTES (256u << 10) // untaken answers above which it is held
 #define KR_REQUEST_ID_SIZE 25                    // "req_", 20 characters, a NUL
@@ -37,7 +39,7 @@
 
 enum connection_state {
     KR_CONNECTION_OPEN,
-    KR_CONNECTION_SUSPENDED, // one request is answered later; reading is stopped
+    KR_CONNECTION_SUSPENDED, // one request is answered later; reading is stopped. Not of HTTP/2
     KR_CONNECTION_DRAINING,  // the last answer is being written
     KR_CONNECTION_LINGERING, // our side is closed; what still comes is dropped, for a while
     KR_CONNECTION_CLOSING    // uv_close was called
@@ -59,22 +61,24 @@ struct connection {
     struct tls *tls;                    // NULL: in the clear
     struct connection *previous, *next; // of the loop's list
     struct connection *next_ready;
-    struct http_conn *http;     // NULL where it speaks
-    struct binary_conn *binary; // the binary protocol
+    struct http_conn *http;     // of these three,
+    struct http2 *http2;        // the one that it speaks;
+    struct binary_conn *binary; // the others are NULL
     enum connection_state state;
     bool is_ready;   // in the ready list
+    bool is_fresh;   // what has come of it, if anything, may be the preface of HTTP/2
     bool has_ended;  // the peer sent its end; what it asked before is still answered
     bool is_trusted; // the peer is a trusted proxy (or the unix socket)
     bool has_peer;
     bool is_counted; // among its address's
     struct cidr_address peer;
-    uint64_t deadline_ms; // uv_now at which the sweep closes it
-    size_t writing_bytes; // not yet taken by the kernel
-    size_t left_bytes;    // of them, when the deadline was last set
-    size_t unseen_bytes;  // received since its last turn
-    bool has_said_hello;  // the first bytes of TLS have come
-    bool is_held;         // its peer takes no answers: no further request until it does
-    struct suspended *suspended;
+    uint64_t deadline_ms;        // uv_now at which the sweep closes it
+    size_t writing_bytes;        // not yet taken by the kernel
+    size_t left_bytes;           // of all that is to be sent, when the deadline was last set
+    size_t unseen_bytes;         // received since its last turn
+    bool has_said_hello;         // the first bytes of TLS have come
+    bool is_held;                // its peer takes no answers: no further request until it does
+    struct suspended *suspended; // those of its jobs; HTTP/1.1 has one at most
     uint64_t wait_index, wait_until_ms; // of a binary frame that waits: for what, and uv_now
     bool is_subscribed;                 // to news of keys that stop being good
     struct connection *next_subscriber;
@@ -85,6 +89,8 @@ struct connection {
 // One request in its turn.
 struct job {
     struct connection *connection;
+    struct http2_stream *stream; // NULL: HTTP/1.1
+    bool is_suspended;
     struct http_request request;
     struct dispatch_match match;
     enum kr_err refusal; // not OK: not HTTP, or too large; answer and close
@@ -107,12 +113,13 @@ struct suspended {
     struct serve *serve;
     struct job job;
     struct suspended *previous, *next; // of the loop's list of waits, or of the answered queue
-    struct call *call;                 // CALL
-    struct arena arena;                // INDEX: what was found
-    enum kr_err found_err;             // INDEX
-    uv_work_t work;                    // INDEX
-    uint64_t wait_until_ms;            // WAIT: uv_now
-    bool is_abandoned;                 // the connection is gone
+    struct suspended *next_of_connection;
+    struct call *call;      // CALL
+    struct arena arena;     // INDEX: what was found
+    enum kr_err found_err;  // INDEX
+    uv_work_t work;         // INDEX
+    uint64_t wait_until_ms; // WAIT: uv_now
+    bool is_abandoned;      // the connection is gone
 };
 
 // A socket that accepts; several belong to a loop.
@@ -161,8 +168,10 @@ struct serve {
     struct buf body;                 // the body being rendered
     struct arena scratch;            // of one job whose body needs a parser
     struct http_pool *pool;
+    struct http2_streams *streams;
+    struct buf trailers;                      // of the HTTP/2 answer that is in `out`
     uint8_t dropped[4096];                    // where lingering connections read to
-    uint8_t sealed_in[KR_SERVE_SEALED_BYTES]; // what was read from the connection just read
+    uint8_t sealed_in[KR_SERVE_SEALED_BYTES]; // what was read from one with TLS, or with HTTP/2
     struct buf sealed_out;                    // what is to be sent to the one being served
     struct http_conn_options http_options;
 
@@ -200,6 +209,13 @@ void connection_close(struct connection *connection);
 void connection_deadline(struct connection *connection); // sets it from the state
 void connection_sweep(uv_timer_t *timer);                // closes what is past its deadline
 
+// A peer that takes no answers: no further request is read until it does. False: it takes them.
+bool connection_hold(struct connection *connection);
+// Its suspended jobs are answered to nobody.
+void connection_abandon(struct connection *connection);
+// Gives a peer more time that takes its answers.
+void connection_progress(struct connection *connection);
+
 // Sends, now or as the peer takes it; false: the connection was broken, and is closed.
 bool connection_send(struct connection *connection, struct bytes wire);
 
@@ -216,6 +232,20 @@ bool connection_tls_has_more(const struct connection *connection); // is there a
 bool connection_tls_seal(struct connection *connection, struct bytes *wire);
 void connection_tls_goodbye(struct connection *connection); // before our side is closed
 
+// --- connection_http2.c --------------------------------------------------------------------------
+// Speaks HTTP/2 from its first byte on.
+void connection_http2_begin(struct connection *connection);
+// Does so when what was received is its preface; is_fresh stays true while it may become it.
+void connection_http2_recognize(struct connection *connection);
+// Takes in plain bytes, which are zeroed.
+void connection_http2_received(struct connection *connection, uint8_t *plain, size_t size);
+// Answers a job's stream with what serve->out and serve->trailers hold, and empties them.
+void connection_http2_answer(struct job *job);
+// Sends what there is to send, as far as the peer takes it; closes what is over.
+void connection_http2_settle(struct connection *connection, bool has_answered);
+// No new streams; it is closed once those that are there are answered.
+void connection_http2_leave(struct connection *connection);
+
 // --- turn.c --------------------------------------------------------------------------------------
 void turn_run(struct serve *serve);            // empties the ready list
 void turn_finish(struct suspended *suspended); // answers a suspended job, resumes
@@ -227,6 +257,7 @@ void turn_count(struct job *job, unsigned status);
 
 // --- suspend.c -----------------------------------------------------------------------------------
 struct suspended *suspend_job(struct job *job, enum suspended_kind kind);
+void suspend_end(struct suspended *suspended); // its connection waits for it no longer
 void suspend_free(struct suspended **suspended);
 void suspend_wait(struct job *job);  // until ask.min_index, at most a second
 void suspend_index(struct job *job); // asks the index on the pool

@@ -35,9 +35,20 @@ struct suspended *suspend_job(struct job *job, enum suspended_kind kind)
     arena_init(&suspended->arena);
     if (job->has_question)
         keep_ask(suspended);
-    job->connection->state = KR_CONNECTION_SUSPENDED;
+    job->is_suspended = true;
+    suspended->next_of_connection = job->connection->suspended;
     job->connection->suspended = suspended;
+    if (job->stream == NULL)
+        job->connection->state = KR_CONNECTION_SUSPENDED;
     return suspended;
+}
+
+void suspend_end(struct suspended *suspended)
+{
+    struct suspended **at = &suspended->job.connection->suspended;
+    while (*at != suspended)
+        at = &(*at)->next_of_connection;
+    *at = suspended->next_of_connection;
 }
 
 void suspend_free(struct suspended **suspended)

@@ -6,6 +6,7 @@
 //
 // A connection has at most one job at a time; what it pipelined behind it waits for the next round
 // of the same turn, or, when the job is suspended, for its answer. So the order of answers holds.
+// With HTTP/2 it has as many jobs as streams are whole, which are answered in any order.
 #include "node/serve_internal.h"
 
 #include <assert.h>
@@ -52,13 +53,22 @@ static void keep_to_listener(const struct listener *listener, struct dispatch_ma
     match->allow[0] = '\0';
 }
 
+static enum http_next next_request(struct connection *connection, struct job *job)
+{
+    if (connection->http2 != NULL)
+        return http2_next(connection->http2, &job->request, &job->stream, &job->refusal,
+                          &job->reason);
+    job->stream = NULL;
+    return http_conn_next(connection->http, &job->request, &job->refusal, &job->reason);
+}
+
 // The next request of one connection becomes a job; false when none is whole yet.
 static bool gather(struct serve *serve, struct connection *connection)
 {
     struct job *job = &serve->jobs[serve->job_count];
     job->refusal = KR_ERR_OK;
     job->request.field_count = 0;
-    switch (http_conn_next(connection->http, &job->request, &job->refusal, &job->reason)) {
+    switch (next_request(connection, job)) {
     case KR_HTTP_NEED_MORE:
         return false;
     case KR_HTTP_CONTINUE:
@@ -69,14 +79,15 @@ static bool gather(struct serve *serve, struct connection *connection)
         job->connection = connection;
         if (job->refusal == KR_ERR_TOO_LARGE && job->request.field_count > 0)
             serve_call_refused(job);
-        job->request = (struct http_request){.method = KR_HTTP_GET, .minor_version = 1};
+        if (job->stream == NULL)
+            job->request = (struct http_request){.method = KR_HTTP_GET, .minor_version = 1};
         break;
     case KR_HTTP_REQUEST:
         break;
     }
     job->connection = connection;
     job->started_ns = serve->round_ns;
-    job->has_question = false;
+    job->has_question = job->is_suspended = false;
     job->retry_ms = 0;
     job->fault = KR_ERR_OK;
     job->match.route = NULL;
@@ -243,11 +254,25 @@ static void settle(struct connection *connection, const struct job *job)
         connection_go_on(connection);
 }
 
+// The last stream of a connection in this round sends the answers of all.
+static void settle_stream(struct serve *serve, size_t i)
+{
+    struct job *job = &serve->jobs[i];
+    if (!job->is_suspended)
+        connection_http2_answer(job);
+    if (i + 1 == serve->job_count || serve->jobs[i + 1].connection != job->connection)
+        connection_http2_settle(job->connection, true);
+}
+
 static void answer_all(struct serve *serve)
 {
     for (size_t i = 0; i < serve->job_count; i++) {
-        answer(&serve->jobs[i]);
-        settle(serve->jobs[i].connection, &serve->jobs[i]);
+        struct job *job = &serve->jobs[i];
+        answer(job);
+        if (job->stream != NULL)
+            settle_stream(serve, i);
+        else
+            settle(job->connection, job);
     }
     arena_reset(&serve->scratch);
 }
@@ -274,6 +299,23 @@ static void read_clock(struct serve *serve)
     write_opening(serve);
 }
 
+// All whole requests of one connection, as far as HTTP and the round allow.
+static void gather_all(struct serve *serve, struct connection *connection)
+{
+    size_t first = serve->job_count;
+    if (connection->http2 == NULL) {
+        if (!gather(serve, connection))
+            settle(connection, NULL);
+        return;
+    }
+    while (serve->job_count < KR_SERVE_JOBS && gather(serve, connection))
+        ;
+    if (serve->job_count == KR_SERVE_JOBS)
+        connection_mark_ready(connection); // there may be more, for the next round
+    else if (serve->job_count == first)
+        connection_http2_settle(connection, false);
+}
+
 void turn_run(struct serve *serve)
 {
     if (serve->ready.first == NULL)
@@ -284,8 +326,8 @@ void turn_run(struct serve *serve)
         serve->round_ns = clock_mono_ns();
         while (serve->ready.first != NULL && serve->job_count < KR_SERVE_JOBS) {
             struct connection *connection = serve_line_take(&serve->ready);
-            if (connection->state == KR_CONNECTION_OPEN && !gather(serve, connection))
-                settle(connection, NULL);
+            if (connection->state == KR_CONNECTION_OPEN)
+                gather_all(serve, connection);
         }
         ask_all(serve);
         answer_all(serve);
@@ -297,7 +339,7 @@ void turn_finish(struct suspended *suspended)
     struct connection *connection = suspended->job.connection;
     struct serve *serve = connection->serve;
     read_clock(serve);
-    connection->suspended = NULL;
+    suspend_end(suspended);
     switch (suspended->kind) {
     case KR_SUSPENDED_CALL:
         serve_call_reply(suspended);
@@ -306,6 +348,11 @@ void turn_finish(struct suspended *suspended)
     case KR_SUSPENDED_WAIT:
         answer_question(&suspended->job);
         break;
+    }
+    if (suspended->job.stream != NULL) {
+        connection_http2_answer(&suspended->job);
+        connection_http2_settle(connection, true);
+        return;
     }
     connection->state =
         suspended->job.request.is_keep_alive ? KR_CONNECTION_OPEN : KR_CONNECTION_DRAINING;
