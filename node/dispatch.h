@@ -17,6 +17,7 @@ enum route_kind {
     KR_ROUTE_NGINX,          // /authz/nginx
     KR_ROUTE_HAPROXY,        // /authz/haproxy
     KR_ROUTE_ENVOY,          // /authz/envoy and whatever path Envoy puts behind it
+    KR_ROUTE_GRPC,           // a method of gRPC, see grpc.h
     KR_ROUTE_CALL,           // a management call: its handler on a pool thread of the leader
     KR_ROUTE_CHANGE,         // the same, and short: some rows are read, no list is walked
     KR_ROUTE_LOCAL,          // the same on whichever node is asked: it speaks of that node

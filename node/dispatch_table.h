@@ -3,11 +3,13 @@
 //
 // ROUTE(name, method, path, kind, right, body limit, handler). A literal segment stands before a
 // parameter at the same place; {rest} at the end takes nothing, a path, or a ";" and what follows.
-// The hot routes stand first: matching goes from top to bottom.
+// The hot routes stand first: matching goes from top to bottom. GRPC(name, path) is a method of
+// gRPC, which has its own way to be described.
 
 #define KR_BODY_NONE 0
 #define KR_BODY_USUAL (1u << 20)
 #define KR_BODY_BULK (16u << 20)
+#define GRPC(name, path) ROUTE(name, "POST", path, GRPC, NONE, KR_BODY_USUAL, NULL)
 #define P "/v1/accounts/{account}/key-buckets"
 #define B P "/{bucket}"
 #define C B "/consumers/{consumer}"
@@ -18,6 +20,10 @@ ROUTE("authz.haproxy", "*", "/authz/haproxy", HAPROXY, NONE, KR_BODY_USUAL, NULL
 ROUTE("authz.envoy", "*", "/authz/envoy{rest}", ENVOY, NONE, KR_BODY_USUAL, NULL)
 ROUTE("validate", "POST", "/v1/validate", VALIDATE, NONE, 65536, NULL)
 ROUTE("validate.batch", "POST", "/v1/validate/$batch", VALIDATE_BATCH, NONE, KR_BODY_USUAL, NULL)
+GRPC("grpc.check", "/envoy.service.auth.v3.Authorization/Check")
+GRPC("grpc.validate", "/keyreeve.v1.Validation/Validate")
+GRPC("grpc.validate.batch", "/keyreeve.v1.Validation/ValidateBatch")
+GRPC("grpc.health", "/grpc.health.v1.Health/Check")
 ROUTE("health", "GET", "/healthz", PROBE, NONE, KR_BODY_NONE, NULL)
 ROUTE("ready", "GET", "/readyz", PROBE, NONE, KR_BODY_NONE, NULL)
 ROUTE("metrics", "GET", "/metrics", LOCAL, NONE, KR_BODY_NONE, api_metrics)
@@ -70,6 +76,7 @@ ROUTE("manager.create", "POST", C "/managers", CALL, WRITE, KR_BODY_USUAL, api_m
 ROUTE("manager.delete", "DELETE", C "/managers/{id}", CALL, WRITE, KR_BODY_USUAL,
       api_manager_delete)
 
+#undef GRPC
 #undef KR_BODY_NONE
 #undef KR_BODY_USUAL
 #undef KR_BODY_BULK

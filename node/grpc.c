@@ -17,8 +17,12 @@ struct grpc_end grpc_refuse(enum kr_err err, const char *text)
         status = KR_GRPC_INVALID_ARGUMENT;
     else if (err == KR_ERR_TOO_LARGE)
         status = KR_GRPC_RESOURCE_EXHAUSTED;
+    else if (err == KR_ERR_HEADERS_TOO_LARGE)
+        status = KR_GRPC_RESOURCE_EXHAUSTED;
     else if (err == KR_ERR_UNAUTHORIZED)
         status = KR_GRPC_UNAUTHENTICATED;
+    else if (err == KR_ERR_BUSY)
+        status = KR_GRPC_UNAVAILABLE;
     return (struct grpc_end){status, text};
 }
 

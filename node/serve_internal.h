@@ -91,6 +91,8 @@ struct job {
     struct connection *connection;
     struct http2_stream *stream; // NULL: HTTP/1.1
     bool is_suspended;
+    bool is_grpc;         // a call of gRPC, whatever its method
+    uint64_t deadline_ms; // of such a one: uv_now at which its client waits no longer
     struct http_request request;
     struct dispatch_match match;
     enum kr_err refusal; // not OK: not HTTP, or too large; answer and close
@@ -301,6 +303,15 @@ bool serve_validate_ask_message(struct job *job, struct bytes message);
 void serve_validate_message(struct job *job);
 must_use enum kr_err serve_validate_batch_message(struct job *job, struct bytes message,
                                                   struct fault *fault);
+
+// --- serve_grpc.c --------------------------------------------------------------------------------
+// Does the request say of itself that it is a call of gRPC?
+bool serve_grpc_is_call(const struct http_request *request);
+// Reads the question from its message. False: there is nothing to look up, and the reply function
+// says why, or answers without.
+bool serve_grpc_ask(struct job *job);
+void serve_grpc_reply(struct job *job);
+void serve_grpc_refuse(struct job *job); // a call that was refused, or of a method that is not here
 
 // --- authz.c -------------------------------------------------------------------------------------
 // --------------------------------------------------------------------------------------- Finds the

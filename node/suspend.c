@@ -3,8 +3,8 @@
 // loads.
 //
 // Happy path: suspended → (index reached | found on the pool) → judged → answered → resumed.
-// Failures: the wait ends after a second (STALE), the index cannot tell (UNAVAILABLE), the
-// connection closes meanwhile (the result is dropped).
+// Failures: the wait ends after a second (STALE) or with a gRPC call's deadline, the index cannot
+// tell (UNAVAILABLE), the connection closes meanwhile (the result is dropped).
 #include "node/serve_internal.h"
 
 #include <assert.h>
@@ -75,6 +75,8 @@ void suspend_wait(struct job *job)
     struct serve *serve = job->connection->serve;
     struct suspended *suspended = suspend_job(job, KR_SUSPENDED_WAIT);
     suspended->wait_until_ms = uv_now(&serve->loop) + KR_WAIT_MS;
+    if (job->deadline_ms < suspended->wait_until_ms)
+        suspended->wait_until_ms = job->deadline_ms;
     suspended->next = serve->waits;
     if (serve->waits != NULL)
         serve->waits->previous = suspended;

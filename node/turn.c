@@ -44,13 +44,28 @@ void turn_count(struct job *job, unsigned status)
 
 // --- gathering -----------------------------------------------------------------------------------
 
+static void match_nothing(struct dispatch_match *match)
+{
+    match->route = NULL;
+    match->allow[0] = '\0';
+}
+
 // What another listener serves is not here.
 static void keep_to_listener(const struct listener *listener, struct dispatch_match *match)
 {
     if (match->route == NULL || (dispatch_serves(match->route) & listener->serves) != 0)
         return;
-    match->route = NULL;
-    match->allow[0] = '\0';
+    match_nothing(match);
+}
+
+static void find_route(struct job *job)
+{
+    const struct listener *listener = job->connection->listener;
+    dispatch_find(&job->request, &job->match);
+    if (listener->serves != KR_SERVES_ALL)
+        keep_to_listener(listener, &job->match);
+    if (job->is_grpc && job->match.route != NULL && job->match.route->kind != KR_ROUTE_GRPC)
+        match_nothing(&job->match);
 }
 
 static enum http_next next_request(struct connection *connection, struct job *job)
@@ -90,13 +105,11 @@ static bool gather(struct serve *serve, struct connection *connection)
     job->has_question = job->is_suspended = false;
     job->retry_ms = 0;
     job->fault = KR_ERR_OK;
-    job->match.route = NULL;
-    job->match.allow[0] = '\0';
-    if (job->refusal == KR_ERR_OK) {
-        dispatch_find(&job->request, &job->match);
-        if (connection->listener->serves != KR_SERVES_ALL)
-            keep_to_listener(connection->listener, &job->match);
-    }
+    job->deadline_ms = UINT64_MAX;
+    match_nothing(&job->match);
+    job->is_grpc = job->stream != NULL && serve_grpc_is_call(&job->request);
+    if (job->refusal == KR_ERR_OK)
+        find_route(job);
     serve->job_count++;
     return true;
 }
@@ -115,6 +128,8 @@ static bool ask(struct job *job)
     case KR_ROUTE_NGINX:
     case KR_ROUTE_HAPROXY:
         return authz_ask(job);
+    case KR_ROUTE_GRPC:
+        return serve_grpc_ask(job);
     case KR_ROUTE_VALIDATE_BATCH:
     case KR_ROUTE_PROBE:
     case KR_ROUTE_CALL:
@@ -161,6 +176,9 @@ static void answer_question(struct job *job)
     case KR_ROUTE_HAPROXY:
         authz_haproxy_reply(job);
         return;
+    case KR_ROUTE_GRPC:
+        serve_grpc_reply(job);
+        return;
     case KR_ROUTE_VALIDATE:
     case KR_ROUTE_VALIDATE_BATCH:
     case KR_ROUTE_PROBE:
@@ -201,6 +219,9 @@ static void answer_route(struct job *job)
     case KR_ROUTE_HAPROXY:
         authz_haproxy_reply(job);
         return;
+    case KR_ROUTE_GRPC: // refused, or it looks up for itself
+        serve_grpc_reply(job);
+        return;
     }
 }
 
@@ -211,16 +232,25 @@ static const char *no_such_path(const struct listener *listener)
                : "no such path on this listener, which serves a part of the node's";
 }
 
+// What is no request, or for no route.
+static void answer_refused(struct job *job)
+{
+    bool has_other_method = job->match.allow[0] != '\0';
+    metrics_bump(&job->connection->serve->metrics->requests_refused, job->refusal != KR_ERR_OK);
+    if (job->is_grpc)
+        serve_grpc_refuse(job);
+    else if (job->refusal != KR_ERR_OK)
+        serve_reply_problem(job, job->refusal, job->reason);
+    else if (has_other_method)
+        serve_reply_problem(job, KR_ERR_METHOD, "this path has other methods; see Allow");
+    else
+        serve_reply_problem(job, KR_ERR_NOT_FOUND, no_such_path(job->connection->listener));
+}
+
 static void answer(struct job *job)
 {
-    if (job->refusal != KR_ERR_OK) {
-        metrics_bump(&job->connection->serve->metrics->requests_refused, 1);
-        serve_reply_problem(job, job->refusal, job->reason);
-    } else if (job->match.route == NULL) {
-        bool has_other_method = job->match.allow[0] != '\0';
-        serve_reply_problem(job, has_other_method ? KR_ERR_METHOD : KR_ERR_NOT_FOUND,
-                            has_other_method ? "this path has other methods; see Allow"
-                                             : no_such_path(job->connection->listener));
+    if (job->refusal != KR_ERR_OK || job->match.route == NULL) {
+        answer_refused(job);
     } else if (!job->has_question) {
         answer_route(job);
     } else if (validate_is_ahead(job->connection->serve->node, &job->question)) {

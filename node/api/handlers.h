@@ -16,6 +16,7 @@
 #define KR_DECLARE_NGINX(handler)
 #define KR_DECLARE_HAPROXY(handler)
 #define KR_DECLARE_ENVOY(handler)
+#define KR_DECLARE_GRPC(handler)
 #include "node/dispatch_table.h"
 #undef ROUTE
 #undef KR_DECLARE_CALL
@@ -29,3 +30,4 @@
 #undef KR_DECLARE_NGINX
 #undef KR_DECLARE_HAPROXY
 #undef KR_DECLARE_ENVOY
+#undef KR_DECLARE_GRPC
