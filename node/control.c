@@ -301,6 +301,12 @@ static void on_wake(uv_async_t *wake)
     step_stop(control);
 }
 
+// False as well in a start that failed before there was one, and is being closed.
+static bool has_replica(const struct control *control)
+{
+    return control->node->replica != NULL && !control->is_replica_closing;
+}
+
 // What has become due, then everything queued in one append, then what the links have to send.
 static bool take_turn(struct control *control)
 {
@@ -308,7 +314,7 @@ static bool take_turn(struct control *control)
     bool has_more = node->engine != NULL && engine_turn(node->engine);
     if (node->replica != NULL)
         has_more = replica_turn(node->replica) || has_more;
-    if (!control->is_replica_closing)
+    if (has_replica(control))
         leading_turn(control->leading);
     remote_turn(control->remote);
     peering_turn(control->peering);
@@ -337,7 +343,7 @@ static void on_tick(uv_timer_t *tick)
     everywhere_check(control->everywhere, clock_boot_ms());
     peering_tick(control->peering, clock_boot_ms());
     secure_tick(control->node->secure, clock_boot_ms());
-    if (!control->is_replica_closing)
+    if (has_replica(control))
         housekeeping_tick(control);
 }
 

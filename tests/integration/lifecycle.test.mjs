@@ -6,7 +6,7 @@ import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { client, exchange, expect, raw, statusesOf } from './lib/http.mjs';
-import { dataDirFor, keyreeved, refuseNode, run, startNode, until } from './lib/node.mjs';
+import { dataDirFor, keyreeve, keyreeved, refuseNode, run, startNode, until } from './lib/node.mjs';
 
 const modeOf = (path) => statSync(path).mode & 0o777;
 
@@ -321,6 +321,17 @@ test('an address that is not loopback needs --insecure', async (t) => {
   const dataDir = dataDirFor(t);
   const node = await startNode({ dataDir, flags: ['--http', '0.0.0.0:0', '--insecure'] });
   await node.stop();
+});
+
+test('an etcd elsewhere without TLS is refused by a core node, with the mend', async (t) => {
+  const dataDir = dataDirFor(t);
+  const home = join(dataDir, 'home');
+  for (const args of [['cluster', 'init', '--out', join(home, 'ca')], ['node', 'add', 'core-1', '--dir', join(home, 'ca'), '--region', 'here', '--role', 'core']]) {
+    const ended = await run(keyreeve, args, { env: { HOME: home } });
+    assert.equal(ended.code, 0, ended.stderr);
+  }
+  const flags = ['--peer-bundle', join(home, 'ca', 'core-1', 'node.pem'), '--master-key-file', join(home, 'ca', 'core-1', 'master-key'), '--engine', 'etcd', '--etcd-endpoints', 'http://192.0.2.1:2379'];
+  await refuse(t, { dataDir: join(dataDir, 'data'), flags }, [/etcd_endpoints/, /https/]);
 });
 
 test('a data directory that cannot be made is refused', async (t) => {
