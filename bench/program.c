@@ -78,11 +78,10 @@ enum kr_err program_start(const struct program_plan *plan, struct program *progr
     return KR_ERR_OK;
 }
 
-// The last line of what it has said.
-static void read_last_line(const struct program_plan *plan, char *out, size_t size)
+void program_last_line(const char *directory, const char *name, char *out, size_t size)
 {
     char path[4096];
-    snprintf(path, sizeof(path), "%s/%s.log", plan->directory, plan->name);
+    snprintf(path, sizeof(path), "%s/%s.log", directory, name);
     FILE *file = fopen(path, "re");
     out[0] = '\0';
     while (file != NULL && fgets(path, sizeof(path), file) != NULL)
@@ -107,7 +106,7 @@ enum kr_err program_run(const struct program_plan *plan, struct fault *fault)
         }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return KR_ERR_OK;
-    read_last_line(plan, said, sizeof(said));
+    program_last_line(plan->directory, plan->name, said, sizeof(said));
     return fault_set(fault, KR_ERR_IO, "%s: %s", plan->arguments[0], said);
 }
 

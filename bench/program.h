@@ -36,5 +36,7 @@ must_use enum kr_err program_run(const struct program_plan *plan, struct fault *
 // Until something listens there, for half a minute; IO when the program has ended.
 must_use enum kr_err program_await(struct program *program, const struct site *site, uint16_t port,
                                    struct fault *fault);
+// The last line of what a program of this name has said; empty: nothing.
+void program_last_line(const char *directory, const char *name, char *out, size_t size);
 // The signal, and waits; SIGKILL after ten seconds.
 void program_stop(struct program *program, int signal);

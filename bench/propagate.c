@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@
 #include "bench/load.h"
 #include "bench/options.h"
 #include "bench/progress.h"
+#include "bench/propagate_world.h"
+#include "bench/result.h"
 #include "bench/table.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
@@ -51,7 +54,8 @@ struct node_probe {
 struct propagate {
     const char *leader, *nodes, *token_file, *bucket;
     uint64_t rounds;
-    bool is_json;
+    const char *engine;
+    struct result_run results;
     struct wire control;
     struct node_probe probes[KR_PROPAGATE_NODES_MAX];
     size_t node_count;
@@ -368,42 +372,53 @@ static void print_table(struct propagate *bench)
     printf("\n%" PRIu64 " revocations, %zu nodes\n", bench->rounds, bench->node_count);
 }
 
-static void write_spread(struct json_writer *writer, const char *name, double *values, size_t count)
+static void write_node(struct propagate *bench, const struct node_probe *probe)
 {
-    static const struct {
-        const char *name;
-        double share;
-    } points[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"max", 1}};
-    json_open(writer, name, '{');
-    for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++)
-        json_write_integer(writer, points[i].name,
-                           (int64_t)percentile(values, count, points[i].share));
-    json_close(writer, '}');
+    const struct {
+        const char *name, *label;
+        const double *values;
+    } figures[] = {
+        {"propagate.delay", "from a revocation at the leader to the first refusal",
+         probe->delays_us},
+        {"propagate.link", "one-way delay of the ways to the leader and to the node",
+         probe->floors_us},
+        {"propagate.excess", "the delay less the links'", probe->excesses_us},
+    };
+    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
+        const struct result_row row = {.name = figures[i].name,
+                                       .label = figures[i].label,
+                                       .unit = "us",
+                                       .conditions = {{"world", 0, "loopback"},
+                                                      {"engine", 0, bench->engine},
+                                                      {"load", 0, "idle"},
+                                                      {"way", 0, "single"},
+                                                      {"node", 0, probe->wire.host}},
+                                       .values = figures[i].values,
+                                       .count = bench->rounds};
+        result_write(&bench->results, &row);
+    }
 }
 
-static void print_json(struct propagate *bench)
+static void write_rows(struct propagate *bench)
 {
-    struct buf out;
-    struct json_writer writer;
-    buf_init(&out, 1 << 20);
-    json_begin(&writer, &out);
-    json_open(&writer, NULL, '{');
-    json_write_integer(&writer, "rounds", (int64_t)bench->rounds);
-    write_spread(&writer, "leaderAnswerUs", bench->commits_us, bench->rounds);
-    json_open(&writer, "nodes", '[');
+    double *worsts_us = mem_zalloc(bench->rounds * sizeof(double));
+    const struct result_row row = {.name = "propagate.worst",
+                                   .label =
+                                       "from a revocation to the refusal at the last of all nodes",
+                                   .unit = "us",
+                                   .conditions = {{"world", 0, "loopback"},
+                                                  {"engine", 0, bench->engine},
+                                                  {"load", 0, "idle"},
+                                                  {"way", 0, "single"}},
+                                   .values = worsts_us,
+                                   .count = bench->rounds};
     for (size_t i = 0; i < bench->node_count; i++) {
-        struct node_probe *probe = &bench->probes[i];
-        json_open(&writer, NULL, '{');
-        json_write_string(&writer, "node", probe->wire.host);
-        write_spread(&writer, "delayUs", probe->delays_us, bench->rounds);
-        write_spread(&writer, "excessUs", probe->excesses_us, bench->rounds);
-        write_spread(&writer, "linksUs", probe->floors_us, bench->rounds);
-        json_close(&writer, '}');
+        write_node(bench, &bench->probes[i]);
+        for (size_t round = 0; round < bench->rounds; round++)
+            worsts_us[round] = fmax(worsts_us[round], bench->probes[i].delays_us[round]);
     }
-    json_close(&writer, ']');
-    json_close(&writer, '}');
-    printf("%.*s\n", (int)out.size, (const char *)out.data);
-    buf_fini(&out);
+    result_write(&bench->results, &row);
+    mem_free(worsts_us);
 }
 
 static enum kr_err read_token(struct propagate *bench)
@@ -455,6 +470,19 @@ static enum kr_err run(struct propagate *bench, char *nodes)
     return err;
 }
 
+// The rows keep the rounds' order, which the table's percentiles do not.
+static enum kr_err measure(struct propagate *bench, char *nodes, int argc, char **argv)
+{
+    enum kr_err err = result_open(&bench->results, argc, argv, &bench->fault);
+    if (err == KR_ERR_OK)
+        err = run(bench, nodes);
+    if (err == KR_ERR_OK)
+        write_rows(bench);
+    if (err == KR_ERR_OK && !bench->results.is_json)
+        print_table(bench);
+    return result_close(&bench->results, err);
+}
+
 static void close_all(struct propagate *bench)
 {
     wire_close(&bench->control);
@@ -469,9 +497,12 @@ static void close_all(struct propagate *bench)
 
 int bench_propagate(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--world") == 0)
+        return propagate_world(argc - 1, argv + 1);
     struct propagate *bench = mem_zalloc(sizeof(*bench));
     bench->rounds = 200;
     bench->bucket = "production";
+    bench->engine = "local";
     const struct option_row rows[] = {
         {"--leader", "URL", KR_OPTION_TEXT, &bench->leader, 0, 0, true,
          "where keys are made and revoked (required)"},
@@ -483,14 +514,18 @@ int bench_propagate(int argc, char **argv)
          "of the keys (default production)"},
         {"--rounds", "N", KR_OPTION_COUNT, &bench->rounds, 1, KR_PROPAGATE_ROUNDS_MAX, false,
          "revocations (default 200)"},
-        {"--json", NULL, KR_OPTION_FLAG, &bench->is_json, 0, 0, false, "one JSON object, no table"},
+        {"--engine", "NAME", KR_OPTION_TEXT, &bench->engine, 0, 0, false,
+         "what the results call the log engine (default local)"},
+        KR_RESULT_OPTIONS(&bench->results),
     };
     const struct option_spec spec = {
         "propagate",
         "Revokes key after key at the leader and asks every node, over and over, until it "
         "refuses:\n"
         "the time from the request to the first refusal, and the same less what the links alone\n"
-        "cost. The prober spins: give it a core of its own (taskset).\n",
+        "cost. The prober spins: give it a core of its own (taskset).\n"
+        "With --world as its first option it starts a cluster in an emulated world by itself:\n"
+        "propagate --world --help.\n",
         rows, sizeof(rows) / sizeof(rows[0]),
         "  keyreeve-bench propagate --leader http://127.0.77.1:7400 \\\n"
         "      --nodes http://127.0.77.2:7400,http://127.0.77.3:7400 \\\n"
@@ -500,11 +535,9 @@ int bench_propagate(int argc, char **argv)
     char *nodes = bench->nodes != NULL ? mem_text(bench->nodes) : NULL;
     if (outcome != KR_OPTIONS_RUN) {
         status = outcome == KR_OPTIONS_HELP ? KR_BENCH_OK : KR_BENCH_USAGE;
-    } else if (run(bench, nodes) != KR_ERR_OK) {
+    } else if (measure(bench, nodes, argc, argv) != KR_ERR_OK) {
         fprintf(stderr, "keyreeve-bench propagate: %s\n", bench->fault.text);
         status = KR_BENCH_FAILED;
-    } else {
-        (bench->is_json ? print_json : print_table)(bench);
     }
     close_all(bench);
     mem_free(nodes);

@@ -15,12 +15,28 @@ enum { KR_SITE_BACKLOG = 16 };
 
 void site_init(struct site *site)
 {
-    snprintf(site->address, sizeof(site->address), "127.0.0.1");
+    *site = (struct site){.address = "127.0.0.1"};
+}
+
+enum kr_err site_enter(struct site *site, const char *world, const char *region,
+                       const char *address, struct fault *fault)
+{
+    *site = (struct site){.is_in_world = true};
+    snprintf(site->address, sizeof(site->address), "%s", address);
+    return world_open_place(world, region, &site->place, fault);
+}
+
+void site_leave(struct site *site)
+{
+    if (site->is_in_world)
+        world_close_place(&site->place);
+    site->is_in_world = false;
 }
 
 static int open_socket(const struct site *site)
 {
-    (void)site;
+    if (site->is_in_world)
+        return world_socket(&site->place, SOCK_STREAM);
     return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 }
 
@@ -75,7 +91,8 @@ uint16_t site_free_port(const struct site *site)
 
 pid_t site_fork(const struct site *site)
 {
-    (void)site;
+    if (site->is_in_world)
+        return world_fork(&site->place);
     pid_t parent = getpid(), child = fork();
     if (child != 0)
         return child;

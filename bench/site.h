@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where programs run and sockets are: this machine's loopback.
+// Where programs run and sockets are: this machine's loopback, or a region of an emulated world.
 #pragma once
 
 #include <netinet/in.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "core/base/fault.h"
+#include "bench/world.h"
 
 struct site {
     char address[INET_ADDRSTRLEN];
+    bool is_in_world;
+    struct world_place place;
 };
 
-void site_init(struct site *site);
+void site_init(struct site *site); // loopback
+// An address (topology.h) of a world's region; site_leave gives the way into it back.
+must_use enum kr_err site_enter(struct site *site, const char *world, const char *region,
+                                const char *address, struct fault *fault);
+void site_leave(struct site *site);
 // A connected TCP socket from this site; -1 with errno.
 int site_connect(const struct site *site, const char *address, uint16_t port);
 // A listening TCP socket of this site on a free port, which it sets; -1 with errno.

@@ -12,13 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bench/bench.h"
 #include "bench/options.h"
 #include "bench/progress.h"
 #include "bench/result.h"
+#include "bench/stamp.h"
 #include "bench/table.h"
 #include "bench/wan.h"
 #include "bench/world.h"
@@ -29,8 +29,6 @@
 enum {
     KR_PROBE_PORT = 7,
     KR_PROBE_PAYLOAD = 1472, // fills an Ethernet frame
-    KR_PROBE_ROOM = 32 << 20,
-    KR_PROBE_READINGS = 100,
     KR_PROBE_DELAY_GAP_US = 500,
     KR_PROBE_LOSS_GAP_US = 25,
     KR_PROBE_SLACK_MS = 200 // after the longest delay, a packet is lost
@@ -62,7 +60,7 @@ struct probe {
     struct sockaddr_in addresses[KR_LINK_PLACES];
     struct probe_path paths[KR_LINK_PLACES * KR_LINK_PLACES];
     double longest_ms;
-    uint64_t epoch_ns; // CLOCK_REALTIME, by which the kernel stamps, less CLOCK_MONOTONIC
+    struct stamp stamp;
     uint32_t phase;
     struct fault fault;
 };
@@ -127,20 +125,14 @@ static enum kr_err read_world(struct probe *probe)
 
 static enum kr_err open_sockets(struct probe *probe)
 {
-    const int room = KR_PROBE_ROOM, on = 1;
     for (size_t i = 0; i < probe->region_count; i++) {
         struct world_place place;
         enum kr_err err = world_open_place(probe->name, probe->regions[i], &place, &probe->fault);
         if (err != KR_ERR_OK)
             return err;
-        int fd = world_socket(&place, SOCK_DGRAM | SOCK_NONBLOCK);
+        probe->sockets[i] = stamp_open(&place, &probe->addresses[i]);
         world_close_place(&place);
-        probe->sockets[i] = fd;
-        if (fd >= 0)
-            setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
-        if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)) != 0 ||
-            bind(fd, (const struct sockaddr *)&probe->addresses[i], sizeof(probe->addresses[i])) !=
-                0)
+        if (probe->sockets[i] < 0)
             return fault_set(&probe->fault, KR_ERR_IO, "a socket in %s: %s", probe->regions[i],
                              strerror(errno));
     }
@@ -148,27 +140,6 @@ static enum kr_err open_sockets(struct probe *probe)
 }
 
 // --- packets -------------------------------------------------------------------------------------
-
-static uint64_t ns_of(const struct timespec *time)
-{
-    return (uint64_t)time->tv_sec * 1000000000 + (uint64_t)time->tv_nsec;
-}
-
-// The narrowest of some readings, since this thread may lose its core between two clocks.
-static void compare_clocks(struct probe *probe)
-{
-    uint64_t narrowest_ns = UINT64_MAX;
-    for (int i = 0; i < KR_PROBE_READINGS; i++) {
-        struct timespec real;
-        uint64_t before_ns = clock_mono_ns();
-        clock_gettime(CLOCK_REALTIME, &real);
-        uint64_t after_ns = clock_mono_ns();
-        if (after_ns - before_ns >= narrowest_ns)
-            continue;
-        narrowest_ns = after_ns - before_ns;
-        probe->epoch_ns = ns_of(&real) - before_ns - narrowest_ns / 2;
-    }
-}
 
 static bool send_packet(struct probe *probe, size_t number, size_t size_bytes)
 {
@@ -200,31 +171,14 @@ static void note_packet(struct probe *probe, const struct probe_packet *packet, 
     path->last_ns = at_ns;
 }
 
-// The size of a packet and when it came, by CLOCK_MONOTONIC; -1: there is none.
-static ssize_t receive_one(const struct probe *probe, int fd, uint8_t bytes[KR_PROBE_PAYLOAD],
-                           uint64_t *at_ns)
-{
-    char room[CMSG_SPACE(sizeof(struct timespec))];
-    struct iovec part = {bytes, KR_PROBE_PAYLOAD};
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
-    struct timespec stamp;
-    ssize_t size = recvmsg(fd, &message, MSG_DONTWAIT);
-    const struct cmsghdr *head = size >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
-    if (head == NULL || head->cmsg_type != SCM_TIMESTAMPNS)
-        return -1;
-    memcpy(&stamp, CMSG_DATA(head), sizeof(stamp));
-    *at_ns = ns_of(&stamp) - probe->epoch_ns;
-    return size;
-}
-
 static void receive(struct probe *probe)
 {
     uint8_t bytes[KR_PROBE_PAYLOAD];
     struct probe_packet packet;
     uint64_t at_ns;
     for (size_t i = 0; i < probe->region_count; i++) {
-        ssize_t size = receive_one(probe, probe->sockets[i], bytes, &at_ns);
+        ssize_t size =
+            stamp_receive(&probe->stamp, probe->sockets[i], bytes, sizeof(bytes), &at_ns);
         if (size < (ssize_t)sizeof(packet))
             continue;
         memcpy(&packet, bytes, sizeof(packet));
@@ -288,7 +242,7 @@ static enum kr_err run(struct probe *probe)
         err = open_sockets(probe);
     if (err != KR_ERR_OK)
         return err;
-    compare_clocks(probe);
+    stamp_init(&probe->stamp);
     probe->phase = KR_PHASE_DELAY;
     send_in_turns(probe, probe->packets, KR_PROBE_DELAY_GAP_US, "delay");
     probe->phase = KR_PHASE_LOSS;
