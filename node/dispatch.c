@@ -6,9 +6,21 @@
 
 #include "node/api/handlers.h"
 
+// Envoy's prefix is the only route with a {rest}, of six characters.
+#define REST_AT(path, kind) (KR_ROUTE_##kind == KR_ROUTE_ENVOY ? sizeof(path) - 1 - 6 : 0)
+
 const struct route dispatch_routes[] = {
 #define ROUTE(name, method, path, kind, right, limit, handler)                                     \
-    {name, method, path, sizeof(path) - 1, KR_ROUTE_##kind, KR_RIGHT_##right, limit, handler},
+    {                                                                                              \
+        name,                                                                                      \
+        method,                                                                                    \
+        path,                                                                                      \
+        sizeof(path) - 1,                                                                          \
+        REST_AT(path, kind),                                                                       \
+        KR_ROUTE_##kind,                                                                           \
+        KR_RIGHT_##right,                                                                          \
+        limit,                                                                                     \
+        handler},
 #include "node/dispatch_table.h"
 #undef ROUTE
 };
@@ -65,27 +77,15 @@ static bool path_matches(const char *template, struct bytes path)
     return pattern.size == 0 && path.size == 0;
 }
 
-#define KR_REST "{rest}"
-
-// Where a route's {rest} begins; 0: it has none.
-static size_t rest_at(const struct route *route)
-{
-    size_t size = sizeof(KR_REST) - 1;
-    if (route->path_size <= size ||
-        memcmp(route->path + route->path_size - size, KR_REST, size) != 0)
-        return 0;
-    return route->path_size - size;
-}
-
 struct bytes dispatch_rest(const struct route *route, struct bytes path)
 {
-    size_t at = rest_at(route);
+    size_t at = route->rest_at;
     return bytes_of(path.data + at, path.size - at);
 }
 
 static bool route_matches(const struct route *route, struct bytes path)
 {
-    size_t at = rest_at(route);
+    size_t at = route->rest_at;
     if (at == 0)
         return path_matches(route->path, path);
     return bytes_starts_with(path, bytes_of(route->path, at)) &&

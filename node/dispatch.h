@@ -37,6 +37,7 @@ struct route {
     const char *method; // "GET"; "*": any
     const char *path;   // "/v1/accounts/{account}/key-buckets/{bucket}", as in OpenAPI
     size_t path_size;
+    size_t rest_at; // where its {rest} begins; 0: it has none
     enum route_kind kind;
     enum access_right right;
     uint32_t body_limit_bytes;

@@ -97,6 +97,8 @@ static void every_row_finds_itself(void **state)
         struct dispatch_match match = find(method, route->path);
         assert_ptr_equal(match.route, route);
         assert_true(route_is_call(route) == (route->handler != NULL));
+        const char *rest = strstr(route->path, "{rest}");
+        assert_int_equal(route->rest_at, rest != NULL ? (size_t)(rest - route->path) : 0);
     }
 }
 
