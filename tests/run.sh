@@ -15,12 +15,14 @@ Without a part: everything below but the soak. Each part builds what it needs.
   lint                  layers, borders, sizes, names, headers, format, words, docs
   fuzz [SECONDS]        each fuzz target for SECONDS (default 5), with libFuzzer
   tsan                  the unit tests of store, replication and node under ThreadSanitizer
+  tsan-serving          the integration tests of what serves, over nodes with ThreadSanitizer
   integration [NAME…]   tests/integration/NAME.test.mjs over the sanitized programs (default: all)
   bench [NAME…]         tests/bench/NAME.test.mjs: what keyreeve-bench makes of rows
   gateway [NAME…]       tests/gateway/NAME.test.mjs with real gateways (default: all)
   cluster [NAME…]       tests/cluster/NAME.test.mjs: real clusters, killed, cut and healed
   soak                  12,000 runs of the simulation, each fuzz target for 60 s, then the
-                        integration tests with longer loops, and the longer stories of clusters
+                        integration tests with longer loops, tsan-serving, and the longer stories
+                        of clusters
 
   --no-packages         install nothing: trust that all is there
   --help                this text
@@ -112,8 +114,9 @@ build() {
     return 1
 }
 
-# What ctest is started by.
+# What ctest and the integration tests are started by, and the folder of the latter's programs.
 runner=(env)
+programs=$root/build/dev/bin
 
 # run_ctest DIRECTORY KIND ARGUMENT…; KIND empty: as the tests' names begin.
 run_ctest() {
@@ -246,20 +249,39 @@ unit_targets() {
     done
 }
 
+# watch_threads: what is run from here on has ThreadSanitizer; watch_memory: it is as before.
+watch_threads() {
+    export TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1 suppressions=$root/tests/tsan.supp"
+    # ThreadSanitizer of GCC 12 cannot place its shadow where addresses are randomized widely.
+    setarch "$(uname -m)" -R true 2>/dev/null && runner=(setarch "$(uname -m)" -R)
+    programs=$root/build/tsan/bin
+}
+
+watch_memory() {
+    unset TSAN_OPTIONS
+    runner=(env)
+    programs=$root/build/dev/bin
+}
+
 part_tsan() {
     local targets
     mapfile -t targets < <(unit_targets core/store replication node)
     begin 'threads: store, replication and node under ThreadSanitizer'
-    local options="halt_on_error=1 second_deadlock_stack=1"
-    [ -f tests/tsan.supp ] && options+=" suppressions=$root/tests/tsan.supp"
-    # ThreadSanitizer of GCC 12 cannot place its shadow where addresses are randomized widely.
-    setarch "$(uname -m)" -R true 2>/dev/null && runner=(setarch "$(uname -m)" -R)
-    if build tsan "${targets[@]}"; then
-        # The crash tests fork with threads running, which ThreadSanitizer cannot follow.
-        TSAN_OPTIONS=$options run_ctest build/tsan tsan -R '^unit/(core/store|replication|node)/' \
+    watch_threads
+    # The crash tests fork with threads running, which ThreadSanitizer cannot follow.
+    build tsan "${targets[@]}" &&
+        run_ctest build/tsan tsan -R '^unit/(core/store|replication|node)/' \
             -E '^unit/core/store/store_crash$'
-    fi
-    runner=(env)
+    watch_memory
+    end
+}
+
+part_tsan_serving() {
+    begin 'threads: what serves, under ThreadSanitizer'
+    watch_threads
+    build tsan keyreeved keyreeve &&
+        run_node tsan-serving tests/integration tls http2 binary binary-tls overload authz
+    watch_memory
     end
 }
 
@@ -279,7 +301,7 @@ run_node() {
         tap=$logs/$kind-$name.tap
         before=$SECONDS
         rm -f "$tap"
-        if KEYREEVE_BIN=$root/build/dev/bin timeout -k 10 900 node --test \
+        if KEYREEVE_BIN=$programs timeout -k 10 900 "${runner[@]}" node --test \
             --test-reporter=spec --test-reporter-destination=stdout \
             --test-reporter=tap --test-reporter-destination="$tap" "$file" \
             >"$logs/$kind-$name.log" 2>&1; then
@@ -354,7 +376,7 @@ case $part in
     usage
     exit 0
     ;;
-all | unit | lint | tsan | soak) [ $# -eq 0 ] || { usage >&2 && exit 2; } ;;
+all | unit | lint | tsan | tsan-serving | soak) [ $# -eq 0 ] || { usage >&2 && exit 2; } ;;
 fuzz | sim | integration | bench | gateway | cluster) ;;
 *)
     echo "tests/run.sh: no part \"$part\"" >&2
@@ -385,8 +407,9 @@ soak)
     part_sim 12000
     part_fuzz 60
     part_integration
+    part_tsan_serving
     part_cluster
     ;;
-*) "part_$part" "$@" ;;
+*) "part_${part//-/_}" "$@" ;;
 esac
 finish
