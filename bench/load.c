@@ -11,11 +11,9 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bench/load_tls.h"
-#include "bench/process.h"
 #include "core/base/clock.h"
 #include "core/base/mem.h"
 
@@ -40,13 +38,11 @@ struct load {
     unsigned *idle; // numbers of the connections that wait for the schedule
     unsigned idle_count;
     int epoll;
-    struct draw draw;
-    struct zipf zipf;
-    uint64_t begin_ns, end_ns; // what is measured; begin_ns is after the warm-up
-    double interval_ns;        // open loop
-    double next_ns;            // when the next request is intended
-    uint64_t answered;         // warm-up included
-    bool is_begun, is_ended;   // what is measured
+    struct load_keys keys;
+    struct load_span span;
+    double interval_ns;                             // open loop
+    double next_ns;                                 // when the next request is intended
+    uint64_t answered;                              // warm-up included
     uint8_t plain[KR_LOAD_OUT], sealed[KR_LOAD_IN]; // of the connection at hand, with TLS
     enum kr_err err;
     struct fault *fault;
@@ -54,18 +50,10 @@ struct load {
 
 // --- sending -------------------------------------------------------------------------------------
 
-static struct bytes draw_request_key(struct load *load, char unknown[KR_KEY_MINTED_SIZE])
+static struct bytes draw_request_key(struct load *load)
 {
-    const struct load_plan *plan = load->plan;
-    if (load->target->request.kind == KR_PROTOCOL_EMPTY)
-        return (struct bytes){0};
-    if (plan->unknown > 0 && draw_unit(&load->draw) < plan->unknown) {
-        draw_key(~plan->seed, draw_u64(&load->draw), "kr_live", unknown);
-        return bytes_text(unknown);
-    }
-    uint64_t number = plan->zipf > 0 ? zipf_draw(&load->zipf, &load->draw)
-                                     : draw_below(&load->draw, plan->keys->count);
-    return keyset_at(plan->keys, number);
+    bool needs_none = load->target->request.kind == KR_PROTOCOL_EMPTY;
+    return needs_none ? (struct bytes){0} : load_keys_draw(&load->keys);
 }
 
 static void watch(struct load *load, struct connection *connection, int operation, uint32_t events)
@@ -94,13 +82,12 @@ static bool flush(struct load *load, struct connection *connection)
 
 static bool send_request(struct load *load, struct connection *connection, uint64_t begin_ns)
 {
-    char unknown[KR_KEY_MINTED_SIZE];
     struct buf out, plain;
     buf_init_fixed(&out, connection->out, sizeof(connection->out));
     buf_init_fixed(&plain, load->plain, sizeof(load->plain));
     struct buf *asked = connection->tls != NULL ? &plain : &out;
     for (unsigned i = 0; i < load->plan->depth; i++)
-        protocol_add(&load->target->request, draw_request_key(load, unknown), asked);
+        protocol_add(&load->target->request, draw_request_key(load), asked);
     out.has_failed |= plain.has_failed;
     if (connection->tls != NULL && !load_tls_seal(connection->tls, buf_bytes(&plain), &out))
         return false;
@@ -166,29 +153,14 @@ static void reopen(struct load *load, struct connection *connection)
 
 // --- answers -------------------------------------------------------------------------------------
 
-static void count_code(struct load_result *result, const struct protocol_answer *answer)
-{
-    for (size_t i = 0; i < result->code_count; i++) {
-        const struct protocol_answer *known = &result->codes[i].answer;
-        if (known->status == answer->status && strcmp(known->code, answer->code) == 0) {
-            result->codes[i].count++;
-            return;
-        }
-    }
-    if (result->code_count < KR_LOAD_CODES)
-        result->codes[result->code_count++] = (struct load_code){*answer, 1};
-}
-
 // A closed loop counts what is answered in the measured time, an open one what is intended in it.
 static void record(struct load *load, const struct connection *connection, uint64_t now_ns,
                    const struct protocol_answer *answer)
 {
     uint64_t counts_ns = load->plan->rate > 0 ? connection->begin_ns : now_ns;
     load->answered++;
-    if (counts_ns < load->begin_ns || counts_ns >= load->end_ns)
-        return;
-    histogram_record(&load->result->latency, now_ns - connection->begin_ns);
-    count_code(load->result, answer);
+    if (counts_ns >= load->span.begin_ns && counts_ns < load->span.end_ns)
+        load_record(load->result, now_ns - connection->begin_ns, answer);
 }
 
 // Records the whole answers that have arrived. False: the connection is broken.
@@ -273,46 +245,20 @@ static void turn(struct load *load, int wait_ms)
 
 // --- the two loops -------------------------------------------------------------------------------
 
-static uint64_t own_cpu_ns(void)
-{
-    struct timespec used;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-    return (uint64_t)used.tv_sec * KR_LOAD_SECOND_NS + (uint64_t)used.tv_nsec;
-}
-
-static void note_begin(struct load *load)
-{
-    if (load->is_begun || clock_mono_ns() < load->begin_ns)
-        return;
-    load->is_begun = true;
-    load->result->own_cpu_ns = own_cpu_ns();
-    if (load->target->pid > 0)
-        load->result->server_cpu_ns = process_cpu_ns(load->target->pid, load->target->threads);
-}
-
-static void note_end(struct load *load)
-{
-    load->is_ended = true;
-    load->result->own_cpu_ns = own_cpu_ns() - load->result->own_cpu_ns;
-    if (load->target->pid > 0)
-        load->result->server_cpu_ns =
-            process_cpu_ns(load->target->pid, load->target->threads) - load->result->server_cpu_ns;
-}
-
 static void run_closed(struct load *load)
 {
-    while (load->err == KR_ERR_OK && clock_mono_ns() < load->end_ns) {
-        note_begin(load);
+    while (load->err == KR_ERR_OK && clock_mono_ns() < load->span.end_ns) {
+        load_span_enter(&load->span, load->target, load->result);
         turn(load, KR_LOAD_WAIT_MS);
     }
-    note_end(load);
+    load_span_leave(&load->span, load->target, load->result);
 }
 
 static void send_due(struct load *load)
 {
     double now_ns = (double)clock_mono_ns();
     while (load->idle_count > 0 && load->next_ns <= now_ns && load->err == KR_ERR_OK &&
-           load->next_ns < (double)load->end_ns) {
+           load->next_ns < (double)load->span.end_ns) {
         struct connection *connection = &load->connections[load->idle[--load->idle_count]];
         uint64_t intended_ns = (uint64_t)load->next_ns;
         load->next_ns += load->interval_ns;
@@ -325,12 +271,12 @@ static void send_due(struct load *load)
 static bool step_open(struct load *load)
 {
     uint64_t now_ns = clock_mono_ns();
-    note_begin(load);
-    if (!load->is_ended && now_ns >= load->end_ns)
-        note_end(load);
-    bool is_all_sent = load->next_ns >= (double)load->end_ns;
-    if (load->err != KR_ERR_OK || now_ns >= load->end_ns + KR_LOAD_SECOND_NS ||
-        (load->is_ended && is_all_sent && load->idle_count == load->plan->connections))
+    load_span_enter(&load->span, load->target, load->result);
+    if (now_ns >= load->span.end_ns)
+        load_span_leave(&load->span, load->target, load->result);
+    bool is_all_sent = load->next_ns >= (double)load->span.end_ns;
+    if (load->err != KR_ERR_OK || now_ns >= load->span.end_ns + KR_LOAD_SECOND_NS ||
+        (load->span.is_over && is_all_sent && load->idle_count == load->plan->connections))
         return false;
     send_due(load);
     turn(load, 0);
@@ -348,23 +294,18 @@ static void run_open(struct load *loads, size_t count)
         const struct load_plan *plan = loads[i].plan;
         uint64_t intended = (uint64_t)(plan->rate * plan->seconds);
         uint64_t answered = loads[i].result->latency.count;
-        if (!loads[i].is_ended)
-            note_end(&loads[i]);
+        load_span_leave(&loads[i].span, loads[i].target, loads[i].result);
         loads[i].result->unanswered = intended > answered ? intended - answered : 0;
     }
 }
 
 static void start(struct load *load)
 {
-    double warm_up_s = load->plan->seconds / 10 < 1 ? load->plan->seconds / 10 : 1;
-    uint64_t now_ns = 0;
     for (unsigned i = 0; i < load->plan->connections && load->err == KR_ERR_OK; i++)
         if (!open_connection(load, &load->connections[i]))
             load->err = fault_set(load->fault, KR_ERR_IO, "cannot connect: %s", strerror(errno));
-    now_ns = clock_mono_ns();
-    load->begin_ns = now_ns + (uint64_t)(warm_up_s * 1e9);
-    load->end_ns = load->begin_ns + (uint64_t)(load->plan->seconds * 1e9);
-    load->next_ns = (double)now_ns;
+    load_span_init(&load->span, load->plan);
+    load->next_ns = (double)clock_mono_ns();
     for (unsigned i = 0; i < load->plan->connections && load->err == KR_ERR_OK; i++)
         if (!ask_again(load, &load->connections[i]))
             reopen(load, &load->connections[i]);
@@ -381,13 +322,11 @@ static void begin(struct load *load, const struct load_part *part, struct fault 
     load->fault = fault;
     memset(load->result, 0, sizeof(*load->result));
     load->result->seconds = plan->seconds;
-    load->draw.state = plan->seed;
+    load_keys_init(&load->keys, plan);
     load->connections = mem_zalloc(plan->connections * sizeof(*load->connections));
     load->idle = mem_alloc(plan->connections * sizeof(*load->idle));
     for (unsigned i = 0; i < plan->connections; i++)
         load->connections[i].fd = -1;
-    if (plan->zipf > 0 && plan->keys != NULL)
-        zipf_init(&load->zipf, plan->keys->count, plan->zipf);
     if (plan->rate > 0)
         load->interval_ns = 1e9 / plan->rate;
     load->epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -71,8 +71,39 @@ struct load_part {
     struct load_result *result;
 };
 
+typedef enum kr_err load_fn(const struct load_target *target, const struct load_plan *plan,
+                            struct load_result *result, struct fault *fault);
+
 // Runs the plan once after a warm-up of a tenth of it (at most a second), which is not counted.
 must_use enum kr_err load_run(const struct load_target *target, const struct load_plan *plan,
                               struct load_result *result, struct fault *fault);
 // Runs two open loops side by side, on one thread, so that neither waits for the other's.
 must_use enum kr_err load_run_both(const struct load_part parts[2], struct fault *fault);
+
+// --- what load generators share ------------------------------------------------------------------
+// Keys as a plan wants them.
+struct load_keys {
+    const struct load_plan *plan; // keeps
+    struct draw draw;
+    struct zipf zipf;
+    char unknown[KR_KEY_MINTED_SIZE];
+};
+
+void load_keys_init(struct load_keys *keys, const struct load_plan *plan);
+struct bytes load_keys_draw(struct load_keys *keys); // lends until the next
+
+// The time that is measured, behind a warm-up that begins now.
+struct load_span {
+    uint64_t begin_ns, end_ns;
+    bool is_begun, is_over;
+};
+
+void load_span_init(struct load_span *span, const struct load_plan *plan);
+// Notes the processor times at its begin, and the difference at its end; each once.
+void load_span_enter(struct load_span *span, const struct load_target *target,
+                     struct load_result *result);
+void load_span_leave(struct load_span *span, const struct load_target *target,
+                     struct load_result *result);
+// One answer that counts.
+void load_record(struct load_result *result, uint64_t latency_ns,
+                 const struct protocol_answer *answer);

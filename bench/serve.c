@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// keyreeve-bench serve: validations against a node, over HTTP and in the binary protocol, in turns
-// with what they are compared with.
+// keyreeve-bench serve: validations against a node, over HTTP, in the binary protocol and over
+// gRPC, in turns with what they are compared with.
 #include "bench/bench.h"
 
 #include <sched.h>
@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/grpc.h"
 #include "bench/options.h"
 #include "bench/progress.h"
 #include "bench/serve_internal.h"
@@ -22,7 +23,8 @@ static const char about[] =
     "process that receives, sends and does nothing else (--compare-bare), which shows the "
     "kernel's\n"
     "part; with --binary the binary protocol, --depth frames in flight on a connection, beside a\n"
-    "Redis with such a pipeline. Ratios are of one turn, by the server's processor time where "
+    "Redis with such a pipeline; with --grpc Envoy's checks at --url, --streams of them in flight\n"
+    "on a connection. Ratios are of one turn, by the server's processor time where "
     "that\n"
     "is known, so that they hold on a busy machine too. When the server's CPU is well below 100 "
     "%,\n"
@@ -65,12 +67,33 @@ static enum option_outcome check(const struct serve_options *o)
         wrong = "--compare, --idle and --writes exclude each other";
     else if ((o->https != NULL || o->binary_tls != NULL) && o->cacert == NULL)
         wrong = "--https and --binary-tls need --cacert";
-    else if (o->binary != NULL && o->rate > 0)
-        wrong = "--open and --binary exclude each other";
+    else if ((o->binary != NULL || o->has_grpc) && o->rate > 0)
+        wrong = "--open excludes --binary and --grpc";
     if (wrong != NULL)
         fprintf(stderr, "keyreeve-bench serve: %s; see --help\n", wrong);
     return wrong != NULL ? KR_OPTIONS_USAGE : KR_OPTIONS_RUN;
 }
+
+// Of those who have many requests in flight on a connection.
+#define KR_FLIGHT_OPTIONS(o)                                                                       \
+    {"--binary-connections",  "N",   KR_OPTION_COUNT, &(o)->binary_connections, 1,                 \
+     KR_LOAD_CONNECTIONS_MAX, false, "default 16"},                                                \
+        {"--depth",                                                                                \
+         "N",                                                                                      \
+         KR_OPTION_COUNT,                                                                          \
+         &(o)->depth,                                                                              \
+         1,                                                                                        \
+         KR_LOAD_DEPTH_MAX,                                                                        \
+         false,                                                                                    \
+         "frames in flight on each of those (default 16)"},                                        \
+        {"--grpc", NULL, KR_OPTION_FLAG, &(o)->has_grpc,                                           \
+         0,        0,    false,          "Envoy's checks over gRPC as well (--compare: always)"},  \
+        {"--grpc-connections",    "N",   KR_OPTION_COUNT, &(o)->grpc_connections, 1,               \
+         KR_LOAD_CONNECTIONS_MAX, false, "default 4"},                                             \
+    {                                                                                              \
+        "--streams", "N", KR_OPTION_COUNT, &(o)->streams, 1, KR_GRPC_STREAMS_MAX, false,           \
+            "calls in flight on each of those (default 100)"                                       \
+    }
 
 static enum option_outcome parse(int argc, char **argv, struct serve *serve)
 {
@@ -112,10 +135,7 @@ static enum option_outcome parse(int argc, char **argv, struct serve *serve)
          "a bare epoll responder on this core: the node's"},
         {"--connections", "N", KR_OPTION_COUNT, &o->connections, 1, KR_LOAD_CONNECTIONS_MAX, false,
          "default 64"},
-        {"--binary-connections", "N", KR_OPTION_COUNT, &o->binary_connections, 1,
-         KR_LOAD_CONNECTIONS_MAX, false, "default 16"},
-        {"--depth", "N", KR_OPTION_COUNT, &o->depth, 1, KR_LOAD_DEPTH_MAX, false,
-         "frames in flight on each of those (default 16)"},
+        KR_FLIGHT_OPTIONS(o),
         {"--seconds", "S", KR_OPTION_REAL, &o->seconds, 0.1, 3600, false,
          "each turn, after a warm-up of a tenth of it (default 5)"},
         {"--turns", "N", KR_OPTION_COUNT, &o->turns, 1, KR_SERVE_TURNS, false, "default 5"},
@@ -170,6 +190,7 @@ static void measure_rig(struct serve_options *o, const struct rig *rig)
     o->secure_pid = (uint64_t)rig->secure.pid;
     o->redis_pid = (uint64_t)rig->redis;
     o->server_threads = "kr-serve";
+    o->has_grpc = true;
 }
 
 static enum kr_err start_rig(struct serve *serve)
@@ -208,7 +229,7 @@ static enum kr_err run_turn(struct serve *serve, struct load_result *result)
         plan.depth = contender->depth;
         progress_say("turn %zu of %llu  %s", turn + 1, (unsigned long long)serve->options.turns,
                      contender->name);
-        enum kr_err err = load_run(&contender->target, &plan, result, &serve->fault);
+        enum kr_err err = contender->run(&contender->target, &plan, result, &serve->fault);
         if (err != KR_ERR_OK)
             return err;
         serve_note(contender, turn, result);
@@ -295,6 +316,8 @@ int bench_serve(int argc, char **argv)
                                             .connections = 64,
                                             .binary_connections = 16,
                                             .depth = 16,
+                                            .grpc_connections = 4,
+                                            .streams = 100,
                                             .turns = 5,
                                             .seconds = 5,
                                             .zipf = -1,

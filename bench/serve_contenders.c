@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/grpc.h"
 #include "bench/load_tls.h"
 #include "bench/redis.h"
 
@@ -26,6 +27,7 @@ static const struct role roles[KR_SERVE_COUNT] = {
     [KR_SERVE_BINARY_UNIX] = {"binary", "binary unix", NULL, true, false, true},
     [KR_SERVE_BINARY_TLS] = {"binary", "binary tls", NULL, false, true, true},
     [KR_SERVE_REDIS_PIPELINE] = {"Redis GET pipeline", "redis", "redis", false, false, true},
+    [KR_SERVE_GRPC] = {"gRPC Check", "grpc", NULL, false, false, false},
 };
 
 static struct protocol_request request_of(const struct serve *serve, enum serve_who who)
@@ -44,6 +46,8 @@ static struct protocol_request request_of(const struct serve *serve, enum serve_
     case KR_SERVE_REDIS:
     case KR_SERVE_REDIS_PIPELINE:
         return (struct protocol_request){.kind = KR_PROTOCOL_REDIS};
+    case KR_SERVE_GRPC:
+        return (struct protocol_request){.host = serve->host};
     case KR_SERVE_BINARY:
     case KR_SERVE_BINARY_UNIX:
     case KR_SERVE_BINARY_TLS:
@@ -67,6 +71,7 @@ static const char *place_of(const struct serve *serve, enum serve_who who)
         [KR_SERVE_BINARY_UNIX] = o->binary_unix,
         [KR_SERVE_BINARY_TLS] = o->binary_tls,
         [KR_SERVE_REDIS_PIPELINE] = o->binary != NULL ? o->redis : NULL,
+        [KR_SERVE_GRPC] = o->has_grpc ? serve->host : NULL,
     };
     return places[who];
 }
@@ -95,6 +100,14 @@ static enum kr_err add(struct serve *serve, enum serve_who who, const char *plac
     contender->system = role->system;
     contender->connections = (unsigned)(role->is_binary ? o->binary_connections : o->connections);
     contender->depth = role->is_binary ? (unsigned)o->depth : 1;
+    contender->depth_name = "depth";
+    contender->run = load_run;
+    if (who == KR_SERVE_GRPC) {
+        contender->run = grpc_run;
+        contender->connections = (unsigned)o->grpc_connections;
+        contender->depth = (unsigned)o->streams;
+        contender->depth_name = "streams";
+    }
     count_processor(o, role, &contender->target);
     if (who == KR_SERVE_BARE)
         contender->target = serve->bare.target;

@@ -110,7 +110,7 @@ static struct result_row row_of(const struct serve_report *report,
                                               {"zipf", plan->zipf, NULL},
                                               {"unknown", plan->unknown, NULL},
                                               {"connections", contender->connections, NULL},
-                                              {"depth", contender->depth, NULL},
+                                              {contender->depth_name, contender->depth, NULL},
                                               {"rate", plan->rate, NULL},
                                               {"secondsPerTurn", plan->seconds, NULL}}};
 }

@@ -22,6 +22,7 @@ enum serve_who {
     KR_SERVE_BINARY_UNIX,
     KR_SERVE_BINARY_TLS,
     KR_SERVE_REDIS_PIPELINE,
+    KR_SERVE_GRPC,
     KR_SERVE_COUNT
 };
 
@@ -35,7 +36,9 @@ struct serve_contender {
     char name[64];
     const char *protocol, *system; // as result rows have them
     struct load_target target;
+    load_fn *run;
     unsigned connections, depth;
+    const char *depth_name; // as result rows have it
     struct serve_figures turns[KR_SERVE_TURNS];
     struct histogram latency; // of all turns, as what follows
     struct load_code codes[KR_LOAD_CODES];

@@ -11,10 +11,10 @@ struct serve_options {
     const char *binary, *binary_unix, *binary_tls;
     const char *programs, *server_threads;
     uint64_t key_count, idle;
-    uint64_t connections, binary_connections, depth, turns, server_pid, secure_pid, redis_pid, cpu,
-        bare_cpu;
+    uint64_t connections, binary_connections, depth, grpc_connections, streams, turns, server_pid,
+        secure_pid, redis_pid, cpu, bare_cpu;
     double seconds, zipf, unknown, rate, writes;
-    bool is_compare, has_no_redis;
+    bool is_compare, has_no_redis, has_grpc;
 };
 
 struct serve {

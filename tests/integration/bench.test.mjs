@@ -17,9 +17,10 @@ async function serve(t, args) {
 test('--compare measures every protocol beside its yardstick', { timeout: 300_000 }, async (t) => {
   const rows = await serve(t, ['--compare', '--seconds', '0.2']);
   const rates = rows.filter(({ name }) => name === 'serve.rate');
-  assert.deepEqual(rates.map(({ conditions, system }) => `${system} ${conditions.protocol} ${conditions.depth}`), [
-    'keyreeve http 1', 'keyreeve unix 1', 'keyreeve https 1', 'empty http 1', 'redis redis 1', 'keyreeve binary 16', 'keyreeve binary unix 16', 'keyreeve binary tls 16', 'redis redis 16',
+  assert.deepEqual(rates.map(({ conditions, system }) => `${system} ${conditions.protocol} ${conditions.depth ?? conditions.streams}`), [
+    'keyreeve http 1', 'keyreeve unix 1', 'keyreeve https 1', 'empty http 1', 'redis redis 1', 'keyreeve binary 16', 'keyreeve binary unix 16', 'keyreeve binary tls 16', 'redis redis 16', 'keyreeve grpc 100',
   ]);
+  assert.deepEqual(rates.filter(({ id }) => id === 'P4').map(({ conditions }) => conditions.protocol), ['grpc']);
   for (const { values, conditions } of rates) {
     assert.equal(values.length, 2);
     assert.ok(values.every((value) => value > 0), JSON.stringify(values));
