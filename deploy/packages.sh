@@ -36,6 +36,8 @@ packages_of() {
     test)
         echo caddy clang clang-format etcd-client etcd-server haproxy libclang-rt-14-dev llvm \
             iproute2 libcmocka-dev nghttp2-client nginx node-js-yaml nodejs openssl rocksdb-tools
+        # A nodejs from elsewhere may bring it along, and suffers no other beside it.
+        command -v npm >/dev/null 2>&1 || echo npm
         ;;
     bench)
         echo etcd-server openssl postgresql-15 redis-server
