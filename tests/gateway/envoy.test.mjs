@@ -1,29 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// The shipped Envoy configuration, replayed: what it makes Envoy send, to a real node.
+// The shipped Envoy configurations, replayed: what they make Envoy send, to a real node.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { envoy as proto, grpcClient } from '../integration/lib/grpc.mjs';
 import { describeGateway } from './lib/contract.mjs';
-import { extAuthz } from './lib/envoy.mjs';
-import { assertKeys, set, startReplay, valuesOf, without } from './lib/replay.mjs';
-import { documents } from './lib/yaml.mjs';
+import { exact, extAuthz, extAuthzGrpc, readEnvoy, seconds, statusOf } from './lib/envoy.mjs';
 import { identity } from './lib/gateway.mjs';
+import { assertKeys, startReplay } from './lib/replay.mjs';
 
-const [{ static_resources: bootstrap }] = documents('envoy/envoy.yaml');
-const manager = bootstrap.listeners[0].filter_chains[0].filters[0].typed_config;
-const exact = (matcher = { patterns: [] }) =>
-  matcher.patterns.map((pattern) => {
-    assertKeys(pattern, ['exact'], 'a pattern');
-    return pattern.exact;
-  });
-const seconds = (text) => Number(/^([\d.]+)s$/.exec(text)[1]) * 1000;
-const statuses = { ServiceUnavailable: 503 };
+const patience = 20; // times the shipped timeout: the node is a sanitized one
+const common = ['@type', 'failure_mode_allow', 'status_on_error', 'allowed_headers'];
+
+// --- over HTTP -----------------------------------------------------------------------------------
+
+const overHttp = readEnvoy('envoy/envoy.yaml');
 
 /** The setting of one filter of the configuration. */
 function settingOf({ name, typed_config: filter }) {
-  assertKeys(filter, ['@type', 'failure_mode_allow', 'status_on_error', 'allowed_headers', 'http_service'], name);
+  assertKeys(filter, [...common, 'http_service'], name);
   assertKeys(filter.http_service, ['server_uri', 'path_prefix', 'authorization_request', 'authorization_response'], name);
   assert.ok(filter.http_service.path_prefix.startsWith('/'));
-  assert.ok(bootstrap.clusters.some((cluster) => cluster.name === filter.http_service.server_uri.cluster));
+  assert.ok(overHttp.clusters.some((cluster) => cluster.name === filter.http_service.server_uri.cluster));
   return {
     name,
     prefix: filter.http_service.path_prefix,
@@ -31,36 +28,20 @@ function settingOf({ name, typed_config: filter }) {
     upstream: exact(filter.http_service.authorization_response.allowed_upstream_headers),
     toClient: exact(filter.http_service.authorization_response.allowed_client_headers),
     failureModeAllow: filter.failure_mode_allow,
-    statusOnError: statuses[filter.status_on_error.code],
-    timeoutMs: 20 * seconds(filter.http_service.server_uri.timeout), // the sanitized node's
+    statusOnError: statusOf(filter),
+    timeoutMs: patience * seconds(filter.http_service.server_uri.timeout),
   };
 }
 
-const filters = manager.http_filters.filter((one) => one.typed_config['@type'].endsWith('.ext_authz.v3.ExtAuthz')).map(settingOf);
-
-function routeOf(path) {
-  const bare = path.replace(/[?#].*$/, '');
-  return manager.route_config.virtual_hosts[0].routes.find(({ match }) => (match.path === undefined ? bare.startsWith(match.prefix) : bare === match.path));
-}
-
-/** The request as it stands before the filters. */
-function early(incoming) {
-  const [{ typed_config: mutation }] = manager.early_header_mutation_extensions;
-  let { headers } = incoming;
-  if (manager.common_http_protocol_options.headers_with_underscores_action === 'DROP_HEADER') headers = headers.filter(([name]) => !name.includes('_'));
-  headers = without(headers, ...mutation.mutations.map((one) => one.remove));
-  if (manager.use_remote_address) headers = set(headers, 'x-forwarded-for', [...valuesOf(headers, 'x-forwarded-for'), incoming.client].join(','));
-  return { ...incoming, headers };
-}
+const filters = overHttp.filters.map(settingOf);
 
 const startEnvoy = ({ node, apiPort, isOpen }) =>
   startReplay({
     apiPort,
     async judge(received, ask) {
-      let incoming = early(received);
-      const turnedOff = routeOf(incoming.path).typed_per_filter_config ?? {};
+      let incoming = overHttp.early(received);
       for (const filter of filters) {
-        if (turnedOff[filter.name]?.disabled) continue;
+        if (overHttp.settingOf(incoming.path, filter.name).disabled) continue;
         const outcome = await extAuthz({ ...filter, failureModeAllow: isOpen || filter.failureModeAllow }, incoming, node.port, ask);
         if (outcome.status !== undefined) return outcome;
         incoming = { ...incoming, headers: outcome.headers };
@@ -78,3 +59,46 @@ test('each filter lets the API see the whole identity, and nobody lets in who is
 });
 
 describeGateway('Envoy, replayed', { start: startEnvoy, removesCredential: true, hasRetryAfter: false });
+
+// --- over gRPC -----------------------------------------------------------------------------------
+
+const overGrpc = readEnvoy('envoy/envoy-grpc.yaml');
+const [{ name, typed_config: filter }] = overGrpc.filters;
+
+function grpcSetting(path, isOpen) {
+  const own = overGrpc.settingOf(path, name);
+  return own.disabled ? null : {
+    extensions: own.check_settings.context_extensions,
+    allowed: exact(filter.allowed_headers),
+    failureModeAllow: isOpen || filter.failure_mode_allow,
+    statusOnError: statusOf(filter),
+    timeoutMs: patience * seconds(filter.grpc_service.timeout),
+  };
+}
+
+async function startGrpcEnvoy({ node, apiPort, isOpen }) {
+  const channel = grpcClient(proto.Authorization, `127.0.0.1:${node.port}`);
+  const replay = await startReplay({
+    apiPort,
+    judge(received) {
+      const incoming = overGrpc.early(received);
+      const setting = grpcSetting(incoming.path, isOpen);
+      return setting ? extAuthzGrpc(setting, incoming, channel) : incoming;
+    },
+  });
+  return { ...replay, stop: () => (channel.close(), replay.stop()) };
+}
+
+test('the filter over gRPC asks a cluster that speaks HTTP/2, and lets nobody in who is not judged', () => {
+  assertKeys(filter, [...common, 'transport_api_version', 'grpc_service'], name);
+  assert.equal(overGrpc.filters.length, 1);
+  assert.equal(filter.transport_api_version, 'V3');
+  assert.equal(filter.failure_mode_allow, false);
+  const cluster = overGrpc.clusters.find((one) => one.name === filter.grpc_service.envoy_grpc.cluster_name);
+  const [options] = Object.values(cluster.typed_extension_protocol_options);
+  assert.deepEqual(options.explicit_http_config, { http2_protocol_options: {} });
+  assert.equal(cluster.health_checks[0].grpc_health_check.service_name, 'envoy.service.auth.v3.Authorization');
+  for (const path of ['/', '/orders/1']) assert.equal(grpcSetting(path, false).extensions.bucket, 'production');
+});
+
+describeGateway('Envoy over gRPC, replayed', { start: startGrpcEnvoy, removesCredential: true, hasRetryAfter: false });

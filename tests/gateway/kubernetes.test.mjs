@@ -3,8 +3,9 @@
 // Gateway's SecurityPolicy make it send, to a real node.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { envoy as proto, grpcClient } from '../integration/lib/grpc.mjs';
 import { describeGateway } from './lib/contract.mjs';
-import { extAuthz } from './lib/envoy.mjs';
+import { extAuthz, extAuthzGrpc } from './lib/envoy.mjs';
 import { identity } from './lib/gateway.mjs';
 import { assertKeys, set, startReplay, valuesOf, without } from './lib/replay.mjs';
 import { documents } from './lib/yaml.mjs';
@@ -12,6 +13,7 @@ import { documents } from './lib/yaml.mjs';
 const [service, grant] = documents('kubernetes/keyreeve.yaml');
 const [route] = documents('kubernetes/httproute.yaml');
 const [policy, traffic] = documents('kubernetes/envoy-gateway.yaml');
+const [grpcPolicy] = documents('kubernetes/envoy-gateway-grpc.yaml');
 
 // What the Gateway API allows in a path.
 const pathPattern = /^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+$/;
@@ -69,23 +71,48 @@ function policySetting(isOpen) {
   return { prefix: extAuth.http.path, allowed: extAuth.headersToExtAuth, upstream: extAuth.http.headersToBackend, toClient: [], failureModeAllow: isOpen || extAuth.failOpen, statusOnError: 403, timeoutMs: 20_000 };
 }
 
+function early(received) {
+  const kept = received.headers.filter(([name]) => !name.includes('_'));
+  return withClient(received, without(kept, ...traffic.spec.headers.earlyRequestHeaders.remove));
+}
+
 // The policy holds for a whole route; the example's other rules have routes of their own.
 const startEnvoyGateway = ({ node, apiPort, isOpen }) =>
   startReplay({
     apiPort,
     async judge(received, ask) {
-      const kept = received.headers.filter(([name]) => !name.includes('_'));
-      const incoming = withClient(received, without(kept, ...traffic.spec.headers.earlyRequestHeaders.remove));
+      const incoming = early(received);
       return received.path === '/status' ? incoming : extAuthz(policySetting(isOpen), incoming, node.port, ask);
     },
   });
+
+function grpcSetting(isOpen) {
+  const { extAuth } = grpcPolicy.spec;
+  assertKeys(extAuth, ['failOpen', 'headersToExtAuth', 'contextExtensions', 'grpc', 'statusOnError', 'timeout'], 'extAuth');
+  assertKeys(extAuth.grpc, ['backendRefs'], 'extAuth.grpc');
+  assertReaches(extAuth.grpc.backendRefs[0], { kind: grpcPolicy.kind, namespace: grpcPolicy.metadata.namespace });
+  const extensions = extAuth.contextExtensions.map((one) => (assert.equal(one.type, 'Value'), [one.name, one.value]));
+  return { extensions: Object.fromEntries(extensions), allowed: extAuth.headersToExtAuth, failureModeAllow: isOpen || extAuth.failOpen, statusOnError: extAuth.statusOnError, timeoutMs: 20_000 };
+}
+
+async function startGrpcGateway({ node, apiPort, isOpen }) {
+  const channel = grpcClient(proto.Authorization, `127.0.0.1:${node.port}`);
+  const replay = await startReplay({
+    apiPort,
+    judge: (received) => (received.path === '/status' ? early(received) : extAuthzGrpc(grpcSetting(isOpen), early(received), channel)),
+  });
+  return { ...replay, stop: () => (channel.close(), replay.stop()) };
+}
 
 test('the manifests hand on the whole identity, and take it off the client first', () => {
   for (const rule of route.spec.rules.map(settingOf).filter(Boolean)) assert.deepEqual(rule.upstream, identity);
   assert.deepEqual(policySetting(false).upstream, identity);
   assert.deepEqual(traffic.spec.headers.earlyRequestHeaders.remove, identity);
   assert.equal(policySetting(false).failureModeAllow, false);
+  assert.deepEqual(grpcPolicy.spec.targetRefs, policy.spec.targetRefs);
+  assert.deepEqual([grpcSetting(false).failureModeAllow, grpcSetting(false).extensions], [false, { bucket: 'production' }]);
 });
 
 describeGateway('the Gateway API, replayed', { start: startGatewayApi, hasOpen: false, removesCredential: true, hasRetryAfter: false });
 describeGateway('Envoy Gateway, replayed', { start: startEnvoyGateway, hasScopes: false, silentStatus: 403, removesCredential: true, hasRetryAfter: false });
+describeGateway('Envoy Gateway over gRPC, replayed', { start: startGrpcGateway, hasScopes: false, removesCredential: true, hasRetryAfter: false });
