@@ -6,13 +6,16 @@
 
 #include "core/http/syntax.h"
 
-static struct bytes lower(uint8_t *name, size_t size)
+// The name before the colon, in lower case from now on.
+static struct bytes take_name(uint8_t *line, size_t size)
 {
-    for (size_t i = 0; i < size; i++) {
-        if (name[i] >= 'A' && name[i] <= 'Z')
-            name[i] = (uint8_t)(name[i] + 'a' - 'A');
+    size_t at = 0;
+    for (; at < size && line[at] != ':'; at++) {
+        if (line[at] >= 'A' && line[at] <= 'Z')
+            line[at] = (uint8_t)(line[at] + 'a' - 'A');
     }
-    return bytes_of(name, size);
+    assert(at < size);
+    return bytes_of(line, at);
 }
 
 // RFC 9113 §8.2.2.
@@ -23,14 +26,20 @@ static bool is_of_connection(struct bytes name)
 }
 
 // HPACK remembers fields, to send them again as one byte (RFC 7541 §2.3.2); for these it would
-// forget others that do come again.
+// forget others that do come again. Content-Length and ETag nghttp2 treats so by itself.
 static bool is_changing(struct bytes name)
 {
-    static const char *const names[] = {"x-request-id",    "x-key-id",      "x-consumer-id",
-                                        "x-consumer-name", "x-key-expires", "x-consumer-metadata",
-                                        "keyreeve-index",  "content-length"};
+#define NAME(text)                                                                                 \
+    {                                                                                              \
+        (const uint8_t *)(text), sizeof(text) - 1                                                  \
+    }
+    static const struct bytes names[] = {NAME("x-request-id"),  NAME("x-key-id"),
+                                         NAME("x-consumer-id"), NAME("x-consumer-name"),
+                                         NAME("x-key-expires"), NAME("x-consumer-metadata"),
+                                         NAME("keyreeve-index")};
+#undef NAME
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (bytes_equal_text(name, names[i]))
+        if (bytes_equal(name, names[i]))
             return true;
     }
     return false;
@@ -53,12 +62,11 @@ static struct bytes trim(struct bytes text)
 
 static void add_line(struct http2_fields *fields, uint8_t *line, size_t size)
 {
-    const uint8_t *colon = memchr(line, ':', size);
-    assert(colon != NULL && fields->count < KR_HTTP_FIELDS_MAX);
-    struct bytes name = lower(line, (size_t)(colon - line));
+    assert(fields->count < KR_HTTP_FIELDS_MAX);
+    struct bytes name = take_name(line, size);
     if (is_of_connection(name))
         return;
-    struct bytes value = trim(bytes_of(colon + 1, size - name.size - 1));
+    struct bytes value = trim(bytes_of(line + name.size + 1, size - name.size - 1));
     fields->list[fields->count++] = (struct http2_field){name, value, is_changing(name)};
 }
 
