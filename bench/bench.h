@@ -16,6 +16,7 @@ int bench_write(int argc, char **argv);
 int bench_beside(int argc, char **argv);
 int bench_failover(int argc, char **argv);
 int bench_join(int argc, char **argv);
+int bench_plan(int argc, char **argv);
 int bench_report(int argc, char **argv);
 int bench_relay(int argc, char **argv);
 int bench_wan(int argc, char **argv);

@@ -228,6 +228,7 @@ static enum kr_err start_all(struct beside *bench)
     program_find_user(&bench->user);
     if (chmod(bench->directory, 0711) != 0)
         return fault_set(&bench->fault, err_from_errno(errno), "chmod: %s", strerror(errno));
+    bench->results.disk = bench->directory;
     err = start_echo(bench);
     for (size_t i = 0; i < KR_BESIDE_SYSTEMS && err == KR_ERR_OK; i++)
         if (is_listed(bench->wanted, systems[i]->name))

@@ -23,6 +23,7 @@ static const struct subcommand subcommands[] = {
     {"beside", bench_beside, "the same in Redis, PostgreSQL and etcd, in turns"},
     {"failover", bench_failover, "what clients see when the leader is killed or stopped"},
     {"join", bench_join, "a follower from an empty directory until it serves"},
+    {"plan", bench_plan, "nodes, cores and bytes of a deployment, from what was measured"},
     {"report", bench_report, "one page of charts and tables from the rows of a run"},
     {"wan", bench_wan, "an emulated world: regions, their links, programs in them"},
     {"relay", bench_relay, "TCP links between local nodes that can be cut and healed"},

@@ -155,23 +155,23 @@ function perSystem(rows) {
 }
 
 const PROTOCOLS = {
-  http: 'HTTP/1.1', unix: 'HTTP/1.1, unix socket', https: 'HTTPS', http2: 'HTTP/2', binary: 'binary', 'binary unix': 'binary, unix socket', grpc: 'gRPC', redis: '',
+  http: 'HTTP/1.1', unix: 'HTTP/1.1, unix socket', https: 'HTTP/1.1, TLS', http2: 'HTTP/2', binary: 'binary', 'binary unix': 'binary, unix socket', 'binary tls': 'binary, TLS', grpc: 'gRPC', redis: '',
 };
 
 const loadName = ({ conditions: { keys, zipf } }) =>
   keys ? ` · ${quantity(keys / 1e6, 'M')} keys, ${zipf > 0 ? `Zipf ${zipf}` : 'uniform'}` : '';
 
 function throughputName(row) {
-  const { protocol, depth } = row.conditions;
-  const how = [PROTOCOLS[protocol] ?? protocol, depth > 1 ? `depth ${depth}` : ''].filter(Boolean).join(', ');
+  const { protocol } = row.conditions;
+  const how = PROTOCOLS[protocol] ?? protocol;
   return `${systemName(row.system)}${how ? ` · ${how}` : ''}`;
 }
 
-// One chart a set of keys: what stands in one chart was measured in turns within one run.
+// One chart a set of keys and a depth: what stands in one chart was measured in turns within one run.
 function throughput(rows) {
   const all = select(rows, 'serve.rate').filter((row) => !row.conditions.rate);
   return [...groupBy(all, groupOf).values()].map((group, i) => ({
-    id: `throughput-${i + 1}`, title: `Validations beside yardsticks${loadName(group[0])}`,
+    id: `throughput-${i + 1}`, title: `${group[0].conditions.depth > 1 ? `Validations, ${group[0].conditions.depth} in flight on a connection` : 'Validations, one in flight on a connection'}${loadName(group[0])}`,
     caption: 'Answers in one second of the server\'s processor time, measured in turns within one run: medians. Blue is Keyreeve, grey what it is measured beside.',
     rows: group,
     spec: bars({
@@ -183,7 +183,7 @@ function throughput(rows) {
   }));
 }
 
-const groupOf = ({ conditions: { keys, zipf } }) => JSON.stringify([keys, zipf]);
+const groupOf = ({ conditions: { keys, zipf, depth = 1 } }) => JSON.stringify([keys, zipf, depth]);
 function groupBy(list, key) {
   const groups = new Map();
   for (const one of list) groups.set(key(one), [...(groups.get(key(one)) ?? []), one]);

@@ -27,6 +27,7 @@ export function quantity(value, unit) {
   if (value === null || value === undefined) return '–';
   if (unit in MICROSECONDS) return scaled(value * MICROSECONDS[unit], TIMES);
   if (unit === 'bytes') return scaled(value, BYTES);
+  if (unit === 'bytes/s') return `${scaled(value, BYTES)}/s`;
   if (unit === '1/s') return scaled(value, RATES);
   if (unit === 'ratio') return `${digits(value)}${THIN}×`;
   return !unit || unit === 'count' ? digits(value) : `${digits(value)}${THIN}${unit}`;

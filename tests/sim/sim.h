@@ -19,11 +19,14 @@
 #include "tests/sim/sim_breaks.h"
 #include "tests/sim/sim_state.h"
 
+#ifndef KR_SIM_NODES // the tree of many followers has its own
+#define KR_SIM_NODES 7
+#define KR_SIM_INDEXES 4096 // of one run
+#endif
+
 enum {
-    KR_SIM_NODES = 7,
     KR_SIM_KEYS = 60,
     KR_SIM_BUCKETS = 4,
-    KR_SIM_INDEXES = 4096, // of one run
     KR_SIM_PROMISES = 1024,
     KR_SIM_SHOWN = 4096, // lines of transcript that are kept
     KR_SIM_LINE = 240,
@@ -41,6 +44,7 @@ typedef void sim_event_fn(struct sim_node *node, uint64_t arg);
 struct sim_node {
     unsigned slot;
     char id[16], region[16], address[24];
+    const char *upstreams; // as configured; NULL: the core nodes
     bool is_core;
     uint64_t rate_ppm_up; // its clock runs at 1 + (this - 500) / 10⁶
     uint64_t boot_base_us;

@@ -226,11 +226,13 @@ static void fill_own(struct sim_node *node, struct tls_peer *own)
     own->role = node->is_core ? KR_TLS_ROLE_CORE : KR_TLS_ROLE_FOLLOWER;
 }
 
-static void core_addresses(const struct sim_node *node, char *out, size_t size)
+static void upstream_addresses(const struct sim_node *node, char *out, size_t size)
 {
     size_t at = 0;
     out[0] = '\0';
-    for (unsigned i = 0; i < sim.core_count; i++)
+    if (node->upstreams != NULL)
+        snprintf(out, size, "%s", node->upstreams);
+    for (unsigned i = 0; i < sim.core_count && node->upstreams == NULL; i++)
         if (i != node->slot)
             at += (size_t)snprintf(out + at, size - at, "%s%s", at > 0 ? "," : "",
                                    sim.nodes[i].address);
@@ -263,7 +265,7 @@ static void start_peers(struct sim_node *node)
 {
     static char upstreams[KR_SIM_NODES][256];
     struct fault fault = {0};
-    core_addresses(node, upstreams[node->slot], sizeof(upstreams[0]));
+    upstream_addresses(node, upstreams[node->slot], sizeof(upstreams[0]));
     const struct peers_options options = {.bundle_path = "",
                                           .listen = node->address,
                                           .advertise = node->address,

@@ -151,7 +151,10 @@ void sim_violated(char letter, const char *format, ...)
 
 void sim_run(const struct sim_options *options)
 {
-    sim = (struct sim){.options = *options, .random = options->seed, .end_us = UINT64_MAX};
+    memset(&sim, 0, sizeof(sim)); // in place: of many nodes it is more than a stack holds
+    sim.options = *options;
+    sim.random = options->seed;
+    sim.end_us = UINT64_MAX;
     sim.shown = mem_alloc(KR_SIM_SHOWN * sizeof(*sim.shown));
     sim.check = sim_check_new();
     sim_service_new();

@@ -41,7 +41,7 @@ struct fake {
     struct apply_due_row due[FAKE_MANY];
     struct fake_count counts[FAKE_MANY];
     struct command_cluster_init cluster;
-    struct member members[FAKE_FEW];
+    struct member members[FAKE_MANY];
     struct leader leader; // member_id NULL: none
     size_t member_count;
     size_t bucket_count, consumer_count, name_count, key_count, manager_count, sealed_count,

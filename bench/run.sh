@@ -1,0 +1,371 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The whole benchmark: every measurement in turn, then the report, into bench/out/DATE.
+set -uo pipefail
+
+usage() {
+    cat <<'TEXT'
+usage: [sudo] ./bench/run.sh [--quick | --full] [OPTION…]
+
+  --quick          small sets of keys, few turns: at most ten minutes on two cores (the default)
+  --full           the targets' own sizes (10 million keys, 16 GiB of memory): an hour or two
+  --only STEP,…    these steps and the report
+  --list           the steps, and what each measures
+  --out DIR        where rows, logs and the report go (default bench/out/DATE)
+  --bin DIR        programs that are built already (default build/release/bin, built first)
+  --work DIR       where nodes have their data (default /var/tmp): the disk that is measured
+  --no-packages    install nothing: trust that all is there
+  --help           this text
+
+As root it also measures over the emulated world (keyreeve-bench wan), and all that it starts lives
+in a process namespace, which the kernel ends with it, whatever ends it. A step that fails is told,
+and its figures are missing from the report; the others are measured all the same.
+
+Exit codes: 0 all steps measured; 1 some could not, the summary says which; 2 wrong usage.
+TEXT
+}
+
+cd "$(dirname "$0")/.." || exit 1
+root=$PWD
+
+# --- what is asked --------------------------------------------------------------------------------
+
+mode=quick only='' out='' bin='' place=/var/tmp has_packages=no is_inside=no is_listing=no
+
+refuse() {
+    echo "bench/run.sh: $*; --help shows the usage" >&2
+    exit 2
+}
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --quick | --full) mode=${1#--} ;;
+    --no-packages) has_packages=yes ;;
+    --inside) is_inside=yes ;; # by this script alone: the measuring half of it
+    --list) is_listing=yes ;;
+    --only | --out | --bin | --work)
+        [ $# -gt 1 ] || refuse "$1 needs a value"
+        case $1 in
+        --only) only=$2 ;;
+        --out) out=$2 ;;
+        --bin) bin=$2 ;;
+        --work) place=$2 ;;
+        esac
+        shift
+        ;;
+    --help | -h)
+        usage
+        exit 0
+        ;;
+    *) refuse "unknown option $1" ;;
+    esac
+    shift
+done
+
+# Sizes of both modes: quick's, then full's.
+size() {
+    [ $mode = quick ] && echo "$1" || echo "$2"
+}
+
+steps='hot serve idle under-writes node cluster-local cluster-etcd world plan'
+
+describe() {
+    case $1 in
+    hot) echo 'validations in memory, without a server (P1)' ;;
+    serve) echo 'HTTP and binary protocol beside the empty handler and Redis (P2, P3)' ;;
+    idle) echo 'memory of idle connections (P12)' ;;
+    under-writes) echo 'latency of validations while keys are written (P5)' ;;
+    node) echo 'durable writes, a restart, memory a key (P7, P8, P9)' ;;
+    cluster-local) echo 'propagation beside Redis, PostgreSQL, etcd; a follower from empty (P6, P11)' ;;
+    cluster-etcd) echo 'the leader killed and stopped; writes through etcd (P7, P10)' ;;
+    world) echo 'propagation over the emulated world (root)' ;;
+    plan) echo 'capacity on paper, from the figures above' ;;
+    esac
+}
+
+list_steps() {
+    for step in $steps; do
+        printf '  %-14s %s\n' "$step" "$(describe "$step")"
+    done
+}
+
+if [ $is_listing = yes ]; then
+    list_steps
+    exit 0
+fi
+for step in ${only//,/ }; do
+    case " $steps " in *" $step "*) ;; *) refuse "no step \"$step\"; --list shows them" ;; esac
+done
+
+# --- the outer half: packages, build, and an end for everything -----------------------------------
+
+say() {
+    printf 'bench: %s\n' "$*"
+}
+
+prepare() {
+    if [ $has_packages = no ]; then
+        ./deploy/packages.sh build bench report cluster || exit 1
+    fi
+    if [ -z "$bin" ]; then
+        bin=$root/build/release/bin
+        say "building into build/release/bin (some minutes the first time)"
+        mkdir -p build
+        if ! { cmake --preset release && cmake --build --preset release; } >build/bench.log 2>&1; then
+            tail -n 30 build/bench.log >&2
+            echo 'bench/run.sh: the build failed; all of its output is in build/bench.log' >&2
+            exit 1
+        fi
+    fi
+    bin=$(realpath "$bin")
+    out=$(realpath -m "${out:-bench/out/$(date +%Y-%m-%d-%H%M)}")
+    mkdir -p "$out/logs" || exit 1
+    work=$(mktemp -d "$place/keyreeve-bench.XXXXXX") || exit 1
+    chmod 711 "$work" # PostgreSQL's user has its directory below
+}
+
+# The inner half, so that it ends with this one: as root in a process namespace of its own.
+start_inner() {
+    local -a inner=("$0" --inside "--$mode" --out "$out" --bin "$bin" --work "$work")
+    [ -z "$only" ] || inner+=(--only "$only")
+    if [ "$(id -u)" -eq 0 ] && unshare --pid --fork --mount-proc true 2>/dev/null; then
+        setpriv --pdeathsig KILL unshare --pid --fork --kill-child --mount-proc "${inner[@]}" &
+        is_namespace=yes
+    else
+        say 'without root, or without namespaces: the emulated world is left out'
+        setsid "${inner[@]}" &
+        is_namespace=no
+    fi
+    inner_pid=$!
+}
+
+end_inner() {
+    trap '' INT TERM HUP
+    say 'interrupted: ending what runs'
+    if [ $is_namespace = yes ]; then
+        kill -KILL "$inner_pid" 2>/dev/null
+    else
+        kill -TERM -- "-$inner_pid" 2>/dev/null
+    fi
+    wait "$inner_pid" 2>/dev/null
+    rm -rf "$work"
+    trap - "$1"
+    kill "-$1" $$
+}
+
+outer() {
+    prepare
+    for name in INT TERM HUP; do
+        # shellcheck disable=SC2064 # the name as it is now
+        trap "end_inner $name" $name
+    done
+    start_inner
+    wait "$inner_pid"
+    local code=$?
+    rm -rf "$work"
+    exit $code
+}
+
+# --- the inner half: one function a step ----------------------------------------------------------
+
+bench() {
+    timeout --foreground -k 5 "$(size 200 3000)" "$bin/keyreeve-bench" "$@"
+}
+
+# On a core of its own where there is more than one: what spins shall not stand in the way.
+pinned() {
+    taskset -c $(($(nproc) - 1)) timeout --foreground -k 5 "$(size 200 3000)" "$bin/keyreeve-bench" "$@"
+}
+
+step_hot() {
+    pinned hot --keys "$(size 1000000 10000000)" --turns "$(size 3 7)" --out "$out"
+}
+
+step_serve() {
+    bench serve --compare --key-count "$(size 1000000 1000000)" --seconds "$(size 0.6 5)" --turns "$(size 3 7)" --out "$out" &&
+        { [ $mode = quick ] || bench serve --compare --zipf 0 --key-count 10000000 --seconds 5 --turns 7 --out "$out"; }
+}
+
+step_idle() {
+    bench serve --idle "$(size 3000 10000)" --key-count "$(size 10000 1000000)" --turns "$(size 1 3)" --out "$out"
+}
+
+step_under-writes() {
+    bench serve --writes 10000 --key-count "$(size 100000 1000000)" --seconds "$(size 2 10)" --turns "$(size 3 7)" --out "$out"
+}
+
+# wait_for SECONDS COMMAND…
+wait_for() {
+    local tenths=$(($1 * 10))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        tenths=$((tenths - 1))
+        [ $tenths -gt 0 ] || { echo "waited in vain for: $*" && return 1; }
+        sleep 0.1
+    done
+}
+
+# The command line of a node: kr URL DATA WORDS…
+kr() {
+    local url=$1 data=$2
+    shift 2
+    KEYREEVE_TOKEN=$(cat "$data/owner-token") KEYREEVE_URL=$url KEYREEVE_BUCKET=production "$bin/keyreeve" "$@"
+}
+
+make_keys() {
+    "$bin/keyreeve-bench" keys --count "$1" --out "$work/keys.txt" --jsonl "$work/import.jsonl"
+}
+
+step_node() {
+    local count data=$work/node http=127.0.0.1:7480 pid code=0
+    count=$(size 500000 10000000)
+    rm -f "$work"/keys.txt "$work"/import.jsonl*
+    make_keys "$count" || return 1
+    "$bin/keyreeved" --data "$data" --http $http --binary-listen '' --rate-limit-per-token 0 --log-level error >"$out/logs/node.keyreeved" 2>&1 &
+    pid=$!
+    wait_for 60 curl -sf http://$http/readyz || return 1
+    kr http://$http "$data" import "$work/import.jsonl" || code=1
+    kr http://$http "$data" consumer create bench || code=1
+    bench write --url http://$http --token-file "$data/owner-token" --consumer bench --disk "$data" --server-pid $pid \
+        --seconds "$(size 2 5)" --turns "$(size 3 7)" --out "$out" || code=1
+    kill $pid
+    wait $pid
+    bench restart --bin "$bin/keyreeved" --data "$data" --http $http --keys "$work/keys.txt" --turns "$(size 3 5)" --out "$out" || code=1
+    rm -rf "$data" "$work"/keys.txt "$work"/import.jsonl*
+    return $code
+}
+
+# cluster ACTION ARGUMENT…
+cluster() {
+    ./deploy/local-cluster.sh "$@" --dir "$work/cluster" --bin "$bin" --no-packages
+}
+
+# Whatever a step of a cluster comes to, the cluster ends.
+with_cluster() {
+    local body=$1 code
+    shift
+    cluster up --net 78 --staleness 60000 "$@" >/dev/null || { cluster down --purge && return 1; }
+    token=$work/cluster/owner-token
+    $body
+    code=$?
+    cluster down --purge >/dev/null
+    return $code
+}
+
+cluster_url() {
+    cluster urls | awk -v name="$1" '$1 == name { sub("http://", "", $4); print $4 }'
+}
+
+step_cluster-local() {
+    with_cluster measure_local --engine local
+}
+
+measure_local() {
+    local leader edge count code=0
+    leader=$(cluster_url core-1)
+    edge=$(cluster_url edge-us-east)
+    count=$(size 300000 10000000)
+    pinned beside --systems keyreeve,redis,postgresql,etcd --rounds "$(size 300 3000)" --leader "$leader" --node "$edge" \
+        --token-file "$token" --out "$out" || code=1
+    make_keys "$count" && kr "http://$leader" "$work/cluster/core-1/data" import "$work/import.jsonl" || return 1
+    cluster stop edge-us-east
+    rm -rf "$work/cluster/edge-us-east/data"
+    bench join --command "./deploy/local-cluster.sh start edge-us-east --dir '$work/cluster' --no-packages" --http "$edge" \
+        --key-count "$count" --out "$out" || code=1
+    return $code
+}
+
+step_cluster-etcd() {
+    with_cluster measure_etcd --engine etcd
+}
+
+# The leader's name, as a node that follows sees it.
+cluster_leader() {
+    kr "http://$(cluster_url edge-us-east)" "$work/cluster/core-1/data" cluster status | awk '$1 == "leader" { print $2 }'
+}
+
+# All nodes but the one, as ADDRESS:PORT,…; those of a role alone where one is named.
+others() {
+    cluster urls | awk -v but="$1" -v role="${2:-}" \
+        'NF == 4 && $1 != but && $1 != "NODE" && (role == "" || $3 == role) { sub("http://", "", $4); list = list "," $4 } END { print substr(list, 2) }'
+}
+
+end_leader() {
+    local leader
+    leader=$(cluster_leader)
+    bench failover --way "$1" --leader-pid "$(cat "$work/cluster/$leader/pid")" --writers "$(others "$leader" core)" \
+        --nodes "$(others "$leader")" --token-file "$token" --out "$out" || return 1
+    cluster start "$leader"
+}
+
+measure_etcd() {
+    local leader url code=0
+    leader=$(cluster_leader)
+    url=http://$(cluster_url "$leader")
+    cp "$token" "$work/cluster/core-1/data/owner-token" 2>/dev/null
+    kr "$url" "$work/cluster/core-1/data" consumer create bench || code=1
+    bench write --engine etcd --url "$url" --token-file "$token" --consumer bench --disk "$work" \
+        --seconds "$(size 2 5)" --turns "$(size 3 7)" --out "$out" || code=1
+    end_leader kill || code=1
+    end_leader stop || code=1
+    return $code
+}
+
+step_world() {
+    if [ "$(id -u)" -ne 0 ]; then
+        echo 'needs root'
+        return 1
+    fi
+    "$bin/keyreeve-bench" wan up --name bench-run || return 1
+    bench wan probe --name bench-run --out "$out"
+    local code=$?
+    "$bin/keyreeve-bench" wan down --name bench-run
+    return $code
+}
+
+step_plan() {
+    bench plan --from "$out" --out "$out"
+}
+
+# run_step N OF NAME: its output goes to a log; what it says last is shown.
+run_step() {
+    local began=$SECONDS log=$out/logs/$3.log
+    printf '[%s/%s] %-14s %s … ' "$1" "$2" "$3" "$(describe "$3")"
+    if "step_$3" >"$log" 2>&1; then
+        printf '%s s\n' $((SECONDS - began))
+        return 0
+    fi
+    printf 'FAILED after %s s: %s\n' $((SECONDS - began)) "$(grep -v '^$' "$log" | tail -n 1)"
+    return 1
+}
+
+# For when there is no namespace whose end is everybody's: the cluster's processes have sessions of
+# their own. Its children have had the signal as well.
+end_steps() {
+    trap '' TERM
+    [ ! -d "$work/cluster" ] || cluster down --purge >/dev/null 2>&1
+    exit 143
+}
+
+inner() {
+    local number=0 failed='' total
+    work=$place
+    export TMPDIR=$work
+    trap end_steps TERM
+    [ -z "$only" ] || steps=${only//,/ }
+    total=$(echo "$steps" | wc -w)
+    for step in $steps; do
+        number=$((number + 1))
+        run_step $number "$total" "$step" || failed="$failed $step"
+    done
+    bench report --in "$out" --out "$out/report.html" || failed="$failed report"
+    say "$(wc -l <"$out/rows.jsonl") rows, $SECONDS s"
+    [ -z "$failed" ] || say "could not measure all of:$failed (logs in $out/logs)"
+    [ -z "$failed" ]
+}
+
+if [ $is_inside = yes ]; then
+    inner
+else
+    outer
+fi
