@@ -24,6 +24,7 @@
 #include "bench/progress.h"
 #include "bench/result.h"
 #include "bench/table.h"
+#include "bench/topology.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/mem.h"
@@ -42,8 +43,10 @@ struct beside_side {
 };
 
 struct beside {
-    const char *wanted, *leader, *node, *token_file, *engine;
+    const char *wanted, *leader, *node, *token_file, *engine, *near_region, *far_region;
     uint64_t rounds, ttl_seconds;
+    bool is_in_world;
+    struct world world;
     struct site near, far;
     char directory[KR_BESIDE_PATH];
     struct program_user user;
@@ -69,6 +72,12 @@ static enum option_outcome parse(int argc, char **argv, struct beside *bench)
          "what the results call its log engine (default local)"},
         {"--rounds", "N", KR_OPTION_COUNT, &bench->rounds, 1, KR_BESIDE_ROUNDS, false,
          "changes of each system (default 300)"},
+        {"--world", NULL, KR_OPTION_FLAG, &bench->is_in_world, 0, 0, false,
+         "in an emulated world (root), without keyreeve: propagate --world"},
+        {"--near", "REGION", KR_OPTION_TEXT, &bench->near_region, 0, 0, false,
+         "of the primaries there (default us-east)"},
+        {"--far", "REGION", KR_OPTION_TEXT, &bench->far_region, 0, 0, false,
+         "of the replicas there (default ap-northeast)"},
         {"--ttl", "S", KR_OPTION_COUNT, &bench->ttl_seconds, 1, 86400, false,
          "of the cache that is computed (default 60)"},
         KR_RESULT_OPTIONS(&bench->results),
@@ -207,6 +216,9 @@ static enum kr_err check_list(struct beside *bench)
                          "--systems %s: there are keyreeve, redis, postgresql, etcd",
                          bench->wanted);
     bool has_cluster = bench->leader != NULL && bench->node != NULL && bench->token_file != NULL;
+    if (is_listed(bench->wanted, "keyreeve") && bench->is_in_world)
+        return fault_set(&bench->fault, KR_ERR_INVALID,
+                         "in a world Keyreeve is measured by propagate --world");
     if (is_listed(bench->wanted, "keyreeve") && !has_cluster)
         return fault_set(&bench->fault, KR_ERR_INVALID,
                          "keyreeve needs --leader, --node and --token-file");
@@ -216,15 +228,11 @@ static enum kr_err check_list(struct beside *bench)
 static enum kr_err start_all(struct beside *bench)
 {
     enum kr_err err = check_list(bench);
-    const char *temporary = getenv("TMPDIR");
-    snprintf(bench->directory, sizeof(bench->directory), "%.200s/keyreeve-beside-XXXXXX",
-             temporary != NULL ? temporary : "/tmp");
-    if (err != KR_ERR_OK || mkdtemp(bench->directory) == NULL) {
-        bench->directory[0] = '\0';
-        return err != KR_ERR_OK
-                   ? err
-                   : fault_set(&bench->fault, err_from_errno(errno), "/tmp: %s", strerror(errno));
-    }
+    if (err == KR_ERR_OK)
+        err =
+            program_directory("beside", bench->directory, sizeof(bench->directory), &bench->fault);
+    if (err != KR_ERR_OK)
+        return err;
     program_find_user(&bench->user);
     if (chmod(bench->directory, 0711) != 0)
         return fault_set(&bench->fault, err_from_errno(errno), "chmod: %s", strerror(errno));
@@ -313,8 +321,9 @@ static void write_side(struct beside *bench, struct beside_side *side)
             .name = figures[i].name,
             .label = side->system->label,
             .system = side->system->name,
+            .region = bench->is_in_world ? bench->far_region : NULL,
             .unit = "us",
-            .conditions = {{"world", 0, "loopback"},
+            .conditions = {{"world", 0, bench->is_in_world ? "five-regions" : "loopback"},
                            {"load", 0, "idle"},
                            {"way", 0, "single"},
                            {"node", 0, "replica"},
@@ -377,13 +386,47 @@ static void print(const struct beside *bench)
     mem_free(table);
 }
 
-static enum kr_err run(struct beside *bench, int argc, char **argv)
+static enum kr_err enter(struct beside *bench, const struct topology *topology, const char *region,
+                         struct site *site)
 {
+    char address[KR_TOPOLOGY_ADDRESS];
+    size_t number = topology_region(topology, region);
+    if (number == topology->region_count)
+        return fault_set(&bench->fault, KR_ERR_INVALID, "%s: no region of the world", region);
+    topology_address(number, 1, address);
+    return site_enter(site, bench->world.name, region, address, &bench->fault);
+}
+
+// The regions of a world that ends with this process, or the loopback.
+static enum kr_err choose_sites(struct beside *bench)
+{
+    char name[KR_WORLD_NAME];
+    struct topology *topology = mem_zalloc(sizeof(*topology));
+    enum kr_err err = KR_ERR_OK;
     site_init(&bench->near);
     site_init(&bench->far);
+    snprintf(name, sizeof(name), "beside-%d", (int)getpid());
+    if (bench->is_in_world) {
+        err = topology_load(NULL, topology, &bench->fault);
+        if (err == KR_ERR_OK)
+            err = world_start(name, topology, 1, &bench->world, &bench->fault);
+        if (err == KR_ERR_OK)
+            err = enter(bench, topology, bench->near_region, &bench->near);
+        if (err == KR_ERR_OK)
+            err = enter(bench, topology, bench->far_region, &bench->far);
+    }
+    mem_free(topology);
+    return err;
+}
+
+static enum kr_err run(struct beside *bench, int argc, char **argv)
+{
+    bench->world.tie = -1;
     talk_init(&bench->echo_talk, "echo", &bench->fault);
     interrupt_watch();
     enum kr_err err = result_open(&bench->results, argc, argv, &bench->fault);
+    if (err == KR_ERR_OK)
+        err = choose_sites(bench);
     if (err == KR_ERR_OK)
         err = start_all(bench);
     if (err == KR_ERR_OK)
@@ -395,6 +438,9 @@ static enum kr_err run(struct beside *bench, int argc, char **argv)
     if (err == KR_ERR_OK && !bench->results.is_json)
         print(bench);
     stop_all(bench);
+    site_leave(&bench->near);
+    site_leave(&bench->far);
+    world_stop(&bench->world);
     return result_close(&bench->results, err);
 }
 
@@ -404,6 +450,8 @@ int bench_beside(int argc, char **argv)
     int status = KR_BENCH_OK;
     bench->wanted = "redis,postgresql,etcd";
     bench->engine = "local";
+    bench->near_region = "us-east";
+    bench->far_region = "ap-northeast";
     bench->rounds = 300;
     bench->ttl_seconds = 60;
     enum option_outcome outcome = parse(argc, argv, bench);

@@ -8,6 +8,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -19,6 +20,17 @@
 #include "core/base/clock.h"
 
 enum { KR_PROGRAM_PATIENCE_MS = 30000, KR_PROGRAM_STOP_MS = 10000 };
+
+enum kr_err program_directory(const char *name, char *out, size_t size, struct fault *fault)
+{
+    const char *temporary = getenv("TMPDIR");
+    snprintf(out, size, "%s/keyreeve-%s-XXXXXX", temporary != NULL ? temporary : "/tmp", name);
+    if (mkdtemp(out) != NULL)
+        return KR_ERR_OK;
+    enum kr_err err = fault_set(fault, err_from_errno(errno), "%s: %s", out, strerror(errno));
+    out[0] = '\0';
+    return err;
+}
 
 void program_find_user(struct program_user *user)
 {

@@ -27,6 +27,9 @@ struct program_plan {
     const char *arguments[KR_PROGRAM_ARGUMENTS]; // the first is what is run; ends with NULL
 };
 
+// A new directory below TMPDIR, or /tmp: "/tmp/keyreeve-NAME-…". On failure out is "".
+must_use enum kr_err program_directory(const char *name, char *out, size_t size,
+                                       struct fault *fault);
 // For root: a user without rights, postgres where there is one, else nobody.
 void program_find_user(struct program_user *user);
 must_use enum kr_err program_start(const struct program_plan *plan, struct program *program,

@@ -3,7 +3,6 @@
 // which it makes, with a cluster in it.
 #include "bench/propagate_world.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "bench/bench.h"
 #include "bench/interrupt.h"
 #include "bench/options.h"
+#include "bench/program.h"
 #include "bench/progress.h"
 #include "bench/propagate_internal.h"
 #include "core/base/file.h"
@@ -90,10 +90,9 @@ static enum kr_err run(struct propagate_bench *bench)
     enum kr_err err = topology_load(bench->topology_path, &bench->topology, &bench->fault);
     if (err == KR_ERR_OK)
         err = world_start(bench->name, &bench->topology, bench->seed, &bench->world, &bench->fault);
-    snprintf(bench->directory, sizeof(bench->directory), "/tmp/keyreeve-propagate-XXXXXX");
-    if (err == KR_ERR_OK && mkdtemp(bench->directory) == NULL)
-        err = fault_set(&bench->fault, err_from_errno(errno), "%s: %s", bench->directory,
-                        strerror(errno));
+    if (err == KR_ERR_OK)
+        err = program_directory("propagate", bench->directory, sizeof(bench->directory),
+                                &bench->fault);
     progress_say("starting %zu nodes", bench->topology.node_count);
     if (err == KR_ERR_OK)
         err = cluster_up(&bench->cluster, &plan, &bench->fault);
@@ -111,8 +110,7 @@ static void end(struct propagate_bench *bench)
         manage_close(&bench->calls[i]);
     cluster_down(&bench->cluster);
     world_stop(&bench->world);
-    if (strchr(bench->directory, 'X') == NULL && bench->directory[0] != '\0' &&
-        file_remove_tree(bench->directory, &ignored) != KR_ERR_OK)
+    if (bench->directory[0] != '\0' && file_remove_tree(bench->directory, &ignored) != KR_ERR_OK)
         fprintf(stderr, "keyreeve-bench propagate: %s\n", ignored.text);
     mem_free(bench->keys);
 }

@@ -2,20 +2,19 @@
 // keyreeve-bench restart: from start to healthz, to a first right answer, to readyz; memory a key.
 #include "bench/bench.h"
 
-#include <errno.h>
 #include <ftw.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include <stdio.h>
 
 #include "bench/child.h"
 #include "bench/options.h"
 #include "bench/process.h"
+#include "bench/program.h"
 #include "bench/progress.h"
 #include "bench/result.h"
 #include "bench/table.h"
 #include "core/base/mem.h"
 
-enum { KR_RESTART_TURNS = 50, KR_RESTART_FIGURES = 5 };
+enum { KR_RESTART_TURNS = 50, KR_RESTART_FIGURES = 5, KR_RESTART_PATH = 256 };
 
 struct restart_figures {
     double healthy_ms, answered_ms, ready_ms, resident_bytes, stop_ms;
@@ -94,11 +93,12 @@ static int remove_one(const char *path, const struct stat *about, int kind, stru
 
 static enum kr_err run_empty(struct restart *r)
 {
-    char data[] = "/tmp/keyreeve-bench-XXXXXX";
-    if (mkdtemp(data) == NULL)
-        return fault_set(&r->fault, err_from_errno(errno), "%s: %s", data, strerror(errno));
+    char data[KR_RESTART_PATH];
+    enum kr_err err = program_directory("restart", data, sizeof(data), &r->fault);
+    if (err != KR_ERR_OK)
+        return err;
     progress_say("an empty node");
-    enum kr_err err = run_node(r, data, true, &r->empty);
+    err = run_node(r, data, true, &r->empty);
     nftw(data, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return err;
 }

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/program.h"
 #include "bench/progress.h"
 #include "core/base/file.h"
 
@@ -101,15 +102,9 @@ static enum kr_err choose_places(struct rig *rig, struct fault *fault)
 {
     char *const addresses[] = {rig->http, rig->https, rig->binary, rig->binary_tls,
                                rig->redis_address};
-    enum kr_err err = KR_ERR_OK;
-    const char *at = getenv("TMPDIR");
-    snprintf(rig->directory, sizeof(rig->directory), "%.100s/keyreeve-bench-XXXXXX",
-             at != NULL ? at : "/tmp");
-    if (mkdtemp(rig->directory) == NULL) {
-        err = fault_set(fault, err_from_errno(errno), "%s: %s", rig->directory, strerror(errno));
-        rig->directory[0] = '\0';
+    enum kr_err err = program_directory("bench", rig->directory, sizeof(rig->directory), fault);
+    if (err != KR_ERR_OK)
         return err;
-    }
     for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]) && err == KR_ERR_OK; i++)
         err = choose_address(addresses[i], fault);
     snprintf(rig->url, sizeof(rig->url), "http://%.100s", rig->http);

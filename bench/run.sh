@@ -78,7 +78,7 @@ describe() {
     node) echo 'durable writes, a restart, memory a key (P7, P8, P9)' ;;
     cluster-local) echo 'propagation beside Redis, PostgreSQL, etcd; a follower from empty (P6, P11)' ;;
     cluster-etcd) echo 'the leader killed and stopped; writes through etcd (P7, P10)' ;;
-    world) echo 'propagation over the emulated world (root)' ;;
+    world) echo 'propagation over the emulated world, beside the others (root)' ;;
     plan) echo 'capacity on paper, from the figures above' ;;
     esac
 }
@@ -267,6 +267,8 @@ measure_local() {
     count=$(size 300000 10000000)
     pinned beside --systems keyreeve,redis,postgresql,etcd --rounds "$(size 300 3000)" --leader "$leader" --node "$edge" \
         --token-file "$token" --out "$out" || code=1
+    pinned propagate --leader "http://$leader" --nodes "$(others core-1 follower | sed 's#[^,]*#http://&#g')" --token-file "$token" \
+        --rounds "$(size 200 2000)" --out "$out" || code=1
     make_keys "$count" && kr "http://$leader" "$work/cluster/core-1/data" import "$work/import.jsonl" || return 1
     cluster stop edge-us-east
     rm -rf "$work/cluster/edge-us-east/data"
@@ -316,10 +318,13 @@ step_world() {
         echo 'needs root'
         return 1
     fi
+    local code=0
     "$bin/keyreeve-bench" wan up --name bench-run || return 1
-    bench wan probe --name bench-run --out "$out"
-    local code=$?
+    bench wan probe --name bench-run --blast "$(size 0 100)" --out "$out" || code=1
     "$bin/keyreeve-bench" wan down --name bench-run
+    bench propagate --world --engine etcd --rounds "$(size 40 500)" --bursts "$(size 3 20)" --cuts "$(size 1 5)" \
+        --bulk-keys "$(size 20000 1000000)" --out "$out" || code=1
+    bench beside --world --rounds "$(size 40 300)" --out "$out" || code=1
     return $code
 }
 

@@ -32,64 +32,59 @@ const quiet = (rows, name) => {
   return idle.length > 0 ? idle : all;
 };
 
-/** Rows a region (or a node where there are none), the nearest first. */
-export function nearestFirst(rows, name) {
-  const seen = new Map();
-  for (const row of quiet(rows, name).sort(byMedian)) if (!seen.has(placeOf(row))) seen.set(placeOf(row), row);
-  return [...seen.values()];
-}
-// A region has one colour in all charts.
-function colorsOf(rows) {
-  return new Map(nearestFirst(rows, 'propagate.delay').map((row, i) => [placeOf(row), SERIES[i % SERIES.length]]));
-}
 export const placeOf = (row) => row.region ?? row.conditions.node ?? 'node';
 
+/** [{place, delay, link, excess, color}], the nearest first: of each region the node that is last. */
+export function places(rows) {
+  const slowest = new Map();
+  for (const row of quiet(rows, 'propagate.delay').sort(byMedian)) slowest.set(placeOf(row), row);
+  const rowOf = (name, { region, conditions: { node, engine } }) =>
+    quiet(rows, name).find((row) => row.region === region && row.conditions.node === node && row.conditions.engine === engine);
+  return [...slowest.entries()]
+    .sort(([, a], [, b]) => byMedian(a, b))
+    .map(([place, delay], i) => ({
+      place, delay, link: rowOf('propagate.link', delay), excess: rowOf('propagate.excess', delay), color: SERIES[i % SERIES.length],
+    }));
+}
+
 function map(rows, land) {
-  const delays = nearestFirst(rows, 'propagate.delay').filter((row) => row.region in PLACES);
-  if (delays.length < 2) return null;
-  const links = nearestFirst(rows, 'propagate.link');
-  const places = delays.map((row, i) => ({
-    name: row.region,
-    at: PLACES[row.region],
-    isRoot: i === 0,
-    note: i === 0 ? `leader; revoked in ${quantity(row.stats.p50, row.unit)}` : `revoked in ${quantity(row.stats.p50, row.unit)}`,
+  const all = places(rows).filter(({ delay }) => delay.region in PLACES);
+  if (all.length < 2) return null;
+  const dots = all.map(({ place, delay }, i) => ({
+    name: place, at: PLACES[place], isRoot: i === 0, note: `${i === 0 ? 'the leader\u2019s; ' : ''}revoked in ${quantity(delay.stats.p50, delay.unit)}`,
   }));
   return {
     id: 'map', title: 'A revocation on its way around the world',
-    caption: 'From the moment at which the leader has received a revocation to the first refusal at a node of each region: medians. The links are emulated, packet by packet; their one-way delay is in the table below.',
-    rows: [...delays, ...links], spec: worldMap({ land, places }),
+    caption: 'From the moment at which the leader has received a revocation to the first refusal at the last node of each region: medians. The links are emulated, packet by packet; their one-way delay is in the table below.',
+    rows: all.map(({ delay }) => delay), spec: worldMap({ land, places: dots }),
   };
 }
 
 const percent = (points, unit) => points.map(({ x, y }) => ({ x: Math.max(milliseconds(x, unit), 1e-3), y: y * 100 }));
 
 function perRegion(rows) {
-  const delays = nearestFirst(rows, 'propagate.delay');
-  if (delays.length === 0) return null;
-  const links = new Map(nearestFirst(rows, 'propagate.link').map((row) => [placeOf(row), row]));
-  const colors = colorsOf(rows);
-  const series = delays.map((row) => ({ name: placeOf(row), color: colors.get(placeOf(row)), points: percent(distribution(row), row.unit) }));
-  const rules = delays
-    .map((row) => ({ link: links.get(placeOf(row)), color: colors.get(placeOf(row)) }))
+  const all = places(rows);
+  if (all.length === 0) return null;
+  const series = all.map(({ place, delay, color: tint }) => ({ name: place, color: tint, points: percent(distribution(delay), delay.unit) }));
+  const rules = all
     .filter(({ link }) => link && stat(link, 'p50') > 1)
     .map(({ link, color: tint }) => ({ x: stat(link, 'p50'), label: '', color: tint }));
   return {
     id: 'regions', title: 'Propagation, by region',
-    caption: `The share of revocations that a node refuses, by the time since the leader's receipt.${rules.length > 0 ? ' Dashed: what the link alone takes, one way, measured in between. What lies between a dashed line and its curve is ours.' : ''}`,
-    rows: [...delays, ...links.values()],
+    caption: `The share of revocations that the last node of a region refuses, by the time since the leader's receipt.${rules.length > 0 ? ' Dashed: what the link alone takes, one way, measured in between. What lies between a dashed line and its curve is ours.' : ''}`,
+    rows: all.flatMap(({ delay, link }) => [delay, link].filter(Boolean)),
     spec: lines({ series, rules, x: { title: 'milliseconds since the leader received the revocation', type: 'log' }, y: { title: '% refused', domain: [0, 100], count: 5 } }),
   };
 }
 
 function excess(rows) {
-  const colors = colorsOf(rows);
-  const order = [...colors.keys()];
-  const all = nearestFirst(rows, 'propagate.excess').sort((a, b) => order.indexOf(placeOf(a)) - order.indexOf(placeOf(b)));
+  const all = places(rows).filter((one) => one.excess);
   if (all.length === 0) return null;
   return {
     id: 'excess', title: 'What Keyreeve adds to the link',
-    caption: 'The delay less the one-way delay of the same link, which an echo measures in between: commit with its flush, the way through the node, the prober. Dot: median; thick: to the 99th percentile; thin: minimum to maximum.',
-    rows: all, spec: ranges({ ranges: all.map((row) => rangeOf(row, placeOf(row), colors.get(placeOf(row)))), title: 'milliseconds beyond the link' }),
+    caption: 'The delay less the one-way delay of the same link, which an echo measures in between: commit with its flush, the way through the nodes, the prober. Dot: median; thick: to the 99th percentile; thin: minimum to maximum.',
+    rows: all.map((one) => one.excess),
+    spec: ranges({ ranges: all.map((one) => rangeOf(one.excess, one.place, one.color)), title: 'milliseconds beyond the link' }),
   };
 }
 
@@ -145,7 +140,7 @@ function perSystem(rows) {
   const high = Math.max(...all.flatMap((row) => distribution(row).map((point) => milliseconds(point.x, row.unit))));
   return {
     id: 'systems', title: 'Beside what a team would build instead',
-    caption: `The same links and the same way of probing${world === 'loopback' ? ', all on one machine' : `, at ${placeOf(measured[0])}`}: how long a key is let in after it was taken away, beyond the link's one-way delay. ${settings.length > 0 ? `${settings.join('. ')}. ` : ''}${all.length > measured.length ? 'The cache is computed, not measured: it lets a key in until its entry has run out.' : ''}`,
+    caption: `The same links${world === 'loopback' ? ', all on one machine' : `, at ${placeOf(measured[0])}`}, each with its own replication: how long a key is let in after it was taken away, beyond the link's one-way delay. ${settings.length > 0 ? `${settings.join('. ')}. ` : ''}${all.length > measured.length ? 'The cache is computed, not measured: it lets a key in until its entry has run out.' : ''}`,
     rows: all,
     spec: lines({
       series: all.map((row) => ({ name: systemName(row.system), dash: row.points ? [5, 4] : [1, 0], points: percent(distribution(row), row.unit) })),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The report's page: one HTML file that needs nothing else. Every number links to the row it is from.
-import { systemName, nearestFirst, placeOf } from './figures.mjs';
+import { places, systemName } from './figures.mjs';
 import { digits, quantity } from './numbers.mjs';
 import { select } from './rows.mjs';
 import { declarations, FONT } from './theme.mjs';
@@ -60,13 +60,11 @@ figure,.card,.sheet{border-color:#ccc}
 // --- the top -------------------------------------------------------------------------------------
 
 function cards(rows) {
-  const delays = nearestFirst(rows, 'propagate.delay');
-  const far = delays.at(-1);
-  const excess = nearestFirst(rows, 'propagate.excess').at(-1);
+  const far = places(rows).at(-1);
   const best = (name, wanted, stat = 'p50') => select(rows, name, { system: 'keyreeve', ...wanted }).sort((a, b) => b.stats[stat] - a.stats[stat])[0];
   const list = [
-    [far, 'p50', far && `until a revocation is true in ${placeOf(far)}, the farthest`],
-    [excess, 'p50', 'of that are ours, the rest is the link'],
+    [far?.delay, 'p50', `until a revocation is true in ${far?.place}, the farthest`],
+    [far?.excess, 'p50', 'of that are ours, the rest is the link'],
     [best('serve.rate', { protocol: 'http' }), 'p50', 'HTTP validations on one core'],
     [best('serve.rate', { protocol: 'binary' }), 'p50', 'validations on one core, binary'],
     [best('failover.writes', { way: 'kill' }, 'max'), 'max', 'without writes when the leader is killed'],
@@ -122,17 +120,11 @@ ${figure.svg}
 }
 
 function regionTable(rows) {
-  const delays = nearestFirst(rows, 'propagate.delay');
-  if (delays.length === 0) return '';
-  const byPlace = (name) => new Map(nearestFirst(rows, name).map((row) => [placeOf(row), row]));
-  const links = byPlace('propagate.link');
-  const excesses = byPlace('propagate.excess');
+  const all = places(rows);
+  if (all.length === 0) return '';
   const cell = (row, stat) => `<td class="number">${row ? linked(row, stat) : '–'}</td>`;
-  const body = delays.map((row) => {
-    const link = links.get(placeOf(row));
-    const excess = excesses.get(placeOf(row));
-    return `<tr><td>${escape(placeOf(row))}</td>${cell(link, 'p50')}${['p50', 'p90', 'p99', 'max'].map((stat) => cell(row, stat)).join('')}${cell(excess, 'p50')}${cell(excess, 'p99')}</tr>`;
-  });
+  const body = all.map(({ place, delay, link, excess }) =>
+    `<tr><td>${escape(place)}</td>${cell(link, 'p50')}${['p50', 'p90', 'p99', 'max'].map((stat) => cell(delay, stat)).join('')}${cell(excess, 'p50')}${cell(excess, 'p99')}</tr>`);
   return `<div class="sheet"><table><thead><tr><th>region</th><th class="number">link, one way</th><th class="number">delay p50</th><th class="number">p90</th><th class="number">p99</th><th class="number">max</th><th class="number">beyond the link p50</th><th class="number">p99</th></tr></thead><tbody>${body.join('\n')}</tbody></table></div>`;
 }
 
