@@ -35,18 +35,21 @@ enum figure {
 
 // How a figure is called in docs/capacity.md, and which rows tell it.
 static const struct figure_row {
-    const char *name;
-    const char *row, *condition, *value; // condition NULL: any
-    const char *stat;
+    const char *name, *row, *stat;
     bool is_largest; // of several rows, else the last
+    struct {
+        const char *name, *text;
+    } conditions[2]; // of rows that tell it
 } figures[KR_PLAN_FIGURES] = {
-    [KR_PLAN_VALIDATIONS] = {"validations", "serve.rate", "protocol", "http", "p50", false},
-    [KR_PLAN_KEY_BYTES] = {"key.bytes", "restart.memory", NULL, NULL, "p50", false},
-    [KR_PLAN_NODE_BYTES] = {"node.bytes", NULL, NULL, NULL, NULL, false},
-    [KR_PLAN_ENTRY_BYTES] = {"entry.bytes", NULL, NULL, NULL, NULL, false},
-    [KR_PLAN_LINK_BYTES] = {"link.bytes", NULL, NULL, NULL, NULL, false},
-    [KR_PLAN_HOP_US] = {"hop.us", "propagate.excess", NULL, NULL, "p99", true},
-    [KR_PLAN_FAR_US] = {"far.us", "propagate.link", NULL, NULL, "p50", true},
+    [KR_PLAN_VALIDATIONS] = {"validations", "serve.rate", "p50", false, {{"protocol", "http"}}},
+    [KR_PLAN_KEY_BYTES] = {"key.bytes", "restart.memory", "p50", false, {{NULL, NULL}}},
+    [KR_PLAN_NODE_BYTES] = {"node.bytes", NULL, NULL, false, {{NULL, NULL}}},
+    [KR_PLAN_ENTRY_BYTES] = {"entry.bytes", NULL, NULL, false, {{NULL, NULL}}},
+    [KR_PLAN_LINK_BYTES] = {"link.bytes", NULL, NULL, false, {{NULL, NULL}}},
+    [KR_PLAN_HOP_US] =
+        {"hop.us", "propagate.excess", "p99", true, {{"load", "idle"}, {"way", "single"}}},
+    [KR_PLAN_FAR_US] =
+        {"far.us", "propagate.link", "p50", true, {{"load", "idle"}, {"way", "single"}}},
 };
 
 struct plan {
@@ -122,10 +125,13 @@ static bool is_text(const struct json *object, const char *member, const char *w
 
 static bool is_row_of(const struct json *row, const struct figure_row *figure)
 {
-    return figure->row != NULL && is_text(row, "name", figure->row) &&
-           is_text(row, "system", "keyreeve") &&
-           (figure->condition == NULL ||
-            is_text(json_member(row, "conditions"), figure->condition, figure->value));
+    const struct json *conditions = json_member(row, "conditions");
+    bool is_it = figure->row != NULL && is_text(row, "name", figure->row) &&
+                 is_text(row, "system", "keyreeve");
+    for (size_t i = 0; i < 2 && figure->conditions[i].name != NULL; i++)
+        is_it =
+            is_it && is_text(conditions, figure->conditions[i].name, figure->conditions[i].text);
+    return is_it;
 }
 
 static void take_row(struct plan *plan, const struct json *row)

@@ -36,7 +36,7 @@ async function endLeader(cluster, way, out) {
   await cluster.start(leader);
 }
 
-test('the leader is killed, then stopped: the gap without writes, and every validation', { timeout: 300_000 }, async (t) => {
+test('the leader is killed, then stopped: the gap without writes, and every validation', { timeout: 600_000 }, async (t) => {
   const cluster = await Cluster.up(t, { engine: 'etcd' });
   const out = outDirectory(t);
   await endLeader(cluster, 'kill', out);
@@ -59,7 +59,7 @@ test('the leader is killed, then stopped: the gap without writes, and every vali
   }
 });
 
-test('a follower joins, and Keyreeve has its turns', { timeout: 300_000 }, async (t) => {
+test('a follower joins, and Keyreeve has its turns', { timeout: 600_000 }, async (t) => {
   const cluster = await Cluster.up(t, { engine: 'local' });
   const out = outDirectory(t);
   const [name] = cluster.followers;

@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 
 const bin = resolve(process.env.KEYREEVE_BIN ?? 'build/dev/bin');
-const DEADLINE_MS = 90_000;
+const DEADLINE_MS = 240_000;
 
 function start(t, steps) {
   const directory = mkdtempSync(join(tmpdir(), 'keyreeve-test-run-'));
@@ -50,7 +50,7 @@ async function until(what, condition, said) {
 
 const nodes = (directory) => processesOf(directory).filter((pid) => existsSync(`/proc/${pid}/cmdline`) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('keyreeved'));
 
-test('a run has rows, a report, and leaves nothing else', { timeout: 300_000 }, async (t) => {
+test('a run has rows, a report, and leaves nothing else', { timeout: 600_000 }, async (t) => {
   const run = start(t, 'plan');
   assert.equal((await run.end).code, 0, run.said());
   assert.match(readFileSync(join(run.out, 'report.html'), 'utf8'), /Capacity on paper/);
@@ -67,7 +67,7 @@ test('steps are listed with what they measure, and no other is taken', () => {
 });
 
 for (const [signal, when] of [['SIGINT', 'while a cluster starts'], ['SIGTERM', 'while a cluster is measured'], ['SIGKILL', 'while a cluster is measured']])
-  test(`${signal} ${when} leaves no process behind`, { timeout: 300_000, skip: signal === 'SIGKILL' && process.getuid() !== 0 && 'the namespace that ends with it needs root' }, async (t) => {
+  test(`${signal} ${when} leaves no process behind`, { timeout: 600_000, skip: signal === 'SIGKILL' && process.getuid() !== 0 && 'the namespace that ends with it needs root' }, async (t) => {
     const run = start(t, 'cluster-etcd');
     const wanted = when === 'while a cluster starts' ? 1 : 7;
     await until('its nodes', () => nodes(run.directory).length >= wanted || run.child.exitCode !== null, run.said);
