@@ -107,12 +107,13 @@ struct reply {
     struct codec_pair metadata[KR_CHECK_METADATA_MAX];
 };
 
-static void add_header(struct reply *reply, const char *name, struct bytes value)
+// Inline, so that the size of a name is known when it is compiled.
+static inline void add_header(struct reply *reply, const char *name, struct bytes value)
 {
     reply->headers[reply->answer.header_count++] = (struct codec_pair){bytes_text(name), value};
 }
 
-static void add_metadata(struct reply *reply, const char *name, struct bytes value)
+static inline void add_metadata(struct reply *reply, const char *name, struct bytes value)
 {
     reply->metadata[reply->answer.metadata_count++] = (struct codec_pair){bytes_text(name), value};
 }

@@ -3,6 +3,7 @@
 // loop does this for every request.
 #include "proto/codec_grpc.h"
 
+#include <assert.h>
 #include <strings.h>
 
 #include "proto/codec_wire.h"
@@ -196,7 +197,7 @@ enum kr_err codec_check(struct bytes in, const struct bytes *wanted, size_t want
 
 // --- the answer ----------------------------------------------------------------------------------
 
-// Sizes first, so that every message is written once and nothing is moved.
+// Sizes first, so that the whole is written once, into a place of its size, and nothing is moved.
 static size_t varint_size(uint64_t value)
 {
     return (size_t)(70 - __builtin_clzll(value | 1)) / 7;
@@ -212,6 +213,31 @@ static size_t field_size(size_t content)
 static size_t text_size(struct bytes text)
 {
     return text.size > 0 ? field_size(text.size) : 0;
+}
+
+static uint8_t *put_number(uint8_t *at, unsigned number, uint64_t value)
+{
+    *at++ = (uint8_t)(number << 3 | KR_WIRE_VARINT);
+    return at + codec_wire_put_varint(at, value);
+}
+
+static uint8_t *put_head(uint8_t *at, unsigned number, size_t size)
+{
+    *at++ = (uint8_t)(number << 3 | KR_WIRE_BYTES);
+    return at + codec_wire_put_varint(at, size);
+}
+
+static uint8_t *put_content(uint8_t *at, unsigned number, struct bytes content)
+{
+    at = put_head(at, number, content.size);
+    if (content.size > 0)
+        memcpy(at, content.data, content.size);
+    return at + content.size;
+}
+
+static uint8_t *put_text(uint8_t *at, unsigned number, struct bytes text)
+{
+    return text.size > 0 ? put_content(at, number, text) : at;
 }
 
 static size_t pair_size(const struct codec_pair *pair)
@@ -234,52 +260,69 @@ static size_t options_size(const struct codec_check_answer *answer)
 
 // What a request or an answer has under such a name goes, whatever the value is that comes: without
 // keep_empty_value Envoy passes over an empty one, and what a client has forged would stay.
-static void add_options(struct buf *out, const struct codec_check_answer *answer)
+static uint8_t *put_options(uint8_t *at, const struct codec_check_answer *answer)
 {
     for (size_t i = 0; i < answer->header_count; i++) {
         const struct codec_pair *header = &answer->headers[i];
-        codec_wire_add_head(out, KR_REPLY_HEADERS, option_size(header));
-        codec_wire_add_head(out, KR_OPTION_HEADER, pair_size(header));
-        codec_wire_add_bytes(out, KR_PAIR_NAME, header->name);
-        codec_wire_add_bytes(out, KR_PAIR_VALUE, header->value);
-        codec_wire_add_number(out, KR_OPTION_ACTION, KR_OVERWRITE_IF_EXISTS_OR_ADD);
-        codec_wire_add_number(out, KR_OPTION_KEEPS_EMPTY, header->value.size == 0);
+        size_t size = pair_size(header);
+        bool is_empty = header->value.size == 0;
+        at = put_head(at, KR_REPLY_HEADERS, field_size(size) + (is_empty ? 4 : 2));
+        at = put_head(at, KR_OPTION_HEADER, size);
+        at = put_text(at, KR_PAIR_NAME, header->name);
+        at = put_text(at, KR_PAIR_VALUE, header->value);
+        at = put_number(at, KR_OPTION_ACTION, KR_OVERWRITE_IF_EXISTS_OR_ADD);
+        if (is_empty)
+            at = put_number(at, KR_OPTION_KEEPS_EMPTY, 1);
     }
+    return at;
 }
 
-static void add_ok(struct buf *out, const struct codec_check_answer *answer)
+static size_t ok_size(const struct codec_check_answer *answer)
 {
     size_t size = options_size(answer);
     for (size_t i = 0; i < answer->removal_count; i++)
         size += text_size(answer->removals[i]);
-    codec_wire_add_head(out, KR_CHECK_OK, size);
-    add_options(out, answer);
+    return size;
+}
+
+static uint8_t *put_ok(uint8_t *at, const struct codec_check_answer *answer, size_t size)
+{
+    at = put_options(put_head(at, KR_CHECK_OK, size), answer);
     for (size_t i = 0; i < answer->removal_count; i++)
-        codec_wire_add_bytes(out, KR_OK_REMOVALS, answer->removals[i]);
+        at = put_text(at, KR_OK_REMOVALS, answer->removals[i]);
+    return at;
 }
 
-static void add_denied(struct buf *out, const struct codec_check_answer *answer)
+static size_t http_status_size(const struct codec_check_answer *answer)
 {
-    size_t status = 1 + varint_size(answer->http_status);
-    codec_wire_add_head(out, KR_CHECK_DENIED,
-                        field_size(status) + options_size(answer) + text_size(answer->body));
-    codec_wire_add_head(out, KR_DENIED_STATUS, status);
-    codec_wire_add_number(out, KR_STATUS_CODE, answer->http_status);
-    add_options(out, answer);
-    codec_wire_add_bytes(out, KR_DENIED_BODY, answer->body);
+    return 1 + varint_size(answer->http_status);
 }
 
-// The head of an entry of a Struct: its name, and that a value of so many bytes follows.
-static void add_entry_head(struct buf *out, struct bytes name, size_t value)
+static size_t denied_size(const struct codec_check_answer *answer)
 {
-    codec_wire_add_head(out, KR_STRUCT_FIELDS, text_size(name) + field_size(value));
-    codec_wire_add_bytes(out, KR_PAIR_NAME, name);
-    codec_wire_add_head(out, KR_PAIR_VALUE, value);
+    return field_size(http_status_size(answer)) + options_size(answer) + text_size(answer->body);
 }
 
+static uint8_t *put_denied(uint8_t *at, const struct codec_check_answer *answer, size_t size)
+{
+    at = put_head(at, KR_CHECK_DENIED, size);
+    at = put_head(at, KR_DENIED_STATUS, http_status_size(answer));
+    at = put_number(at, KR_STATUS_CODE, answer->http_status);
+    at = put_options(at, answer);
+    return put_text(at, KR_DENIED_BODY, answer->body);
+}
+
+// An entry of a Struct: a name, and a value of so many bytes, of which the head alone is written.
 static size_t entry_size(struct bytes name, size_t value)
 {
-    return field_size(text_size(name) + field_size(value));
+    return text_size(name) + field_size(value);
+}
+
+static uint8_t *put_entry_head(uint8_t *at, struct bytes name, size_t value)
+{
+    at = put_head(at, KR_STRUCT_FIELDS, entry_size(name, value));
+    at = put_text(at, KR_PAIR_NAME, name);
+    return put_head(at, KR_PAIR_VALUE, value);
 }
 
 static size_t list_size(const struct codec_check_answer *answer)
@@ -293,55 +336,57 @@ static size_t list_size(const struct codec_check_answer *answer)
 static size_t metadata_size(const struct codec_check_answer *answer)
 {
     size_t size = 0;
-    for (size_t i = 0; i < answer->metadata_count; i++)
-        size += entry_size(answer->metadata[i].name, field_size(answer->metadata[i].value.size));
+    for (size_t i = 0; i < answer->metadata_count; i++) {
+        const struct codec_pair *one = &answer->metadata[i];
+        size += field_size(entry_size(one->name, field_size(one->value.size)));
+    }
     if (answer->list_name.size > 0)
-        size += entry_size(answer->list_name, field_size(list_size(answer)));
+        size += field_size(entry_size(answer->list_name, field_size(list_size(answer))));
     return size;
 }
 
 // A member of a oneof is written even when it is empty.
-static void add_text_value(struct buf *out, struct bytes text)
-{
-    codec_wire_add_head(out, KR_VALUE_TEXT, text.size);
-    buf_add_bytes(out, text);
-}
-
-static void add_list(struct buf *out, const struct codec_check_answer *answer)
+static uint8_t *put_list(uint8_t *at, const struct codec_check_answer *answer)
 {
     size_t size = list_size(answer);
-    add_entry_head(out, answer->list_name, field_size(size));
-    codec_wire_add_head(out, KR_VALUE_LIST, size);
+    at = put_entry_head(at, answer->list_name, field_size(size));
+    at = put_head(at, KR_VALUE_LIST, size);
     for (size_t i = 0; i < answer->list_count; i++) {
         struct bytes text = bytes_text(answer->list[i]);
-        codec_wire_add_head(out, KR_LIST_VALUES, field_size(text.size));
-        add_text_value(out, text);
+        at = put_head(at, KR_LIST_VALUES, field_size(text.size));
+        at = put_content(at, KR_VALUE_TEXT, text);
     }
+    return at;
 }
 
-static void add_metadata(struct buf *out, const struct codec_check_answer *answer)
+static uint8_t *put_metadata(uint8_t *at, const struct codec_check_answer *answer, size_t size)
 {
-    codec_wire_add_head(out, KR_CHECK_METADATA, metadata_size(answer));
+    at = put_head(at, KR_CHECK_METADATA, size);
     for (size_t i = 0; i < answer->metadata_count; i++) {
         const struct codec_pair *one = &answer->metadata[i];
-        add_entry_head(out, one->name, field_size(one->value.size));
-        add_text_value(out, one->value);
+        at = put_entry_head(at, one->name, field_size(one->value.size));
+        at = put_content(at, KR_VALUE_TEXT, one->value);
     }
-    if (answer->list_name.size > 0)
-        add_list(out, answer);
+    return answer->list_name.size > 0 ? put_list(at, answer) : at;
 }
 
 void codec_add_check_answer(struct buf *out, const struct codec_check_answer *answer)
 {
-    size_t code = answer->status == 0 ? 0 : 1 + varint_size(answer->status);
-    codec_wire_add_head(out, KR_CHECK_STATUS, code + text_size(answer->status_text));
-    codec_wire_add_number(out, KR_STATUS_CODE, answer->status);
-    codec_wire_add_bytes(out, KR_STATUS_MESSAGE, answer->status_text);
-    if (answer->status == 0)
-        add_ok(out, answer);
-    else
-        add_denied(out, answer);
-    add_metadata(out, answer);
+    bool is_ok = answer->status == 0;
+    size_t status = (is_ok ? 0 : 1 + varint_size(answer->status)) + text_size(answer->status_text);
+    size_t response = is_ok ? ok_size(answer) : denied_size(answer);
+    size_t metadata = metadata_size(answer);
+    size_t size = field_size(status) + field_size(response) + field_size(metadata);
+    uint8_t *begin = buf_extend(out, size), *at = begin;
+    if (begin == NULL)
+        return;
+    at = put_head(at, KR_CHECK_STATUS, status);
+    if (!is_ok)
+        at = put_number(at, KR_STATUS_CODE, answer->status);
+    at = put_text(at, KR_STATUS_MESSAGE, answer->status_text);
+    at = is_ok ? put_ok(at, answer, response) : put_denied(at, answer, response);
+    at = put_metadata(at, answer, metadata);
+    assert(at == begin + size);
 }
 
 // --- health --------------------------------------------------------------------------------------
