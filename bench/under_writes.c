@@ -24,6 +24,8 @@ struct under_writes {
     struct histogram latency[KR_SIDES]; // of all turns
     struct histogram write_latency;
     double p50_us[KR_SIDES][KR_SERVE_TURNS], p999_us[KR_SIDES][KR_SERVE_TURNS];
+    double cpu_share[KR_SIDES][KR_SERVE_TURNS]; // of the serving loop
+    double write_cpu_us[KR_SERVE_TURNS];        // of all others, a write
     double writes[KR_SERVE_TURNS], ratios[KR_SERVE_TURNS];
 };
 
@@ -72,7 +74,11 @@ static enum kr_err run_side(struct under_writes *it, size_t side, size_t turn)
         err = writer_check(&it->writer, it->written, &serve->fault);
         it->writes[turn] = (double)it->written->latency.count / it->written->seconds;
         histogram_merge(&it->write_latency, &it->written->latency);
+        it->write_cpu_us[turn] =
+            ((double)it->written->server_cpu_ns - (double)it->result->server_cpu_ns) / 1e3 /
+            (double)(it->written->latency.count + 1);
     }
+    it->cpu_share[side][turn] = (double)it->result->server_cpu_ns / 1e9 / plan.seconds;
     it->p50_us[side][turn] = (double)histogram_percentile(&it->result->latency, 0.5) / 1e3;
     it->p999_us[side][turn] = (double)histogram_percentile(&it->result->latency, 0.999) / 1e3;
     histogram_merge(&it->latency[side], &it->result->latency);
@@ -139,6 +145,7 @@ static void add_side(struct table *table, struct under_writes *it, size_t side, 
 {
     size_t turns = it->serve->options.turns;
     table_row(table, name);
+    table_number(table, table_median(it->cpu_share[side], turns) * 100, 0);
     table_number(table, table_median(it->p50_us[side], turns), 0);
     table_number(table, table_median(it->p999_us[side], turns), 0); // sorts
     table_number(table, it->p999_us[side][0], 0);
@@ -147,17 +154,19 @@ static void add_side(struct table *table, struct under_writes *it, size_t side, 
 
 static void print(struct under_writes *it)
 {
-    const char *const headings[] = {"p50 us", "p99.9 us", "min", "max",
-                                    "ratio",  "min",      "max", "target"};
+    const char *const headings[] = {"CPU %", "p50 us", "p99.9 us", "min",   "max",
+                                    "ratio", "min",    "max",      "target"};
     size_t turns = it->serve->options.turns;
     char target[KR_TABLE_CELL];
     struct table *table = mem_zalloc(sizeof(*table));
     const struct result_row row = ratio_row(it);
     result_target(&it->serve->results, &row, target, sizeof(target));
     printf("%zu turns of %.3g s, open loop of %.0f validations/s, %.0f keys made a second "
-           "(p50 %.0f us)\n\n",
+           "(p50 %.0f us,\n"
+           "%.0f us of the node's processor time each, beside its serving loop)\n\n",
            turns, it->serve->options.seconds, it->half_rate, table_median(it->writes, turns),
-           (double)histogram_percentile(&it->write_latency, 0.5) / 1e3);
+           (double)histogram_percentile(&it->write_latency, 0.5) / 1e3,
+           table_median(it->write_cpu_us, turns));
     table_row(table, "validations");
     for (size_t i = 0; i < sizeof(headings) / sizeof(headings[0]); i++)
         table_text(table, headings[i]);
@@ -181,6 +190,7 @@ enum kr_err serve_under_writes(struct serve *serve)
     if (err == KR_ERR_OK)
         err = writer_open(&it->writer, serve->rig.url, serve->rig.token, "production",
                           serve->rig.consumer, &serve->fault);
+    it->writer.target.pid = serve->rig.node.pid;
     if (err == KR_ERR_OK)
         err = run_turns(it);
     if (err == KR_ERR_OK)

@@ -217,7 +217,8 @@ static void a_target_is_told_in_words(void **state)
     assert_string_equal(target, "");
     row.name = "idle.memory";
     row.conditions[0] = (struct result_condition){"connections", 10000, NULL};
-    row.conditions[1].name = NULL;
+    row.conditions[1] = (struct result_condition){"protocol", 0, "http"};
+    row.conditions[2].name = NULL;
     result_target(&open.run, &row, target, sizeof(target));
     assert_string_equal(target, "<= 16384");
     row.system = "redis";
