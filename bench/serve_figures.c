@@ -63,15 +63,21 @@ void serve_note(struct serve_contender *contender, size_t turn, const struct loa
 
 static bool is_by_cpu(const struct serve_contender *contender)
 {
-    return contender->turns[0].per_cpu_second > 0;
+    for (size_t turn = 0; turn < KR_SERVE_TURNS; turn++)
+        if (contender->turns[turn].per_cpu_second > 0)
+            return true;
+    return false;
 }
 
+// NAN where a turn was too short to tell.
 static void fill_rates(const struct serve_report *report, const struct serve_contender *contender,
                        bool is_by_cpu, double out[KR_SERVE_TURNS])
 {
     for (size_t turn = 0; turn < report->turns; turn++) {
         const struct serve_figures *figures = &contender->turns[turn];
         out[turn] = is_by_cpu ? figures->per_cpu_second : figures->per_second;
+        if (out[turn] <= 0)
+            out[turn] = NAN;
     }
 }
 
@@ -85,7 +91,7 @@ static void fill_ratios(const struct serve_report *report, const struct comparis
     fill_rates(report, one, is_counted, out);
     fill_rates(report, other, is_counted, others);
     for (size_t turn = 0; turn < report->turns; turn++)
-        out[turn] = others[turn] > 0 ? out[turn] / others[turn] : NAN;
+        out[turn] /= others[turn];
 }
 
 static bool is_measured(const struct serve_report *report, const struct comparison *comparison)
@@ -170,10 +176,14 @@ void serve_write_rows(const struct serve_report *report, struct result_run *run)
 
 static void add_spread(struct table *table, double *values, size_t count, int decimals)
 {
-    double median = table_median(values, count); // sorts
+    size_t measured = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!isnan(values[i]))
+            values[measured++] = values[i];
+    double median = table_median(values, measured); // sorts
     table_number(table, median, decimals);
-    table_number(table, values[0], decimals);
-    table_number(table, values[count - 1], decimals);
+    table_number(table, measured > 0 ? values[0] : -1, decimals);
+    table_number(table, measured > 0 ? values[measured - 1] : -1, decimals);
 }
 
 static void add_share(struct table *table, const struct serve_report *report,

