@@ -60,7 +60,8 @@ function ruleMarks(rules, height, width) {
  */
 export function lines({ series, x: across, y: up, rules = [], width = 760, height = 300, step = false, area = false }) {
   const all = colored(series);
-  const x = { domain: extent(all.flatMap((one) => one.points.map((point) => point.x))), ...across };
+  const rulesAt = rules.map((rule) => rule.x).filter((at) => at !== undefined);
+  const x = { domain: extent([...all.flatMap((one) => one.points.map((point) => point.x)), ...rulesAt]), ...across };
   const y = up.type === 'log' ? { domain: extent(all.flatMap((one) => one.points.map((point) => point.y))), ...up } : up;
   const values = all.flatMap((one) => one.points.map((point) => ({ ...point, name: one.name })));
   const named = rules.map((rule, i) => ({ color: color('soft'), at: 10 + (i % 4) * 15, ...rule }));

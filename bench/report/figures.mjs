@@ -26,11 +26,24 @@ export function worldOf(rows) {
   return worlds.find((world) => world !== 'loopback') ?? worlds[0];
 }
 
+// With the engine local one flush at the leader commits, as with what it is compared with; with etcd a
+// majority of members, which may be regions away.
+function sameEngine(rows) {
+  const local = rows.filter((row) => row.conditions.engine === 'local');
+  return local.length > 0 ? local : rows;
+}
+
 const quiet = (rows, name) => {
   const all = ours(rows, name, { world: worldOf(rows) }).filter((row) => (row.conditions.way ?? 'single') === 'single');
   const idle = all.filter((row) => (row.conditions.load ?? 'idle') === 'idle');
-  return idle.length > 0 ? idle : all;
+  return sameEngine(idle.length > 0 ? idle : all);
 };
+
+const ENGINES = {
+  local: 'The leader commits on its own disk (engine local).',
+  etcd: 'A majority of etcd members commits (engine etcd), so that the way to the nearest other member and back is in it.',
+};
+const engineText = (row) => ENGINES[row.conditions.engine] ?? '';
 
 export const placeOf = (row) => row.region ?? row.conditions.node ?? 'node';
 
@@ -71,7 +84,7 @@ function perRegion(rows) {
     .map(({ link, color: tint }) => ({ x: stat(link, 'p50'), label: '', color: tint }));
   return {
     id: 'regions', title: 'Propagation, by region',
-    caption: `The share of revocations that the last node of a region refuses, by the time since the leader's receipt.${rules.length > 0 ? ' Dashed: what the link alone takes, one way, measured in between. What lies between a dashed line and its curve is ours.' : ''}`,
+    caption: `The share of revocations that the last node of a region refuses, by the time since the leader's receipt. ${engineText(all[0].delay)}${rules.length > 0 ? ' Dashed: what the link alone takes, one way, measured in between. What lies between a dashed line and its curve is ours.' : ''}`,
     rows: all.flatMap(({ delay, link }) => [delay, link].filter(Boolean)),
     spec: lines({ series, rules, x: { title: 'milliseconds since the leader received the revocation', type: 'log' }, y: { title: '% refused', domain: [0, 100], count: 5 } }),
   };
@@ -82,7 +95,7 @@ function excess(rows) {
   if (all.length === 0) return null;
   return {
     id: 'excess', title: 'What Keyreeve adds to the link',
-    caption: 'The delay less the one-way delay of the same link, which an echo measures in between: commit with its flush, the way through the nodes, the prober. Dot: median; thick: to the 99th percentile; thin: minimum to maximum.',
+    caption: `The delay less the one-way delay of the same link, which an echo measures in between: commit with its flush, the way through the nodes, the prober. ${engineText(all[0].excess)} Dot: median; thick: to the 99th percentile; thin: minimum to maximum.`,
     rows: all.map((one) => one.excess),
     spec: ranges({ ranges: all.map((one) => rangeOf(one.excess, one.place, one.color)), title: 'milliseconds beyond the link' }),
   };
@@ -105,7 +118,8 @@ const WAYS = { single: '', burst: ', in bursts', bulk: ', many keys at once' };
 function underLoad(rows) {
   const all = ours(rows, 'propagate.worst', { world: worldOf(rows) });
   if (all.length < 2) return null;
-  const name = ({ conditions: { load = 'idle', way = 'single' } }) => `${LOADS[load] ?? load}${WAYS[way] ?? `, ${way}`}`;
+  const hasBoth = new Set(all.map((row) => row.conditions.engine)).size > 1;
+  const name = ({ conditions: { load = 'idle', way = 'single', engine } }) => `${LOADS[load] ?? load}${WAYS[way] ?? `, ${way}`}${hasBoth ? ` (${engine})` : ''}`;
   return {
     id: 'loads', title: 'The last node of all, under load and trouble',
     caption: 'How long a revocation takes until no node lets the key in any more. Dot: median; thick: to the 99th percentile; thin: minimum to maximum.',
@@ -115,7 +129,8 @@ function underLoad(rows) {
 
 // The same world, quiet, at one place: the farthest that all systems have.
 function besideRows(rows) {
-  const all = select(rows, 'propagate.excess').filter((row) => (row.conditions.load ?? 'idle') === 'idle' && (row.conditions.way ?? 'single') === 'single');
+  const quietOnes = select(rows, 'propagate.excess').filter((row) => (row.conditions.load ?? 'idle') === 'idle' && (row.conditions.way ?? 'single') === 'single');
+  const all = [...groupBy(quietOnes, (row) => JSON.stringify([row.system, row.conditions.world])).values()].flatMap(sameEngine);
   const systems = (list) => new Set(list.map((row) => row.system)).size;
   const placeIn = (row) => (row.conditions.world === 'loopback' ? '' : placeOf(row)); // on one machine there is one place
   const groups = [...groupBy(all, (row) => JSON.stringify([row.conditions.world, placeIn(row)])).values()].map(slowestOfEach).filter((group) => systems(group) > 1);

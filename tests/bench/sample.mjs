@@ -41,7 +41,7 @@ const REGIONS = { 'us-east': 30, 'us-west': 32000, 'eu-west': 38000, 'sa-east': 
 
 function propagation() {
   const rows = [];
-  const conditions = { world: 'five regions', engine: 'etcd', load: 'idle', way: 'single' };
+  const conditions = { world: 'five regions', engine: 'local', load: 'idle', way: 'single' };
   Object.entries(REGIONS).forEach(([region, base], i) => {
     const links = delays(i + 1, base, 20);
     const all = delays(i + 11, base, 700);
