@@ -4,25 +4,20 @@
 
 #include <string.h>
 
-#include "bench/protocol.h"
-#include "core/base/file.h"
+#include "core/base/mem.h"
 
 enum kr_err manage_open(struct manage *manage, const struct site *from, const char *address,
                         uint16_t port, const char *token_file, struct fault *fault)
 {
-    struct buf content;
     talk_init(&manage->talk, "the management API", fault);
-    buf_init_fixed(&content, manage->token, sizeof(manage->token) - 1);
-    enum kr_err err = file_read_secret(token_file, &content, fault);
-    manage->token[content.size] = '\0';
-    manage->token[strcspn(manage->token, "\r\n")] = '\0';
+    enum kr_err err = api_read_token(token_file, manage->token, fault);
     return err == KR_ERR_OK ? talk_open(&manage->talk, from, address, port) : err;
 }
 
 void manage_close(struct manage *manage)
 {
     talk_close(&manage->talk);
-    memset(manage->token, 0, sizeof(manage->token));
+    mem_zero(manage->token, sizeof(manage->token));
 }
 
 enum kr_err manage_send(struct manage *manage, const char *method, const char *path,

@@ -2,13 +2,11 @@
 // The management API of a node, as the bench uses it: a call, its answer, over one connection.
 #pragma once
 
-#include "bench/talk.h"
-
-#define KR_MANAGE_TOKEN 256
+#include "bench/api.h"
 
 struct manage {
     struct talk talk;
-    char token[KR_MANAGE_TOKEN];
+    char token[KR_API_TOKEN];
 };
 
 // The owner's or another token, from its file (0600). Must be closed, also when it fails.

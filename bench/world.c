@@ -67,10 +67,12 @@ static pid_t fork_elsewhere(int pid_fd)
     pid_t child = -1;
     if (home < 0)
         return -1;
-    if ((pid_fd < 0 ? unshare(CLONE_NEWPID) : setns(pid_fd, CLONE_NEWPID)) == 0)
+    // To where it is already: whoever may not do that could not come back.
+    bool may_return = setns(home, CLONE_NEWPID) == 0;
+    if (may_return && (pid_fd < 0 ? unshare(CLONE_NEWPID) : setns(pid_fd, CLONE_NEWPID)) == 0)
         child = fork();
     int number = errno;
-    if (child != 0 && setns(home, CLONE_NEWPID) != 0)
+    if (child != 0 && may_return && setns(home, CLONE_NEWPID) != 0)
         _exit(1); // every further child would be a stranger's
     close(home);
     errno = number;
