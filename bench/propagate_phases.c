@@ -127,9 +127,9 @@ static enum kr_err fire(struct shot *shot)
 {
     enum kr_err err = KR_ERR_OK;
     for (size_t i = 0; i < shot->call_count && err == KR_ERR_OK; i++) {
-        err = manage_send(shot->calls[i], "POST", shot->paths[i], bytes_text(shot->body));
         shot->sent_ns[i] = clock_mono_ns();
         shot->answered_ns[i] = 0;
+        err = manage_send(shot->calls[i], "POST", shot->paths[i], bytes_text(shot->body));
     }
     return err;
 }

@@ -3,7 +3,7 @@
 // is interrupted. Needs root and /dev/net/tun.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -45,16 +45,17 @@ function start(t, rounds) {
   const topology = join(dir, 'small.yaml');
   writeFileSync(topology, TOPOLOGY);
   const args = ['propagate', '--world', '--topology', topology, '--bin', binDir, '--rounds', String(rounds), '--bursts', '1', '--cuts', '1', '--bulk-keys', '2000', '--rate', '1000', '--out', dir];
-  const child = spawn(bench, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const work = join(dir, 'work');
+  mkdirSync(work);
+  const child = spawn(bench, args, { env: { ...process.env, TMPDIR: work }, stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(() => child.kill('SIGKILL'));
   child.said = '';
   child.stdout.on('data', (bytes) => (child.said += bytes));
   child.stderr.on('data', (bytes) => (child.said += bytes));
   child.ended = new Promise((done) => child.on('close', (code, signal) => done({ code, signal })));
-  return { child, dir };
+  return { child, dir, work };
 }
 
-const leftovers = () => readdirSync(tmpdir()).filter((name) => name.startsWith('keyreeve-propagate-'));
 /** Of processes that work in this directory. */
 function processesOf(directory) {
   return readdirSync('/proc').filter((pid) => {
@@ -104,16 +105,11 @@ test('propagate in an emulated world', { skip }, async (t) => {
   });
 
   await t.test('interrupted, it leaves nothing', async (t) => {
-    const before = leftovers();
-    const { child } = start(t, 100000);
-    let directory;
-    await until(() => (directory = leftovers().find((name) => !before.includes(name))), { what: () => `its directory: ${child.said}`, deadlineMs: DEADLINE_MS });
-    await until(() => processesOf(directory).length > 0, { what: () => `a node: ${child.said}`, deadlineMs: DEADLINE_MS });
+    const { child, work } = start(t, 100000);
+    await until(() => processesOf(work).length > 0, { what: () => `a node: ${child.said}`, deadlineMs: DEADLINE_MS });
     child.kill('SIGINT');
     assert.deepEqual(await child.ended, { code: null, signal: 'SIGINT' }, child.said);
-    await until(() => processesOf(directory).length === 0 && !leftovers().includes(directory), {
-      what: () => `the end of ${processesOf(directory)}`,
-      deadlineMs: DEADLINE_MS,
-    });
+    await until(() => processesOf(work).length === 0, { what: () => `the end of ${processesOf(work)}`, deadlineMs: DEADLINE_MS });
+    assert.deepEqual(readdirSync(work), []);
   });
 });
