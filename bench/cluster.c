@@ -138,7 +138,8 @@ static enum kr_err make_config(struct cluster *cluster, const struct topology_no
     buf_printf(&text, "peer_listen: %s:%d\n", node->address, KR_CLUSTER_PEERS);
     buf_printf(&text, "peer_bundle: %s/ca/%s/node.pem\n", directory, name);
     buf_add_text(&text, "insecure: true\nrate_limit_per_token: 0\nserve_threads: 1\n");
-    buf_add_text(&text, "log_level: warn\n");
+    // The connections of a later phase wait for their turn.
+    buf_add_text(&text, "log_level: warn\nidle_timeout_ms: 3600000\n");
     if (node->is_core)
         buf_printf(&text, "master_key_file: %s/ca/%s/master-key\n", directory, name);
     if (node->is_core && has_etcd(cluster))
