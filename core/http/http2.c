@@ -18,8 +18,9 @@
 #include "core/http/http2_stream.h"
 
 enum {
-    KR_HTTP2_STREAM_COST = 8192,    // set aside in the pool for a stream, body and answer aside
-    KR_HTTP2_BODY_STEP = 4096,      // and for its body, in these steps
+    KR_HTTP2_STREAMS_SURE = 4,      // of a connection, for which nothing need be set aside
+    KR_HTTP2_STREAM_COST = 12288,   // set aside in the pool for each further one,
+    KR_HTTP2_BODY_STEP = 4096,      // with so much body; what is more, in these steps
     KR_HTTP2_FIELD_COST = 32,       // of a field beside its bytes (RFC 9113 §6.5.2)
     KR_HTTP2_LIST_ABSURD = 8,       // times the bound on a header list: no accident
     KR_HTTP2_WINDOW = 1 << 20,      // that a connection, and a stream, may send us
@@ -48,13 +49,15 @@ struct http2 {
 
 // --- streams -------------------------------------------------------------------------------------
 
+// Some a connection are sure: who fills the pool does not shut others out.
 static struct http2_stream *add_stream(struct http2 *http2, int32_t id)
 {
-    if (http2->count == KR_HTTP2_LENT_MAX ||
-        !http_pool_reserve(http2->options->pool, KR_HTTP2_STREAM_COST))
+    size_t cost = http2->count < KR_HTTP2_STREAMS_SURE ? 0 : KR_HTTP2_STREAM_COST;
+    if (http2->count == KR_HTTP2_LENT_MAX || !http_pool_reserve(http2->options->pool, cost))
         return NULL;
     struct http2_stream *stream = http2_stream_take(http2->pool, id);
-    stream->reserved = KR_HTTP2_STREAM_COST;
+    stream->reserved = cost;
+    stream->body_room = KR_HTTP2_BODY_STEP;
     stream->next = http2->streams;
     if (http2->streams != NULL)
         http2->streams->previous = stream;
@@ -222,13 +225,14 @@ static void end_head(struct http2 *http2, struct http2_stream *stream)
 
 static bool reserve_body(struct http2 *http2, struct http2_stream *stream, size_t size)
 {
-    size_t held = stream->reserved - KR_HTTP2_STREAM_COST;
-    if (size <= held)
+    if (size <= stream->body_room)
         return true;
-    size_t step = (size - held + KR_HTTP2_BODY_STEP - 1) / KR_HTTP2_BODY_STEP * KR_HTTP2_BODY_STEP;
+    size_t step = (size - stream->body_room + KR_HTTP2_BODY_STEP - 1) / KR_HTTP2_BODY_STEP *
+                  KR_HTTP2_BODY_STEP;
     if (!http_pool_reserve(http2->options->pool, step))
         return false;
     stream->reserved += step;
+    stream->body_room += step;
     return true;
 }
 
