@@ -341,7 +341,7 @@ part_integration() {
 
 part_bench() {
     begin 'the bench and its report'
-    build dev keyreeve-bench && run_node bench tests/bench "$@"
+    build dev keyreeve-bench keyreeved keyreeve && run_node bench tests/bench "$@"
     end
 }
 
