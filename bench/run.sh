@@ -105,7 +105,7 @@ say() {
 
 prepare() {
     if [ $has_packages = no ]; then
-        ./deploy/packages.sh build bench report cluster || exit 1
+        ./deploy/packages.sh build run bench report cluster || exit 1
     fi
     if [ -z "$bin" ]; then
         bin=$root/build/release/bin
