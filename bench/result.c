@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -326,6 +327,7 @@ static const char *disk_of(const struct result_run *run)
 void result_render(const struct result_run *run, const struct result_row *row, struct buf *out)
 {
     struct json_writer writer;
+    double load = 0;
     const struct statistics statistics = sum_up(row);
     json_begin(&writer, out);
     json_open(&writer, NULL, '{');
@@ -343,6 +345,8 @@ void result_render(const struct result_run *run, const struct result_row *row, s
     json_write_integer(&writer, "seed", (int64_t)run->seed);
     json_write_string(&writer, "version", KR_VERSION);
     machine_write(&writer, disk_of(run));
+    if (getloadavg(&load, 1) == 1)
+        write_real(&writer, "load1", load);
     json_write_stamp(&writer, "at", clock_unix_ms());
     json_close(&writer, '}');
     buf_add(out, "\n", 1);

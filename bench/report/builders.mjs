@@ -13,6 +13,16 @@ const text = (encode, update = {}) => ({
   encode: { update: { font: { value: FONT }, fontSize: { value: 12 }, fill: { value: color('soft') }, ...encode, ...update } },
 });
 
+// Two rows of one label would lie on each other.
+function labelled(list) {
+  const seen = new Map();
+  return list.map((one) => {
+    const count = (seen.get(one.label) ?? 0) + 1;
+    seen.set(one.label, count);
+    return count === 1 ? one : { ...one, label: `${one.label} (${count})` };
+  });
+}
+
 const colored = (list) => list.map((one, i) => ({ color: SERIES[i % SERIES.length], ...one }));
 
 // Which multiples of a power of ten are ticks, by how many decades an axis spans.
@@ -99,7 +109,7 @@ export function lines({ series, x: across, y: up, rules = [], width = 760, heigh
 /** Bars: [{label, value, note, color?}], level, longest label left; rules [{x, label}] across. */
 export function bars({ bars: list, title, type = 'linear', format = ',.0f', rules = [], width = 620, band = 34 }) {
   const height = list.length * band;
-  const all = list.map((one) => ({ color: color('ours'), note: '', ...one }));
+  const all = labelled(list).map((one) => ({ color: color('ours'), note: '', ...one }));
   const most = Math.max(...all.map((one) => one.value), ...rules.map((rule) => rule.x));
   const extra = ruleMarks(rules.map((rule) => ({ color: color('warn'), at: -6, ...rule })), height, width);
   return base(width, height, {
@@ -127,7 +137,7 @@ export function bars({ bars: list, title, type = 'linear', format = ',.0f', rule
 /** Ranges on a logarithmic axis: [{label, low, mid, high, most, note, color?}]: a line, its thick part, a dot. */
 export function ranges({ ranges: list, title, rules = [], width = 620, band = 36, domain }) {
   const height = list.length * band;
-  const all = list.map((one) => ({ color: color('ours'), note: '', ...one }));
+  const all = labelled(list).map((one) => ({ color: color('ours'), note: '', ...one }));
   const extra = ruleMarks(rules.map((rule) => ({ color: color('warn'), at: -6, ...rule })), height, width);
   const [low, most] = extent(all.flatMap((one) => [one.low, one.most]));
   const span = domain ?? [low / 1.15, most * 1.15];

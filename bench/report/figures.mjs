@@ -249,7 +249,9 @@ function memory(rows) {
 function writes(rows) {
   const all = ['write.flush', 'write.one', 'write.many_latency', 'write.etcd_put'].flatMap((name) => select(rows, name));
   if (all.length === 0) return null;
-  const name = (row) => (row.system === 'keyreeve' ? `${row.conditions.outstanding > 1 ? `${row.conditions.outstanding} at a time` : 'one at a time'}, ${row.conditions.engine}` : row.label);
+  const flushes = all.filter((row) => row.name === 'write.flush').length;
+  const beside = (row) => (row.system === 'disk' && flushes > 1 ? `${row.label}, beside ${row.conditions.engine}` : row.label);
+  const name = (row) => (row.system === 'keyreeve' ? `${row.conditions.outstanding > 1 ? `${row.conditions.outstanding} at a time` : 'one at a time'}, ${row.conditions.engine}` : beside(row));
   return {
     id: 'writes', title: 'Durable writes',
     caption: 'From the request to the answer, which comes when the key is on the disk (or with a majority of etcd\'s members). Dot: median; thick: to the 99th percentile; thin: minimum to maximum.',

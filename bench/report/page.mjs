@@ -44,7 +44,8 @@ th,td{text-align:left;padding:9px 14px;border-bottom:1px solid var(--faint);vert
 tr:last-child td{border-bottom:0}
 td.number,th.number{text-align:right;white-space:nowrap}
 code{font:12.5px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
-.status{white-space:nowrap;font-weight:600;font-size:13px}
+.status{font-weight:600;font-size:13px}
+.says{width:46%}
 .met{color:var(--good)}.missed{color:var(--bad)}.elsewhere{color:var(--warn)}.unmeasured{color:var(--soft);font-weight:400}
 details summary{cursor:pointer;color:var(--ours);margin:0 0 12px}
 tr:target td{background:color-mix(in srgb,var(--ours) 12%,transparent)}
@@ -64,7 +65,7 @@ function cards(rows) {
   const best = (name, wanted, stat = 'p50') => select(rows, name, { system: 'keyreeve', ...wanted }).sort((a, b) => b.stats[stat] - a.stats[stat])[0];
   const list = [
     [far?.delay, 'p50', `until a revocation is true in ${far?.place}, the farthest`],
-    [far?.excess, 'p50', 'of that are ours, the rest is the link'],
+    [far?.excess, 'p50', 'of that are the commit and the nodes, the rest is the link'],
     [best('serve.rate', { protocol: 'http' }), 'p50', 'HTTP validations on one core'],
     [best('serve.rate', { protocol: 'binary' }), 'p50', 'validations on one core, binary'],
     [best('failover.writes', { way: 'kill' }, 'max'), 'max', 'without writes when the leader is killed'],
@@ -97,7 +98,7 @@ function targetRows({ id, title, figures }) {
       const value = row ? linked(row, row.target.stat) : '–';
       const ratio = row?.ratio === undefined ? '–' : `${digits(row.ratio)} ×`;
       const command = row ? `<br><code class="note">${escape(row.command)}</code>` : '';
-      return `<tr>${head}<td>${escape(figure.says)}${command}</td><td class="number">${value}</td><td class="number">${ratio}</td><td>${statusCell(figure)}</td></tr>`;
+      return `<tr>${head}<td class="says">${escape(figure.says)}${command}</td><td class="number">${value}</td><td class="number">${ratio}</td><td>${statusCell(figure)}</td></tr>`;
     })
     .join('\n');
 }
@@ -164,6 +165,14 @@ function rowTable(rows) {
 <div class="sheet"><table><thead><tr><th class="number">line</th><th>what</th><th class="number">count</th><th class="number">p50</th><th class="number">p99</th><th class="number">max</th><th>command</th></tr></thead><tbody>${rows.map(one).join('\n')}</tbody></table></div>`;
 }
 
+function loadText(rows) {
+  const loads = rows.map((row) => row.load1).filter((load) => load !== undefined);
+  if (loads.length === 0) return '';
+  const { cores } = rows[0].machine;
+  const isBusy = Math.max(...loads) > 3 * cores;
+  return `<p class="caption">The load average while rows were written: ${digits(Math.min(...loads))} to ${digits(Math.max(...loads))}.${isBusy ? ' <b class="elsewhere">Others were at work on this machine; times are longer than they need be, and ratios say more.</b>' : ''}</p>`;
+}
+
 function machineText(rows) {
   const machines = [...new Set(rows.map((row) => JSON.stringify(row.machine)))].map((text) => JSON.parse(text));
   return machines
@@ -188,7 +197,7 @@ export function page({ rows, sections, judged }) {
 ${sections.map((section) => sectionText(section, rows)).join('\n')}
 ${targetTable(judged)}
 ${planTable(rows)}
-<h2 id="machine">Machine</h2><div class="sheet">${machineText(rows)}</div>
+<h2 id="machine">Machine</h2><div class="sheet">${machineText(rows)}</div>${loadText(rows)}
 ${rowTable(rows)}
 </main></body></html>
 `;

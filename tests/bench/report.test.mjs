@@ -6,6 +6,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { bars as barSpec } from '../../bench/report/builders.mjs';
 import { quantity } from '../../bench/report/numbers.mjs';
 import { distribution, percentileCurve } from '../../bench/report/rows.mjs';
 import { judgeAll } from '../../bench/report/targets.mjs';
@@ -110,6 +111,12 @@ test('curves follow from histograms', () => {
   assert.equal(at(0.9), 20);
   assert.equal(at(1.5), 30);
   assert.equal(at(2), 40);
+});
+
+test('rows of one label stand beside each other', () => {
+  const bars = [{ label: 'x', value: 1 }, { label: 'x', value: 2 }, { label: 'y', value: 3 }];
+  const spec = barSpec({ bars, title: '' });
+  assert.deepEqual(spec.data[0].values.map((one) => one.label), ['x', 'x (2)', 'y']);
 });
 
 test('what is no row is told with its line', (t) => {

@@ -21,7 +21,7 @@ function statsOf(values) {
 
 const row = (name, unit, values, more = {}) => ({
   format: 1, name, label: name, system: 'keyreeve', region: null, unit, conditions: {}, stats: statsOf(values), values,
-  command: `keyreeve-bench sample --of ${name}`, seed: 1, version: '0.1.0', machine, at: '2026-01-31T12:00:00.000Z', ...more,
+  command: `keyreeve-bench sample --of ${name}`, seed: 1, version: '0.1.0', machine, load1: 1.5, at: '2026-01-31T12:00:00.000Z', ...more,
 });
 
 // Delays with a long tail, whole microseconds.

@@ -92,6 +92,7 @@ static void a_row_says_what_was_measured_and_how(void **state)
     const struct json *written = json_member(json, "values");
     assert_int_equal(json_size(written), 4);
     assert_int_equal(json_type_of(json_at(written, 1)), KR_JSON_NULL);
+    assert_true(json_double(json_member(json, "load1")) >= 0);
     const struct json *machine = json_member(json, "machine");
     assert_true(json_int64(json_member(machine, "cores")) > 0);
     assert_true(json_int64(json_member(machine, "memoryBytes")) > 0);
