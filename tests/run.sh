@@ -291,7 +291,7 @@ part_tsan_serving() {
     begin 'threads: what serves, under ThreadSanitizer'
     watch_threads
     build tsan keyreeved keyreeve &&
-        run_node tsan-serving tests/integration tls http2 binary binary-tls overload authz
+        run_node tsan-serving tests/integration tls http2 grpc binary binary-tls overload authz
     watch_memory
     end
 }
