@@ -31,6 +31,7 @@ enum {
     KR_PROBE_PAYLOAD = 1472, // fills an Ethernet frame
     KR_PROBE_DELAY_GAP_US = 500,
     KR_PROBE_LOSS_GAP_US = 25,
+    KR_PROBE_EMPTY = 100,   // looks without a packet that are enough to have read all
     KR_PROBE_SLACK_MS = 200 // after the longest delay, a packet is lost
 };
 
@@ -171,11 +172,13 @@ static void note_packet(struct probe *probe, const struct probe_packet *packet, 
     path->last_ns = at_ns;
 }
 
-static void receive(struct probe *probe)
+// How many have come, at most one a region.
+static size_t receive(struct probe *probe)
 {
     uint8_t bytes[KR_PROBE_PAYLOAD];
     struct probe_packet packet;
     uint64_t at_ns;
+    size_t count = 0;
     for (size_t i = 0; i < probe->region_count; i++) {
         ssize_t size =
             stamp_receive(&probe->stamp, probe->sockets[i], bytes, sizeof(bytes), &at_ns);
@@ -183,14 +186,21 @@ static void receive(struct probe *probe)
             continue;
         memcpy(&packet, bytes, sizeof(packet));
         note_packet(probe, &packet, (size_t)size, at_ns);
+        count++;
     }
+    return count;
 }
 
+// As long as a packet may be under way, and on until there is nothing left to read: a thread that
+// had no core for a while has not lost what waits for it.
 static void receive_for(struct probe *probe, double ms)
 {
     uint64_t until_ns = clock_mono_ns() + (uint64_t)(ms * 1e6);
-    while (clock_mono_ns() < until_ns)
-        receive(probe);
+    for (unsigned empty = 0; empty < KR_PROBE_EMPTY;) {
+        empty = receive(probe) > 0 ? 0 : empty + 1;
+        if (clock_mono_ns() < until_ns)
+            empty = 0;
+    }
 }
 
 static double longest_wait_ms(const struct probe *probe)
