@@ -19,7 +19,7 @@ enum {
     KR_CLUSTER_TEXT = 4096,
     KR_CLUSTER_ETCD_CLIENT = 2379,
     KR_CLUSTER_ETCD_PEER = 2380,
-    KR_CLUSTER_PATIENCE_MS = 60000
+    KR_CLUSTER_PATIENCE_MS = 300000
 };
 
 static bool has_etcd(const struct cluster *cluster)

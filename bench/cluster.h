@@ -44,5 +44,5 @@ void cluster_down(struct cluster *cluster);
 must_use enum kr_err cluster_restart_empty(struct cluster *cluster, size_t node);
 // Whether the node says that it is ready.
 bool cluster_is_ready(const struct cluster *cluster, size_t node);
-// Waits for that, for a minute.
+// Waits for that, for five minutes: a million keys over a long link take their time.
 must_use enum kr_err cluster_await_ready(struct cluster *cluster, size_t node);
