@@ -139,16 +139,38 @@ start_inner() {
     inner_pid=$!
 }
 
+# Who is still ending may write a last file between the looks of rm.
+remove_work() {
+    local left=300
+    until rm -rf "$work" 2>/dev/null; do
+        left=$((left - 1))
+        [ $left -gt 0 ] || { say "$work could not be removed" && return; }
+        sleep 0.1
+    done
+}
+
+# The first process of a namespace is gone when all others are.
+await_end() {
+    local left=300
+    while [ -n "$1" ] && [ -d "/proc/$1" ] && [ $left -gt 0 ]; do
+        left=$((left - 1))
+        sleep 0.1
+    done
+}
+
 end_inner() {
     trap '' INT TERM HUP
     say 'interrupted: ending what runs'
+    local first=''
     if [ $is_namespace = yes ]; then
+        first=$(grep -ls "^PPid:[[:space:]]*$inner_pid\$" /proc/[0-9]*/status | head -n 1 | cut -d / -f 3)
         kill -KILL "$inner_pid" 2>/dev/null
     else
         kill -TERM -- "-$inner_pid" 2>/dev/null
     fi
     wait "$inner_pid" 2>/dev/null
-    rm -rf "$work"
+    await_end "$first"
+    remove_work
     trap - "$1"
     kill "-$1" $$
 }
@@ -162,7 +184,7 @@ outer() {
     start_inner
     wait "$inner_pid"
     local code=$?
-    rm -rf "$work"
+    remove_work
     exit $code
 }
 
