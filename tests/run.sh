@@ -7,7 +7,7 @@ usage() {
     cat <<'TEXT'
 usage: ./tests/run.sh [--no-packages] [PART]
 
-Without a part: everything below but the soak. Each part builds what it needs.
+Without a part: everything below but tsan-serving and the soak. Each part builds what it needs.
 
   unit                  unit tests and the committed fuzz corpora, with ASan and UBSan
   sim [SEEDS]           a cluster on virtual time under faults, SEEDS runs (default 240), and what is
@@ -17,12 +17,13 @@ Without a part: everything below but the soak. Each part builds what it needs.
   tsan                  the unit tests of store, replication and node under ThreadSanitizer
   tsan-serving          the integration tests of what serves, over nodes with ThreadSanitizer
   integration [NAME…]   tests/integration/NAME.test.mjs over the sanitized programs (default: all)
-  bench [NAME…]         tests/bench/NAME.test.mjs: what keyreeve-bench makes of rows
+  bench [NAME…]         tests/bench/NAME.test.mjs: keyreeve-bench and its report; those that measure
+                        nodes and worlds run with this and in the soak alone
   gateway [NAME…]       tests/gateway/NAME.test.mjs with real gateways (default: all)
   cluster [NAME…]       tests/cluster/NAME.test.mjs: real clusters, killed, cut and healed
   soak                  12,000 runs of the simulation, each fuzz target for 60 s, then the
-                        integration tests with longer loops, tsan-serving, and the longer stories
-                        of clusters
+                        integration tests with longer loops, tsan-serving, all of bench, and the
+                        longer stories of clusters
 
   --no-packages         install nothing: trust that all is there
   --help                this text
@@ -408,7 +409,7 @@ all)
     part_fuzz
     part_tsan
     part_integration
-    part_bench
+    part_bench beside plan report
     part_gateway
     part_cluster
     ;;
@@ -419,6 +420,7 @@ soak)
     part_fuzz 60
     part_integration
     part_tsan_serving
+    part_bench
     part_cluster
     ;;
 *) "part_${part//-/_}" "$@" ;;
