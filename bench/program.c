@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,12 +50,28 @@ static void pause_10ms(void)
     nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 }
 
+// Where this process is held to some cores (taskset), because it spins, the program runs on the
+// others: it shall not wait for a core behind whoever measures it.
+static void leave_our_cores(void)
+{
+    cpu_set_t own, others;
+    long count = sysconf(_SC_NPROCESSORS_CONF);
+    if (sched_getaffinity(0, sizeof(own), &own) != 0 || CPU_COUNT(&own) >= count)
+        return;
+    CPU_ZERO(&others);
+    for (long cpu = 0; cpu < count && cpu < CPU_SETSIZE; cpu++)
+        if (!CPU_ISSET((size_t)cpu, &own))
+            CPU_SET((size_t)cpu, &others);
+    sched_setaffinity(0, sizeof(others), &others); // refused: it runs where we do
+}
+
 // A changed user clears what ends the child with its parent, so that it is asked for again. Ctrl-C
 // is for the parent alone, which ends its children in order.
 __attribute__((noreturn)) static void become(const struct program_plan *plan, int log)
 {
     const struct program_user *user = plan->user;
     setsid();
+    leave_our_cores();
     dup2(log, STDOUT_FILENO);
     dup2(log, STDERR_FILENO);
     int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);

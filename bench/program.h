@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Foreign programs that the bench starts: in a directory, by a user, at a site, and ends.
+// Foreign programs that the bench starts: in a directory, by a user, at a site, on the cores that
+// are not this process's own, and ends.
 #pragma once
 
 #include <stdbool.h>

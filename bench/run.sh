@@ -257,9 +257,18 @@ step_node() {
     return $code
 }
 
+# COMMAND…, on the cores that pinned leaves to it.
+beside_pinned() {
+    if [ "$(nproc)" -gt 1 ]; then
+        taskset -c "0-$(($(nproc) - 2))" "$@"
+    else
+        "$@"
+    fi
+}
+
 # cluster ACTION ARGUMENT…
 cluster() {
-    ./deploy/local-cluster.sh "$@" --dir "$work/cluster" --bin "$bin" --no-packages
+    ${runner:-} ./deploy/local-cluster.sh "$@" --dir "$work/cluster" --bin "$bin" --no-packages
 }
 
 # Whatever a step of a cluster comes to, the cluster ends.
@@ -279,6 +288,7 @@ cluster_url() {
 }
 
 step_cluster-local() {
+    local runner=beside_pinned
     with_cluster measure_local --engine local
 }
 
