@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "core/base/file.h"
+#include "core/yaml/document.h"
 
 enum { KR_TOPOLOGY_FILE = 65536, KR_TOPOLOGY_LINKS = KR_LINK_PLACES * KR_LINK_PLACES };
 
@@ -88,28 +89,6 @@ static const cyaml_schema_field_t document_fields[] = {
 static const cyaml_schema_value_t schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct document, document_fields),
 };
-
-// libcyaml's log: the error, then where it is.
-struct complaint {
-    char text[160];
-    unsigned line;
-};
-
-static void note(cyaml_log_t level, void *ctx, const char *format, va_list args)
-{
-    struct complaint *complaint = ctx;
-    char line[256];
-    if (level < CYAML_LOG_ERROR)
-        return;
-    vsnprintf(line, sizeof(line), format, args);
-    line[strcspn(line, "\n")] = '\0';
-    const char *where = strstr(line, "(line: ");
-    if (complaint->text[0] == '\0')
-        snprintf(complaint->text, sizeof(complaint->text), "%.150s",
-                 strncmp(line, "Load: ", 6) == 0 ? line + 6 : line);
-    else if (where != NULL && complaint->line == 0)
-        sscanf(where, "(line: %u", &complaint->line);
-}
 
 // --- what it means -------------------------------------------------------------------------------
 
@@ -265,10 +244,8 @@ static enum kr_err take(const struct document *document, struct topology *out, s
 enum kr_err topology_load(const char *path, struct topology *out, struct fault *fault)
 {
     const char *name = path != NULL ? path : "five-regions.yaml";
-    struct complaint complaint = {.line = 0};
-    const cyaml_config_t config = {
-        .log_fn = note, .log_ctx = &complaint, .mem_fn = cyaml_mem, .log_level = CYAML_LOG_ERROR};
-    struct document *document = NULL;
+    struct document_complaint complaint;
+    void *loaded = NULL;
     struct fault why = {0};
     struct buf text;
     *out = (struct topology){0};
@@ -280,19 +257,17 @@ enum kr_err topology_load(const char *path, struct topology *out, struct fault *
         err = file_read(path, &text, fault);
     if (err != KR_ERR_OK)
         goto done;
-    cyaml_err_t status =
-        cyaml_load_data(text.data, text.size, &config, &schema, (cyaml_data_t **)&document, NULL);
-    if (status != CYAML_OK || document == NULL) {
+    err = document_load(buf_bytes(&text), &schema, &loaded, &complaint);
+    if (err != KR_ERR_OK || loaded == NULL) {
         err = fault_set(fault, KR_ERR_INVALID, "%s:%u: %s", name, complaint.line,
-                        complaint.text[0] != '\0' ? complaint.text : cyaml_strerror(status));
+                        err != KR_ERR_OK ? complaint.text : "it is empty");
         goto done;
     }
-    err = take(document, out, &why);
+    err = take(loaded, out, &why);
     if (err != KR_ERR_OK)
         fault_set(fault, err, "%s: %.300s", name, why.text);
 done:
-    if (document != NULL)
-        cyaml_free(&config, &schema, document, 0);
+    document_free(&schema, loaded);
     buf_fini(&text);
     return err;
 }

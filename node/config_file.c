@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "core/base/file.h"
-#include "core/base/mem.h"
+#include "core/yaml/document.h"
 
 enum { KR_CONFIG_FILE_MAX = 65536, KR_CONFIG_TEXT_MAX = 4096 };
 
@@ -31,44 +31,6 @@ static const cyaml_schema_value_t schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config_file, fields),
 };
 
-// The first error line that libcyaml logs, and the line number of its backtrace.
-struct complaint {
-    char text[160];
-    unsigned line;
-};
-
-static void note(cyaml_log_t level, void *ctx, const char *format, va_list args)
-{
-    struct complaint *complaint = ctx;
-    char line[256];
-    if (level < CYAML_LOG_ERROR)
-        return;
-    vsnprintf(line, sizeof(line), format, args);
-    line[strcspn(line, "\n")] = '\0';
-    const char *text = strncmp(line, "Load: ", 6) == 0 ? line + 6 : line;
-    const char *where = strstr(text, "(line: ");
-    if (complaint->text[0] == '\0')
-        snprintf(complaint->text, sizeof(complaint->text), "%.150s", text);
-    else if (where != NULL && complaint->line == 0)
-        sscanf(where, "(line: %u", &complaint->line);
-}
-
-static void *memory(void *ctx, void *old, size_t size)
-{
-    (void)ctx;
-    if (size == 0) {
-        mem_free(old);
-        return NULL;
-    }
-    return mem_realloc(old, size);
-}
-
-static cyaml_config_t reader(struct complaint *complaint)
-{
-    return (cyaml_config_t){
-        .log_fn = note, .log_ctx = complaint, .mem_fn = memory, .log_level = CYAML_LOG_ERROR};
-}
-
 // The file is flat, so the last line that begins with the key is the one that is meant: libcyaml's
 // own line is that of the value before it.
 static unsigned line_of_key(struct bytes text, const char *key)
@@ -86,8 +48,8 @@ static unsigned line_of_key(struct bytes text, const char *key)
     return found;
 }
 
-static enum kr_err complain(const char *path, struct bytes text, const struct complaint *complaint,
-                            struct fault *fault)
+static enum kr_err complain(const char *path, struct bytes text,
+                            const struct document_complaint *complaint, struct fault *fault)
 {
     static const char unknown[] = "Unexpected key: ", repeated[] = "Mapping field already seen: ";
     const char *key;
@@ -110,23 +72,18 @@ static enum kr_err complain(const char *path, struct bytes text, const struct co
 
 enum kr_err config_file_load(const char *path, struct config_file **out, struct fault *fault)
 {
-    struct complaint complaint = {.line = 0};
+    struct document_complaint complaint;
+    void *document = NULL;
     struct buf text;
     *out = NULL;
     buf_init(&text, KR_CONFIG_FILE_MAX);
     enum kr_err err = file_read(path, &text, fault);
     if (err != KR_ERR_OK)
         goto done;
-    if (text.size == 0)
-        goto done;
-    cyaml_config_t config = reader(&complaint);
-    cyaml_err_t status =
-        cyaml_load_data(text.data, text.size, &config, &schema, (cyaml_data_t **)out, NULL);
-    if (status == CYAML_OK)
-        goto done;
-    if (complaint.text[0] == '\0')
-        snprintf(complaint.text, sizeof(complaint.text), "%s", cyaml_strerror(status));
-    err = complain(path, buf_bytes(&text), &complaint, fault);
+    err = document_load(buf_bytes(&text), &schema, &document, &complaint);
+    *out = document;
+    if (err != KR_ERR_OK)
+        err = complain(path, buf_bytes(&text), &complaint, fault);
 done:
     buf_fini(&text);
     return err;
@@ -134,9 +91,6 @@ done:
 
 void config_file_free(struct config_file **file)
 {
-    struct complaint complaint = {.line = 0};
-    cyaml_config_t config = reader(&complaint);
-    if (*file != NULL)
-        cyaml_free(&config, &schema, *file, 0);
+    document_free(&schema, *file);
     *file = NULL;
 }

@@ -14,7 +14,7 @@ const HOMES = [
   [/^sodium/, /^(core\/base\/(rand|mem)\.c|core\/keys\/(vault|password)\.c)$/],
   [/^jansson\.h$/, /^core\/base\/json\.c$/],
   [/^curl\//, /^(client\/http|node\/outbound|replication\/etcd_link)\.c$/],
-  [/^cyaml\//, /^(node\/config_file|bench\/topology)\.c$/],
+  [/^cyaml\//, /^(core\/yaml\/document|node\/config_file|bench\/topology)\.c$/],
   [/^yaml\.h$/, /^node\/api\/openapi_json\.c$/],
   [/^systemd\//, /^node\/notify\.c$/],
   [/^zlib\.h$/, /^core\/keys\/format\.c$/],

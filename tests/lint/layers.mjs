@@ -10,12 +10,13 @@ const BELOW = {
   'core/keys': ['core/base'],
   'core/http': ['core/base'],
   'core/tls': ['core/base'],
+  'core/yaml': ['core/base'],
   proto: ['core/keys', 'core/base'],
   'core/store': ['proto', 'core/keys', 'core/base'],
   replication: ['core/store', 'core/tls', 'proto', 'core/keys', 'core/base'],
-  node: ['replication', 'core/store', 'core/http', 'core/tls', 'proto', 'core/keys', 'core/base'],
+  node: ['replication', 'core/store', 'core/http', 'core/tls', 'core/yaml', 'proto', 'core/keys', 'core/base'],
   client: ['proto', 'core/tls', 'core/keys', 'core/base'],
-  bench: ['replication', 'core/store', 'core/http', 'core/tls', 'proto', 'core/keys', 'core/base'],
+  bench: ['replication', 'core/store', 'core/http', 'core/tls', 'core/yaml', 'proto', 'core/keys', 'core/base'],
 };
 const LAYERS = Object.keys(BELOW);
 

@@ -174,6 +174,7 @@ static void assert_refused(const char *text, const char *reason)
 static void a_wrong_topology_is_refused_with_its_reason(void **state)
 {
     (void)state;
+    assert_refused("", "it is empty");
     assert_refused("mbit: 10\n", "queue_kib");
     assert_refused(KR_LINKS "colour: red\n", "colour");
     assert_refused(KR_HEAD "links: [{between: [a, c], delay_ms: 1}]\n", "no such two regions");
