@@ -13,6 +13,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/base/priority.h"
 #include "core/base/text.h"
 #include "node/dispatch.h"
 #include "node/engines.h"
@@ -82,9 +83,19 @@ static void go_on(struct task *task, enum executor_next next)
     }
 }
 
+// The pool starts its threads by itself, and tells nobody.
+static void take_priority(void)
+{
+    static _Thread_local bool has_priority;
+    if (!has_priority)
+        priority_take(KR_PRIORITY_WORK);
+    has_priority = true;
+}
+
 static void run(uv_work_t *work)
 {
     struct task *task = work->data;
+    take_priority();
     if (!atomic_load(&task->control->is_late)) {
         task->outcome = (int)executor_run(task->call);
         return;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "core/base/json.h"
+#include "core/base/priority.h"
 #include "core/base/rand.h"
 #include "core/http/http2_stream.h"
 #include "node/listen.h"
@@ -100,6 +101,7 @@ static void *run(void *ctx)
     pthread_sigmask(SIG_BLOCK, &all, NULL);
     snprintf(name, sizeof(name), "kr-serve-%zu", serve->number);
     pthread_setname_np(pthread_self(), name);
+    priority_take(KR_PRIORITY_ANSWERS);
     hot_thread_register();
     hot_offline();
     uv_run(&serve->loop, UV_RUN_DEFAULT);

@@ -16,6 +16,7 @@
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
+#include "core/base/priority.h"
 #include "core/base/rand.h"
 #include "node/bootstrap.h"
 #include "node/config_row.h"
@@ -306,13 +307,32 @@ static enum kr_err build(struct node *node, struct fault *fault)
     return err;
 }
 
+static void *run_control(void *ctx)
+{
+    struct node *node = ctx;
+    pthread_setname_np(pthread_self(), "kr-control");
+    priority_take(KR_PRIORITY_ORDERS);
+    control_run(node->control);
+    return NULL;
+}
+
+// On a thread of its own, because a thread cannot take its priority back, and this one may start
+// another node.
+static void await_control(struct node *node)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, run_control, node) != 0)
+        abort();
+    pthread_join(thread, NULL);
+}
+
 static void run(struct node *node)
 {
     for (size_t i = 0; i < node->serve_count; i++)
         serve_start(node->serves[i]);
     store_load(node->store, on_loaded, node);
     hold_stop(SIG_UNBLOCK);
-    control_run(node->control);
+    await_control(node);
     if (node->must_restart) {
         hold_stop(SIG_BLOCK);
         return;
