@@ -200,10 +200,12 @@ static enum kr_err start_nodes(const struct rig_options *options, struct rig *ri
     snprintf(from, sizeof(from), "%s/node", rig->directory);
     snprintf(to, sizeof(to), "%s/secure", rig->directory);
     snprintf(key, sizeof(key), "%s/key.pem", rig->directory);
-    enum kr_err err =
-        run(fault, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-            "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", rig->certificate, "-days",
-            "2", "-subj", "/CN=keyreeve-bench", "-addext", "subjectAltName=IP:127.0.0.1", NULL);
+    enum kr_err err = run(fault, "openssl", "genpkey", "-algorithm", "EC", "-pkeyopt",
+                          "ec_paramgen_curve:P-256", "-out", key, NULL);
+    if (err == KR_ERR_OK)
+        err =
+            run(fault, "openssl", "req", "-x509", "-key", key, "-out", rig->certificate, "-days",
+                "2", "-subj", "/CN=keyreeve-bench", "-addext", "subjectAltName=IP:127.0.0.1", NULL);
     if (err == KR_ERR_OK)
         err = start_node(options, rig, false, &rig->node, fault);
     if (err == KR_ERR_OK)
