@@ -9,6 +9,7 @@
 // sorts behind both groups, so that what is left to do is where it ends. The log goes, whose
 // entries' effect nobody knows any more: who is behind takes a snapshot. Then one batch brings the
 // position, the holding and the format.
+#include "core/base/log.h"
 #include "core/store/store_internal.h"
 
 #define KR_UPGRADE_ROWS 1024u  // a batch
@@ -209,6 +210,9 @@ enum kr_err store_upgrade(struct store *store, struct bytes applied, struct faul
     }
     if (err == KR_ERR_OK) {
         store->applied = now;
+        LOG_INFO("the data directory was brought to this version's format",
+                 LOG_TEXT("directory", index_directory(store->index)), LOG_NUMBER("from", 1),
+                 LOG_NUMBER("to", KR_STORE_FORMAT), LOG_NUMBER("index", now.position.index));
     }
     return err;
 }
