@@ -354,8 +354,10 @@ static void on_tick(uv_timer_t *tick)
     everywhere_check(control->everywhere, clock_boot_ms());
     peering_tick(control->peering, clock_boot_ms());
     secure_tick(control->node->secure, clock_boot_ms());
-    if (has_replica(control))
-        housekeeping_tick(control);
+    if (!has_replica(control))
+        return;
+    readiness_tell(control->node, &control->told);
+    housekeeping_tick(control);
 }
 
 static void on_signal(uv_signal_t *handle, int number)

@@ -11,6 +11,7 @@
 #include "node/leading.h"
 #include "node/limiter.h"
 #include "node/node.h"
+#include "node/readiness.h"
 #include "node/remote.h"
 
 // A call on its way through the control loop.
@@ -45,6 +46,7 @@ struct control {
     atomic_bool is_asked_to_stop;
     atomic_bool is_late; // past stop_at_ms: what has not begun is refused
     bool is_stopping, is_purging, is_replica_closing, is_closed;
+    enum readiness told; // to the log and systemd
     uint64_t stop_at_ms; // uv_now
     uint64_t ticks;
 };

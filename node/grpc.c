@@ -4,6 +4,7 @@
 #include "node/grpc.h"
 
 #include "node/grpc_check.h"
+#include "node/readiness.h"
 #include "node/skin.h"
 #include "proto/codec_grpc.h"
 
@@ -79,8 +80,8 @@ static struct grpc_end health(struct job *job, struct bytes message)
         return grpc_refuse(KR_ERR_INVALID, "not a grpc.health.v1.HealthCheckRequest");
     if (!is_service(service))
         return (struct grpc_end){KR_GRPC_NOT_FOUND, "no such service"};
-    codec_add_health_answer(&serve->body, serve_is_ready(serve->node) ? KR_HEALTH_SERVING
-                                                                      : KR_HEALTH_NOT_SERVING);
+    bool is_ready = readiness_of(serve->node) == KR_READINESS_SERVING;
+    codec_add_health_answer(&serve->body, is_ready ? KR_HEALTH_SERVING : KR_HEALTH_NOT_SERVING);
     return grpc_written(job);
 }
 

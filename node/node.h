@@ -44,7 +44,7 @@ struct node {
     size_t serve_count;
     char cluster_id[KR_TLS_NAME_SIZE]; // "": not known yet
     uint64_t started_boot_ms;
-    atomic_bool is_ready;    // table loaded and serving
+    atomic_bool is_loaded;   // the table is in memory
     atomic_bool is_stopping; // no new requests
     bool must_restart;       // behind the stop; control loop, then the main thread
 };

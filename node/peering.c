@@ -120,7 +120,7 @@ static enum board_state state_of(const struct node *node, const struct peers_nod
         return KR_BOARD_FETCHING;
     if (seen->age_ms > KR_REPLICA_WINDOW_MS)
         return KR_BOARD_STALE;
-    return seen->is_self && !atomic_load(&node->is_ready) ? KR_BOARD_LOADING : KR_BOARD_SERVING;
+    return seen->is_self && !atomic_load(&node->is_loaded) ? KR_BOARD_LOADING : KR_BOARD_SERVING;
 }
 
 static void gather(void *ctx, const struct peers_node *seen)

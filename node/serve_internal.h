@@ -286,7 +286,6 @@ void serve_call_drain(struct serve *serve);         // answered calls; on the lo
 // answer (API §1.3).
 void serve_reply_problem(struct job *job, enum kr_err err, const char *detail);
 void serve_reply_probe(struct job *job); // /healthz, /readyz
-bool serve_is_ready(const struct node *node);
 // Opens an answer that nobody may keep, with Date and X-Request-Id; the caller adds fields and ends
 // it.
 void serve_reply_begin(struct job *job, unsigned status);

@@ -4,9 +4,9 @@
 
 #include <stdio.h>
 
-#include "core/base/clock.h"
 #include "core/base/json.h"
 #include "core/base/text.h"
+#include "node/readiness.h"
 
 void serve_reply_begin(struct job *job, unsigned status)
 {
@@ -78,21 +78,13 @@ void serve_reply_problem(struct job *job, enum kr_err err, const char *detail)
     turn_count(job, status);
 }
 
-// Everything is in memory, and what is known is young enough for a bucket of the usual bound: a
-// node that has lost the leader for some seconds is not taken out of service for it.
-bool serve_is_ready(const struct node *node)
-{
-    return atomic_load(&node->is_ready) && !atomic_load(&node->is_stopping) &&
-           replica_age_ms(node->replica, clock_boot_ms()) <= KR_MAX_STALENESS_DEFAULT_MS;
-}
-
 // /healthz says that the process lives, /readyz that it serves.
 void serve_reply_probe(struct job *job)
 {
     struct serve *serve = job->connection->serve;
     const struct node *node = serve->node;
     bool is_health = bytes_equal_text(job->request.path, "/healthz");
-    unsigned status = is_health || serve_is_ready(node) ? 200 : 503;
+    unsigned status = is_health || readiness_of(node) == KR_READINESS_SERVING ? 200 : 503;
     const char *word = is_health ? "ok\n" : status == 200 ? "ready\n" : "not ready\n";
     serve_reply_begin(job, status);
     if (status == 503)

@@ -2,8 +2,9 @@
 // The order of a start and of a stop.
 //
 // Start: directory → lock → store → vault → engine and replica → bootstrap → listeners → loops →
-// loading → ready. Everything that can be refused is refused before the first listener opens, with
-// one line. Stop: the reverse; the control loop has ended the serving loops and closed the replica.
+// loading → ready (readiness.c). Everything that can be refused is refused before the first
+// listener opens, with one line. Stop: the reverse; the control loop has ended the serving loops
+// and closed the replica.
 #include "node/start.h"
 
 #include <pthread.h>
@@ -50,7 +51,7 @@ static void on_leader(void *ctx, const char *member_id, const char *peer_address
     control_leader_is(node->control, member_id, peer_address);
 }
 
-// On a loading thread. The log below its tail is checked behind readiness: no answer depends on it.
+// On a loading thread. The log below its tail is checked behind that: no answer depends on it.
 static void on_loaded(void *ctx, enum kr_err err, const struct fault *fault)
 {
     struct node *node = ctx;
@@ -59,9 +60,7 @@ static void on_loaded(void *ctx, enum kr_err err, const struct fault *fault)
         return;
     if (err != KR_ERR_OK)
         node_die(fault);
-    atomic_store(&node->is_ready, true);
-    LOG_INFO("ready", LOG_NUMBER("afterMs", clock_boot_ms() - node->started_boot_ms));
-    notify_ready("serving");
+    atomic_store(&node->is_loaded, true);
     if (store_verify_log(node->store, &damage) == KR_ERR_CORRUPT)
         node_die(&damage);
 }

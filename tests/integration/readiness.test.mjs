@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// When a node is ready: /readyz, gRPC's health, the log and systemd say the same, and none of them
+// before a follower that began empty has its state.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { client } from './lib/http.mjs';
+import { keyreeve, keyreeved, dataDirFor, run, until } from './lib/node.mjs';
+
+const isSoak = Boolean(process.env.KEYREEVE_SOAK);
+const net = 20 + (process.pid % 50);
+
+/** What a process says to systemd: a socket like systemd's, and all lines that came in. */
+async function listenAsSystemd(t, path) {
+  const script = 'use IO::Socket::UNIX; $| = 1; my $s = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => $ARGV[0]) or die; print "listening\\n"; while ($s->recv(my $d, 65536), 1) { print "$d\\n" }';
+  const child = spawn('perl', ['-e', script, path], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  child.stdout.on('data', (bytes) => (text += bytes));
+  t.after(() => child.kill('SIGKILL'));
+  await until(() => text.includes('listening'), { what: 'the socket' });
+  return () => text.split('\n').slice(1).filter(Boolean);
+}
+
+/** A node of the cluster in home: {url, log(), stop()}. */
+function startMember(t, home, name, host, more = [], env = {}) {
+  mkdirSync(join(home, name), { recursive: true });
+  const flags = ['--data', join(home, name, 'data'), '--http', `${host}:7400`, '--binary-listen', `${host}:7401`, '--peer-listen', `${host}:7402`, '--peer-bundle', join(home, 'ca', name, 'node.pem'), '--serve-threads', '1', '--insecure'];
+  const child = spawn(keyreeved, [...flags, ...more], { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr.on('data', (bytes) => (said += bytes));
+  const ended = once(child, 'exit');
+  const stop = async () => {
+    child.kill('SIGTERM');
+    const [code] = await ended;
+    assert.equal(code, 0, said);
+    assert.doesNotMatch(said, /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:/);
+  };
+  t.after(() => child.exitCode ?? child.kill('SIGKILL'));
+  return { url: `http://${host}:7400`, log: () => said, stop };
+}
+
+const readyz = (node) => fetch(`${node.url}/readyz`).then(({ status }) => status, () => 0);
+const times = (text, pattern) => text.match(pattern)?.length ?? 0;
+
+test('an empty follower is ready when it has a state, and says so once, everywhere', { timeout: 240_000 }, async (t) => {
+  const home = dataDirFor(t);
+  const cli = async (...args) => {
+    const ended = await run(keyreeve, args, { env: { HOME: home } });
+    assert.equal(ended.code, 0, ended.stderr);
+  };
+  await cli('cluster', 'init', '--out', join(home, 'ca'));
+  await cli('node', 'add', 'core', '--dir', join(home, 'ca'), '--region', 'here', '--role', 'core');
+  await cli('node', 'add', 'edge', '--dir', join(home, 'ca'), '--region', 'there', '--role', 'follower');
+  const heard = await listenAsSystemd(t, join(home, 'notify'));
+  const ready = /"event":"ready"/g;
+
+  // Nobody leads yet: all that there is of a state, nothing, is in memory, and yet it is not ready.
+  const edge = startMember(t, home, 'edge', `127.0.${net}.2`, ['--upstreams', `127.0.${net}.1:7402`], { NOTIFY_SOCKET: join(home, 'notify') });
+  await until(() => /the link to an upstream closed/.test(edge.log()), { what: () => `the follower to look for its upstream: ${edge.log()}`, deadlineMs: 60_000 });
+  await until(() => heard().includes('STATUS=out of touch with the cluster'), { what: () => `systemd to hear why: ${heard()}` });
+  assert.match(await (await client(edge).get('/metrics')).text, /^keyreeve_table_loaded(\{[^}]*\})? 1$/m);
+  assert.equal(await readyz(edge), 503);
+  assert.equal(times(edge.log(), ready), 0, edge.log());
+  assert.ok(!heard().includes('READY=1'), heard().join());
+
+  const core = startMember(t, home, 'core', `127.0.${net}.1`, ['--master-key-file', join(home, 'ca', 'core', 'master-key')]);
+  await until(async () => (await readyz(edge)) === 200, { what: () => `the follower to be ready: ${edge.log()}`, deadlineMs: 60_000 });
+  await until(() => heard().includes('READY=1'), { what: () => `systemd to hear that: ${heard()}` });
+  assert.equal(times(edge.log(), ready), 1, edge.log());
+  assert.ok(edge.log().indexOf('a snapshot is complete') < edge.log().indexOf('"event":"ready"'), edge.log());
+  assert.ok(heard().includes('STATUS=serving'));
+
+  if (isSoak) {
+    await core.stop();
+    await until(async () => (await readyz(edge)) === 503, { what: 'the follower to know too little', deadlineMs: 90_000, everyMs: 200 });
+    await until(() => /"level":"warn","event":"not ready any more/.test(edge.log()), { what: () => `it to say so: ${edge.log()}` });
+    assert.equal(heard().at(-1), 'STATUS=out of touch with the cluster');
+    const again = startMember(t, home, 'core', `127.0.${net}.1`, ['--master-key-file', join(home, 'ca', 'core', 'master-key')]);
+    await until(async () => (await readyz(edge)) === 200, { what: 'the follower to be ready again', deadlineMs: 60_000 });
+    await until(() => times(edge.log(), ready) === 2 && heard().at(-1) === 'STATUS=serving', { what: () => `it to say so: ${edge.log()}` });
+    await again.stop();
+  } else {
+    await core.stop();
+  }
+  await edge.stop();
+  assert.ok(heard().includes('STOPPING=1'));
+});
