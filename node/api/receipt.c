@@ -151,8 +151,7 @@ enum kr_err receipt_write(struct call *call, const struct receipt_node *nodes, s
         return KR_ERR_OK;
     buf_clear(&call->answer.body);
     api_json_begin(call, &writer);
-    if (!is_done)
-        api_answer_status(call, 202);
+    call->answer.status = is_done ? 200 : 202;
     json_open(&writer, NULL, '{');
     json_write_integer(&writer, "index", (int64_t)receipt->record.index);
     json_write_string(&writer, "level", receipt->is_everywhere ? "everywhere" : "committed");
