@@ -6,7 +6,7 @@ import { rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { expect } from '../integration/lib/http.mjs';
 import { until } from '../integration/lib/node.mjs';
-import { Cluster, Promises, assertAllThere, assertSameState, codeAt, makeKey, revoke } from './lib/cluster.mjs';
+import { Cluster, Promises, assertAllThere, assertSameState, assertStandbyIsNotMissed, codeAt, makeKey, revoke } from './lib/cluster.mjs';
 
 const DEADLINE_MS = 60_000;
 const members = ['etcd-1', 'etcd-2', 'etcd-3'];
@@ -63,6 +63,9 @@ test('three core nodes over etcd and four followers', { timeout: 860_000 }, asyn
       t.diagnostic(`writes were away for ${writer.longestGapMs} ms, ${validator.asked} validations, ${validator.wrong.length} failed`);
     });
   }
+
+  await cluster.story(t, 'a standby is killed under load: the others do not notice, and it catches up', (t) =>
+    assertStandbyIsNotMissed(t, cluster, steady, 'standby-killed'));
 
   await cluster.story(t, 'wait=everywhere names all seven, through a follower', async () => {
     const key = await makeKey(cluster.api('edge-us-west'), 'all-seven');

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { expect } from '../integration/lib/http.mjs';
 import { until } from '../integration/lib/node.mjs';
-import { Cluster, Promises, Validator, Writer, answersUntil, assertAllThere, assertSameState, codeAt, makeKey, revoke } from './lib/cluster.mjs';
+import { Cluster, Promises, Validator, Writer, answersUntil, assertAllThere, assertSameState, assertStandbyIsNotMissed, codeAt, makeKey, revoke } from './lib/cluster.mjs';
 
 const STALENESS_MS = 4000;
 
@@ -29,6 +29,9 @@ test('a leader and two standbys', { timeout: 600_000 }, async (t) => {
     assert.match(cluster.log('core-1'), /leading again: no core node knows a higher epoch/);
     await assertSameState(cluster);
   });
+
+  await cluster.story(t, 'a standby is killed under load: the others do not notice, and it catches up', (s) =>
+    assertStandbyIsNotMissed(s, cluster, steady, 'standby-killed'));
 
   await cluster.story(t, 'a receipt of every node, before the leader is lost', async () => {
     before.key = await makeKey(cluster.api('core-1'), 'revoked-before', 'short');

@@ -282,6 +282,35 @@ export async function assertSameState(cluster, names = cluster.names) {
   for (const name of names) assert.equal(await cluster.metric(name, 'differences_total'), 0, name);
 }
 
+/**
+ * A standby is killed while all others are written to and asked: no validation of theirs fails, each
+ * write is there, the leader stays, a receipt in the meantime names the dead one alone as not having
+ * applied, and the standby catches up.
+ */
+export async function assertStandbyIsNotMissed(t, cluster, key, consumer) {
+  const leader = await cluster.leader();
+  const standby = cluster.cores.find((name) => name !== leader);
+  const others = cluster.names.filter((name) => name !== standby);
+  const { epoch } = await cluster.seenBy(leader);
+  const revoked = await makeKey(cluster.api(leader), `${consumer}-revoked`);
+  await cluster.caughtUp();
+  const { writer, validator } = await cluster.underLoad(consumer, others, key, async (progress) => {
+    await cluster.kill(standby);
+    await progress();
+    // Committed, and applied by all that live; the dead one's time is not waited for here.
+    const receipt = expect(await revoke(cluster.api(cluster.followers[1]), revoked, '?wait=everywhere&timeoutMs=2000'), 202);
+    assert.equal(receipt.headers.get('content-type'), 'application/json');
+    assert.equal(receipt.body.nodes.length, cluster.names.length);
+    for (const { node, state } of receipt.body.nodes) assert.equal(state, node === standby ? 'pending' : 'applied', node);
+    for (const name of others) assert.equal(await codeAt(cluster, name, revoked), 'REVOKED', name);
+    await progress();
+    await cluster.start(standby);
+  });
+  assert.equal((await cluster.seenBy(await cluster.leader())).epoch, epoch);
+  assert.equal(await codeAt(cluster, standby, revoked), 'REVOKED');
+  t.diagnostic(`${validator.asked} validations, ${writer.acknowledged.length} writes, ${writer.refused} refused, away for ${writer.longestGapMs} ms`);
+}
+
 /** A key of a consumer of its own: {id, key, consumer, index}. */
 export async function makeKey(api, consumer, bucket = 'production') {
   const made = await api.post(api.consumers(bucket), { name: consumer });
