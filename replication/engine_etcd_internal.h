@@ -171,6 +171,7 @@ struct engine_etcd {
     uint64_t database_bytes[KR_ETCD_ENDPOINTS_MAX], used_bytes[KR_ETCD_ENDPOINTS_MAX];
     uint64_t defragmented_at_ms[KR_ETCD_ENDPOINTS_MAX]; // 0: never
     uint64_t compacted_at_ms;
+    bool owes_compaction; // out of space, and not compacted since that began
     bool has_warned_of_quota;
     bool is_starved; // nobody can lead, for a lease needs space too
 

@@ -7,8 +7,10 @@
 // for that time → a NOSPACE alarm is disarmed when every member is below 80 % again. A step without
 // an answer ends the round; the next one begins anew.
 //
-// Out of space, etcd grants no lease, so that nobody could lead who is to free some: while that is
-// so, the standbys do the same, each as far as it was told as a leader what may go.
+// Out of space, etcd is compacted once even where nothing is to be deleted: what fills it may be
+// the history of somebody else's keys. And it grants no lease, so that nobody could lead who is to
+// free some: while that is so, the standbys do the same, each as far as it was told as a leader
+// what may go.
 #include "replication/engine_etcd_internal.h"
 
 #include "core/base/log.h"
@@ -139,6 +141,7 @@ static void note_space(struct engine_etcd *self, bool is_full)
         LOG_ERROR("etcd is out of space: writes are refused until its log is trimmed and it is "
                   "defragmented; or raise its --quota-backend-bytes",
                   LOG_TEXT("alarm", "NOSPACE"));
+    self->owes_compaction = is_full && (self->owes_compaction || !self->figures.is_out_of_space);
     self->figures.is_out_of_space = is_full;
 }
 
@@ -215,6 +218,7 @@ static void on_compacted(struct engine_etcd *self, const struct etcd_result *res
     }
     self->trimmed_below = request->note[0];
     self->compacted_at_ms = engine_etcd_now_ms(self);
+    self->owes_compaction = false;
     ask_status(self, 0);
 }
 
@@ -316,7 +320,7 @@ void engine_etcd_upkeep_turn(struct engine_etcd *self, uint64_t now_ms)
     if (!is_ours || self->upkeep == KR_UPKEEP_AT_WORK || now_ms < self->upkeep_at_ms)
         return;
     self->upkeep = KR_UPKEEP_AT_WORK;
-    if (self->trim_below > self->trimmed_below)
+    if (self->trim_below > self->trimmed_below || (self->owes_compaction && self->trim_below > 0))
         find_batch(self);
     else
         ask_status(self, 0);

@@ -231,6 +231,39 @@ static void a_trim_frees_space_at_once_though_a_defragmentation_was_in_vain(void
     append_and_apply(fixture, 3, 1);
 }
 
+// What fills it may be old revisions of somebody else's keys, which nobody has compacted.
+static void out_of_space_with_nothing_to_trim_etcd_is_compacted_once(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    lead(fixture);
+    append_and_apply(fixture, 1, 1);
+    append_and_apply(fixture, 2, 1);
+    fixture->a.engine->verbs->trim(fixture->a.engine, 2);
+    run(fixture, 11000);
+    assert_int_equal(fixture->fake.compactions, 1);
+    fixture->fake.is_full = true;
+    fixture->fake.database_bytes = fixture->fake.used_bytes = 990000;
+    fixture->a.done[0] = '\0';
+    assert_int_equal(append(fixture, &fixture->a, 3, 1), KR_ERR_OK);
+    run(fixture, 300000);
+    assert_string_equal(fixture->a.done, "disk full;");
+    assert_int_equal(fixture->fake.compactions, 2); // in vain: all of it is in use
+    assert_int_equal(fixture->fake.defragmentations, 1);
+    fixture->fake.is_full = false; // somebody has deleted, and disarmed the alarm
+    run(fixture, 30000);
+    append_and_apply(fixture, 3, 1);
+    fixture->fake.is_full = true;
+    fixture->fake.freed_by_compaction = 100000;
+    fixture->a.done[0] = '\0';
+    assert_int_equal(append(fixture, &fixture->a, 4, 1), KR_ERR_OK);
+    run(fixture, 1000);
+    assert_string_equal(fixture->a.done, "disk full;");
+    assert_int_equal(fixture->fake.compactions, 3);
+    assert_int_equal(fixture->fake.defragmentations, 2);
+    assert_false(fixture->fake.is_full);
+    append_and_apply(fixture, 4, 1);
+}
+
 // etcd looks at its quota after the effect, too.
 static void what_fills_etcd_up_is_committed_though_it_is_answered_with_no_space(void **state)
 {
@@ -303,6 +336,7 @@ int main(void)
         TEST(a_trim_deletes_and_compacts_but_the_last_batch),
         TEST(out_of_space_appends_fail_until_it_is_freed),
         TEST(a_trim_frees_space_at_once_though_a_defragmentation_was_in_vain),
+        TEST(out_of_space_with_nothing_to_trim_etcd_is_compacted_once),
         TEST(what_fills_etcd_up_is_committed_though_it_is_answered_with_no_space),
         TEST(out_of_space_without_a_leader_the_standbys_free_what_they_may),
         TEST(members_are_defragmented_at_most_once_an_hour),
