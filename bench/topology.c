@@ -241,6 +241,20 @@ static enum kr_err take(const struct document *document, struct topology *out, s
     return err;
 }
 
+// What libcyaml says of the document as a whole has no line.
+static enum kr_err refuse(const char *name, const struct document_complaint *complaint,
+                          struct fault *fault)
+{
+    if (complaint->text[0] == '\0')
+        return fault_set(fault, KR_ERR_INVALID,
+                         "%s: it is empty; a topology has mbit, queue_kib, regions and links, as "
+                         "bench/five-regions.yaml shows",
+                         name);
+    if (complaint->line == 0)
+        return fault_set(fault, KR_ERR_INVALID, "%s: %s", name, complaint->text);
+    return fault_set(fault, KR_ERR_INVALID, "%s:%u: %s", name, complaint->line, complaint->text);
+}
+
 enum kr_err topology_load(const char *path, struct topology *out, struct fault *fault)
 {
     const char *name = path != NULL ? path : "five-regions.yaml";
@@ -259,8 +273,7 @@ enum kr_err topology_load(const char *path, struct topology *out, struct fault *
         goto done;
     err = document_load(buf_bytes(&text), &schema, &loaded, &complaint);
     if (err != KR_ERR_OK || loaded == NULL) {
-        err = fault_set(fault, KR_ERR_INVALID, "%s:%u: %s", name, complaint.line,
-                        err != KR_ERR_OK ? complaint.text : "it is empty");
+        err = refuse(name, &complaint, fault);
         goto done;
     }
     err = take(loaded, out, &why);

@@ -166,6 +166,8 @@ static void assert_refused(const char *text, const char *reason)
     unlink(path);
     if (strstr(fault.text, reason) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", fault.text, reason);
+    if (strstr(fault.text, ":0:") != NULL)
+        fail_msg("\"%s\" names a line that is none", fault.text);
 }
 
 #define KR_HEAD "mbit: 10\nqueue_kib: 64\nregions: [a, b]\n"
@@ -174,7 +176,9 @@ static void assert_refused(const char *text, const char *reason)
 static void a_wrong_topology_is_refused_with_its_reason(void **state)
 {
     (void)state;
-    assert_refused("", "it is empty");
+    assert_refused("", ": it is empty; a topology has mbit");
+    assert_refused("# nothing yet\n", ": it is empty; a topology has mbit");
+    assert_refused("regions\n", ": Expecting MAPPING");
     assert_refused("mbit: 10\n", "queue_kib");
     assert_refused(KR_LINKS "colour: red\n", "colour");
     assert_refused(KR_HEAD "links: [{between: [a, c], delay_ms: 1}]\n", "no such two regions");
