@@ -147,6 +147,7 @@ void sim_net_drop(struct sim_node *node, bool is_silent); // its process has end
 void sim_net_reset(struct sim_node *a, struct sim_node *b);
 // When what leaves now arrives; UINT64_MAX: the way is cut.
 uint64_t sim_net_arrival(unsigned from, unsigned to, size_t size_bytes);
+void sim_net_set_speed(unsigned from, unsigned to, uint32_t bytes_per_ms); // 0: without a limit
 void sim_net_fini(void);
 
 // --- sim_node.c ----------------------------------------------------------------------------------

@@ -294,8 +294,11 @@ static const char *unfit(struct sim_node *node, const struct sim_node *leader)
     return NULL;
 }
 
+// A process that has just ended, to start with a snapshot, is below nobody.
 static bool is_below(const struct sim_node *node, const struct sim_node *above)
 {
+    if (node->peers == NULL)
+        return false;
     for (size_t i = 0; i < node->peers->path.count; i++)
         if (strcmp(node->peers->path.items[i], above->id) == 0)
             return true;
@@ -342,7 +345,7 @@ static void begin_slow(void)
             slot = i;
     sim.slow_slot = slot;
     for (unsigned i = 0; i < sim.node_count; i++)
-        sim.ways[i][slot].bytes_per_ms = 1;
+        sim_net_set_speed(i, slot, 1);
     sim_say("%s is slow now", sim.nodes[slot].id);
     sim_writes_again();
     look_at_slow(NULL, sim.now_us);

@@ -187,7 +187,7 @@ static void promote(uint64_t down_us)
 static void set_speed(unsigned to, uint32_t bytes_per_ms)
 {
     for (unsigned i = 0; i < sim.node_count; i++)
-        sim.ways[i][to].bytes_per_ms = bytes_per_ms;
+        sim_net_set_speed(i, to, bytes_per_ms);
 }
 
 static void be_fast(struct sim_node *none, uint64_t slot)
@@ -402,7 +402,8 @@ static void heal_all(struct sim_node *none, uint64_t arg)
     for (unsigned a = 0; a <= KR_SIM_NODES; a++)
         for (unsigned b = 0; b <= KR_SIM_NODES; b++) {
             sim.ways[a][b].is_cut = false;
-            sim.ways[a][b].loss_ppm = sim.ways[a][b].bytes_per_ms = 0;
+            sim.ways[a][b].loss_ppm = 0;
+            sim_net_set_speed(a, b, 0);
         }
     for (unsigned i = 0; i < sim.node_count; i++) {
         sim.nodes[i].disk->dies = 0;

@@ -201,6 +201,28 @@ static void arrive(struct sim_node *none, uint64_t arg)
     sim_at(sim.now_us, to, take_arrived, arg);
 }
 
+// What is on a way that was slow comes at once when it is fast again: nothing in between holds it
+// back any more.
+void sim_net_set_speed(unsigned from, unsigned to, uint32_t bytes_per_ms)
+{
+    struct sim_way *way = &sim.ways[from][to];
+    bool is_faster = way->bytes_per_ms > 0 && bytes_per_ms == 0;
+    way->bytes_per_ms = bytes_per_ms;
+    if (!is_faster)
+        return;
+    way->last_arrival_us = 0;
+    for (uint64_t arg = 0; arg < 2 * sim.wire_count; arg++) {
+        struct sim_wire *wire = wire_of(arg);
+        uint64_t at_us = sim.now_us + way->delay_us;
+        if (wire->nodes[arg & 1]->slot != from || wire->nodes[1 - (arg & 1)]->slot != to)
+            continue;
+        for (struct sim_segment *at = wire->ways[arg & 1].sent; at != NULL; at = at->next)
+            if (at->tries == UINT32_MAX && at->arrives_us > at_us)
+                at->arrives_us = at_us;
+        schedule_head(wire, arg);
+    }
+}
+
 // --- links ---------------------------------------------------------------------------------------
 
 static void tell_closed(struct sim_node *node, uint64_t arg)
