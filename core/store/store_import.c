@@ -62,17 +62,26 @@ static bool has_parts(const struct store_import *import)
     return is_there;
 }
 
+// To what lies in finished parts: the rest is asked for again.
+static void go_back(struct store_import *import)
+{
+    const struct import_progress *safe = &import->safe;
+    checkpoint_close(&import->part);
+    import->has_rows = safe->part_count > 0;
+    import->is_whole = safe->is_whole;
+    import->last_key = safe->last_key;
+    import->is_summed = false; // what was dropped, or came before, is in no sum, or in a wrong one
+    if (import->has_rows) {
+        import->family = safe->families[safe->part_count - 1];
+    }
+}
+
 static enum kr_err begin(struct store_import *import, const struct import_progress *wanted,
                          struct fault *fault)
 {
     if (import_progress_read(import->directory, &import->safe) &&
         import_progress_is_same(&import->safe, wanted) && has_parts(import)) {
-        import->has_rows = import->safe.part_count > 0;
-        import->is_whole = import->safe.is_whole;
-        import->last_key = import->safe.last_key;
-        if (import->has_rows) {
-            import->family = import->safe.families[import->safe.part_count - 1];
-        }
+        go_back(import);
         return KR_ERR_OK;
     }
     enum kr_err err = drop_parts(import, fault);
@@ -237,6 +246,8 @@ enum kr_err store_import_add(struct store_import *import, const struct store_chu
         import->family = chunk->family;
         import->part_bytes += chunk->rows.size;
         rows_digest(&import->last_key, chunk->last_key.data, chunk->last_key.size);
+    } else {
+        go_back(import);
     }
     return err;
 }

@@ -51,7 +51,7 @@ void store_import_forget(const struct store_options *options, uint64_t applied_i
 bool store_import_resume(const struct store_import *import, struct arena *arena, uint8_t *family,
                          struct bytes *last_key);
 // CORRUPT: checksum, shape or order is wrong, or a row is none that this node holds; nothing of the
-// chunk was kept. DISK_FULL, IO.
+// chunk was kept. DISK_FULL, IO: what is kept, store_import_resume tells.
 must_use enum kr_err store_import_add(struct store_import *import, const struct store_chunk *chunk,
                                       struct fault *fault);
 // Makes the database, checks it against the position's digests, and marks it as what the next

@@ -2,6 +2,8 @@
 // Snapshots: whole and partial copies, resumed ones, damaged ones, and the switch cut short.
 #include "store_fixture.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "core/store/index.h"
@@ -251,6 +253,60 @@ static void an_import_that_was_cut_goes_on_behind_its_last_row(void **state)
     finish_world(&leader);
 }
 
+// Goes on where the import says that it stands.
+static void go_on(struct store_import *import, struct world *leader, struct world *copy)
+{
+    uint8_t family;
+    struct bytes last_key;
+    struct store_export *export = open_export(leader, KR_HOLD_ALL);
+    if (store_import_resume(import, &copy->arena, &family, &last_key))
+        assert_int_equal(store_export_seek(export, family, last_key, &copy->fault), KR_ERR_OK);
+    copy_chunks(export, import, ANY);
+    store_export_close(&export);
+}
+
+// Adds chunks while no file may grow beyond `most` bytes, until one cannot be kept.
+static void add_without_room(struct store_import *import, struct store_export *export, rlim_t most)
+{
+    struct store_chunk chunk;
+    struct fault fault;
+    struct rlimit unlimited, small;
+    enum kr_err err = KR_ERR_OK;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &unlimited), 0);
+    small = (struct rlimit){.rlim_cur = most, .rlim_max = unlimited.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    while (err == KR_ERR_OK && store_export_next(export, &chunk, &fault) == KR_ERR_OK)
+        err = store_import_add(import, &chunk, &fault);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
+    assert_int_equal(err, KR_ERR_IO);
+}
+
+static void an_import_that_had_no_room_goes_on_when_there_is_some(void **state)
+{
+    struct world leader, copy;
+    (void)state;
+    start_leader(&leader);
+    for (unsigned round = 0; round < 6; round++) {
+        start_receiver(&copy, KR_HOLD_ALL);
+        struct store_export *export = open_export(&leader, KR_HOLD_ALL);
+        struct store_import *import = open_import(&copy, export);
+        copy_chunks(export, import, round / 2);
+        add_without_room(import, export, round / 2 * 8192);
+        if (round % 2 == 0) { // as a new session does
+            store_import_close(&import);
+            import = open_import(&copy, export);
+        }
+        store_export_close(&export);
+        go_on(import, &leader, &copy);
+        finish_import(&copy, &import);
+        world_open(&copy);
+        assert_is_copy(&leader, &copy);
+        finish_world(&copy);
+    }
+    finish_world(&leader);
+}
+
 static void an_import_that_the_state_has_passed_is_removed_at_the_start(void **state)
 {
     struct world leader, copy;
@@ -460,6 +516,7 @@ int main(void)
         cmocka_unit_test(a_followers_snapshot_has_no_row_of_the_core),
         cmocka_unit_test(an_export_stays_as_it_was_while_the_store_goes_on),
         cmocka_unit_test(an_import_that_was_cut_goes_on_behind_its_last_row),
+        cmocka_unit_test(an_import_that_had_no_room_goes_on_when_there_is_some),
         cmocka_unit_test(an_import_that_the_state_has_passed_is_removed_at_the_start),
         cmocka_unit_test(an_import_survives_a_crash),
         cmocka_unit_test(parts_of_another_position_are_dropped),
