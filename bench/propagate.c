@@ -26,6 +26,7 @@
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/base/mem.h"
+#include "core/base/priority.h"
 
 enum {
     KR_PROPAGATE_NODES_MAX = 32,
@@ -461,6 +462,7 @@ static enum kr_err run(struct propagate *bench, char *nodes)
         err = open_nodes(bench, nodes);
     if (err == KR_ERR_OK)
         err = make_consumer(bench);
+    priority_take(KR_PRIORITY_SPIN);
     progress_begin(&progress, "revocations", bench->rounds);
     for (size_t round = 0; round < bench->rounds && err == KR_ERR_OK; round++) {
         err = run_round(bench, round);

@@ -15,6 +15,7 @@
 #include "core/base/clock.h"
 #include "core/base/json.h"
 #include "core/base/mem.h"
+#include "core/base/priority.h"
 
 enum {
     KR_WORLD_MAKE = 500,     // keys a call
@@ -495,6 +496,7 @@ static void write_probes(struct propagate_bench *bench)
 
 enum kr_err propagate_phases(struct propagate_bench *bench)
 {
+    priority_take(KR_PRIORITY_SPIN);
     enum kr_err err = run_phase(bench, "idle", 1, bench->rounds, NULL);
     if (err == KR_ERR_OK && bench->bursts > 0)
         err = run_phase(bench, "idle", KR_PROPAGATE_BURST, bench->bursts, NULL);

@@ -10,9 +10,11 @@
 enum priority {
     KR_PRIORITY_ANSWERS, // it answers validations: runs as soon as it has something to do
     KR_PRIORITY_ORDERS,  // it puts changes in order: a third of the weight, drives nobody out
-    KR_PRIORITY_WORK     // it prepares changes: a tenth of the weight, drives nobody out
+    KR_PRIORITY_WORK,    // it prepares changes: a tenth of the weight, drives nobody out
+    KR_PRIORITY_SPIN     // it spins while it waits for others: whoever wakes runs at once
 };
 
-// Of the calling thread, and of those that it starts from now on. A thread that is lower already
-// (it was started with nice(1)) is not raised.
+// Of the calling thread, and of those that it starts from now on (but of who spins: these are as if
+// nothing had been asked). A thread that is lower already (it was started with nice(1)) is not
+// raised.
 void priority_take(enum priority priority);

@@ -76,6 +76,18 @@ static void other_threads_stay_as_they_are(void **state)
     assert_int_equal(look().policy, before.policy);
 }
 
+static void who_spins_hands_nothing_on(void **state)
+{
+    (void)state;
+    const struct seen here = look();
+    struct story story = {.first = KR_PRIORITY_SPIN, .second = KR_PRIORITY_SPIN};
+    await(take_both, &story);
+    assert_int_equal(story.after_second.nice, here.nice);
+    assert_int_equal(story.after_second.policy, SCHED_OTHER | SCHED_RESET_ON_FORK);
+    assert_int_equal(story.child.nice, here.nice);
+    assert_int_equal(story.child.policy, SCHED_OTHER);
+}
+
 static void nobody_is_raised(void **state)
 {
     (void)state;
@@ -89,6 +101,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(work_stands_behind_orders_and_orders_behind_answers),
         cmocka_unit_test(other_threads_stay_as_they_are),
+        cmocka_unit_test(who_spins_hands_nothing_on),
         cmocka_unit_test(nobody_is_raised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
