@@ -33,6 +33,16 @@ enum kr_err program_directory(const char *name, char *out, size_t size, struct f
     return err;
 }
 
+const char *program_folder(char *out, size_t size)
+{
+    ssize_t length = readlink("/proc/self/exe", out, size - 1);
+    out[length > 0 ? length : 0] = '\0';
+    char *slash = strrchr(out, '/');
+    if (slash != NULL)
+        *slash = '\0';
+    return out;
+}
+
 void program_find_user(struct program_user *user)
 {
     const struct passwd *found = getpwnam("postgres");

@@ -31,6 +31,8 @@ struct program_plan {
 // A new directory below TMPDIR, or /tmp: "/tmp/keyreeve-NAME-…". On failure out is "".
 must_use enum kr_err program_directory(const char *name, char *out, size_t size,
                                        struct fault *fault);
+// The folder of this program, where keyreeved and keyreeve are as well; returns out.
+const char *program_folder(char *out, size_t size);
 // For root: a user without rights, postgres where there is one, else nobody.
 void program_find_user(struct program_user *user);
 must_use enum kr_err program_start(const struct program_plan *plan, struct program *program,

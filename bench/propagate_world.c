@@ -53,17 +53,6 @@ static enum kr_err prepare(struct propagate_bench *bench)
                : err;
 }
 
-// The folder of this program, where keyreeved is as well.
-static const char *find_programs(struct propagate_bench *bench)
-{
-    ssize_t size = readlink("/proc/self/exe", bench->own_programs, sizeof(bench->own_programs) - 1);
-    bench->own_programs[size > 0 ? size : 0] = '\0';
-    char *slash = strrchr(bench->own_programs, '/');
-    if (slash != NULL)
-        *slash = '\0';
-    return bench->own_programs;
-}
-
 // "five-regions" of "bench/five-regions.yaml".
 static void name_world(struct propagate_bench *bench)
 {
@@ -78,7 +67,9 @@ static void name_world(struct propagate_bench *bench)
 
 static enum kr_err run(struct propagate_bench *bench)
 {
-    const char *programs = bench->programs != NULL ? bench->programs : find_programs(bench);
+    const char *programs = bench->programs;
+    if (programs == NULL)
+        programs = program_folder(bench->own_programs, sizeof(bench->own_programs));
     struct cluster_plan plan = {.world = bench->name,
                                 .topology = &bench->topology,
                                 .engine = bench->engine,

@@ -10,6 +10,7 @@
 
 #include "bench/grpc.h"
 #include "bench/options.h"
+#include "bench/program.h"
 #include "bench/progress.h"
 #include "bench/serve_internal.h"
 #include "core/base/mem.h"
@@ -164,17 +165,6 @@ static enum option_outcome parse(int argc, char **argv, struct serve *serve)
 
 // --- what is started -----------------------------------------------------------------------------
 
-// This program's folder.
-static const char *own_folder(char folder[KR_RIG_TEXT])
-{
-    ssize_t size = readlink("/proc/self/exe", folder, KR_RIG_TEXT - 1);
-    folder[size > 0 ? size : 0] = '\0';
-    char *slash = strrchr(folder, '/');
-    if (slash != NULL)
-        *slash = '\0';
-    return folder;
-}
-
 static void measure_rig(struct serve_options *o, const struct rig *rig)
 {
     o->url = rig->url;
@@ -198,7 +188,8 @@ static enum kr_err start_rig(struct serve *serve)
     struct serve_options *o = &serve->options;
     bool has_cores = sysconf(_SC_NPROCESSORS_ONLN) > 1;
     const struct rig_options wanted = {
-        .programs = o->programs != NULL ? o->programs : own_folder(serve->folder),
+        .programs = o->programs != NULL ? o->programs
+                                        : program_folder(serve->folder, sizeof(serve->folder)),
         .keys = o->key_count,
         .consumers = o->key_count > 10 ? o->key_count / 10 : 1,
         .server_cpu = has_cores ? 1 : 0,

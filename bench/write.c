@@ -3,26 +3,20 @@
 // itself needs to flush a small append.
 //
 // A write is one POST that makes a key of the consumer that --consumer names, answered when it is
-// durable. The flush is pwrite(2) and fdatasync(2) of as many bytes as a log row has, into a file
-// whose space is allocated: what no commit to this disk goes below.
+// durable.
 #include "bench/bench.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
+#include "bench/flush.h"
 #include "bench/options.h"
 #include "bench/progress.h"
 #include "bench/result.h"
 #include "bench/table.h"
 #include "bench/writer.h"
-#include "core/base/clock.h"
 #include "core/base/mem.h"
 
-enum { KR_WRITE_TURNS = 50, KR_WRITE_FLUSHES = 200, KR_WRITE_FLUSH_BYTES = 512 };
+enum { KR_WRITE_TURNS = 50, KR_WRITE_FLUSHES = 200 };
 enum { KR_WRITE_FLUSH, KR_WRITE_ONE, KR_WRITE_MANY, KR_WRITE_ROWS };
 
 struct write_figures {
@@ -77,23 +71,6 @@ static enum option_outcome parse(int argc, char **argv, struct write_bench *benc
 
 // --- the disk ------------------------------------------------------------------------------------
 
-static enum kr_err flush_all(struct write_bench *bench, int fd, struct histogram *latency)
-{
-    static const uint8_t row[KR_WRITE_FLUSH_BYTES] = {1};
-    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, KR_WRITE_FLUSHES * sizeof(row)) != 0)
-        return fault_set(&bench->fault, err_from_errno(errno), "%s: %s", bench->disk,
-                         strerror(errno));
-    for (size_t i = 0; i < KR_WRITE_FLUSHES; i++) {
-        uint64_t begin_ns = clock_mono_ns();
-        if (pwrite(fd, row, sizeof(row), (off_t)(i * sizeof(row))) != sizeof(row) ||
-            fdatasync(fd) != 0)
-            return fault_set(&bench->fault, err_from_errno(errno), "%s: %s", bench->disk,
-                             strerror(errno));
-        histogram_record(latency, clock_mono_ns() - begin_ns);
-    }
-    return KR_ERR_OK;
-}
-
 static struct write_figures figures_of(const struct histogram *latency, double seconds)
 {
     return (struct write_figures){.rate = seconds > 0 ? (double)latency->count / seconds : -1,
@@ -104,17 +81,15 @@ static struct write_figures figures_of(const struct histogram *latency, double s
 
 static enum kr_err measure_disk(struct write_bench *bench, struct write_figures *out)
 {
-    char path[4096];
+    struct flush flush;
     struct histogram *latency = mem_zalloc(sizeof(*latency));
-    snprintf(path, sizeof(path), "%s/keyreeve-bench-XXXXXX", bench->disk);
-    int fd = mkstemp(path);
-    enum kr_err err =
-        fd >= 0 ? flush_all(bench, fd, latency)
-                : fault_set(&bench->fault, err_from_errno(errno), "%s: %s", path, strerror(errno));
-    if (fd >= 0) {
-        close(fd);
-        unlink(path);
+    enum kr_err err = flush_open(&flush, bench->disk, &bench->fault);
+    for (size_t i = 0; i < KR_WRITE_FLUSHES && err == KR_ERR_OK; i++) {
+        uint64_t took_ns = 0;
+        err = flush_once(&flush, &took_ns, &bench->fault);
+        histogram_record(latency, took_ns);
     }
+    flush_close(&flush);
     *out = figures_of(latency, 0);
     histogram_merge(&bench->latency[KR_WRITE_FLUSH], latency);
     mem_free(latency);
