@@ -4,11 +4,11 @@
 //
 // In each round every system has its turn: a key is there and good at the replica, it is taken away
 // at the primary, and one prober asks the replica over and over, without sleeping, until it shows.
-// In between an echo measures what the way itself takes.
-#include "bench/beside.h"
+// Once a round an echo measures what the way itself takes, and a flush what the disk does.
+#include "bench/beside_internal.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,58 +22,30 @@
 #include "bench/interrupt.h"
 #include "bench/options.h"
 #include "bench/progress.h"
-#include "bench/result.h"
 #include "bench/table.h"
 #include "bench/topology.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/mem.h"
+#include "core/base/priority.h"
 
 enum { KR_BESIDE_ROUNDS = 100000, KR_BESIDE_ECHOES = 5, KR_BESIDE_DEADLINE_MS = 30000 };
-enum { KR_BESIDE_TTL_POINTS = 120, KR_BESIDE_PATH = 256 };
 
 static const struct beside_system *const systems[] = {&beside_keyreeve, &beside_redis,
                                                       &beside_postgres, &beside_etcd};
-enum { KR_BESIDE_SYSTEMS = sizeof(systems) / sizeof(systems[0]) };
-
-struct beside_side {
-    const struct beside_system *system;
-    struct beside_state state;
-    double *delays_us, *links_us, *excesses_us; // one a round
-};
-
-struct beside {
-    const char *wanted, *leader, *node, *token_file, *engine, *near_region, *far_region;
-    uint64_t rounds, ttl_seconds;
-    bool is_in_world;
-    struct world world;
-    struct site near, far;
-    char directory[KR_BESIDE_PATH];
-    struct program_user user;
-    struct beside_side sides[KR_BESIDE_SYSTEMS];
-    size_t side_count;
-    struct program echo;
-    struct talk echo_talk;
-    struct result_run results;
-    struct fault fault;
-};
+static_assert(sizeof(systems) / sizeof(systems[0]) == KR_BESIDE_SYSTEMS, "one side each");
 
 static enum option_outcome parse(int argc, char **argv, struct beside *bench)
 {
     const struct option_row rows[] = {
         {"--systems", "LIST", KR_OPTION_TEXT, &bench->wanted, 0, 0, false,
-         "of keyreeve, redis, postgresql, etcd (default all but keyreeve)"},
-        {"--leader", "ADDRESS:PORT", KR_OPTION_TEXT, &bench->leader, 0, 0, false,
-         "a Keyreeve leader, for keyreeve"},
-        {"--node", "ADDRESS:PORT", KR_OPTION_TEXT, &bench->node, 0, 0, false, "a follower of it"},
-        {"--token-file", "FILE", KR_OPTION_TEXT, &bench->token_file, 0, 0, false,
-         "a management token, 0600"},
-        {"--engine", "NAME", KR_OPTION_TEXT, &bench->engine, 0, 0, false,
-         "what the results call its log engine (default local)"},
+         "of keyreeve, redis, postgresql, etcd (default all)"},
+        {"--bin", "DIR", KR_OPTION_TEXT, &bench->programs, 0, 0, false,
+         "of keyreeved and keyreeve (default: where this program is)"},
         {"--rounds", "N", KR_OPTION_COUNT, &bench->rounds, 1, KR_BESIDE_ROUNDS, false,
          "changes of each system (default 300)"},
         {"--world", NULL, KR_OPTION_FLAG, &bench->is_in_world, 0, 0, false,
-         "in an emulated world (root), without keyreeve: propagate --world"},
+         "in an emulated world (root)"},
         {"--near", "REGION", KR_OPTION_TEXT, &bench->near_region, 0, 0, false,
          "of the primaries there (default us-east)"},
         {"--far", "REGION", KR_OPTION_TEXT, &bench->far_region, 0, 0, false,
@@ -84,15 +56,16 @@ static enum option_outcome parse(int argc, char **argv, struct beside *bench)
     };
     const struct option_spec spec = {
         "beside",
-        "Starts Redis, PostgreSQL and etcd, each with its own replication and Debian's settings,\n"
-        "in a directory of its own that is removed at the end (as root: by the user postgres or\n"
+        "Starts Keyreeve (a leader and a follower, engine local), Redis and PostgreSQL (a primary\n"
+        "and a replica each) and etcd (a member, watched), each with its defaults, in a directory\n"
+        "of its own that is removed at the end (as root: the others by the user postgres or\n"
         "nobody), and measures in turns how long a change at the primary takes until the replica\n"
-        "shows it, beyond what the way takes. With --leader Keyreeve has its turns as well. The\n"
-        "prober spins: give it a core of its own (taskset).\n",
+        "shows it, beyond what the way takes; and in between what the disk needs to flush. The\n"
+        "prober spins: give it a core of its own (taskset), and all that is measured runs on the\n"
+        "others.\n",
         rows, sizeof(rows) / sizeof(rows[0]),
-        "  keyreeve-bench beside --systems redis,postgresql,etcd --rounds 500\n"
-        "  keyreeve-bench beside --systems keyreeve,redis --leader 127.0.77.1:7400 \\\n"
-        "      --node 127.0.77.4:7400 --token-file local-cluster/owner-token\n"};
+        "  taskset -c 1 keyreeve-bench beside --rounds 500\n"
+        "  sudo keyreeve-bench beside --world --systems keyreeve,postgresql\n"};
     return options_parse(&spec, argc, argv);
 }
 
@@ -168,14 +141,14 @@ static enum kr_err start_side(struct beside *bench, const struct beside_system *
     state->near = bench->near;
     state->far = bench->far;
     state->user = bench->user;
-    state->leader = bench->leader;
-    state->node = bench->node;
-    state->token_file = bench->token_file;
+    state->world = bench->is_in_world ? bench->world.name : NULL;
+    state->near_region = bench->near_region;
+    state->far_region = bench->far_region;
+    state->folder = bench->programs;
     state->fault = &bench->fault;
     talk_init(&state->primary, system->name, &bench->fault);
     talk_init(&state->replica, system->name, &bench->fault);
     side->delays_us = mem_zalloc(bench->rounds * sizeof(double));
-    side->links_us = mem_zalloc(bench->rounds * sizeof(double));
     side->excesses_us = mem_zalloc(bench->rounds * sizeof(double));
     progress_say("starting %s", system->name);
     enum kr_err err = make_directory(bench, side);
@@ -191,7 +164,6 @@ static void stop_side(struct beside_side *side)
         program_stop(&state->programs[i], side->system->stop_signal);
     mem_zero(state->token, sizeof(state->token));
     mem_free(side->delays_us);
-    mem_free(side->links_us);
     mem_free(side->excesses_us);
 }
 
@@ -215,13 +187,6 @@ static enum kr_err check_list(struct beside *bench)
         return fault_set(&bench->fault, KR_ERR_INVALID,
                          "--systems %s: there are keyreeve, redis, postgresql, etcd",
                          bench->wanted);
-    bool has_cluster = bench->leader != NULL && bench->node != NULL && bench->token_file != NULL;
-    if (is_listed(bench->wanted, "keyreeve") && bench->is_in_world)
-        return fault_set(&bench->fault, KR_ERR_INVALID,
-                         "in a world Keyreeve is measured by propagate --world");
-    if (is_listed(bench->wanted, "keyreeve") && !has_cluster)
-        return fault_set(&bench->fault, KR_ERR_INVALID,
-                         "keyreeve needs --leader, --node and --token-file");
     return KR_ERR_OK;
 }
 
@@ -237,7 +202,13 @@ static enum kr_err start_all(struct beside *bench)
     if (chmod(bench->directory, 0711) != 0)
         return fault_set(&bench->fault, err_from_errno(errno), "chmod: %s", strerror(errno));
     bench->results.disk = bench->directory;
-    err = start_echo(bench);
+    bench->links_us = mem_zalloc(bench->rounds * sizeof(double));
+    bench->flushes_us = mem_zalloc(bench->rounds * sizeof(double));
+    if (bench->programs == NULL)
+        bench->programs = program_folder(bench->own_programs, sizeof(bench->own_programs));
+    err = flush_open(&bench->flush, bench->directory, &bench->fault);
+    if (err == KR_ERR_OK)
+        err = start_echo(bench);
     for (size_t i = 0; i < KR_BESIDE_SYSTEMS && err == KR_ERR_OK; i++)
         if (is_listed(bench->wanted, systems[i]->name))
             err = start_side(bench, systems[i]);
@@ -252,6 +223,9 @@ static void stop_all(struct beside *bench)
         stop_side(&bench->sides[i]);
     talk_close(&bench->echo_talk);
     program_stop(&bench->echo, SIGKILL);
+    flush_close(&bench->flush);
+    mem_free(bench->flushes_us);
+    mem_free(bench->links_us);
     if (bench->directory[0] != '\0' && file_remove_tree(bench->directory, &ignored) != KR_ERR_OK)
         fprintf(stderr, "keyreeve-bench beside: %s\n", ignored.text);
     progress_say("%s", "");
@@ -275,28 +249,38 @@ static enum kr_err watch(struct beside *bench, struct beside_side *side, uint64_
 static enum kr_err run_round(struct beside *bench, struct beside_side *side, uint64_t round)
 {
     side->state.round = round + 1;
-    enum kr_err err = measure_way(bench, &side->links_us[round]);
-    if (err == KR_ERR_OK)
-        err = side->system->ready(&side->state);
+    enum kr_err err = side->system->ready(&side->state);
     uint64_t begin_ns = clock_mono_ns();
     if (err == KR_ERR_OK)
         err = side->system->change(&side->state);
     if (err == KR_ERR_OK)
         err = watch(bench, side, begin_ns);
     side->delays_us[round] = (double)(clock_mono_ns() - begin_ns) / 1e3;
-    double excess_us = side->delays_us[round] - side->links_us[round];
+    double excess_us = side->delays_us[round] - bench->links_us[round];
     side->excesses_us[round] = excess_us > 0 ? excess_us : 0;
     return err == KR_ERR_OK ? side->system->settle(&side->state) : err;
+}
+
+static enum kr_err measure_flush(struct beside *bench, uint64_t round)
+{
+    uint64_t took_ns = 0;
+    enum kr_err err = flush_once(&bench->flush, &took_ns, &bench->fault);
+    bench->flushes_us[round] = (double)took_ns / 1e3;
+    return err;
 }
 
 static enum kr_err run_rounds(struct beside *bench)
 {
     struct progress progress;
     enum kr_err err = KR_ERR_OK;
+    priority_take(KR_PRIORITY_SPIN);
     progress_begin(&progress, "rounds", bench->rounds);
     for (uint64_t round = 0; round < bench->rounds && err == KR_ERR_OK; round++) {
+        err = measure_way(bench, &bench->links_us[round]);
         for (size_t i = 0; i < bench->side_count && err == KR_ERR_OK; i++)
             err = run_round(bench, &bench->sides[i], round);
+        if (err == KR_ERR_OK)
+            err = measure_flush(bench, round);
         if (err == KR_ERR_OK && interrupt_is_noted())
             err = fault_set(&bench->fault, KR_ERR_IO, "interrupted");
         progress_at(&progress, round);
@@ -305,86 +289,7 @@ static enum kr_err run_rounds(struct beside *bench)
     return err;
 }
 
-// --- results -------------------------------------------------------------------------------------
-
-static void write_side(struct beside *bench, struct beside_side *side)
-{
-    const struct {
-        const char *name;
-        const double *values;
-    } figures[] = {{"propagate.delay", side->delays_us},
-                   {"propagate.link", side->links_us},
-                   {"propagate.excess", side->excesses_us}};
-    bool is_ours = side->system == &beside_keyreeve;
-    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
-        const struct result_row row = {
-            .name = figures[i].name,
-            .label = side->system->label,
-            .system = side->system->name,
-            .region = bench->is_in_world ? bench->far_region : NULL,
-            .unit = "us",
-            .conditions = {{"world", 0, bench->is_in_world ? "five-regions" : "loopback"},
-                           {"load", 0, "idle"},
-                           {"way", 0, "single"},
-                           {"node", 0, "replica"},
-                           {"settings", 0, side->system->settings},
-                           {is_ours ? "engine" : NULL, 0, bench->engine}},
-            .values = figures[i].values,
-            .count = bench->rounds};
-        result_write(&bench->results, &row);
-    }
-}
-
-// A key is looked up at a random moment of its entry's life, so what is left of it is uniform.
-static void write_ttl(struct beside *bench)
-{
-    struct result_point points[KR_BESIDE_TTL_POINTS];
-    const double whole_us = (double)bench->ttl_seconds * 1e6;
-    for (int i = 0; i < KR_BESIDE_TTL_POINTS; i++) {
-        double us = whole_us * pow(10, (double)(i + 1 - KR_BESIDE_TTL_POINTS) / 16);
-        points[i] = (struct result_point){us, us / whole_us};
-    }
-    const struct result_row row = {.name = "propagate.ttl",
-                                   .label = "a cache in front of a database, computed",
-                                   .system = "ttl",
-                                   .unit = "us",
-                                   .conditions = {{"seconds", (double)bench->ttl_seconds, NULL}},
-                                   .points = points,
-                                   .count = KR_BESIDE_TTL_POINTS};
-    result_write(&bench->results, &row);
-}
-
-static double spread_at(const double *values, uint64_t count, double share)
-{
-    double *sorted = mem_alloc(count * sizeof(*sorted));
-    memcpy(sorted, values, count * sizeof(*sorted));
-    (void)table_median(sorted, count); // sorts
-    double value = sorted[(uint64_t)(share * (double)(count - 1))];
-    mem_free(sorted);
-    return value;
-}
-
-static void print(const struct beside *bench)
-{
-    static const double shares[] = {0.5, 0.9, 0.99, 1};
-    struct table *table = mem_zalloc(sizeof(*table));
-    table_row(table, "us beyond the way");
-    table_text(table, "p50");
-    table_text(table, "p90");
-    table_text(table, "p99");
-    table_text(table, "max");
-    table_text(table, "the way p50");
-    for (size_t i = 0; i < bench->side_count; i++) {
-        const struct beside_side *side = &bench->sides[i];
-        table_row(table, side->system->label);
-        for (size_t j = 0; j < sizeof(shares) / sizeof(shares[0]); j++)
-            table_number(table, spread_at(side->excesses_us, bench->rounds, shares[j]), 0);
-        table_number(table, spread_at(side->links_us, bench->rounds, 0.5), 1);
-    }
-    table_print(table, stdout);
-    printf("\n%llu changes of each, in turns\n", (unsigned long long)bench->rounds);
-    mem_free(table);
-}
+// --- all of it -----------------------------------------------------------------------------------
 
 static enum kr_err enter(struct beside *bench, const struct topology *topology, const char *region,
                          struct site *site)
@@ -421,7 +326,7 @@ static enum kr_err choose_sites(struct beside *bench)
 
 static enum kr_err run(struct beside *bench, int argc, char **argv)
 {
-    bench->world.tie = -1;
+    bench->world.tie = bench->flush.fd = -1;
     talk_init(&bench->echo_talk, "echo", &bench->fault);
     interrupt_watch();
     enum kr_err err = result_open(&bench->results, argc, argv, &bench->fault);
@@ -431,12 +336,8 @@ static enum kr_err run(struct beside *bench, int argc, char **argv)
         err = start_all(bench);
     if (err == KR_ERR_OK)
         err = run_rounds(bench);
-    for (size_t i = 0; i < bench->side_count && err == KR_ERR_OK; i++)
-        write_side(bench, &bench->sides[i]);
     if (err == KR_ERR_OK)
-        write_ttl(bench);
-    if (err == KR_ERR_OK && !bench->results.is_json)
-        print(bench);
+        beside_results(bench);
     stop_all(bench);
     site_leave(&bench->near);
     site_leave(&bench->far);
@@ -448,8 +349,7 @@ int bench_beside(int argc, char **argv)
 {
     struct beside *bench = mem_zalloc(sizeof(*bench));
     int status = KR_BENCH_OK;
-    bench->wanted = "redis,postgresql,etcd";
-    bench->engine = "local";
+    bench->wanted = "keyreeve,redis,postgresql,etcd";
     bench->near_region = "us-east";
     bench->far_region = "ap-northeast";
     bench->rounds = 300;

@@ -18,8 +18,9 @@ struct beside_state {
     uint16_t ports[2];
     struct talk primary, replica;
     uint64_t round;
-    // Keyreeve, which is not started here:
-    const char *leader, *node, *token_file; // HOST:PORT
+    // Keyreeve's:
+    const char *world, *near_region, *far_region; // world NULL: loopback
+    const char *folder;                           // of keyreeved and keyreeve
     char token[KR_API_TOKEN], consumer[64];
     struct api_key key;
     struct fault *fault;

@@ -1,28 +1,102 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keyreeve in a cluster that runs already: a key is revoked at the leader, and validated at a node.
+// Keyreeve: a leader and a follower; a key is revoked at the one, and validated at the other.
 #include "bench/beside.h"
 
+#include <arpa/inet.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "core/base/clock.h"
+#include "bench/cluster.h"
+#include "core/base/mem.h"
+
+enum { KR_PAIR_LEADER, KR_PAIR_FOLLOWER, KR_PAIR_NODES };
+
+// 127.64.0.0 is the first that are given out; no two processes have the same two.
+enum { KR_PAIR_LOOPBACK = 0x7f400000, KR_PAIR_HOST = 11 };
+
+// --- the nodes -----------------------------------------------------------------------------------
+
+static void place(const struct beside_state *state, unsigned which, struct topology_node *node)
+{
+    const struct in_addr own = {.s_addr = htonl(KR_PAIR_LOOPBACK + 2 * (uint32_t)getpid() + which)};
+    if (state->world != NULL)
+        topology_address(node->region, KR_PAIR_HOST + which, node->address);
+    else
+        inet_ntop(AF_INET, &own, node->address, sizeof(node->address));
+}
+
+// The regions of the default topology, and two nodes.
+static enum kr_err lay_out(const struct beside_state *state, struct topology *out)
+{
+    enum kr_err err = topology_load(NULL, out, state->fault);
+    if (err != KR_ERR_OK)
+        return err;
+    out->node_count = KR_PAIR_NODES;
+    out->nodes[KR_PAIR_LEADER] = (struct topology_node){
+        .name = "leader", .region = topology_region(out, state->near_region), .is_core = true};
+    out->nodes[KR_PAIR_FOLLOWER] = (struct topology_node){
+        .name = "follower", .region = topology_region(out, state->far_region)};
+    for (unsigned i = 0; i < KR_PAIR_NODES; i++)
+        place(state, i, &out->nodes[i]);
+    return KR_ERR_OK;
+}
+
+static enum kr_err open_talks(struct beside_state *state, const struct topology *pair)
+{
+    char token[512];
+    snprintf(token, sizeof(token), "%s/leader/data/owner-token", state->directory);
+    enum kr_err err = api_read_token(token, state->token, state->fault);
+    if (err == KR_ERR_OK)
+        err = talk_open(&state->primary, &state->near, pair->nodes[KR_PAIR_LEADER].address,
+                        KR_CLUSTER_HTTP);
+    if (err == KR_ERR_OK)
+        err = talk_open(&state->replica, &state->far, pair->nodes[KR_PAIR_FOLLOWER].address,
+                        KR_CLUSTER_HTTP);
+    return err;
+}
+
+// The processes are the state's from here on, and end with it.
+static void take_programs(struct beside_state *state, struct cluster *cluster)
+{
+    for (size_t i = 0; i < cluster->count; i++) {
+        state->programs[i] = (struct program){"keyreeve", cluster->nodes[i].program.pid};
+        cluster->nodes[i].program.pid = 0;
+    }
+}
+
+static enum kr_err make_consumer(struct beside_state *state)
+{
+    struct protocol_answer answer;
+    snprintf(state->consumer, sizeof(state->consumer), "beside");
+    api_add_post(&state->primary, state->token, "", "{\"name\":\"beside\"}");
+    return api_ask(&state->primary, &answer);
+}
 
 static enum kr_err start(struct beside_state *state)
 {
-    char body[96];
-    struct protocol_answer answer;
-    enum kr_err err = api_read_token(state->token_file, state->token, state->fault);
+    struct topology *pair = mem_zalloc(sizeof(*pair));
+    struct cluster *cluster = mem_zalloc(sizeof(*cluster));
+    const struct cluster_plan plan = {.world = state->world,
+                                      .topology = pair,
+                                      .engine = "local",
+                                      .programs = state->folder,
+                                      .directory = state->directory};
+    enum kr_err err = lay_out(state, pair);
+    if (err == KR_ERR_OK) {
+        err = cluster_up(cluster, &plan, state->fault);
+        take_programs(state, cluster);
+        cluster_down(cluster);
+    }
     if (err == KR_ERR_OK)
-        err = api_connect(&state->primary, &state->near, state->leader);
-    if (err == KR_ERR_OK)
-        err = api_connect(&state->replica, &state->far, state->node);
-    snprintf(state->consumer, sizeof(state->consumer), "beside-%llx",
-             (unsigned long long)clock_mono_ns());
-    snprintf(body, sizeof(body), "{\"name\":\"%s\"}", state->consumer);
-    if (err == KR_ERR_OK)
-        api_add_post(&state->primary, state->token, "", body);
-    return err == KR_ERR_OK ? api_ask(&state->primary, &answer) : err;
+        err = open_talks(state, pair);
+    mem_free(cluster);
+    mem_free(pair);
+    return err == KR_ERR_OK ? make_consumer(state) : err;
 }
+
+// --- rounds --------------------------------------------------------------------------------------
 
 static enum kr_err send_validate(struct beside_state *state)
 {
@@ -68,8 +142,9 @@ static enum kr_err settle(struct beside_state *state)
 
 const struct beside_system beside_keyreeve = {
     .name = "keyreeve",
-    .label = "Keyreeve, a key revoked, validated at a node",
-    .settings = "answers when it is flushed",
+    .label = "Keyreeve, a key revoked, validated at a follower",
+    .settings = "a leader and a follower, defaults: answers when it is flushed",
+    .stop_signal = SIGTERM,
     .start = start,
     .ready = ready,
     .change = change,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Starting a cluster in an emulated world.
+// Starting a cluster in an emulated world or on the loopback.
 #include "bench/cluster.h"
 
 #include <signal.h>
@@ -125,7 +125,8 @@ static void add_etcd(const struct cluster *cluster, const struct topology_node *
     buf_add_text(out, "\n");
 }
 
-// Clients speak to a node from its own region, in a private namespace: in the clear.
+// Clients speak to a node from its own region, in a private namespace, or from this machine: in the
+// clear.
 static enum kr_err make_config(struct cluster *cluster, const struct topology_node *node)
 {
     const char *directory = cluster->plan.directory, *name = node->name;
@@ -321,6 +322,17 @@ static enum kr_err start_all(struct cluster *cluster)
     return err;
 }
 
+static enum kr_err place(struct cluster *cluster, struct cluster_node *node)
+{
+    const struct cluster_plan *plan = &cluster->plan;
+    if (plan->world != NULL)
+        return site_enter(&node->site, plan->world, plan->topology->regions[node->at->region],
+                          node->at->address, cluster->fault);
+    site_init(&node->site);
+    snprintf(node->site.address, sizeof(node->site.address), "%s", node->at->address);
+    return KR_ERR_OK;
+}
+
 enum kr_err cluster_up(struct cluster *cluster, const struct cluster_plan *plan,
                        struct fault *fault)
 {
@@ -334,8 +346,7 @@ enum kr_err cluster_up(struct cluster *cluster, const struct cluster_plan *plan,
     for (; cluster->count < topology->node_count && err == KR_ERR_OK; cluster->count++) {
         struct cluster_node *node = &cluster->nodes[cluster->count];
         node->at = &topology->nodes[cluster->count];
-        err = site_enter(&node->site, plan->world, topology->regions[node->at->region],
-                         node->at->address, fault);
+        err = place(cluster, node);
     }
     if (err == KR_ERR_OK)
         err = make_certificates(cluster);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A Keyreeve cluster that the bench starts in an emulated world: certificates, an etcd member
-// beside each core node where the engine is etcd, and the nodes of the topology. Everything lies in
-// one directory and ends with the world.
+// A Keyreeve cluster that the bench starts, in an emulated world or on this machine's loopback:
+// certificates, an etcd member beside each core node where the engine is etcd, and the nodes of the
+// topology. Everything lies in one directory and ends with the world, or with this process.
 #pragma once
 
 #include "bench/manage.h"
@@ -13,7 +13,7 @@
 #define KR_CLUSTER_PEERS 7402
 
 struct cluster_plan {
-    const char *world;               // that runs
+    const char *world;               // that runs; NULL: loopback, where the nodes' addresses are
     const struct topology *topology; // its nodes; the first is a core node, and leads at first
     const char *engine;              // "local" or "etcd"
     const char *programs;            // the folder of keyreeved and keyreeve

@@ -20,7 +20,7 @@ static const struct subcommand subcommands[] = {
     {"keys", bench_keys, "makes a file of keys, and the JSON Lines that import them"},
     {"propagate", bench_propagate, "time from a revocation to the refusal at every node"},
     {"write", bench_write, "durable writes, one at a time and many, beside the disk's own flush"},
-    {"beside", bench_beside, "the same in Redis, PostgreSQL and etcd, in turns"},
+    {"beside", bench_beside, "how fast a change spreads here, in Redis, PostgreSQL and etcd"},
     {"failover", bench_failover, "what clients see when the leader is killed or stopped"},
     {"join", bench_join, "a follower from an empty directory until it serves"},
     {"plan", bench_plan, "nodes, cores and bytes of a deployment, from what was measured"},

@@ -288,8 +288,10 @@ cluster_url() {
 }
 
 step_cluster-local() {
-    local runner=beside_pinned
-    with_cluster measure_local --engine local
+    local runner=beside_pinned code=0
+    pinned beside --rounds "$(size 300 3000)" --bin "$bin" --out "$out" || code=1
+    with_cluster measure_local --engine local || code=1
+    return $code
 }
 
 measure_local() {
@@ -297,8 +299,6 @@ measure_local() {
     leader=$(cluster_url core-1)
     edge=$(cluster_url edge-us-east)
     count=$(size 300000 10000000)
-    pinned beside --systems keyreeve,redis,postgresql,etcd --rounds "$(size 300 3000)" --leader "$leader" --node "$edge" \
-        --token-file "$token" --out "$out" || code=1
     pinned propagate --leader "http://$leader" --nodes "$(others core-1 follower | sed 's#[^,]*#http://&#g')" --token-file "$token" \
         --rounds "$(size 200 2000)" --out "$out" || code=1
     make_keys "$count" && kr "http://$leader" "$work/cluster/core-1/data" import "$work/import.jsonl" || return 1
@@ -354,10 +354,10 @@ step_world() {
     "$bin/keyreeve-bench" wan up --name bench-run || return 1
     bench wan probe --name bench-run --blast "$(size 0 100)" --out "$out" || code=1
     "$bin/keyreeve-bench" wan down --name bench-run
-    bench propagate --world --engine local --rounds "$(size 40 500)" --bursts "$(size 3 20)" --cuts "$(size 1 5)" \
+    pinned propagate --world --engine local --rounds "$(size 40 500)" --bursts "$(size 3 20)" --cuts "$(size 1 5)" \
         --bulk-keys "$(size 20000 1000000)" --out "$out" || code=1
-    [ $mode = quick ] || bench propagate --world --engine etcd --rounds 200 --bursts 10 --cuts 3 --bulk-keys 100000 --out "$out" || code=1
-    bench beside --world --rounds "$(size 40 300)" --out "$out" || code=1
+    [ $mode = quick ] || pinned propagate --world --engine etcd --rounds 200 --bursts 10 --cuts 3 --bulk-keys 100000 --out "$out" || code=1
+    pinned beside --world --rounds "$(size 40 300)" --bin "$bin" --out "$out" || code=1
     return $code
 }
 

@@ -33,8 +33,11 @@ function sameEngine(rows) {
   return local.length > 0 ? local : rows;
 }
 
+// Of `beside`, which measures a pair of nodes as it does the others' pairs: those rows tell settings.
+const isPair = (row) => row.conditions.settings !== undefined;
+
 const quiet = (rows, name) => {
-  const all = ours(rows, name, { world: worldOf(rows) }).filter((row) => (row.conditions.way ?? 'single') === 'single');
+  const all = ours(rows, name, { world: worldOf(rows) }).filter((row) => (row.conditions.way ?? 'single') === 'single' && !isPair(row));
   const idle = all.filter((row) => (row.conditions.load ?? 'idle') === 'idle');
   return sameEngine(idle.length > 0 ? idle : all);
 };
@@ -133,12 +136,14 @@ function besideRows(rows) {
   const all = [...groupBy(quietOnes, (row) => JSON.stringify([row.system, row.conditions.world])).values()].flatMap(sameEngine);
   const systems = (list) => new Set(list.map((row) => row.system)).size;
   const placeIn = (row) => (row.conditions.world === 'loopback' ? '' : placeOf(row)); // on one machine there is one place
-  const groups = [...groupBy(all, (row) => JSON.stringify([row.conditions.world, placeIn(row)])).values()].map(slowestOfEach).filter((group) => systems(group) > 1);
+  const groups = [...groupBy(all, (row) => JSON.stringify([row.conditions.world, placeIn(row)])).values()].map(ofEqualShape).map(slowestOfEach).filter((group) => systems(group) > 1);
   const farthest = (group) => [group[0].conditions.world === 'loopback' ? 0 : 1, systems(group), linkOf(rows, group[0])];
   groups.sort((a, b) => compareLists(farthest(b), farthest(a)));
   return groups[0] ?? [];
 }
 
+// A whole cluster of ours beside pairs of others only where our pair was not measured.
+const ofEqualShape = (group) => (group.some((row) => row.system === 'keyreeve' && isPair(row)) ? group.filter(isPair) : group);
 const slowestOfEach = (group) => [...groupBy(group, (row) => row.system).values()].map((own) => own.sort(byMedian).at(-1));
 const linkOf = (rows, { system, region, conditions: { world, node } }) =>
   select(rows, 'propagate.link', { system, world }).find((row) => row.region === region && row.conditions.node === node)?.stats.p50 ?? 0;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table of targets: what each says, what was measured, and whether that is what was meant.
 
+const isWhere = (row, { where = {} }) => Object.entries(where).every(([name, value]) => row.conditions[name] === value);
 const sameTarget = (row, figure) =>
-  row.name === figure.row && row.target.stat === figure.stat && row.target.atMost === figure.atMost && row.target.atLeast === figure.atLeast;
+  row.name === figure.row && isWhere(row, figure) && row.target.stat === figure.stat && row.target.atMost === figure.atMost && row.target.atLeast === figure.atLeast;
 
 function isMet(row) {
   const value = row.stats[row.target.stat];

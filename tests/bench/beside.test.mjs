@@ -13,7 +13,7 @@ const DEADLINE_MS = 60000;
 
 const isThere = (path) => path.split(':').some((one) => existsSync(one));
 const SYSTEMS = [['etcd', '/usr/bin/etcd'], ['redis', '/usr/bin/redis-server'], ['postgresql', '/usr/lib/postgresql/15/bin/postgres']];
-const systems = SYSTEMS.filter(([, path]) => isThere(path)).map(([name]) => name);
+const systems = ['keyreeve', ...SYSTEMS.filter(([, path]) => isThere(path)).map(([name]) => name)];
 
 function start(t, ...more) {
   const directory = mkdtempSync(join(tmpdir(), 'keyreeve-test-beside-'));
@@ -61,9 +61,31 @@ test('each system has its rows, of as many changes as were asked for', async (t)
       assert.ok(row.values.every((value) => value >= 0));
       assert.ok(row.conditions.settings.length > 0);
     }
+  assert.equal(rows.filter((row) => row.conditions.engine === 'local' && row.name === 'propagate.delay').length, 1, 'Keyreeve is one pair');
+  const others = systems.filter((system) => system !== 'keyreeve');
+  assert.deepEqual(rows.filter((row) => row.name === 'propagate.ratio').map((row) => row.conditions.beside).sort(), others.sort());
+  for (const row of rows.filter((one) => one.name === 'propagate.ratio' && one.conditions.beside !== 'redis')) assert.equal(row.id, 'P6');
+  const flush = rows.find((row) => row.name === 'beside.flush');
+  assert.equal(flush.system, 'disk');
+  assert.equal(flush.stats.count, 7);
+  assert.ok(flush.stats.min > 0);
   const ttl = rows.find((row) => row.system === 'ttl');
   assert.deepEqual(ttl.points.at(-1), [60e6, 1]);
   for (const [us, share] of ttl.points) assert.ok(Math.abs(us / 60e6 - share) < 1e-6);
+});
+
+const whyNoWorld = process.getuid() !== 0 ? 'an emulated world needs root' : existsSync('/dev/net/tun') ? undefined : 'no /dev/net/tun here';
+
+test('in a world the replica is a region away', { skip: whyNoWorld }, async (t) => {
+  const run = start(t, '--world', '--near', 'us-east', '--far', 'us-west', '--rounds', '2');
+  assert.deepEqual(await run.end, { code: 0, signal: null }, run.said());
+  const rows = readFileSync(join(run.directory, 'rows.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+  for (const system of systems) {
+    const row = rows.find((one) => one.system === system && one.name === 'propagate.delay');
+    assert.equal(row.region, 'us-west');
+    assert.equal(row.conditions.world, 'five-regions');
+    assert.ok(row.stats.min > 30_000, `${system}: ${row.stats.min} us over a link of 32 ms`);
+  }
 });
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'])

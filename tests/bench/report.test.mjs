@@ -7,12 +7,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { bars as barSpec } from '../../bench/report/builders.mjs';
+import { sections } from '../../bench/report/figures.mjs';
 import { quantity } from '../../bench/report/numbers.mjs';
 import { distribution, percentileCurve } from '../../bench/report/rows.mjs';
 import { judgeAll } from '../../bench/report/targets.mjs';
 import { sample } from './sample.mjs';
 
 const bench = join(process.env.KEYREEVE_BIN ?? 'build/dev/bin', 'keyreeve-bench');
+const land = JSON.parse(readFileSync(new URL('../../bench/report/land.json', import.meta.url), 'utf8'));
 
 function report(t, rows, ...more) {
   const directory = mkdtempSync(join(tmpdir(), 'keyreeve-report-'));
@@ -99,6 +101,25 @@ test('a target is met, missed, or was measured under other conditions', () => {
   assert.equal(status([row(10.5, 5)]).status, 'missed');
   assert.equal(status([row(1, 4)]).status, 'elsewhere');
   assert.equal(status([row(1, 4), row(11, 5), row(2, 5)]).status, 'missed', 'the worst under the right conditions');
+});
+
+test('figures of one row and one bound are told apart by what they are of', () => {
+  const figures = ['postgresql', 'etcd'].map((beside) => ({ row: 'x', where: { beside }, stat: 'p50', atMost: 1, says: beside }));
+  const row = (p50, beside) => ({ id: 'P', name: 'x', target: { stat: 'p50', atMost: 1 }, stats: { p50 }, conditions: { beside } });
+  const [judged] = judgeAll([{ id: 'P', title: '', figures }], [row(0.8, 'postgresql'), row(1.2, 'etcd')]);
+  assert.deepEqual(judged.figures.map(({ says, status }) => [says, status]), [['postgresql', 'met'], ['etcd', 'missed']]);
+});
+
+test('where a pair of ours was measured, it and no whole cluster stands beside the pairs of others', () => {
+  const systemsOf = (rows) => sections(rows, land)[0].figures.find((figure) => figure.id === 'systems').rows;
+  const isCluster = (row) => row.system === 'keyreeve' && row.conditions.settings === undefined;
+  const rows = sample();
+  assert.ok(systemsOf(rows).some(isCluster));
+  const other = rows.find((row) => row.name === 'propagate.excess' && row.system === 'postgresql');
+  const pair = { ...other, system: 'keyreeve', conditions: { ...other.conditions, engine: 'local' } };
+  const shown = systemsOf([...rows, pair]);
+  assert.ok(shown.includes(pair));
+  assert.ok(!shown.some(isCluster));
 });
 
 test('curves follow from histograms', () => {
