@@ -24,6 +24,7 @@ struct load_target {
     struct sockaddr_storage address;
     socklen_t address_size;
     struct tls_context *tls; // NULL: in the clear
+    const char *tls_name;    // that the server's certificate is of; NULL: 127.0.0.1
     struct protocol_request request;
     pid_t pid;           // whose processor time is counted; 0: nobody's
     const char *threads; // of those whose name begins so; NULL: all

@@ -6,19 +6,35 @@
 
 #include "core/base/clock.h"
 #include "core/base/file.h"
+#include "core/base/mem.h"
 
 enum { KR_LOAD_TLS_BYTES = 16384 };
 
-enum kr_err load_tls_trust(const char *path, struct tls_context **out, struct fault *fault)
+enum kr_err load_tls_trust(const struct load_tls_files *files, struct tls_context **out,
+                           struct fault *fault)
 {
-    struct buf pem;
-    buf_init(&pem, KR_TLS_BUNDLE_MAX);
-    enum kr_err err = file_read(path, &pem, fault);
-    const struct tls_client_options options = {.authorities = buf_bytes(&pem),
-                                               .authorities_path = path};
+    struct buf ca, cert, key;
+    buf_init(&ca, KR_TLS_BUNDLE_MAX);
+    buf_init(&cert, KR_TLS_BUNDLE_MAX);
+    buf_init(&key, KR_TLS_BUNDLE_MAX);
+    enum kr_err err = file_read(files->ca, &ca, fault);
+    if (err == KR_ERR_OK && files->cert != NULL)
+        err = file_read(files->cert, &cert, fault);
+    if (err == KR_ERR_OK && files->cert != NULL)
+        err = file_read_secret(files->key, &key, fault);
+    const struct tls_files shown = {.chain = buf_bytes(&cert),
+                                    .key = buf_bytes(&key),
+                                    .chain_path = files->cert,
+                                    .key_path = files->key};
+    const struct tls_client_options options = {.authorities = buf_bytes(&ca),
+                                               .authorities_path = files->ca,
+                                               .certificate = files->cert != NULL ? &shown : NULL};
     if (err == KR_ERR_OK)
         err = tls_client_context_new(&options, clock_unix_ms(), out, fault);
-    buf_fini(&pem);
+    mem_zero(key.data, key.size);
+    buf_fini(&key);
+    buf_fini(&cert);
+    buf_fini(&ca);
     return err;
 }
 
@@ -38,7 +54,8 @@ static bool send_waiting(struct tls *tls, int fd)
 struct tls *load_tls_open(const struct load_target *target, int fd)
 {
     uint8_t in[KR_LOAD_TLS_BYTES];
-    struct tls *tls = tls_client_new(target->tls, "127.0.0.1");
+    struct tls *tls =
+        tls_client_new(target->tls, target->tls_name != NULL ? target->tls_name : "127.0.0.1");
     while (tls_state(tls) == KR_TLS_HANDSHAKE) {
         ssize_t size = send_waiting(tls, fd) ? recv(fd, in, sizeof(in), 0) : -1;
         if (size <= 0 || tls_receive(tls, bytes_of(in, (size_t)size)) != KR_ERR_OK)

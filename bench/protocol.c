@@ -61,6 +61,15 @@ static void add_validate(const struct protocol_request *request, struct bytes ke
     buf_add_text(out, after);
 }
 
+static void add_json(const struct protocol_request *request, struct bytes body, struct buf *out)
+{
+    add_head(request, "POST ", out);
+    buf_add_text(out, "Content-Type: application/json\r\nContent-Length: ");
+    buf_add_decimal(out, body.size);
+    buf_add_text(out, "\r\n\r\n");
+    buf_add_bytes(out, body);
+}
+
 static void add_binary(struct bytes key, struct buf *out)
 {
     const struct binary_request request = {.op = KR_BINARY_VALIDATE, .count = 1};
@@ -86,6 +95,9 @@ void protocol_add(const struct protocol_request *request, struct bytes key, stru
         return;
     case KR_PROTOCOL_VALIDATE:
         add_validate(request, key, out);
+        return;
+    case KR_PROTOCOL_POST:
+        add_json(request, key, out);
         return;
     case KR_PROTOCOL_BINARY:
         add_binary(key, out);
@@ -238,6 +250,7 @@ enum protocol_outcome protocol_read(enum protocol_kind kind, struct bytes in, si
     case KR_PROTOCOL_BEARER:
     case KR_PROTOCOL_CREATE:
     case KR_PROTOCOL_VALIDATE:
+    case KR_PROTOCOL_POST:
         break;
     }
     return read_http(in, used, answer);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the load generator says and hears: HTTP/1.1 requests of our routes, our binary frames, and
-// Redis' GET.
+// What the load generator says and hears: HTTP/1.1 requests of our routes and of etcd's gateway,
+// our binary frames, and Redis' GET.
 //
 // Answers are read only as far as measuring needs: where one ends, its status, its verdict code.
 #pragma once
@@ -14,6 +14,7 @@ enum protocol_kind {
     KR_PROTOCOL_BEARER,   // GET path with Authorization: Bearer KEY (forward-auth)
     KR_PROTOCOL_CREATE,   // POST path {}; KEY is the management token
     KR_PROTOCOL_VALIDATE, // POST path {"key":"KEY"}
+    KR_PROTOCOL_POST,     // POST path KEY, which is JSON
     KR_PROTOCOL_BINARY,   // a frame with KEY
     KR_PROTOCOL_REDIS     // GET KEY
 };

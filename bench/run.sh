@@ -338,7 +338,8 @@ measure_etcd() {
     url=http://$(cluster_url "$leader")
     cp "$token" "$work/cluster/core-1/data/owner-token" 2>/dev/null
     kr "$url" "$work/cluster/core-1/data" consumer create bench || code=1
-    bench write --engine etcd --url "$url" --token-file "$token" --consumer bench --disk "$work" \
+    # shellcheck disable=SC2046 # options, a pair a line, without blanks
+    bench write --engine etcd $(cluster etcd "$leader") --url "$url" --token-file "$token" --consumer bench --disk "$work" \
         --seconds "$(size 2 5)" --turns "$(size 3 7)" --out "$out" || code=1
     end_leader kill || code=1
     end_leader stop || code=1

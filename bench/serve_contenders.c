@@ -123,7 +123,7 @@ static enum kr_err trust(struct serve *serve)
     const struct serve_options *o = &serve->options;
     if (o->https == NULL && o->binary_tls == NULL)
         return KR_ERR_OK;
-    return load_tls_trust(o->cacert, &serve->tls, &serve->fault);
+    return load_tls_trust(&(struct load_tls_files){.ca = o->cacert}, &serve->tls, &serve->fault);
 }
 
 enum kr_err serve_add_contenders(struct serve *serve)

@@ -3,7 +3,7 @@
 // itself needs to flush a small append.
 //
 // A write is one POST that makes a key of the consumer that --consumer names, answered when it is
-// durable.
+// durable. With --etcd-endpoint, bare puts of the same size to the cluster's etcd have their turns.
 #include "bench/bench.h"
 
 #include <stdio.h>
@@ -11,13 +11,14 @@
 #include "bench/flush.h"
 #include "bench/options.h"
 #include "bench/progress.h"
+#include "bench/puts.h"
 #include "bench/result.h"
 #include "bench/table.h"
 #include "bench/writer.h"
 #include "core/base/mem.h"
 
 enum { KR_WRITE_TURNS = 50, KR_WRITE_FLUSHES = 200 };
-enum { KR_WRITE_FLUSH, KR_WRITE_ONE, KR_WRITE_MANY, KR_WRITE_ROWS };
+enum { KR_WRITE_FLUSH, KR_WRITE_PUT, KR_WRITE_ONE, KR_WRITE_MANY, KR_WRITE_ROWS };
 
 struct write_figures {
     double rate, p50_us, p99_us, cpu_us; // -1: not measured
@@ -27,6 +28,8 @@ struct write_bench {
     const char *url, *token_file, *bucket, *consumer, *disk, *engine;
     uint64_t outstanding, turns, server_pid;
     double seconds;
+    struct puts_options etcd; // endpoint NULL: no puts
+    struct puts puts;
     struct writer writer;
     struct write_figures figures[KR_WRITE_ROWS][KR_WRITE_TURNS];
     struct histogram latency[KR_WRITE_ROWS]; // over all turns
@@ -56,16 +59,28 @@ static enum option_outcome parse(int argc, char **argv, struct write_bench *benc
          "counts the node's processor time, all threads"},
         {"--engine", "NAME", KR_OPTION_TEXT, &bench->engine, 0, 0, false,
          "what the results call the node's log engine (default local)"},
+        {"--etcd-endpoint", "URL", KR_OPTION_TEXT, &bench->etcd.endpoint, 0, 0, false,
+         "the node's etcd, for bare puts in turns; https needs the next three"},
+        {"--etcd-ca-file", "FILE", KR_OPTION_TEXT, &bench->etcd.ca_file, 0, 0, false,
+         "PEM: who signed etcd's certificate"},
+        {"--etcd-cert-file", "FILE", KR_OPTION_TEXT, &bench->etcd.cert_file, 0, 0, false,
+         "PEM: what is shown to etcd"},
+        {"--etcd-key-file", "FILE", KR_OPTION_TEXT, &bench->etcd.key_file, 0, 0, false,
+         "its key, 0600"},
         KR_RESULT_OPTIONS(&bench->results),
     };
     const struct option_spec spec = {
         "write",
         "Makes keys over keep-alive connections, one at a time and then many, each answered\n"
-        "when it is durable, and prints them beside the disk's own flush. Medians over turns.\n"
+        "when it is durable, and prints them beside the disk's own flush and, where the log is\n"
+        "in etcd, a bare put to it. Medians over turns.\n"
         "The node's rate_limit_per_token must be 0.\n",
         rows, sizeof(rows) / sizeof(rows[0]),
         "  keyreeve consumer create bench\n"
-        "  keyreeve-bench write --token-file data/owner-token --consumer bench --disk data\n"};
+        "  keyreeve-bench write --token-file data/owner-token --consumer bench --disk data\n"
+        "  keyreeve-bench write --engine etcd $(./deploy/local-cluster.sh etcd core-1) \\\n"
+        "      --url http://127.0.77.1:7400 --token-file local-cluster/owner-token \\\n"
+        "      --consumer bench --disk local-cluster\n"};
     return options_parse(&spec, argc, argv);
 }
 
@@ -119,17 +134,39 @@ static enum kr_err measure_node(struct write_bench *bench, size_t row, uint64_t 
     return err;
 }
 
+// --- etcd ----------------------------------------------------------------------------------------
+
+// Behind the writes one at a time, of which the log's newest row is.
+static enum kr_err measure_puts(struct write_bench *bench, uint64_t turn)
+{
+    struct load_result *result = mem_zalloc(sizeof(*result));
+    enum kr_err err =
+        bench->puts.value_bytes == 0 ? puts_like_log(&bench->puts, &bench->fault) : KR_ERR_OK;
+    if (err == KR_ERR_OK)
+        err = puts_run(&bench->puts, bench->seconds, result, &bench->fault);
+    bench->figures[KR_WRITE_PUT][turn] = figures_of(&result->latency, result->seconds);
+    histogram_merge(&bench->latency[KR_WRITE_PUT], &result->latency);
+    mem_free(result);
+    return err;
+}
+
+// --- turns ---------------------------------------------------------------------------------------
+
 static enum kr_err run_turns(struct write_bench *bench)
 {
     enum kr_err err = writer_open(&bench->writer, bench->url, bench->token_file, bench->bucket,
                                   bench->consumer, &bench->fault);
     bench->writer.target.pid = (pid_t)bench->server_pid;
+    if (err == KR_ERR_OK && bench->etcd.endpoint != NULL)
+        err = puts_open(&bench->puts, &bench->etcd, &bench->fault);
     for (uint64_t turn = 0; turn < bench->turns && err == KR_ERR_OK; turn++) {
         progress_say("turn %llu of %llu", (unsigned long long)turn + 1,
                      (unsigned long long)bench->turns);
         err = measure_disk(bench, &bench->figures[KR_WRITE_FLUSH][turn]);
         if (err == KR_ERR_OK)
             err = measure_node(bench, KR_WRITE_ONE, turn);
+        if (err == KR_ERR_OK && bench->etcd.endpoint != NULL)
+            err = measure_puts(bench, turn);
         if (err == KR_ERR_OK)
             err = measure_node(bench, KR_WRITE_MANY, turn);
     }
@@ -159,12 +196,15 @@ static void print(const struct write_bench *bench)
 {
     static const char *const headings[] = {"writes/s", "p50 us", "p99 us", "node CPU us each"};
     struct table *table = mem_zalloc(sizeof(*table));
-    char many[KR_TABLE_CELL];
+    char many[KR_TABLE_CELL], put[KR_TABLE_CELL];
     table_row(table, "medians");
     for (size_t i = 0; i < sizeof(headings) / sizeof(headings[0]); i++)
         table_text(table, headings[i]);
     snprintf(many, sizeof(many), "%llu at a time", (unsigned long long)bench->outstanding);
     add_row(table, bench, KR_WRITE_FLUSH, "the disk's flush");
+    snprintf(put, sizeof(put), "a bare etcd put of %zu bytes", bench->puts.value_bytes);
+    if (bench->etcd.endpoint != NULL)
+        add_row(table, bench, KR_WRITE_PUT, put);
     add_row(table, bench, KR_WRITE_ONE, "one at a time");
     add_row(table, bench, KR_WRITE_MANY, many);
     table_print(table, stdout);
@@ -179,7 +219,9 @@ static void write_latency(struct write_bench *bench, size_t figure, const char *
     const struct result_row row = {
         .name = name,
         .label = label,
-        .system = figure == KR_WRITE_FLUSH ? "disk" : NULL,
+        .system = figure == KR_WRITE_FLUSH ? "disk"
+                  : figure == KR_WRITE_PUT ? "etcd"
+                                           : NULL,
         .unit = "us",
         .conditions = {{"engine", 0, bench->engine},
                        {"outstanding", figure == KR_WRITE_MANY ? (double)bench->outstanding : 1,
@@ -201,6 +243,25 @@ static void write_turns(struct write_bench *bench, const struct result_row *like
     result_write(&bench->results, &row);
 }
 
+static void write_puts(struct write_bench *bench)
+{
+    double ratios[KR_WRITE_TURNS];
+    const struct result_row row = {.name = "write.etcd_ratio",
+                                   .label = "a write, to a bare etcd put of the same size",
+                                   .unit = "ratio",
+                                   .conditions = {{"engine", 0, bench->engine},
+                                                  {"outstanding", 1, NULL},
+                                                  {"bytes", (double)bench->puts.value_bytes, NULL}},
+                                   .values = ratios,
+                                   .count = bench->turns};
+    if (bench->etcd.endpoint == NULL)
+        return;
+    for (size_t i = 0; i < bench->turns; i++)
+        ratios[i] = bench->figures[KR_WRITE_ONE][i].p50_us / bench->figures[KR_WRITE_PUT][i].p50_us;
+    write_latency(bench, KR_WRITE_PUT, "write.etcd_put", "a bare etcd put of the same size");
+    result_write(&bench->results, &row);
+}
+
 static void write_rows(struct write_bench *bench)
 {
     const struct result_row beyond = {
@@ -219,6 +280,7 @@ static void write_rows(struct write_bench *bench)
     write_latency(bench, KR_WRITE_MANY, "write.many_latency", "a write, many at a time");
     write_turns(bench, &beyond, KR_WRITE_ONE);
     write_turns(bench, &many, KR_WRITE_MANY);
+    write_puts(bench);
 }
 
 static enum kr_err run(struct write_bench *bench, int argc, char **argv)
@@ -252,6 +314,8 @@ int bench_write(int argc, char **argv)
     } else if (!bench->results.is_json) {
         print(bench);
     }
+    if (bench->etcd.endpoint != NULL && outcome == KR_OPTIONS_RUN)
+        puts_close(&bench->puts);
     writer_close(&bench->writer);
     mem_free(bench);
     return status;

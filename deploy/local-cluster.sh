@@ -6,7 +6,7 @@ set -eu
 usage() {
     cat <<'TEXT'
 usage: ./deploy/local-cluster.sh up [--engine etcd|local] [OPTION…]
-       ./deploy/local-cluster.sh down | status | urls
+       ./deploy/local-cluster.sh down | status | urls | etcd NODE
        ./deploy/local-cluster.sh kill NODE | stop NODE | start NODE
        ./deploy/local-cluster.sh cut A B | heal [A B]
 
@@ -20,6 +20,8 @@ Runs a cluster in four regions on loopback addresses of this machine; needs no r
   down         stops everything; the data stays (--purge removes it)
   status       the cluster as its nodes see it (keyreeve cluster status)
   urls         name, region, role and URL of each node
+  etcd NODE    a core node's way to etcd: endpoint, CA, certificate and key, as the options of
+               `keyreeve-bench write`
   kill NODE    kill -9; stop NODE: a clean stop; start NODE: starts it again
                (a node's name, or etcd-1 to etcd-3)
   cut A B      holds everything between A and B, new connections too; "etcd" means all members,
@@ -539,6 +541,10 @@ up)
 down) down ;;
 status) status "$@" ;;
 urls) print_urls ;;
+etcd)
+    [ $# -eq 1 ] || refuse "etcd takes one name"
+    print_etcd "$1"
+    ;;
 kill)
     [ $# -eq 1 ] || refuse "kill takes one name"
     end_one KILL "$1"

@@ -50,6 +50,19 @@ etcd_endpoints_of() {
     echo "${list#,}"
 }
 
+print_etcd() {
+    [ "$engine" = etcd ] || fail "this cluster has no etcd: its engine is $engine"
+    { is_node "$1" && [ "$(field "$1" 3)" = core ]; } ||
+        refuse "no core node is called $1; only those have a way to etcd"
+    endpoints=$(etcd_endpoints_of "$1")
+    cat <<TEXT
+--etcd-endpoint ${endpoints%%,*}
+--etcd-ca-file $dir/etcd-ca/ca.pem
+--etcd-cert-file $dir/etcd-ca/client.pem
+--etcd-key-file $dir/etcd-ca/client-key.pem
+TEXT
+}
+
 etcd_quota() {
     cat "$dir/etcd-quota" 2>/dev/null || echo 2147483648
 }

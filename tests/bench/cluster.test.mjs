@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// keyreeve-bench against a real cluster: the leader killed and stopped, and a follower from empty.
-// What is tested are the rows, never how fast anything was.
+// keyreeve-bench against a real cluster: the leader killed and stopped, a follower from empty, and
+// writes beside bare puts to the same etcd. What is tested are the rows, never how fast anything was.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -56,6 +56,48 @@ test('the leader is killed, then stopped: the gap without writes, and every vali
     const sum = (points) => points.reduce((total, [, rate]) => total + rate / 10, 0);
     assert.equal(Math.round(sum(validations.points)), failed.conditions.validations - failed.values[0]);
     assert.ok(sum(writes.points.filter(([ms]) => ms > gap.values[0])) > 0, 'writes go on');
+  }
+});
+
+const etcdctl = (options, ...words) =>
+  run('etcdctl', ['--endpoints', options['--etcd-endpoint'], '--cacert', options['--etcd-ca-file'], '--cert', options['--etcd-cert-file'], '--key', options['--etcd-key-file'], ...words],
+    { deadlineMs: 30_000, env: { ETCDCTL_API: '3' } });
+
+test('writes beside bare puts of the same size to the same etcd', { timeout: 600_000 }, async (t) => {
+  const cluster = await Cluster.up(t, { engine: 'etcd' });
+  const out = outDirectory(t);
+  const leader = await cluster.leader();
+  const options = Object.fromEntries((await cluster.script(['etcd', leader])).stdout.trim().split('\n').map((line) => line.split(' ')));
+  assert.deepEqual(Object.keys(options), ['--etcd-endpoint', '--etcd-ca-file', '--etcd-cert-file', '--etcd-key-file']);
+  const token = join(cluster.dir, 'owner-token');
+  const made = await run(join(binDir, 'keyreeve'), ['consumer', 'create', 'bench', '--url', cluster.node(leader).url, '--token-file', token, '--bucket', 'production'], { deadlineMs: 30_000 });
+  assert.equal(made.code, 0, made.stderr);
+  const write = (more) => ['write', '--engine', 'etcd', '--url', cluster.node(leader).url, '--token-file', token, '--consumer', 'bench', '--disk', cluster.dir, '--seconds', '0.5', '--turns', '2', '--outstanding', '8', '--out', out, ...more];
+  await measure(write(Object.entries(options).flat()));
+
+  const rows = rowsOf(out);
+  const ratio = rows.find((row) => row.name === 'write.etcd_ratio');
+  assert.equal(ratio.id, 'P7');
+  assert.equal(ratio.stats.count, 2);
+  assert.ok(ratio.values.every((value) => value > 0));
+  const put = rows.find((row) => row.name === 'write.etcd_put');
+  assert.equal(put.system, 'etcd');
+  assert.ok(put.stats.count > 0);
+  const { stdout } = await etcdctl(options, 'get', '/', '--prefix', '--write-out', 'json', '--sort-by', 'KEY');
+  const kvs = JSON.parse(stdout).kvs.map(({ key, value = '' }) => ({ key: Buffer.from(key, 'base64').toString(), size: Buffer.from(value, 'base64').length }));
+  assert.ok(kvs.some(({ key, size }) => /\/log\//.test(key) && size === ratio.conditions.bytes), `a row of the log has ${ratio.conditions.bytes} bytes`);
+  assert.ok(!kvs.some(({ key }) => key.startsWith('/keyreeve-bench')), 'nothing stays behind');
+
+  const { '--etcd-key-file': _, ...incomplete } = options;
+  for (const [more, said] of [
+    [Object.entries(incomplete).flat(), /needs --etcd-ca-file, --etcd-cert-file and --etcd-key-file/],
+    [['--etcd-endpoint', 'etcd-1:2379'], /--etcd-endpoint etcd-1:2379: write https:/],
+    [Object.entries({ ...options, '--etcd-cert-file': join(cluster.dir, 'nobody.pem') }).flat(), /nobody\.pem/],
+    [Object.entries({ ...options, '--etcd-ca-file': join(cluster.dir, 'ca', 'ca.pem') }).flat(), /no TLS: it is not of --etcd-ca-file/],
+  ]) {
+    const ended = await run(bench, write(more), { deadlineMs: 60_000 });
+    assert.equal(ended.code, 1);
+    assert.match(ended.stderr, said);
   }
 });
 

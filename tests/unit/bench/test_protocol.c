@@ -39,6 +39,9 @@ static void requests_are_what_the_routes_expect(void **state)
     assert_request(KR_PROTOCOL_VALIDATE, "/v1/validate", "a\"\\",
                    "POST /v1/validate HTTP/1.1\r\nHost: h:1\r\nContent-Type: application/json\r\n"
                    "Content-Length: 15\r\n\r\n{\"key\":\"a\\\"\\\\\"}");
+    assert_request(KR_PROTOCOL_POST, "/v3/kv/put", "{\"key\":\"Lw==\"}",
+                   "POST /v3/kv/put HTTP/1.1\r\nHost: h:1\r\nContent-Type: application/json\r\n"
+                   "Content-Length: 14\r\n\r\n{\"key\":\"Lw==\"}");
     assert_request(KR_PROTOCOL_REDIS, NULL, "k_1", "*2\r\n$3\r\nGET\r\n$3\r\nk_1\r\n");
 }
 
