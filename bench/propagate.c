@@ -18,6 +18,7 @@
 #include "bench/bench.h"
 #include "bench/load.h"
 #include "bench/options.h"
+#include "bench/probes.h"
 #include "bench/progress.h"
 #include "bench/propagate_world.h"
 #include "bench/result.h"
@@ -49,6 +50,7 @@ struct wire {
 struct node_probe {
     struct wire wire;
     bool is_refused;
+    uint64_t answers, watched_ns; // to probes, and for how long it was asked, over all rounds
     double *delays_us, *floors_us, *excesses_us; // one a round
 };
 
@@ -259,10 +261,13 @@ static enum kr_err look_at(struct propagate *bench, struct node_probe *probe, ui
     enum kr_err err = wire_look(bench, &probe->wire, false, &answer, &whole);
     if (err != KR_ERR_OK)
         return err == KR_ERR_NOT_FOUND ? KR_ERR_OK : err;
+    probe->answers++;
     if (strcmp(answer.code, "VALID") == 0)
         return send_probe(bench, probe);
     probe->is_refused = true;
-    probe->delays_us[round] = (double)(clock_mono_ns() - begin_ns) / 1e3;
+    uint64_t took_ns = clock_mono_ns() - begin_ns;
+    probe->watched_ns += took_ns;
+    probe->delays_us[round] = (double)took_ns / 1e3;
     if (strcmp(answer.code, "REVOKED") == 0)
         return KR_ERR_OK;
     return fault_set(&bench->fault, KR_ERR_IO, "%s: %s in place of REVOKED", probe->wire.host,
@@ -422,6 +427,15 @@ static void write_rows(struct propagate *bench)
     mem_free(worsts_us);
 }
 
+static void write_probes(struct propagate *bench)
+{
+    double rates[KR_PROPAGATE_NODES_MAX];
+    for (size_t i = 0; i < bench->node_count; i++)
+        rates[i] = (double)bench->probes[i].answers * 1e9 / (double)bench->probes[i].watched_ns;
+    const struct probes probes = {"loopback", bench->engine, "idle", rates, bench->node_count};
+    probes_write(&bench->results, &probes);
+}
+
 static enum kr_err read_token(struct propagate *bench)
 {
     struct buf content;
@@ -482,6 +496,8 @@ static enum kr_err measure(struct propagate *bench, char *nodes, int argc, char 
         write_rows(bench);
     if (err == KR_ERR_OK && !bench->results.is_json)
         print_table(bench);
+    if (err == KR_ERR_OK)
+        write_probes(bench);
     return result_close(&bench->results, err);
 }
 

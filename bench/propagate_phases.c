@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bench/draw.h"
+#include "bench/probes.h"
 #include "bench/progress.h"
 #include "bench/propagate_internal.h"
 #include "core/base/clock.h"
@@ -484,14 +485,14 @@ static enum kr_err run_bulk(struct propagate_bench *bench)
 // Every node's rate over all that it was watched.
 static void write_probes(struct propagate_bench *bench)
 {
-    const struct propagate_frame frame = frame_of(bench);
     double rates[KR_TOPOLOGY_NODES];
     for (size_t i = 0; i < bench->prober.count; i++) {
         const struct prober_node *node = &bench->prober.nodes[i];
         rates[i] = (double)node->probes_sent * 1e9 / (double)node->watched_ns;
     }
-    propagate_figure_write(&frame, "propagate.probes", "probes a second of a node while watched",
-                           "all", "1/s", rates, bench->prober.count);
+    const struct probes probes = {bench->world_name, bench->engine, "all", rates,
+                                  bench->prober.count};
+    probes_write(&bench->results, &probes);
 }
 
 enum kr_err propagate_phases(struct propagate_bench *bench)

@@ -268,6 +268,23 @@ void result_target(const struct result_run *run, const struct result_row *row, c
              json_double(most != NULL ? most : json_member(figure, "atLeast")));
 }
 
+bool result_misses(const struct result_run *run, const struct result_row *row)
+{
+    const struct statistics statistics = sum_up(row);
+    const struct json *target, *figure = find_target(run, row, &target);
+    if (figure == NULL || !is_under(row, json_member(figure, "at")))
+        return false;
+    const struct json *most = json_member(figure, "atMost");
+    const char *stat = json_text(json_member(figure, "stat"));
+    double bound = json_double(most != NULL ? most : json_member(figure, "atLeast"));
+    for (size_t i = 0; i < KR_RESULT_PERCENTILES; i++) {
+        double value = statistics.percentiles[i];
+        if (strcmp(percentiles[i].name, stat) == 0)
+            return most != NULL ? value > bound : value < bound;
+    }
+    return false;
+}
+
 // --- a row ---------------------------------------------------------------------------------------
 
 static void write_conditions(struct json_writer *writer, const struct result_row *row)

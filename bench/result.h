@@ -78,5 +78,7 @@ must_use enum kr_err result_close(struct result_run *run, enum kr_err err);
 // "" where nobody has set a target.
 void result_target(const struct result_run *run, const struct result_row *row, char *out,
                    size_t size);
+// Whether it was measured under the target's conditions and is worse; false also without a target.
+bool result_misses(const struct result_run *run, const struct result_row *row);
 // The row as JSON, as result_write would write it: for what is written elsewhere, and for tests.
 void result_render(const struct result_run *run, const struct result_row *row, struct buf *out);

@@ -100,6 +100,10 @@ test('propagate in an emulated world', { skip }, async (t) => {
     const [receipt] = find('propagate.receipt', {});
     assert.ok(receipt.stats.min > 500_000, 'the receipt waits for the lease of the region that is cut off');
     assert.equal(find('propagate.worst', { load: 'idle', way: 'burst' })[0].stats.count, 32);
+    const [probes] = find('propagate.probes', { load: 'all' });
+    assert.equal(probes.id, 'P6');
+    assert.equal(probes.stats.count, 4, 'a rate for every node');
+    assert.match(child.said, /probes a second of the node that was asked least: \d+ \(wanted >= 10000, missed/, 'as fewer were asked for');
     assert.ok(find('propagate.capacity', {})[0].stats.p50 > 0);
     assert.match(rows[0].command, /^keyreeve-bench propagate --world /);
   });

@@ -228,6 +228,32 @@ static void a_target_is_told_in_words(void **state)
     assert_int_equal(result_close(&open.run, KR_ERR_OK), KR_ERR_OK);
 }
 
+static bool misses(const char *name, const char *beside, double value)
+{
+    struct open_run open;
+    const struct result_row row = {.name = name,
+                                   .label = name,
+                                   .unit = "",
+                                   .conditions = {{"beside", 0, beside}},
+                                   .values = &value,
+                                   .count = 1};
+    open_run(&open, NULL);
+    bool is_missed = result_misses(&open.run, &row);
+    assert_int_equal(result_close(&open.run, KR_ERR_OK), KR_ERR_OK);
+    return is_missed;
+}
+
+static void a_row_misses_its_target_or_does_not(void **state)
+{
+    (void)state;
+    assert_true(misses("propagate.probes", "", 9999));
+    assert_false(misses("propagate.probes", "", 10000));
+    assert_true(misses("propagate.ratio", "etcd", 1.01));
+    assert_false(misses("propagate.ratio", "etcd", 1));
+    assert_false(misses("propagate.ratio", "redis", 9)); // nobody asks for less than Redis
+    assert_false(misses("restart.ready", "", 1e9));      // not with as many keys as it is meant for
+}
+
 static void a_course_has_points_alone(void **state)
 {
     (void)state;
@@ -304,6 +330,7 @@ int main(void)
         cmocka_unit_test(a_target_comes_with_its_ratio),
         cmocka_unit_test(a_target_is_chosen_by_its_conditions),
         cmocka_unit_test(a_target_is_told_in_words),
+        cmocka_unit_test(a_row_misses_its_target_or_does_not),
         cmocka_unit_test(a_course_has_points_alone),
         cmocka_unit_test(runs_append_to_one_file),
         cmocka_unit_test(a_full_disk_is_told_at_the_end),
