@@ -26,6 +26,9 @@ struct propagate_bench {
     size_t call_count;
     struct propagate_key *keys; // made and not yet revoked, from key_next
     size_t key_count, key_next;
+    double *joins_ms; // of a follower from empty until it was ready; room for one a round and one
+    size_t join_count;
+    uint64_t join_began_ns; // of the one under way; 0: none is
     struct result_run results;
     struct fault fault;
 };

@@ -13,6 +13,7 @@
 #include "bench/probes.h"
 #include "bench/progress.h"
 #include "bench/propagate_internal.h"
+#include "bench/table.h"
 #include "core/base/clock.h"
 #include "core/base/json.h"
 #include "core/base/mem.h"
@@ -310,13 +311,33 @@ static size_t newcomer_of(const struct propagate_bench *bench)
     return 0;
 }
 
+static void note_join(struct propagate_bench *bench)
+{
+    double took_ms = (double)(clock_mono_ns() - bench->join_began_ns) / 1e6;
+    if (bench->join_began_ns != 0)
+        bench->joins_ms[bench->join_count++] = took_ms;
+}
+
 static enum kr_err restart_newcomer(struct propagate_bench *bench)
 {
     size_t newcomer = newcomer_of(bench);
-    if (bench->cluster.nodes[newcomer].program.pid != 0 &&
-        !cluster_is_ready(&bench->cluster, newcomer))
+    if (bench->join_began_ns != 0 && !cluster_is_ready(&bench->cluster, newcomer))
         return KR_ERR_OK; // it is still at it
+    note_join(bench);
+    bench->join_began_ns = clock_mono_ns();
     return cluster_restart_empty(&bench->cluster, newcomer);
+}
+
+// It was looked after between the rounds, so that a time is too long by up to one of them.
+static void write_joins(struct propagate_bench *bench)
+{
+    const struct propagate_frame frame = frame_of(bench);
+    propagate_figure_write(&frame, "propagate.newcomer", "a follower from empty until it is ready",
+                           "catching up", "ms", bench->joins_ms, bench->join_count);
+    if (!bench->results.is_json)
+        printf("a follower from empty, %llu keys: ready after %.1f s (median of %zu)\n\n",
+               (unsigned long long)bench->bulk_keys,
+               table_median(bench->joins_ms, bench->join_count) / 1e3, bench->join_count);
 }
 
 static enum kr_err run_catching_up(struct propagate_bench *bench)
@@ -325,9 +346,14 @@ static enum kr_err run_catching_up(struct propagate_bench *bench)
     if (newcomer == 0)
         return KR_ERR_OK;
     prober_leave(&bench->prober, newcomer);
+    bench->joins_ms = mem_zalloc((bench->rounds + 1) * sizeof(*bench->joins_ms));
     enum kr_err err = run_phase(bench, "catching up", 1, bench->rounds, restart_newcomer);
     if (err == KR_ERR_OK)
         err = cluster_await_ready(&bench->cluster, newcomer);
+    if (err == KR_ERR_OK) {
+        note_join(bench);
+        write_joins(bench);
+    }
     return err == KR_ERR_OK ? prober_rejoin(&bench->prober, newcomer) : err;
 }
 

@@ -104,6 +104,7 @@ static void end(struct propagate_bench *bench)
     if (bench->directory[0] != '\0' && file_remove_tree(bench->directory, &ignored) != KR_ERR_OK)
         fprintf(stderr, "keyreeve-bench propagate: %s\n", ignored.text);
     mem_free(bench->keys);
+    mem_free(bench->joins_ms);
 }
 
 static enum option_outcome parse(int argc, char **argv, struct propagate_bench *bench)

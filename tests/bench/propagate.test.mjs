@@ -100,6 +100,8 @@ test('propagate in an emulated world', { skip }, async (t) => {
     const [receipt] = find('propagate.receipt', {});
     assert.ok(receipt.stats.min > 500_000, 'the receipt waits for the lease of the region that is cut off');
     assert.equal(find('propagate.worst', { load: 'idle', way: 'burst' })[0].stats.count, 32);
+    const [newcomer] = find('propagate.newcomer', { load: 'catching up' });
+    assert.ok(newcomer.stats.count >= 1 && newcomer.stats.min > 0);
     const [probes] = find('propagate.probes', { load: 'all' });
     assert.equal(probes.id, 'P6');
     assert.equal(probes.stats.count, 4, 'a rate for every node');
