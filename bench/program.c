@@ -24,8 +24,14 @@ enum { KR_PROGRAM_PATIENCE_MS = 30000, KR_PROGRAM_STOP_MS = 10000 };
 
 enum kr_err program_directory(const char *name, char *out, size_t size, struct fault *fault)
 {
-    const char *temporary = getenv("TMPDIR");
-    snprintf(out, size, "%s/keyreeve-%s-XXXXXX", temporary != NULL ? temporary : "/tmp", name);
+    const char *set = getenv("TMPDIR"), *temporary = set != NULL ? set : "/tmp";
+    int length = snprintf(out, size, "%s/keyreeve-%s-XXXXXX", temporary, name);
+    if ((size_t)length >= size) {
+        out[0] = '\0';
+        return fault_set(fault, KR_ERR_INVALID,
+                         "TMPDIR %.100s…: %zu bytes too long; name a shorter one", temporary,
+                         (size_t)length + 1 - size);
+    }
     if (mkdtemp(out) != NULL)
         return KR_ERR_OK;
     enum kr_err err = fault_set(fault, err_from_errno(errno), "%s: %s", out, strerror(errno));

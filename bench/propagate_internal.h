@@ -19,7 +19,7 @@ struct propagate_bench {
     double rate;
     struct topology topology;
     struct world world;
-    char name[KR_WORLD_NAME], world_name[64], directory[64], own_programs[512];
+    char name[KR_WORLD_NAME], world_name[64], directory[256], own_programs[512];
     struct cluster cluster;
     struct prober prober;
     struct manage calls[KR_PROPAGATE_BURST]; // beside the cluster's own

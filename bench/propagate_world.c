@@ -21,7 +21,7 @@ enum { KR_WORLD_STALENESS_MS = 2000 };
 
 static enum kr_err open_calls(struct propagate_bench *bench)
 {
-    char token[128];
+    char token[512];
     const struct cluster_node *leader = &bench->cluster.nodes[0];
     enum kr_err err = KR_ERR_OK;
     snprintf(token, sizeof(token), "%s/%s/data/owner-token", bench->directory, leader->at->name);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // keyreeve-bench beside: it measures what is installed, and whatever ends it leaves no process behind.
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -108,6 +108,9 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'])
     });
 
 test('what it cannot measure it says', async (t) => {
+  const far = spawnSync(bench, ['beside', '--systems', 'keyreeve'], { env: { ...process.env, TMPDIR: `/tmp/${'x'.repeat(300)}` }, encoding: 'utf8' });
+  assert.equal(far.status, 1);
+  assert.match(far.stderr, /TMPDIR \/tmp\/x+…: \d+ bytes too long; name a shorter one/);
   const run = start(t, '--systems', 'etcd,nothing');
   assert.equal((await run.end).code, 1);
   assert.match(run.said(), /there are keyreeve, redis, postgresql, etcd/);
