@@ -190,7 +190,7 @@ void control_submit(struct control *control, struct call *call, control_answered
     *control->submitted_tail = task;
     control->submitted_tail = &task->next;
     pthread_mutex_unlock(&control->lock);
-    uv_async_send(&control->wake);
+    waker_call(&control->waker);
 }
 
 uint64_t control_queued(const struct control *control)
@@ -222,7 +222,7 @@ static void run_for_another(void *ctx, struct call *call,
 
 static void close_handles(struct control *control)
 {
-    uv_close((uv_handle_t *)&control->wake, NULL);
+    waker_close(&control->waker);
     uv_close((uv_handle_t *)&control->check, NULL);
     uv_close((uv_handle_t *)&control->spin, NULL);
     uv_close((uv_handle_t *)&control->tick, NULL);
@@ -301,9 +301,9 @@ static struct task *take_submitted(struct control *control)
     return list;
 }
 
-static void on_wake(uv_async_t *wake)
+static void on_wake(void *ctx)
 {
-    struct control *control = wake->data;
+    struct control *control = ctx;
     struct task *next;
     for (struct task *at = take_submitted(control); at != NULL; at = next) {
         next = at->next;
@@ -386,11 +386,11 @@ static void watch_signal(struct control *control, uv_signal_t *handle, int numbe
 static void init_handles(struct control *control)
 {
     uv_loop_init(&control->loop);
-    uv_async_init(&control->loop, &control->wake, on_wake);
+    waker_open(&control->waker, &control->loop, on_wake, control);
     uv_check_init(&control->loop, &control->check);
     uv_idle_init(&control->loop, &control->spin);
     uv_timer_init(&control->loop, &control->tick);
-    control->wake.data = control->check.data = control;
+    control->check.data = control;
     control->spin.data = control->tick.data = control;
     watch_signal(control, &control->interrupt, SIGINT);
     watch_signal(control, &control->terminate, SIGTERM);
@@ -422,7 +422,7 @@ enum kr_err control_open_engine(struct control *control, struct fault *fault)
 static void wake(void *ctx)
 {
     struct control *control = ctx;
-    uv_async_send(&control->wake);
+    waker_call(&control->waker);
 }
 
 enum kr_err control_open_peers(struct control *control, struct fault *fault)
@@ -445,7 +445,7 @@ void control_run(struct control *control)
 void control_stop(struct control *control)
 {
     atomic_store(&control->is_asked_to_stop, true);
-    uv_async_send(&control->wake);
+    waker_call(&control->waker);
 }
 
 void control_restart(struct control *control)
@@ -481,6 +481,7 @@ void control_free(struct control **control)
     limiter_free(&(*control)->limiter);
     pthread_mutex_destroy(&(*control)->lock);
     uv_loop_close(&(*control)->loop);
+    waker_fini(&(*control)->waker);
     mem_free(*control);
     *control = NULL;
 }

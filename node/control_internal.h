@@ -13,6 +13,7 @@
 #include "node/node.h"
 #include "node/readiness.h"
 #include "node/remote.h"
+#include "node/waker.h"
 
 // A call on its way through the control loop.
 struct task {
@@ -28,7 +29,7 @@ struct task {
 struct control {
     struct node *node;
     uv_loop_t loop;
-    uv_async_t wake;
+    struct waker waker;
     uv_check_t check;
     uv_idle_t spin;  // active while the replica or the engine has more to do
     uv_timer_t tick; // housekeeping

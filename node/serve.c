@@ -55,9 +55,9 @@ static void close_listeners(struct serve *serve)
     }
 }
 
-static void on_wake(uv_async_t *wake)
+static void on_wake(void *ctx)
 {
-    struct serve *serve = wake->data;
+    struct serve *serve = ctx;
     serve_call_drain(serve);
     if (!atomic_load(&serve->is_asked_to_stop) || serve->is_stopping)
         return;
@@ -72,7 +72,7 @@ static void close_own_handles(struct serve *serve)
     uv_close((uv_handle_t *)&serve->spin, NULL);
     uv_close((uv_handle_t *)&serve->sweep, NULL);
     uv_close((uv_handle_t *)&serve->wait, NULL);
-    uv_close((uv_handle_t *)&serve->wake, NULL);
+    waker_close(&serve->waker);
     binary_close(serve->binary);
 }
 
@@ -133,9 +133,9 @@ static void init_handles(struct serve *serve)
     uv_idle_init(&serve->loop, &serve->spin);
     uv_timer_init(&serve->loop, &serve->sweep);
     uv_timer_init(&serve->loop, &serve->wait);
-    uv_async_init(&serve->loop, &serve->wake, on_wake);
+    waker_open(&serve->waker, &serve->loop, on_wake, serve);
     serve->check.data = serve->sweep.data = serve->wait.data = serve;
-    serve->spin.data = serve->wake.data = serve;
+    serve->spin.data = serve;
     uv_check_start(&serve->check, on_check);
     uv_timer_start(&serve->sweep, on_sweep, KR_SWEEP_MS, KR_SWEEP_MS);
 }
@@ -231,6 +231,7 @@ static void free_serve(struct serve **serve)
 {
     struct serve *old = *serve;
     uv_loop_close(&old->loop);
+    waker_fini(&old->waker);
     binary_free(&old->binary);
     buf_fini(&old->out);
     buf_fini(&old->body);
@@ -281,13 +282,13 @@ void serve_start(struct serve *serve)
 void serve_stop(struct serve *serve)
 {
     atomic_store(&serve->is_asked_to_stop, true);
-    uv_async_send(&serve->wake);
+    waker_call(&serve->waker);
 }
 
 void serve_tell_losses(struct serve *serve)
 {
     if (binary_has_subscribers(serve->binary))
-        uv_async_send(&serve->wake);
+        waker_call(&serve->waker);
 }
 
 bool serve_any_running(const struct node *node)

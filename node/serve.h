@@ -3,7 +3,7 @@
 //
 // It never touches disk, never blocks and allocates nothing for a validation. Everything that
 // arrived in a turn is parsed first, then hashed and looked up together, then answered in order.
-// Management calls go to the control loop and come back through a queue and a uv_async_t.
+// Management calls go to the control loop and come back through a queue and a waker.
 #pragma once
 
 #include "core/base/fault.h"

@@ -71,7 +71,7 @@ static void answered(void *ctx, struct call *call)
     suspended->next = serve->answered;
     serve->answered = suspended;
     pthread_mutex_unlock(&serve->answered_lock);
-    uv_async_send(&serve->wake);
+    waker_call(&serve->waker);
 }
 
 bool serve_call_admits(const struct serve *serve, const struct route *route,

@@ -23,6 +23,7 @@
 #include "node/listen.h"
 #include "node/serve.h"
 #include "node/validate.h"
+#include "node/waker.h"
 
 #define KR_SERVE_JOBS 64
 #define KR_SERVE_OUT_BYTES (64u << 10)     // kept; a turn's output may grow to the limit
@@ -151,7 +152,7 @@ struct serve {
     uv_idle_t spin; // active when a connection became ready outside the poll phase
     uv_timer_t sweep;
     uv_timer_t wait; // active while suspended waits exist
-    uv_async_t wake;
+    struct waker waker;
 
     struct connection *connections;
     size_t connection_count;
