@@ -145,6 +145,16 @@ static void wipe(struct sim_node *node, bool is_renamed)
     sim_after(sim_between(100000, 2000000), NULL, start_again, node->slot);
 }
 
+// Another core node has all that it has: what the last one has lost, nobody can bring back.
+static bool is_held_elsewhere(const struct sim_node *node)
+{
+    bool is_held = !node->is_core;
+    for (unsigned i = 0; i < sim.core_count; i++)
+        is_held |= &sim.nodes[i] != node &&
+                   sim.nodes[i].disk->position.index >= node->disk->position.index;
+    return is_held;
+}
+
 static void remove_node(struct sim_node *node)
 {
     struct sim_node *leader = sim_node_leader();
@@ -300,7 +310,7 @@ static void begin_on_node(const struct sim_planned *fault)
         break;
     case KR_SIM_WIPE:
         if (node != sim_node_leader() && node != sim.appointed &&
-            (!node->is_core || sim.core_count > 2))
+            (!node->is_core || sim.core_count > 2) && is_held_elsewhere(node))
             wipe(node, false);
         break;
     case KR_SIM_REMOVE:
