@@ -44,8 +44,9 @@ static enum option_outcome parse(int argc, char **argv, struct beside *bench)
          "of keyreeved and keyreeve (default: where this program is)"},
         {"--rounds", "N", KR_OPTION_COUNT, &bench->rounds, 1, KR_BESIDE_ROUNDS, false,
          "changes of each system (default 300)"},
-        {"--world", NULL, KR_OPTION_FLAG, &bench->is_in_world, 0, 0, false,
-         "in an emulated world (root)"},
+        {"--world", NULL, KR_OPTION_FLAG, &bench->is_in_world, 0, 0, false, "in an emulated world"},
+        {"--relay", NULL, KR_OPTION_FLAG, &bench->is_relay, 0, 0, false,
+         "one whose links are TCP relays: as they are where root or TUN is missing"},
         {"--near", "REGION", KR_OPTION_TEXT, &bench->near_region, 0, 0, false,
          "of the primaries there (default us-east)"},
         {"--far", "REGION", KR_OPTION_TEXT, &bench->far_region, 0, 0, false,
@@ -96,7 +97,7 @@ static enum kr_err start_echo(struct beside *bench)
     if (child < 0)
         return fault_set(&bench->fault, err_from_errno(errno), "echo: %s", strerror(errno));
     bench->echo.pid = child;
-    return talk_open(&bench->echo_talk, &bench->far, bench->near.address, port);
+    return talk_reach(&bench->echo_talk, &bench->far, &bench->near, port);
 }
 
 // Half a round trip of 64 bytes, the median of a few.
@@ -187,6 +188,8 @@ static enum kr_err check_list(struct beside *bench)
         return fault_set(&bench->fault, KR_ERR_INVALID,
                          "--systems %s: there are keyreeve, redis, postgresql, etcd",
                          bench->wanted);
+    if (bench->is_relay && !bench->is_in_world)
+        return fault_set(&bench->fault, KR_ERR_INVALID, "--relay goes with --world");
     return KR_ERR_OK;
 }
 
@@ -298,7 +301,7 @@ static enum kr_err enter(struct beside *bench, const struct topology *topology, 
     size_t number = topology_region(topology, region);
     if (number == topology->region_count)
         return fault_set(&bench->fault, KR_ERR_INVALID, "%s: no region of the world", region);
-    topology_address(number, 1, address);
+    topology_address(topology, number, 1, address);
     return site_enter(site, bench->world.name, region, address, &bench->fault);
 }
 
@@ -312,9 +315,10 @@ static enum kr_err choose_sites(struct beside *bench)
     site_init(&bench->far);
     snprintf(name, sizeof(name), "beside-%d", (int)getpid());
     if (bench->is_in_world) {
+        const struct world_plan plan = {name, topology, 1, bench->is_relay};
         err = topology_load(NULL, topology, &bench->fault);
         if (err == KR_ERR_OK)
-            err = world_start(name, topology, 1, &bench->world, &bench->fault);
+            err = world_start(&plan, &bench->world, &bench->fault);
         if (err == KR_ERR_OK)
             err = enter(bench, topology, bench->near_region, &bench->near);
         if (err == KR_ERR_OK)

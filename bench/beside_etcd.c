@@ -125,7 +125,7 @@ static enum kr_err start(struct beside_state *state)
     if (err == KR_ERR_OK)
         err = talk_open(&state->primary, &state->near, state->near.address, state->ports[0]);
     if (err == KR_ERR_OK)
-        err = talk_open(&state->replica, &state->far, state->near.address, state->ports[0]);
+        err = talk_reach(&state->replica, &state->far, &state->near, state->ports[0]);
     if (err == KR_ERR_OK)
         err = await_leader(state);
     return err == KR_ERR_OK ? open_watch(state) : err;

@@ -17,7 +17,7 @@ struct beside_side {
 struct beside {
     const char *wanted, *programs, *near_region, *far_region;
     uint64_t rounds, ttl_seconds;
-    bool is_in_world;
+    bool is_in_world, is_relay;
     struct world world;
     struct site near, far;
     char directory[KR_BESIDE_PATH], own_programs[KR_BESIDE_PATH];

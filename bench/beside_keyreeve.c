@@ -18,11 +18,12 @@ enum { KR_PAIR_LOOPBACK = 0x7f400000, KR_PAIR_HOST = 11 };
 
 // --- the nodes -----------------------------------------------------------------------------------
 
-static void place(const struct beside_state *state, unsigned which, struct topology_node *node)
+static void place(const struct beside_state *state, unsigned which, struct topology *pair)
 {
     const struct in_addr own = {.s_addr = htonl(KR_PAIR_LOOPBACK + 2 * (uint32_t)getpid() + which)};
+    struct topology_node *node = &pair->nodes[which];
     if (state->world != NULL)
-        topology_address(node->region, KR_PAIR_HOST + which, node->address);
+        topology_address(pair, node->region, KR_PAIR_HOST + which, node->address);
     else
         inet_ntop(AF_INET, &own, node->address, sizeof(node->address));
 }
@@ -30,16 +31,20 @@ static void place(const struct beside_state *state, unsigned which, struct topol
 // The regions of the default topology, and two nodes.
 static enum kr_err lay_out(const struct beside_state *state, struct topology *out)
 {
+    struct in_addr near;
     enum kr_err err = topology_load(NULL, out, state->fault);
     if (err != KR_ERR_OK)
         return err;
+    // The world's network is that of its sites.
+    if (inet_pton(AF_INET, state->near.address, &near) == 1)
+        memcpy(out->net, &near, sizeof(out->net));
     out->node_count = KR_PAIR_NODES;
     out->nodes[KR_PAIR_LEADER] = (struct topology_node){
         .name = "leader", .region = topology_region(out, state->near_region), .is_core = true};
     out->nodes[KR_PAIR_FOLLOWER] = (struct topology_node){
         .name = "follower", .region = topology_region(out, state->far_region)};
     for (unsigned i = 0; i < KR_PAIR_NODES; i++)
-        place(state, i, &out->nodes[i]);
+        place(state, i, out);
     return KR_ERR_OK;
 }
 

@@ -65,13 +65,14 @@ static enum kr_err make_primary(struct beside_state *state)
 
 static enum kr_err make_standby(struct beside_state *state)
 {
-    char port[8];
+    char port[8], primary[INET_ADDRSTRLEN];
+    enum kr_err err = site_reach(&state->far, &state->near, state->ports[0], primary, state->fault);
     snprintf(port, sizeof(port), "%u", state->ports[0]);
     struct program_plan plan = {.site = &state->far,
-                                .arguments = {"", "-h", state->near.address, "-p", port, "-U",
-                                              "bench", "-D", "standby", "-R", "-X", "stream", "-c",
-                                              "fast", "--no-sync"}};
-    return run(state, &plan, "pg_basebackup");
+                                .arguments = {"", "-h", primary, "-p", port, "-U", "bench", "-D",
+                                              "standby", "-R", "-X", "stream", "-c", "fast",
+                                              "--no-sync"}};
+    return err == KR_ERR_OK ? run(state, &plan, "pg_basebackup") : err;
 }
 
 static enum kr_err start_server(struct beside_state *state, size_t which)

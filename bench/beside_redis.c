@@ -9,7 +9,7 @@
 static enum kr_err start_server(struct beside_state *state, size_t which)
 {
     const struct site *site = which == 0 ? &state->near : &state->far;
-    char port[8], primary_port[8];
+    char port[8], primary_port[8], primary[INET_ADDRSTRLEN];
     state->ports[which] = site_free_port(site);
     snprintf(port, sizeof(port), "%u", state->ports[which]);
     snprintf(primary_port, sizeof(primary_port), "%u", state->ports[0]);
@@ -21,12 +21,15 @@ static enum kr_err start_server(struct beside_state *state, size_t which)
         .arguments = {"redis-server", "--bind", site->address, "--port", port, "--dbfilename",
                       which == 0 ? "primary.rdb" : "replica.rdb", "--protected-mode", "no"}};
     size_t count = 9;
+    enum kr_err err = KR_ERR_OK;
     if (which == 1) {
+        err = site_reach(site, &state->near, state->ports[0], primary, state->fault);
         plan.arguments[count++] = "--replicaof";
-        plan.arguments[count++] = state->near.address;
+        plan.arguments[count++] = primary;
         plan.arguments[count++] = primary_port;
     }
-    enum kr_err err = program_start(&plan, &state->programs[which], state->fault);
+    if (err == KR_ERR_OK)
+        err = program_start(&plan, &state->programs[which], state->fault);
     if (err == KR_ERR_OK)
         err = program_await(&state->programs[which], site, state->ports[which], state->fault);
     return err;

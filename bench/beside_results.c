@@ -16,6 +16,14 @@ static const char *world_of(const struct beside *bench)
     return bench->is_in_world ? "five-regions" : "loopback";
 }
 
+static void add_condition(struct result_row *row, const char *name, const char *text)
+{
+    size_t i = 0;
+    while (row->conditions[i].name != NULL)
+        i++;
+    row->conditions[i] = (struct result_condition){name, 0, text};
+}
+
 static void write_side(struct beside *bench, struct beside_side *side)
 {
     const struct {
@@ -24,21 +32,23 @@ static void write_side(struct beside *bench, struct beside_side *side)
     } figures[] = {{"propagate.delay", side->delays_us},
                    {"propagate.link", bench->links_us},
                    {"propagate.excess", side->excesses_us}};
-    bool is_ours = side->system == &beside_keyreeve;
     for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
-        const struct result_row row = {.name = figures[i].name,
-                                       .label = side->system->label,
-                                       .system = side->system->name,
-                                       .region = bench->is_in_world ? bench->far_region : NULL,
-                                       .unit = "us",
-                                       .conditions = {{"world", 0, world_of(bench)},
-                                                      {"load", 0, "idle"},
-                                                      {"way", 0, "single"},
-                                                      {"node", 0, "replica"},
-                                                      {"settings", 0, side->system->settings},
-                                                      {is_ours ? "engine" : NULL, 0, "local"}},
-                                       .values = figures[i].values,
-                                       .count = bench->rounds};
+        struct result_row row = {.name = figures[i].name,
+                                 .label = side->system->label,
+                                 .system = side->system->name,
+                                 .region = bench->is_in_world ? bench->far_region : NULL,
+                                 .unit = "us",
+                                 .conditions = {{"world", 0, world_of(bench)},
+                                                {"load", 0, "idle"},
+                                                {"way", 0, "single"},
+                                                {"node", 0, "replica"},
+                                                {"settings", 0, side->system->settings}},
+                                 .values = figures[i].values,
+                                 .count = bench->rounds};
+        if (side->system == &beside_keyreeve)
+            add_condition(&row, "engine", "local");
+        if (bench->is_in_world)
+            add_condition(&row, "form", site_form(&bench->near));
         result_write(&bench->results, &row);
     }
 }
@@ -48,15 +58,17 @@ static void write_ratio(struct beside *bench, const struct beside_side *ours,
                         const struct beside_side *other)
 {
     double *ratios = mem_alloc(bench->rounds * sizeof(*ratios));
-    const struct result_row row = {.name = "propagate.ratio",
-                                   .label = "Keyreeve's excess to another system's",
-                                   .region = bench->is_in_world ? bench->far_region : NULL,
-                                   .unit = "ratio",
-                                   .conditions = {{"world", 0, world_of(bench)},
-                                                  {"beside", 0, other->system->name},
-                                                  {"engine", 0, "local"}},
-                                   .values = ratios,
-                                   .count = bench->rounds};
+    struct result_row row = {.name = "propagate.ratio",
+                             .label = "Keyreeve's excess to another system's",
+                             .region = bench->is_in_world ? bench->far_region : NULL,
+                             .unit = "ratio",
+                             .conditions = {{"world", 0, world_of(bench)},
+                                            {"beside", 0, other->system->name},
+                                            {"engine", 0, "local"}},
+                             .values = ratios,
+                             .count = bench->rounds};
+    if (bench->is_in_world)
+        add_condition(&row, "form", site_form(&bench->near));
     for (uint64_t i = 0; i < bench->rounds; i++)
         ratios[i] = other->excesses_us[i] > 0 ? ours->excesses_us[i] / other->excesses_us[i] : NAN;
     result_write(&bench->results, &row);
@@ -134,7 +146,10 @@ static void print(const struct beside *bench)
     }
     print_row(table, bench, "the disk's flush alone", bench->flushes_us);
     table_print(table, stdout);
-    printf("\n%llu changes of each, in turns\n", (unsigned long long)bench->rounds);
+    printf("\n%llu changes of each, in turns", (unsigned long long)bench->rounds);
+    if (bench->is_in_world)
+        printf(", form %s", site_form(&bench->near));
+    putchar('\n');
     mem_free(table);
 }
 

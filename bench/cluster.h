@@ -23,6 +23,7 @@ struct cluster_plan {
 struct cluster_node {
     const struct topology_node *at;
     struct site site;
+    char peer_address[INET_ADDRSTRLEN]; // at which other nodes reach it
     struct program program, etcd;
 };
 

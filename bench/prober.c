@@ -2,12 +2,8 @@
 // Probing all nodes of a cluster from one thread.
 #include "bench/prober.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <math.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "bench/interrupt.h"
 #include "bench/table.h"
@@ -18,14 +14,8 @@
 enum {
     KR_PROBER_PENDING = 64, // frames without an answer; a node that is further behind is let be
     KR_PROBER_LOADS = 2,
-    KR_PROBER_WAY_PORT = 7,
     KR_PROBER_WAY_NS = 1000000, // from packet to packet, over all regions in turns
     KR_PROBER_PATIENCE_MS = 60000
-};
-
-struct way_packet {
-    uint64_t sent_ns;
-    uint32_t region;
 };
 
 // --- opening -------------------------------------------------------------------------------------
@@ -41,26 +31,13 @@ static enum kr_err open_node(struct prober *prober, struct prober_node *node)
     return err;
 }
 
-static struct sockaddr_in way_address(size_t region)
-{
-    char text[KR_TOPOLOGY_ADDRESS];
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(KR_PROBER_WAY_PORT)};
-    topology_address(region, 1, text);
-    inet_pton(AF_INET, text, &address.sin_addr);
-    return address;
-}
-
 static enum kr_err open_way(struct prober *prober, const struct cluster_node *node)
 {
+    const struct cluster_node *first = &prober->cluster->nodes[0];
     size_t region = node->at->region;
-    const struct sockaddr_in address = way_address(region);
-    if (prober->sockets[region] >= 0)
+    if (region == first->at->region || prober->ways[region].out >= 0)
         return KR_ERR_OK;
-    prober->sockets[region] = stamp_open(&node->site.place, &address);
-    if (prober->sockets[region] >= 0)
-        return KR_ERR_OK;
-    return fault_set(prober->fault, KR_ERR_IO, "a socket beside %s: %s", node->at->name,
-                     strerror(errno));
+    return way_open(&prober->ways[region], &first->site, &node->site, prober->fault);
 }
 
 enum kr_err prober_open(struct prober *prober, const struct cluster *cluster, double rate,
@@ -69,8 +46,8 @@ enum kr_err prober_open(struct prober *prober, const struct cluster *cluster, do
     enum kr_err err = KR_ERR_OK;
     *prober = (struct prober){.cluster = cluster, .rate = rate, .fault = fault};
     prober->nodes = mem_zalloc(cluster->count * sizeof(*prober->nodes));
-    for (size_t i = 0; i < KR_LINK_PLACES; i++)
-        prober->sockets[i] = -1;
+    for (size_t i = 0; i < KR_TOPOLOGY_REGIONS; i++)
+        prober->ways[i].out = prober->ways[i].in = -1;
     for (size_t i = 0; i < cluster->count; i++) {
         prober->nodes[i].at = &cluster->nodes[i];
         prober->nodes[i].probes.fd = prober->nodes[i].load.fd = -1;
@@ -95,9 +72,8 @@ void prober_close(struct prober *prober)
 {
     for (size_t i = 0; i < prober->count; i++)
         prober_leave(prober, i);
-    for (size_t i = 0; i < KR_LINK_PLACES && prober->nodes != NULL; i++)
-        if (prober->sockets[i] >= 0)
-            close(prober->sockets[i]);
+    for (size_t i = 0; i < KR_TOPOLOGY_REGIONS && prober->nodes != NULL; i++)
+        way_close(&prober->ways[i]);
     mem_free(prober->nodes);
     *prober = (struct prober){.nodes = NULL};
 }
@@ -112,33 +88,28 @@ enum kr_err prober_rejoin(struct prober *prober, size_t node)
 
 static void send_way(struct prober *prober, uint64_t now_ns)
 {
-    size_t home = prober->cluster->nodes[0].at->region;
     if (now_ns < prober->next_way_ns)
         return;
     prober->next_way_ns = now_ns + KR_PROBER_WAY_NS;
+    size_t first = prober->next_region;
     do
-        prober->next_region = (prober->next_region + 1) % KR_LINK_PLACES;
-    while (prober->sockets[prober->next_region] < 0);
-    if (prober->next_region == home)
-        return;
-    const struct way_packet packet = {clock_mono_ns(), (uint32_t)prober->next_region};
-    const struct sockaddr_in to = way_address(prober->next_region);
-    sendto(prober->sockets[home], &packet, sizeof(packet), MSG_DONTWAIT,
-           (const struct sockaddr *)&to, sizeof(to));
+        prober->next_region = (prober->next_region + 1) % KR_TOPOLOGY_REGIONS;
+    while (prober->ways[prober->next_region].out < 0 && prober->next_region != first);
+    const struct way *way = &prober->ways[prober->next_region];
+    const uint64_t sent_ns = clock_mono_ns();
+    if (way->out >= 0)
+        way_send(way, &sent_ns, sizeof(sent_ns));
 }
 
 static void take_ways(struct prober *prober)
 {
-    struct way_packet packet;
-    uint64_t at_ns;
-    for (size_t i = 0; i < KR_LINK_PLACES; i++) {
-        if (prober->sockets[i] < 0 ||
-            stamp_receive(&prober->stamp, prober->sockets[i], &packet, sizeof(packet), &at_ns) !=
-                sizeof(packet) ||
-            packet.region != i || prober->way_counts[i] == KR_PROBER_WAYS)
+    uint64_t sent_ns, at_ns;
+    for (size_t i = 0; i < KR_TOPOLOGY_REGIONS; i++) {
+        if (prober->ways[i].in < 0 ||
+            !way_receive(&prober->ways[i], &prober->stamp, &sent_ns, sizeof(sent_ns), &at_ns))
             continue;
-        prober->ways_us[i][prober->way_counts[i]++] =
-            (double)(int64_t)(at_ns - packet.sent_ns) / 1e3;
+        if (sent_ns >= prober->ways_since_ns && prober->way_counts[i] < KR_PROBER_WAYS)
+            prober->ways_us[i][prober->way_counts[i]++] = (double)(int64_t)(at_ns - sent_ns) / 1e3;
     }
 }
 
@@ -249,7 +220,7 @@ enum kr_err prober_begin(struct prober *prober, const struct bytes *keys, size_t
     prober->key_count = count;
     memset(prober->way_counts, 0, sizeof(prober->way_counts));
     stamp_init(&prober->stamp);
-    prober->since_ns = clock_mono_ns();
+    prober->since_ns = prober->ways_since_ns = clock_mono_ns();
     while (err == KR_ERR_OK && who_knows_not(prober) != NULL) {
         err = prober_turn(prober);
         if (err == KR_ERR_OK && clock_boot_ms() > until_ms)

@@ -8,7 +8,7 @@
 
 #include "bench/channel.h"
 #include "bench/cluster.h"
-#include "bench/stamp.h"
+#include "bench/way.h"
 
 #define KR_PROBER_KEYS KR_BINARY_KEYS_MAX
 #define KR_PROBER_WAYS 512 // packets a region and round
@@ -36,10 +36,10 @@ struct prober {
     uint64_t since_ns; // of this watching
     bool is_loaded;
     struct stamp stamp;
-    int sockets[KR_LINK_PLACES]; // of a region; -1: it has no node
-    double ways_us[KR_LINK_PLACES][KR_PROBER_WAYS];
-    size_t way_counts[KR_LINK_PLACES];
-    uint64_t next_way_ns;
+    struct way ways[KR_TOPOLOGY_REGIONS]; // from the first node's region; closed: it has no node
+    double ways_us[KR_TOPOLOGY_REGIONS][KR_PROBER_WAYS];
+    size_t way_counts[KR_TOPOLOGY_REGIONS];
+    uint64_t next_way_ns, ways_since_ns; // what set out before does not count
     size_t next_region;
     struct fault *fault;
 };

@@ -11,14 +11,16 @@ void probes_write(struct result_run *results, const struct probes *probes)
 {
     char target[KR_PROBES_TARGET];
     double least = INFINITY;
-    const struct result_row row = {.name = "propagate.probes",
-                                   .label = "probes a second of a node while watched",
-                                   .unit = "1/s",
-                                   .conditions = {{"world", 0, probes->world},
-                                                  {"engine", 0, probes->engine},
-                                                  {"load", 0, probes->load}},
-                                   .values = probes->rates,
-                                   .count = probes->count};
+    const struct result_row row = {
+        .name = "propagate.probes",
+        .label = "probes a second of a node while watched",
+        .unit = "1/s",
+        .conditions = {{"world", 0, probes->world},
+                       {"engine", 0, probes->engine},
+                       {"load", 0, probes->load},
+                       {probes->form != NULL ? "form" : NULL, 0, probes->form}},
+        .values = probes->rates,
+        .count = probes->count};
     result_write(results, &row);
     for (size_t i = 0; i < probes->count; i++)
         least = fmin(least, probes->rates[i]);

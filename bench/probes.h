@@ -6,6 +6,7 @@
 
 struct probes {
     const char *world, *engine, *load;
+    const char *form;    // of an emulated world's links (world.h); NULL: loopback
     const double *rates; // probes a second, of each node; NAN: it was not asked
     size_t count;
 };

@@ -432,7 +432,8 @@ static void write_probes(struct propagate *bench)
     double rates[KR_PROPAGATE_NODES_MAX];
     for (size_t i = 0; i < bench->node_count; i++)
         rates[i] = (double)bench->probes[i].answers * 1e9 / (double)bench->probes[i].watched_ns;
-    const struct probes probes = {"loopback", bench->engine, "idle", rates, bench->node_count};
+    const struct probes probes = {"loopback", bench->engine, "idle",
+                                  NULL,       rates,         bench->node_count};
     probes_write(&bench->results, &probes);
 }
 

@@ -17,6 +17,7 @@ struct propagate_bench {
     const char *topology_path, *engine, *programs;
     uint64_t rounds, bursts, cuts, bulk_keys, seed;
     double rate;
+    bool is_relay;
     struct topology topology;
     struct world world;
     char name[KR_WORLD_NAME], world_name[64], directory[256], own_programs[512];

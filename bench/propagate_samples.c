@@ -43,11 +43,17 @@ void propagate_samples_fini(struct propagate_samples *samples)
 
 // --- rows ----------------------------------------------------------------------------------------
 
+static const char *form_of(const struct propagate_frame *frame)
+{
+    return site_form(&frame->cluster->nodes[0].site);
+}
+
 static struct result_row row_of(const struct propagate_frame *frame,
                                 const struct propagate_samples *samples)
 {
     return (struct result_row){.unit = "us",
                                .conditions = {{"world", 0, frame->world},
+                                              {"form", 0, form_of(frame)},
                                               {"engine", 0, frame->cluster->plan.engine},
                                               {"load", 0, samples->load},
                                               {"way", 0, samples->way}},
@@ -60,8 +66,8 @@ static void write_node(const struct propagate_frame *frame, const struct propaga
     const struct topology_node *at = frame->cluster->nodes[node].at;
     struct result_row row = row_of(frame, samples);
     row.region = frame->cluster->plan.topology->regions[at->region];
-    row.conditions[4] = (struct result_condition){"node", 0, at->name};
-    row.conditions[5] = (struct result_condition){"role", 0, at->is_core ? "core" : "follower"};
+    row.conditions[5] = (struct result_condition){"node", 0, at->name};
+    row.conditions[6] = (struct result_condition){"role", 0, at->is_core ? "core" : "follower"};
     row.name = "propagate.delay";
     row.label = "from a revocation at the leader to the first refusal";
     row.values = samples->delays_us[node];
@@ -86,6 +92,7 @@ void propagate_figure_write(const struct propagate_frame *frame, const char *nam
                                    .label = label,
                                    .unit = unit,
                                    .conditions = {{"world", 0, frame->world},
+                                                  {"form", 0, form_of(frame)},
                                                   {"engine", 0, frame->cluster->plan.engine},
                                                   {"load", 0, load}},
                                    .values = values,
@@ -136,13 +143,13 @@ static void print_total(struct table *table, const char *name, const double *val
     add_spread(table, values, count);
 }
 
-static struct table *new_table(const struct propagate_samples *samples)
+static struct table *new_table(const struct propagate_samples *samples, const char *form)
 {
     static const char *const headings[] = {"region",    "p50 ms", "p90", "p99", "max",
                                            "less link", "p90",    "p99", "max"};
     struct table *table = mem_zalloc(sizeof(*table));
     char title[KR_TABLE_CELL];
-    snprintf(title, sizeof(title), "%s, %s", samples->load, samples->way);
+    snprintf(title, sizeof(title), "%s, %s, form %s", samples->load, samples->way, form);
     table_row(table, title);
     for (size_t i = 0; i < sizeof(headings) / sizeof(headings[0]); i++)
         table_text(table, headings[i]);
@@ -152,7 +159,7 @@ static struct table *new_table(const struct propagate_samples *samples)
 void propagate_samples_write(const struct propagate_frame *frame,
                              const struct propagate_samples *samples)
 {
-    struct table *table = new_table(samples);
+    struct table *table = new_table(samples, form_of(frame));
     double *excesses_us = mem_alloc(samples->count * sizeof(*excesses_us) + 1);
     struct result_row row = row_of(frame, samples);
     for (size_t node = 0; node < frame->cluster->count; node++) {

@@ -75,12 +75,13 @@ static enum kr_err run(struct propagate_bench *bench)
                                 .engine = bench->engine,
                                 .programs = programs,
                                 .directory = bench->directory};
+    const struct world_plan world = {bench->name, &bench->topology, bench->seed, bench->is_relay};
     name_world(bench);
     if (strcmp(bench->engine, "local") != 0 && strcmp(bench->engine, "etcd") != 0)
         return fault_set(&bench->fault, KR_ERR_INVALID, "--engine: write local or etcd");
     enum kr_err err = topology_load(bench->topology_path, &bench->topology, &bench->fault);
     if (err == KR_ERR_OK)
-        err = world_start(bench->name, &bench->topology, bench->seed, &bench->world, &bench->fault);
+        err = world_start(&world, &bench->world, &bench->fault);
     if (err == KR_ERR_OK)
         err = program_directory("propagate", bench->directory, sizeof(bench->directory),
                                 &bench->fault);
@@ -114,6 +115,8 @@ static enum option_outcome parse(int argc, char **argv, struct propagate_bench *
          "regions, links and nodes (default: those of bench/five-regions.yaml)"},
         {"--engine", "NAME", KR_OPTION_TEXT, &bench->engine, 0, 0, false,
          "local, or etcd with a member beside each core node (default local)"},
+        {"--relay", NULL, KR_OPTION_FLAG, &bench->is_relay, 0, 0, false,
+         "links of TCP relays: as they are where root or TUN is missing"},
         {"--bin", "DIR", KR_OPTION_TEXT, &bench->programs, 0, 0, false,
          "of keyreeved and keyreeve (default: where this program is)"},
         {"--rounds", "N", KR_OPTION_COUNT, &bench->rounds, 1, 100000, false,
@@ -136,7 +139,8 @@ static enum option_outcome parse(int argc, char **argv, struct propagate_bench *
         "revocation to the first refusal at every node, and the same less the link's one-way\n"
         "delay, measured in between: quiet, in bursts, under 70 % of the validations that the\n"
         "nodes manage on this machine, while a follower catches up, with 1 % of the packets\n"
-        "lost, with a region cut off, and for a whole bucket. Needs root. The prober spins.\n",
+        "lost, with a region cut off, and for a whole bucket. Without root or TUN the links are\n"
+        "TCP relays, and nothing is measured with packets lost. The prober spins.\n",
         rows, sizeof(rows) / sizeof(rows[0]),
         "  sudo keyreeve-bench propagate --world --engine etcd --out out\n"};
     return options_parse(&spec, argc, argv);

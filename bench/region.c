@@ -15,8 +15,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bench/topology.h"
-
 // Packets that the device keeps until they are read: a burst at full bandwidth while its reader is
 // not on a core.
 #define KR_REGION_QUEUE 10000
@@ -64,11 +62,11 @@ static bool set_number(int fd, const char *device, unsigned long what, int numbe
 
 // The device has the region's first address and the way to all others. A network on the loopback
 // device makes all addresses of the region its own.
-static enum kr_err configure(size_t number, struct fault *fault)
+static enum kr_err configure(const struct topology *topology, size_t number, struct fault *fault)
 {
     char first[KR_TOPOLOGY_ADDRESS], local[KR_TOPOLOGY_ADDRESS];
-    topology_address(number, 1, first);
-    topology_address(number, 2, local);
+    topology_address(topology, number, 1, first);
+    topology_address(topology, number, 2, local);
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     bool is_done = fd >= 0 && set_flags_up(fd, "lo") &&
                    set_address(fd, "lo:1", SIOCSIFADDR, local) &&
@@ -96,7 +94,8 @@ static enum kr_err make_device(struct region *region, struct fault *fault)
     return KR_ERR_OK;
 }
 
-enum kr_err region_open(size_t number, struct region *out, struct fault *fault)
+enum kr_err region_open(const struct topology *topology, size_t number, struct region *out,
+                        struct fault *fault)
 {
     *out = (struct region){.net_fd = -1, .tun_fd = -1};
     int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -109,7 +108,7 @@ enum kr_err region_open(size_t number, struct region *out, struct fault *fault)
         out->net_fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
         err = out->net_fd >= 0 ? make_device(out, fault) : failed(fault, "the new namespace");
         if (err == KR_ERR_OK)
-            err = configure(number, fault);
+            err = configure(topology, number, fault);
         if (setns(home, CLONE_NEWNET) != 0 && err == KR_ERR_OK)
             err = failed(fault, "back to the own namespace");
     }

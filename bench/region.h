@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#include "core/base/fault.h"
+#include "bench/topology.h"
 
 #define KR_REGION_MTU 1500
 #define KR_REGION_PACKET 2048 // what a packet is read into
@@ -20,5 +20,6 @@ struct region {
 
 // number from 0. FORBIDDEN: without the rights; NOT_FOUND: this machine has no TUN. The calling
 // thread is in its own namespace again afterwards.
-must_use enum kr_err region_open(size_t number, struct region *out, struct fault *fault);
+must_use enum kr_err region_open(const struct topology *topology, size_t number, struct region *out,
+                                 struct fault *fault);
 void region_close(struct region *region);

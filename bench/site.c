@@ -5,9 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,6 +21,8 @@ enum kr_err site_enter(struct site *site, const char *world, const char *region,
 {
     *site = (struct site){.is_in_world = true};
     snprintf(site->address, sizeof(site->address), "%s", address);
+    snprintf(site->world, sizeof(site->world), "%s", world);
+    snprintf(site->region, sizeof(site->region), "%s", region);
     return world_open_place(world, region, &site->place, fault);
 }
 
@@ -33,11 +33,40 @@ void site_leave(struct site *site)
     site->is_in_world = false;
 }
 
-static int open_socket(const struct site *site)
+static const struct world_place *place_of(const struct site *site)
 {
-    if (site->is_in_world)
-        return world_socket(&site->place, SOCK_STREAM);
-    return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return site->is_in_world ? &site->place : NULL;
+}
+
+enum kr_err site_reach(const struct site *from, const struct site *to, uint16_t port,
+                       char out[INET_ADDRSTRLEN], struct fault *fault)
+{
+    if (from->is_in_world && from->place.form == KR_LINK_STREAMS)
+        return world_reach(from->world, from->region, to->address, port, out, fault);
+    snprintf(out, INET_ADDRSTRLEN, "%s", to->address);
+    return KR_ERR_OK;
+}
+
+enum kr_err site_pass(const struct site *from, const char *at, const struct site *to,
+                      const char *target, struct fault *fault)
+{
+    char request[KR_WORLD_REQUEST];
+    struct buf answer;
+    snprintf(request, sizeof(request), "pass %s %s %s\t%s", from->region, to->region, at, target);
+    buf_init(&answer, KR_WORLD_ANSWER);
+    enum kr_err err = world_ask(from->world, request, &answer, fault);
+    buf_fini(&answer);
+    return err;
+}
+
+const char *site_form(const struct site *site)
+{
+    return world_form(site->place.form);
+}
+
+int site_socket(const struct site *site, int type)
+{
+    return world_socket(place_of(site), type);
 }
 
 static struct sockaddr_in address_of(const char *text, uint16_t port)
@@ -60,7 +89,7 @@ int site_connect(const struct site *site, const char *address, uint16_t port)
 {
     const int on = 1;
     const struct sockaddr_in to = address_of(address, port);
-    int fd = open_socket(site);
+    int fd = site_socket(site, SOCK_STREAM);
     if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof(to)) != 0)
         return give_up(fd);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -71,7 +100,7 @@ int site_listen(const struct site *site, uint16_t *port)
 {
     struct sockaddr_in address = address_of(site->address, 0);
     socklen_t size = sizeof(address);
-    int fd = open_socket(site);
+    int fd = site_socket(site, SOCK_STREAM);
     if (fd < 0 || bind(fd, (const struct sockaddr *)&address, size) != 0 ||
         listen(fd, KR_SITE_BACKLOG) != 0 ||
         getsockname(fd, (struct sockaddr *)&address, &size) != 0)
@@ -91,13 +120,5 @@ uint16_t site_free_port(const struct site *site)
 
 pid_t site_fork(const struct site *site)
 {
-    if (site->is_in_world)
-        return world_fork(&site->place);
-    pid_t parent = getpid(), child = fork();
-    if (child != 0)
-        return child;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(1);
-    return 0;
+    return world_fork(place_of(site));
 }

@@ -11,6 +11,7 @@
 struct site {
     char address[INET_ADDRSTRLEN];
     bool is_in_world;
+    char world[KR_WORLD_NAME], region[KR_TOPOLOGY_NAME];
     struct world_place place;
 };
 
@@ -19,6 +20,18 @@ void site_init(struct site *site); // loopback
 must_use enum kr_err site_enter(struct site *site, const char *world, const char *region,
                                 const char *address, struct fault *fault);
 void site_leave(struct site *site);
+// The address at which programs of a site reach a port of another's address: the same one but in a
+// world of relays.
+must_use enum kr_err site_reach(const struct site *from, const struct site *to, uint16_t port,
+                                char out[INET_ADDRSTRLEN], struct fault *fault);
+// In a world of relays: makes a unix socket at a path, by which programs of the one site reach that
+// at the target's path of the other.
+must_use enum kr_err site_pass(const struct site *from, const char *at, const struct site *to,
+                               const char *target, struct fault *fault);
+// Of a site in a world: "tun" or "relay".
+const char *site_form(const struct site *site);
+// A socket of this site; -1 with errno.
+int site_socket(const struct site *site, int type);
 // A connected TCP socket from this site; -1 with errno.
 int site_connect(const struct site *site, const char *address, uint16_t port);
 // A listening TCP socket of this site on a free port, which it sets; -1 with errno.

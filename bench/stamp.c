@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Packets with the kernel's time of arrival.
+// What is received, with the kernel's time of arrival.
 #include "bench/stamp.h"
 
-#include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "core/base/clock.h"
 
@@ -32,20 +31,11 @@ void stamp_init(struct stamp *stamp)
     }
 }
 
-int stamp_open(const struct world_place *place, const struct sockaddr_in *address)
+bool stamp_ask(int fd)
 {
     const int room = KR_STAMP_ROOM, on = 1;
-    int fd = world_socket(place, SOCK_DGRAM | SOCK_NONBLOCK);
-    if (fd < 0)
-        return -1;
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
-    if (setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)) == 0 &&
-        bind(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
-        return fd;
-    int number = errno;
-    close(fd);
-    errno = number;
-    return -1;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)); // without root: the usual room
+    return setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)) == 0;
 }
 
 ssize_t stamp_receive(const struct stamp *stamp, int fd, void *bytes, size_t size_bytes,

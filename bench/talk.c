@@ -34,6 +34,14 @@ enum kr_err talk_open(struct talk *talk, const struct site *from, const char *ad
     return KR_ERR_OK;
 }
 
+enum kr_err talk_reach(struct talk *talk, const struct site *from, const struct site *to,
+                       uint16_t port)
+{
+    char address[INET_ADDRSTRLEN];
+    enum kr_err err = site_reach(from, to, port, address, talk->fault);
+    return err == KR_ERR_OK ? talk_open(talk, from, address, port) : err;
+}
+
 void talk_close(struct talk *talk)
 {
     if (talk->fd >= 0)

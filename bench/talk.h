@@ -17,6 +17,9 @@ void talk_init(struct talk *talk, const char *name, struct fault *fault);
 // Anew, if it was open.
 must_use enum kr_err talk_open(struct talk *talk, const struct site *from, const char *address,
                                uint16_t port);
+// The same, with a port of another site.
+must_use enum kr_err talk_reach(struct talk *talk, const struct site *from, const struct site *to,
+                                uint16_t port);
 void talk_close(struct talk *talk);
 // Sends what is in out, and empties in.
 must_use enum kr_err talk_send(struct talk *talk);

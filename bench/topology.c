@@ -9,7 +9,7 @@
 #include "core/base/file.h"
 #include "core/yaml/document.h"
 
-enum { KR_TOPOLOGY_FILE = 65536, KR_TOPOLOGY_LINKS = KR_LINK_PLACES * KR_LINK_PLACES };
+enum { KR_TOPOLOGY_FILE = 65536, KR_TOPOLOGY_LINKS = KR_TOPOLOGY_REGIONS * KR_TOPOLOGY_REGIONS };
 
 extern const unsigned char five_regions_data[];
 extern const size_t five_regions_size;
@@ -79,7 +79,7 @@ static const cyaml_schema_field_t document_fields[] = {
     CYAML_FIELD_FLOAT("mbit", CYAML_FLAG_DEFAULT, struct document, mbit),
     CYAML_FIELD_UINT("queue_kib", CYAML_FLAG_DEFAULT, struct document, queue_kib),
     CYAML_FIELD_SEQUENCE("regions", CYAML_FLAG_POINTER, struct document, regions, &name_schema, 2,
-                         KR_LINK_PLACES),
+                         KR_TOPOLOGY_REGIONS),
     CYAML_FIELD_SEQUENCE("links", CYAML_FLAG_POINTER, struct document, links, &link_schema, 1,
                          KR_TOPOLOGY_LINKS),
     CYAML_FIELD_SEQUENCE("nodes", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct document, nodes,
@@ -107,8 +107,13 @@ static enum kr_err check_ms(double ms, const char *what, struct fault *fault)
                      KR_LINK_DELAY_MAX_MS);
 }
 
-enum kr_err topology_check_shape(const struct link_shape *shape, struct fault *fault)
+enum kr_err topology_check_shape(enum link_kind kind, const struct link_shape *shape,
+                                 struct fault *fault)
 {
+    if (kind == KR_LINK_STREAMS && (shape->loss > 0 || shape->reorder > 0))
+        return fault_set(fault, KR_ERR_INVALID,
+                         "a world of TCP relays has no packets to lose or to reorder; leave that "
+                         "out, or run as root where there is /dev/net/tun");
     enum kr_err err = check_ms(shape->delay_ms, "the delay", fault);
     if (err == KR_ERR_OK)
         err = check_ms(shape->jitter_ms, "the jitter", fault);
@@ -136,9 +141,41 @@ size_t topology_region(const struct topology *topology, const char *name)
     return i;
 }
 
-void topology_address(size_t region, unsigned host, char out[KR_TOPOLOGY_ADDRESS])
+void topology_address(const struct topology *topology, size_t region, unsigned host,
+                      char out[KR_TOPOLOGY_ADDRESS])
 {
-    snprintf(out, KR_TOPOLOGY_ADDRESS, "10.84.%u.%u", (unsigned)(region + 1) % 256, host % 256);
+    snprintf(out, KR_TOPOLOGY_ADDRESS, "%u.%u.%u.%u", topology->net[0], topology->net[1],
+             (unsigned)(region + 1) % 256, host % 256);
+}
+
+void topology_move(struct topology *topology, const uint8_t net[2])
+{
+    memcpy(topology->net, net, sizeof(topology->net));
+    for (size_t i = 0; i < topology->node_count; i++) {
+        struct topology_node *node = &topology->nodes[i];
+        topology_address(topology, node->region, node->host, node->address);
+    }
+}
+
+static enum kr_err check_link(const struct topology *topology, enum link_kind kind, size_t a,
+                              size_t b, struct fault *fault)
+{
+    struct fault why;
+    enum kr_err err = topology_check_shape(kind, &topology->shapes[a][b], &why);
+    if (err == KR_ERR_OK)
+        return KR_ERR_OK;
+    return fault_set(fault, err, "link between %s and %s: %.200s", topology->regions[a],
+                     topology->regions[b], why.text);
+}
+
+enum kr_err topology_check_kind(const struct topology *topology, enum link_kind kind,
+                                struct fault *fault)
+{
+    enum kr_err err = KR_ERR_OK;
+    for (size_t a = 0; a < topology->region_count; a++)
+        for (size_t b = a + 1; b < topology->region_count && err == KR_ERR_OK; b++)
+            err = check_link(topology, kind, a, b, fault);
+    return err;
 }
 
 static enum kr_err take_regions(const struct document *document, struct topology *out,
@@ -173,18 +210,16 @@ static enum kr_err take_links(const struct document *document, struct topology *
     for (unsigned i = 0; i < document->links_count; i++) {
         const struct row_of_link *row = &document->links[i];
         size_t a = topology_region(out, row->between[0]), b = topology_region(out, row->between[1]);
-        struct link_shape shape = shape_of(document, row);
-        struct fault why;
         if (a == out->region_count || b == out->region_count || a == b)
             return fault_set(fault, KR_ERR_INVALID, "link between %s and %s: no such two regions",
                              row->between[0], row->between[1]);
         if (out->shapes[a][b].mbit > 0)
             return fault_set(fault, KR_ERR_INVALID, "link between %s and %s: stands twice",
                              row->between[0], row->between[1]);
-        if (topology_check_shape(&shape, &why) != KR_ERR_OK)
-            return fault_set(fault, why.err, "link between %s and %s: %.200s", row->between[0],
-                             row->between[1], why.text);
-        out->shapes[a][b] = out->shapes[b][a] = shape;
+        out->shapes[a][b] = out->shapes[b][a] = shape_of(document, row);
+        enum kr_err err = check_link(out, KR_LINK_PACKETS, a, b, fault);
+        if (err != KR_ERR_OK)
+            return err;
     }
     for (size_t a = 0; a < out->region_count; a++)
         for (size_t b = 0; b < a; b++)
@@ -226,7 +261,8 @@ static enum kr_err take_node(const struct row_of_node *row, struct topology *out
     for (size_t i = 0; i < out->node_count; i++)
         number += out->nodes[i].region == node.region;
     snprintf(node.name, sizeof(node.name), "%s", row->name);
-    topology_address(node.region, 10 + number, node.address);
+    node.host = 10 + number;
+    topology_address(out, node.region, node.host, node.address);
     out->nodes[out->node_count++] = node;
     return KR_ERR_OK;
 }
@@ -262,7 +298,7 @@ enum kr_err topology_load(const char *path, struct topology *out, struct fault *
     void *loaded = NULL;
     struct fault why = {0};
     struct buf text;
-    *out = (struct topology){0};
+    *out = (struct topology){.net = {10, 84}};
     buf_init(&text, KR_TOPOLOGY_FILE);
     enum kr_err err = KR_ERR_OK;
     if (path == NULL)

@@ -2,7 +2,6 @@
 // keyreeve-bench wan: an emulated world, its links, and programs in its regions.
 #include "bench/wan.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,11 +11,10 @@
 #include "bench/bench.h"
 #include "bench/options.h"
 #include "bench/table.h"
-#include "bench/world.h"
 #include "core/base/json.h"
 #include "core/base/mem.h"
 
-enum { KR_WAN_WORDS = 2, KR_WAN_NO_COMMAND = 127 };
+enum { KR_WAN_WORDS = 2 };
 #define KR_WAN_DEFAULT "default"
 
 #define KR_WAN_NAME_ROW(out)                                                                       \
@@ -60,7 +58,7 @@ static size_t take_words(int *argc, char ***argv, const char *words[KR_WAN_WORDS
 
 // --- up, down ------------------------------------------------------------------------------------
 
-static void print_regions(const struct topology *topology)
+static void print_regions(const struct topology *topology, enum link_kind form)
 {
     static struct table table;
     char address[KR_TOPOLOGY_ADDRESS], text[KR_TABLE_CELL];
@@ -68,17 +66,21 @@ static void print_regions(const struct topology *topology)
     table_text(&table, "address");
     table_text(&table, "network");
     for (size_t i = 0; i < topology->region_count; i++) {
-        topology_address(i, 1, address);
+        topology_address(topology, i, 1, address);
         table_row(&table, topology->regions[i]);
         table_text(&table, address);
-        topology_address(i, 0, address);
+        topology_address(topology, i, 0, address);
         snprintf(text, sizeof(text), "%s/24", address);
         table_text(&table, text);
     }
     table_print(&table, stdout);
+    printf("\nform %s%s\n", world_form(form),
+           form == KR_LINK_STREAMS ? ": programs of other regions reach a port by the address that "
+                                     "wan reach tells"
+                                   : "");
 }
 
-// Waits for a signal, or for the end of the link process, which is the end of the world.
+// Waits for a signal, or for the end of the world's process, which is the end of the world.
 static int stay(struct world *world)
 {
     sigset_t awaited;
@@ -97,7 +99,7 @@ static int stay(struct world *world)
     world_stop(world);
     if (number != SIGCHLD)
         return KR_BENCH_OK;
-    fprintf(stderr, "keyreeve-bench wan up: the link process has ended\n");
+    fprintf(stderr, "keyreeve-bench wan up: the world's process has ended\n");
     return KR_BENCH_FAILED;
 }
 
@@ -105,19 +107,23 @@ static int wan_up(int argc, char **argv)
 {
     const char *name = KR_WAN_DEFAULT, *file = NULL;
     uint64_t seed = 1;
-    bool stays = false;
+    bool stays = false, is_relay = false;
     const struct option_row rows[] = {
         KR_WAN_NAME_ROW(&name),
         {"--topology", "FILE", KR_OPTION_TEXT, &file, 0, 0, false,
          "regions and links, in YAML (default: the five of bench/five-regions.yaml)"},
         {"--seed", "N", KR_OPTION_COUNT, &seed, 0, 1e18, false, "of loss and jitter (default 1)"},
+        {"--relay", NULL, KR_OPTION_FLAG, &is_relay, 0, 0, false,
+         "links of TCP relays: as they are where root or TUN is missing"},
         {"--foreground", NULL, KR_OPTION_FLAG, &stays, 0, 0, false,
          "stays until it is interrupted, and the world ends with it"},
     };
     const struct option_spec spec = {
         "wan up",
         "Makes a world: a network namespace with a TUN device for each region, and one process\n"
-        "that carries the packets between them with the delays of the topology. Needs root.\n",
+        "that carries the packets between them with the delays of the topology. Without root or\n"
+        "TUN regions are addresses of the loopback device, and the process relays TCP between\n"
+        "them: with delay, jitter, bandwidth and cuts, without loss and reordering.\n",
         rows, sizeof(rows) / sizeof(rows[0]),
         "  keyreeve-bench wan up\n"
         "  keyreeve-bench wan exec us-east -- ping -c 3 10.84.4.1\n"
@@ -128,12 +134,13 @@ static int wan_up(int argc, char **argv)
     enum option_outcome outcome = options_parse(&spec, argc, argv);
     if (outcome != KR_OPTIONS_RUN)
         return status_of(outcome);
+    const struct world_plan plan = {name, &topology, seed, is_relay};
     enum kr_err err = topology_load(file, &topology, &fault);
     if (err == KR_ERR_OK)
-        err = world_start(name, &topology, seed, &world, &fault);
+        err = world_start(&plan, &world, &fault);
     if (err != KR_ERR_OK)
         return fail("up", &fault);
-    print_regions(&topology);
+    print_regions(&topology, world.form);
     if (stays)
         return stay(&world);
     fflush(stdout);
@@ -295,6 +302,7 @@ static void print_links(const struct json *description)
                      0);
     }
     table_print(&table, stdout);
+    printf("\nform %s\n", json_text(json_member(description, "form")));
 }
 
 static int wan_status(int argc, char **argv)
@@ -327,28 +335,49 @@ static int wan_status(int argc, char **argv)
     return err == KR_ERR_OK ? KR_BENCH_OK : fail("status", &fault);
 }
 
-// --- exec ----------------------------------------------------------------------------------------
+// --- reach ---------------------------------------------------------------------------------------
 
-// As a shell tells it: the exit code, or 128 and the signal's number.
-static int run_in(const struct world_place *place, char **command, struct fault *fault)
+// HOST:PORT, taken apart; 0: that is none.
+static uint16_t take_port(char *address)
 {
-    int status;
-    pid_t child = world_fork(place);
-    if (child < 0) {
-        fault_set(fault, KR_ERR_IO, "the world's namespaces: %s", strerror(errno));
-        return fail("exec", fault);
-    }
-    if (child == 0) {
-        signal(SIGPIPE, SIG_DFL);
-        execvp(command[0], command);
-        fprintf(stderr, "keyreeve-bench wan exec: %s: %s\n", command[0], strerror(errno));
-        _exit(KR_WAN_NO_COMMAND);
-    }
-    signal(SIGINT, SIG_IGN); // the command's business; when it has ended, so have we
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    char *colon = strrchr(address, ':'), *end = NULL;
+    unsigned long port = colon != NULL ? strtoul(colon + 1, &end, 10) : 0;
+    if (port < 1 || port > 65535 || *end != '\0')
+        return 0;
+    *colon = '\0';
+    return (uint16_t)port;
 }
+
+static int wan_reach(int argc, char **argv)
+{
+    const char *name = KR_WAN_DEFAULT, *words[KR_WAN_WORDS] = {NULL};
+    char address[INET_ADDRSTRLEN + 8], found[INET_ADDRSTRLEN];
+    struct fault fault = {0};
+    const struct option_row rows[] = {KR_WAN_NAME_ROW(&name)};
+    const struct option_spec spec = {
+        "wan reach REGION ADDRESS:PORT",
+        "Prints the address at which programs in a region reach a port of another region's\n"
+        "address. Where links are relays it makes the relay that the address is of; else it is\n"
+        "the same one.\n",
+        rows, sizeof(rows) / sizeof(rows[0]),
+        "  keyreeve-bench wan reach us-east 127.200.3.1:7000\n"};
+    size_t count = take_words(&argc, &argv, words);
+    enum option_outcome outcome = options_parse(&spec, argc, argv);
+    if (outcome != KR_OPTIONS_RUN)
+        return status_of(outcome);
+    snprintf(address, sizeof(address), "%s", count == 2 ? words[1] : "");
+    uint16_t port = take_port(address);
+    if (port == 0) {
+        fputs("keyreeve-bench wan reach: name a region and an ADDRESS:PORT; see --help\n", stderr);
+        return KR_BENCH_USAGE;
+    }
+    if (world_reach(name, words[0], address, port, found, &fault) != KR_ERR_OK)
+        return fail("reach", &fault);
+    printf("%s:%u\n", found, port);
+    return KR_BENCH_OK;
+}
+
+// --- exec ----------------------------------------------------------------------------------------
 
 static int wan_exec(int argc, char **argv)
 {
@@ -359,7 +388,7 @@ static int wan_exec(int argc, char **argv)
     const struct option_spec spec = {
         "wan exec REGION [OPTION]... -- COMMAND",
         "Runs a command in a region, as a process of the world: it ends with it. Exits as the\n"
-        "command does.\n",
+        "command does; where links are relays, all that the command has started ends then too.\n",
         rows, sizeof(rows) / sizeof(rows[0]),
         "  keyreeve-bench wan exec eu-west -- ping -c 3 10.84.1.1\n"};
     int end = 0;
@@ -377,9 +406,10 @@ static int wan_exec(int argc, char **argv)
     }
     if (world_open_place(name, words[0], &place, &fault) != KR_ERR_OK)
         return fail("exec", &fault);
-    int status = run_in(&place, command, &fault);
+    int status = KR_BENCH_FAILED;
+    enum kr_err err = wan_run(&place, command, &status, &fault);
     world_close_place(&place);
-    return status;
+    return err == KR_ERR_OK ? status : fail("exec", &fault);
 }
 
 // --- all of them ---------------------------------------------------------------------------------
@@ -395,6 +425,7 @@ static const struct wan_action {
     {"cut", wan_cut, "cuts two regions from each other, or one from all"},
     {"heal", wan_heal, "heals links"},
     {"status", wan_status, "how the links are, what they have passed and dropped"},
+    {"reach", wan_reach, "the address at which a region reaches another's port"},
     {"exec", wan_exec, "runs a command in a region"},
     {"probe", wan_probe, "measures the links: delay, loss and bandwidth asked against got"},
 };
@@ -405,7 +436,8 @@ static void print_help(FILE *out)
 {
     fputs("Usage: keyreeve-bench wan ACTION [OPTION]...\n\n"
           "An emulated world on this machine: packets between its regions take as long, get lost\n"
-          "and wait for bandwidth as on a real path, and real programs run in it.\n\n"
+          "and wait for bandwidth as on a real path, and real programs run in it. Without root or\n"
+          "TUN its links are TCP relays.\n\n"
           "Actions:\n",
           out);
     for (size_t i = 0; i < KR_WAN_ACTIONS; i++)

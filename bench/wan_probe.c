@@ -1,34 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // keyreeve-bench wan probe: what the links of a world do, beside what they are asked to do.
 //
-// One thread with a UDP socket in every region sends and receives, so that there is one clock. It
-// spins; but when a packet came is told by the kernel, so that it is the links that are measured,
-// and not when this thread had a core. Delay: packets one after the other, over all paths in turns.
-// Loss: the same, more and closer. Bandwidth: each path by itself is offered more than it takes.
-#include <arpa/inet.h>
-#include <errno.h>
+// One thread with both ends of every path sends and receives, so that there is one clock. It spins;
+// but when a packet came is told by the kernel, so that it is the links that are measured, and not
+// when this thread had a core. Delay: packets one after the other, over all paths in turns. Loss:
+// the same, more and closer; not where the links are relays, which lose nothing. Bandwidth: each
+// path by itself is offered more than it takes.
 #include <math.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <string.h>
 
 #include "bench/bench.h"
 #include "bench/options.h"
 #include "bench/progress.h"
 #include "bench/result.h"
-#include "bench/stamp.h"
 #include "bench/table.h"
 #include "bench/wan.h"
-#include "bench/world.h"
+#include "bench/way.h"
 #include "core/base/clock.h"
 #include "core/base/json.h"
 #include "core/base/mem.h"
 
 enum {
-    KR_PROBE_PORT = 7,
-    KR_PROBE_PAYLOAD = 1472, // fills an Ethernet frame
+    KR_PROBE_HEADERS = 28, // of a packet, which the link counts as well
     KR_PROBE_DELAY_GAP_US = 500,
     KR_PROBE_LOSS_GAP_US = 25,
     KR_PROBE_EMPTY = 100,   // looks without a packet that are enough to have read all
@@ -36,13 +31,13 @@ enum {
 };
 
 struct probe_packet {
-    uint64_t sent_ns;
-    uint32_t path, phase;
+    uint64_t sent_ns, phase;
 };
 
 // One direction, as it is asked for and as it turns out.
 struct probe_path {
     size_t from, to;
+    struct way way;
     double delay_ms, loss_percent, mbit; // asked
     double *delays_us;                   // got, of each packet that came
     uint64_t sent, got;                  // of the loss phase
@@ -56,17 +51,16 @@ struct probe {
     uint64_t packets, losses;
     double blast_ms;
     size_t region_count, path_count;
-    char regions[KR_LINK_PLACES][KR_TOPOLOGY_NAME];
-    int sockets[KR_LINK_PLACES];
-    struct sockaddr_in addresses[KR_LINK_PLACES];
-    struct probe_path paths[KR_LINK_PLACES * KR_LINK_PLACES];
+    char regions[KR_TOPOLOGY_REGIONS][KR_TOPOLOGY_NAME];
+    struct site sites[KR_TOPOLOGY_REGIONS];
+    struct probe_path paths[KR_TOPOLOGY_REGIONS * KR_TOPOLOGY_REGIONS];
     double longest_ms;
     struct stamp stamp;
-    uint32_t phase;
+    uint64_t phase;
     struct fault fault;
 };
 
-enum { KR_PHASE_DELAY = 1, KR_PHASE_LOSS, KR_PHASE_BANDWIDTH };
+enum { KR_PHASE_DELAY = 1, KR_PHASE_LOSS };
 
 // --- the world -----------------------------------------------------------------------------------
 
@@ -84,12 +78,10 @@ static void take_description(struct probe *probe, const struct json *description
     const struct json *links = json_member(description, "links");
     for (; probe->region_count < json_size(regions); probe->region_count++) {
         const struct json *one = json_at(regions, probe->region_count);
-        struct sockaddr_in *address = &probe->addresses[probe->region_count];
         snprintf(probe->regions[probe->region_count], KR_TOPOLOGY_NAME, "%s",
                  json_text(json_member(one, "name")));
-        address->sin_family = AF_INET;
-        address->sin_port = htons(KR_PROBE_PORT);
-        inet_pton(AF_INET, json_text(json_member(one, "address")), &address->sin_addr);
+        snprintf(probe->sites[probe->region_count].address, INET_ADDRSTRLEN, "%s",
+                 json_text(json_member(one, "address")));
     }
     for (size_t i = 0; i < json_size(links); i++) {
         const struct json *one = json_at(links, i);
@@ -101,6 +93,7 @@ static void take_description(struct probe *probe, const struct json *description
                                     .delay_ms = json_double(json_member(one, "delayMs")),
                                     .loss_percent = json_double(json_member(one, "lossPercent")),
                                     .mbit = json_double(json_member(one, "mbit"))};
+        path->way.in = path->way.out = -1;
         path->delays_us = mem_zalloc(probe->packets * sizeof(double));
         double last_ms = path->delay_ms + json_double(json_member(one, "jitterMs"));
         probe->longest_ms = last_ms > probe->longest_ms ? last_ms : probe->longest_ms;
@@ -124,70 +117,58 @@ static enum kr_err read_world(struct probe *probe)
     return err;
 }
 
-static enum kr_err open_sockets(struct probe *probe)
+static enum kr_err open_ways(struct probe *probe)
 {
-    for (size_t i = 0; i < probe->region_count; i++) {
-        struct world_place place;
-        enum kr_err err = world_open_place(probe->name, probe->regions[i], &place, &probe->fault);
-        if (err != KR_ERR_OK)
-            return err;
-        probe->sockets[i] = stamp_open(&place, &probe->addresses[i]);
-        world_close_place(&place);
-        if (probe->sockets[i] < 0)
-            return fault_set(&probe->fault, KR_ERR_IO, "a socket in %s: %s", probe->regions[i],
-                             strerror(errno));
+    enum kr_err err = KR_ERR_OK;
+    for (size_t i = 0; i < probe->region_count && err == KR_ERR_OK; i++) {
+        char address[INET_ADDRSTRLEN];
+        memcpy(address, probe->sites[i].address, sizeof(address));
+        err = site_enter(&probe->sites[i], probe->name, probe->regions[i], address, &probe->fault);
     }
-    return KR_ERR_OK;
+    for (size_t i = 0; i < probe->path_count && err == KR_ERR_OK; i++) {
+        struct probe_path *path = &probe->paths[i];
+        err =
+            way_open(&path->way, &probe->sites[path->from], &probe->sites[path->to], &probe->fault);
+    }
+    return err;
+}
+
+// Of the world's form, which all regions have.
+static bool is_of_relays(const struct probe *probe)
+{
+    return probe->sites[0].place.form == KR_LINK_STREAMS;
 }
 
 // --- packets -------------------------------------------------------------------------------------
 
-static bool send_packet(struct probe *probe, size_t number, size_t size_bytes)
+static bool send_packet(struct probe *probe, const struct probe_path *path)
 {
-    const struct probe_path *path = &probe->paths[number];
-    uint8_t bytes[KR_PROBE_PAYLOAD] = {0};
-    struct probe_packet packet = {clock_mono_ns(), (uint32_t)number, probe->phase};
-    memcpy(bytes, &packet, sizeof(packet));
-    return sendto(probe->sockets[path->from], bytes, size_bytes, MSG_DONTWAIT,
-                  (const struct sockaddr *)&probe->addresses[path->to],
-                  sizeof(probe->addresses[path->to])) > 0;
+    const struct probe_packet packet = {clock_mono_ns(), probe->phase};
+    return way_send(&path->way, &packet, sizeof(packet));
 }
 
-static void note_packet(struct probe *probe, const struct probe_packet *packet, size_t size_bytes,
-                        uint64_t at_ns)
+// Whether one has come.
+static bool receive_from(struct probe *probe, struct probe_path *path)
 {
-    if (packet->phase != probe->phase || packet->path >= probe->path_count)
-        return; // of an earlier phase, or somebody else's
-    struct probe_path *path = &probe->paths[packet->path];
-    if (probe->phase == KR_PHASE_DELAY && path->delay_count < probe->packets)
-        path->delays_us[path->delay_count++] = (double)(int64_t)(at_ns - packet->sent_ns) / 1e3;
-    if (probe->phase == KR_PHASE_LOSS)
-        path->got++;
-    if (probe->phase != KR_PHASE_BANDWIDTH)
-        return;
-    if (path->first_ns == 0)
-        path->first_ns = at_ns;
-    else
-        path->bytes += size_bytes + 28; // with the headers that the link counts
-    path->last_ns = at_ns;
-}
-
-// How many have come, at most one a region.
-static size_t receive(struct probe *probe)
-{
-    uint8_t bytes[KR_PROBE_PAYLOAD];
     struct probe_packet packet;
     uint64_t at_ns;
+    if (!way_receive(&path->way, &probe->stamp, &packet, sizeof(packet), &at_ns))
+        return false;
+    if (packet.phase != probe->phase)
+        return true; // of an earlier phase
+    if (probe->phase == KR_PHASE_LOSS)
+        path->got++;
+    else if (path->delay_count < probe->packets)
+        path->delays_us[path->delay_count++] = (double)(int64_t)(at_ns - packet.sent_ns) / 1e3;
+    return true;
+}
+
+// How many have come, at most one a path.
+static size_t receive(struct probe *probe)
+{
     size_t count = 0;
-    for (size_t i = 0; i < probe->region_count; i++) {
-        ssize_t size =
-            stamp_receive(&probe->stamp, probe->sockets[i], bytes, sizeof(bytes), &at_ns);
-        if (size < (ssize_t)sizeof(packet))
-            continue;
-        memcpy(&packet, bytes, sizeof(packet));
-        note_packet(probe, &packet, (size_t)size, at_ns);
-        count++;
-    }
+    for (size_t i = 0; i < probe->path_count; i++)
+        count += receive_from(probe, &probe->paths[i]);
     return count;
 }
 
@@ -219,7 +200,7 @@ static void send_in_turns(struct probe *probe, uint64_t count, uint64_t gap_us, 
         while (clock_mono_ns() < next_ns)
             receive(probe);
         next_ns += gap_us * 1000;
-        bool is_sent = send_packet(probe, i % probe->path_count, sizeof(struct probe_packet));
+        bool is_sent = send_packet(probe, path);
         path->sent += is_sent && probe->phase == KR_PHASE_LOSS;
         progress_at(&progress, i);
     }
@@ -227,40 +208,58 @@ static void send_in_turns(struct probe *probe, uint64_t count, uint64_t gap_us, 
     progress_end(&progress);
 }
 
-// A tenth more than the path takes, for blast_ms.
-static void blast(struct probe *probe, size_t number)
+// Whether anything has come.
+static bool count_bytes(struct probe *probe, struct probe_path *path)
 {
-    const struct probe_path *path = &probe->paths[number];
-    double gap_ns = (KR_PROBE_PAYLOAD + 28) * 8e3 / path->mbit / 1.1;
+    uint64_t at_ns;
+    size_t size = way_drain(&path->way, &probe->stamp, &at_ns);
+    if (size == 0)
+        return false;
+    if (path->first_ns == 0)
+        path->first_ns = at_ns;
+    else
+        path->bytes += size + (path->way.is_stream ? 0 : KR_PROBE_HEADERS);
+    path->last_ns = at_ns;
+    return true;
+}
+
+// A tenth more than the path takes, for blast_ms, and then all that is under way.
+static void blast(struct probe *probe, struct probe_path *path)
+{
+    static const uint8_t bytes[KR_WAY_MESSAGE];
+    double gap_ns = (KR_WAY_MESSAGE + KR_PROBE_HEADERS) * 8e3 / path->mbit / 1.1;
     uint64_t begin_ns = clock_mono_ns();
     uint64_t end_ns = begin_ns + (uint64_t)(probe->blast_ms * 1e6);
     for (double next_ns = (double)begin_ns; next_ns < (double)end_ns; next_ns += gap_ns) {
         while ((double)clock_mono_ns() < next_ns)
-            receive(probe);
+            count_bytes(probe, path);
         if (clock_mono_ns() > end_ns)
             break; // this machine cannot offer so much
-        send_packet(probe, number, KR_PROBE_PAYLOAD);
-        receive(probe);
+        way_send(&path->way, bytes, sizeof(bytes));
+        count_bytes(probe, path);
     }
-    receive_for(probe, path->delay_ms + KR_PROBE_SLACK_MS);
+    uint64_t wait_ns = (uint64_t)((path->delay_ms + KR_PROBE_SLACK_MS) * 1e6);
+    for (uint64_t heard_ns = clock_mono_ns(); clock_mono_ns() - heard_ns < wait_ns;)
+        if (count_bytes(probe, path))
+            heard_ns = clock_mono_ns();
 }
 
 static enum kr_err run(struct probe *probe)
 {
     enum kr_err err = read_world(probe);
     if (err == KR_ERR_OK)
-        err = open_sockets(probe);
+        err = open_ways(probe);
     if (err != KR_ERR_OK)
         return err;
     stamp_init(&probe->stamp);
     probe->phase = KR_PHASE_DELAY;
     send_in_turns(probe, probe->packets, KR_PROBE_DELAY_GAP_US, "delay");
     probe->phase = KR_PHASE_LOSS;
-    send_in_turns(probe, probe->losses, KR_PROBE_LOSS_GAP_US, "loss");
-    probe->phase = KR_PHASE_BANDWIDTH;
+    if (!is_of_relays(probe))
+        send_in_turns(probe, probe->losses, KR_PROBE_LOSS_GAP_US, "loss");
     for (size_t i = 0; i < probe->path_count && probe->blast_ms > 0; i++) {
         progress_say("bandwidth: path %zu of %zu", i + 1, probe->path_count);
-        blast(probe, i);
+        blast(probe, &probe->paths[i]);
     }
     progress_say("%s", "");
     return KR_ERR_OK;
@@ -291,7 +290,10 @@ static void write_figure(struct probe *probe, const struct probe_path *path,
                                    .system = "world",
                                    .region = to,
                                    .unit = is_loss ? "ratio" : "1/s",
-                                   .conditions = {{"from", 0, from}, {"to", 0, to}, *asked},
+                                   .conditions = {{"form", 0, site_form(&probe->sites[0])},
+                                                  {"from", 0, from},
+                                                  {"to", 0, to},
+                                                  *asked},
                                    .values = &got,
                                    .count = 1};
     result_write(&probe->results, &row);
@@ -300,15 +302,17 @@ static void write_figure(struct probe *probe, const struct probe_path *path,
 static void write_path(struct probe *probe, struct probe_path *path)
 {
     const char *from = probe->regions[path->from], *to = probe->regions[path->to];
-    struct result_row row = {
-        .name = "world.delay",
-        .label = "one-way delay of a link",
-        .system = "world",
-        .region = to,
-        .unit = "us",
-        .conditions = {{"from", 0, from}, {"to", 0, to}, {"askedUs", path->delay_ms * 1e3, NULL}},
-        .values = path->delays_us,
-        .count = path->delay_count};
+    struct result_row row = {.name = "world.delay",
+                             .label = "one-way delay of a link",
+                             .system = "world",
+                             .region = to,
+                             .unit = "us",
+                             .conditions = {{"form", 0, site_form(&probe->sites[0])},
+                                            {"from", 0, from},
+                                            {"to", 0, to},
+                                            {"askedUs", path->delay_ms * 1e3, NULL}},
+                             .values = path->delays_us,
+                             .count = path->delay_count};
     result_write(&probe->results, &row);
     for (size_t i = 0; i < path->delay_count; i++)
         path->delays_us[i] -= path->delay_ms * 1e3;
@@ -363,6 +367,9 @@ static void print(struct probe *probe)
     for (size_t i = 0; i < probe->path_count && i + 1 < KR_TABLE_ROWS; i++)
         print_path(&table, probe, &probe->paths[i]);
     table_print(&table, stdout);
+    if (is_of_relays(probe))
+        printf("\nform relay: TCP over relays, which lose nothing; a delay is that of bytes on an "
+               "open connection\n");
 }
 
 static enum option_outcome parse(int argc, char **argv, struct probe *probe)
@@ -397,11 +404,12 @@ static void show(struct probe *probe)
 
 static void close_all(struct probe *probe)
 {
-    for (size_t i = 0; i < KR_LINK_PLACES; i++)
-        if (probe->sockets[i] >= 0)
-            close(probe->sockets[i]);
-    for (size_t i = 0; i < probe->path_count; i++)
+    for (size_t i = 0; i < probe->path_count; i++) {
+        way_close(&probe->paths[i].way);
         mem_free(probe->paths[i].delays_us);
+    }
+    for (size_t i = 0; i < probe->region_count; i++)
+        site_leave(&probe->sites[i]);
     mem_free(probe);
 }
 
@@ -413,8 +421,6 @@ int wan_probe(int argc, char **argv)
     probe->packets = 100;
     probe->losses = 2000;
     probe->blast_ms = 100;
-    for (size_t i = 0; i < KR_LINK_PLACES; i++)
-        probe->sockets[i] = -1;
     enum option_outcome outcome = parse(argc, argv, probe);
     if (outcome != KR_OPTIONS_RUN) {
         close_all(probe);

@@ -2,7 +2,8 @@
 // Starting a world, and speaking to one that runs.
 //
 // Start: bind the control socket, which nobody else may have → fork the first process of a new
-// process namespace → it makes the regions and says so, or says why not.
+// process namespace → it makes the regions and says so, or says why not. Where that is root or TUN,
+// once more, with a process like any other, which relays.
 #include "bench/world.h"
 
 #include <errno.h>
@@ -18,7 +19,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { KR_WORLD_PATIENCE_MS = 10000 };
+#include "bench/world_serve.h"
+
+enum {
+    KR_WORLD_PATIENCE_MS = 10000,
+    KR_WORLD_NET_FIRST = 200, // 127.200 and 127.201 are the first world of relays
+    KR_WORLD_NET_LAST = 252
+};
+
+const char *world_form(enum link_kind kind)
+{
+    return kind == KR_LINK_PACKETS ? "tun" : "relay";
+}
 
 unsigned world_address(const char *name, void *out)
 {
@@ -29,23 +41,50 @@ unsigned world_address(const char *name, void *out)
     return (unsigned)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)size);
 }
 
-static enum kr_err bind_control(const char *name, int *out, struct fault *fault)
+// -1 with errno.
+static int bind_abstract(const char *name)
 {
     struct sockaddr_un address;
     socklen_t size = world_address(name, &address);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && bind(fd, (const struct sockaddr *)&address, size) == 0)
+        return fd;
+    int number = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = number;
+    return -1;
+}
+
+static enum kr_err bind_control(const char *name, int *out, struct fault *fault)
+{
     if (strlen(name) == 0 || strlen(name) >= KR_WORLD_NAME)
         return fault_set(fault, KR_ERR_INVALID, "a world's name has 1 to %d characters",
                          KR_WORLD_NAME - 1);
-    *out = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (*out >= 0 && bind(*out, (const struct sockaddr *)&address, size) == 0)
-        return KR_ERR_OK;
-    int number = errno;
+    *out = bind_abstract(name);
     if (*out >= 0)
-        close(*out);
-    if (number == EADDRINUSE)
+        return KR_ERR_OK;
+    if (errno == EADDRINUSE)
         return fault_set(fault, KR_ERR_LOCKED,
                          "the world \"%s\" is up already; keyreeve-bench wan down ends it", name);
-    return fault_set(fault, err_from_errno(number), "the world's socket: %s", strerror(number));
+    return fault_set(fault, err_from_errno(errno), "the world's socket: %s", strerror(errno));
+}
+
+// A network that no other world of relays has, as long as the descriptor is open: which is as long
+// as the world's process lives.
+static enum kr_err take_net(uint8_t net[2], int *out, struct fault *fault)
+{
+    char name[KR_WORLD_NAME];
+    *out = -1;
+    for (unsigned i = KR_WORLD_NET_FIRST; i <= KR_WORLD_NET_LAST && *out < 0; i += 2) {
+        snprintf(name, sizeof(name), "/127.%u", i);
+        *out = bind_abstract(name);
+        net[0] = 127;
+        net[1] = (uint8_t)i;
+    }
+    return *out >= 0 ? KR_ERR_OK
+                     : fault_set(fault, KR_ERR_LOCKED, "too many worlds of relays are up: %s",
+                                 strerror(errno));
 }
 
 // What the link process says first: nothing when it runs, else why it cannot, or its silence.
@@ -79,8 +118,19 @@ static pid_t fork_elsewhere(int pid_fd)
     return child;
 }
 
+static pid_t fork_here(void)
+{
+    pid_t parent = getpid(), child = fork();
+    if (child != 0)
+        return child;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    return 0;
+}
+
 // The child says that it is tied to its parent, which may be gone by then: then nobody hears it.
-pid_t world_fork(const struct world_place *place)
+static pid_t fork_into(const struct world_place *place)
 {
     int tie[2];
     char byte = 0;
@@ -106,25 +156,50 @@ pid_t world_fork(const struct world_place *place)
     return child;
 }
 
-enum kr_err world_start(const char *name, const struct topology *topology, uint64_t seed,
-                        struct world *out, struct fault *fault)
+pid_t world_fork(const struct world_place *place)
+{
+    return place != NULL && place->form == KR_LINK_PACKETS ? fork_into(place) : fork_here();
+}
+
+__attribute__((noreturn)) static void become(const struct world_plan *plan, enum link_kind form,
+                                             int control, int tie)
+{
+    struct world_process process = {
+        .topology = plan->topology,
+        .carrier = form == KR_LINK_PACKETS ? &world_packets : &world_streams,
+        .link = link_new(form, plan->topology->region_count, plan->seed),
+        .control = control,
+        .tie = tie};
+    setsid();
+    prctl(PR_SET_PDEATHSIG, SIGKILL); // before it says that it is ready, which a parent hears
+    for (size_t from = 0; from < plan->topology->region_count; from++)
+        for (size_t to = 0; to < plan->topology->region_count; to++)
+            if (to != from)
+                link_set(process.link, from, to, &plan->topology->shapes[from][to]);
+    world_serve(&process);
+}
+
+static enum kr_err start(const struct world_plan *plan, enum link_kind form, struct world *out,
+                         struct fault *fault)
 {
     int control = -1, ties[2] = {-1, -1};
-    *out = (struct world){.tie = -1};
-    snprintf(out->name, sizeof(out->name), "%s", name);
-    enum kr_err err = bind_control(name, &control, fault);
+    *out = (struct world){.tie = -1, .form = form};
+    snprintf(out->name, sizeof(out->name), "%s", plan->name);
+    enum kr_err err = bind_control(plan->name, &control, fault);
     if (err != KR_ERR_OK)
         return err;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ties) != 0 ||
-        (out->pid = fork_elsewhere(-1)) < 0) {
-        err = fault_set(fault, errno == EPERM ? KR_ERR_FORBIDDEN : err_from_errno(errno),
-                        "a process namespace: %s; a world needs root", strerror(errno));
-        out->pid = 0;
-    } else if (out->pid == 0) {
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ties) == 0)
+        out->pid = form == KR_LINK_PACKETS ? fork_elsewhere(-1) : fork_here();
+    else
+        out->pid = -1;
+    if (out->pid == 0) {
         close(ties[0]);
-        setsid();
-        prctl(PR_SET_PDEATHSIG, SIGKILL); // before it says that it is ready, which a parent hears
-        world_run(topology, seed, control, ties[1]);
+        become(plan, form, control, ties[1]);
+    }
+    if (out->pid < 0) {
+        err = fault_set(fault, errno == EPERM ? KR_ERR_FORBIDDEN : err_from_errno(errno),
+                        "a process namespace: %s; that needs root", strerror(errno));
+        out->pid = 0;
     }
     close(control);
     if (ties[1] >= 0)
@@ -135,6 +210,37 @@ enum kr_err world_start(const char *name, const struct topology *topology, uint6
     if (err != KR_ERR_OK)
         world_stop(out);
     return err;
+}
+
+static enum kr_err start_relays(const struct world_plan *plan, struct world *out,
+                                struct fault *fault)
+{
+    uint8_t net[2];
+    int reserved;
+    enum kr_err err = topology_check_kind(plan->topology, KR_LINK_STREAMS, fault);
+    if (err == KR_ERR_OK)
+        err = take_net(net, &reserved, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    topology_move(plan->topology, net);
+    err = start(plan, KR_LINK_STREAMS, out, fault);
+    close(reserved); // the world's process has it
+    return err;
+}
+
+enum kr_err world_start(const struct world_plan *plan, struct world *out, struct fault *fault)
+{
+    struct fault why = {0};
+    *out = (struct world){.tie = -1};
+    enum kr_err err = plan->is_relay ? KR_ERR_FORBIDDEN : start(plan, KR_LINK_PACKETS, out, &why);
+    if (err != KR_ERR_FORBIDDEN && err != KR_ERR_NOT_FOUND)
+        return err == KR_ERR_OK ? err : fault_set(fault, err, "%s", why.text);
+    if (!plan->is_relay)
+        fprintf(stderr,
+                "keyreeve-bench: %s. So the links are TCP relays, which is less: TCP "
+                "alone, no loss, no reordering\n",
+                why.text);
+    return start_relays(plan, out, fault);
 }
 
 enum kr_err world_detach(struct world *world, struct fault *fault)
@@ -185,11 +291,13 @@ static void take_descriptors(struct msghdr *message, struct world_place *place)
     if (head == NULL || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof(fds)))
         return;
     memcpy(fds, CMSG_DATA(head), sizeof(fds));
+    place->form = KR_LINK_PACKETS;
     place->net_fd = fds[0];
     place->pid_fd = fds[1];
 }
 
-// An answer is '+' and its text, or '-' and why not.
+// An answer is '+' and its text, or '-' and why not. A place without descriptors is one of streams,
+// whose tie the connection is.
 static enum kr_err ask(const char *name, const char *request, struct buf *answer,
                        struct world_place *place, struct fault *fault)
 {
@@ -213,7 +321,10 @@ static enum kr_err ask(const char *name, const char *request, struct buf *answer
         buf_add(answer, text + 1, (size_t)size - 1);
     if (err == KR_ERR_OK && place != NULL)
         take_descriptors(&message, place);
-    close(fd);
+    if (err == KR_ERR_OK && place != NULL && place->form == KR_LINK_STREAMS)
+        place->tie = fd;
+    else
+        close(fd);
     return err;
 }
 
@@ -223,7 +334,8 @@ enum kr_err world_ask(const char *name, const char *request, struct buf *answer,
     return ask(name, request, answer, NULL, fault);
 }
 
-// The link process' end is that of everything in it: it is the first of its process namespace.
+// The process' end is that of everything in it: it is the first of its process namespace, or what
+// was started is tied to it.
 enum kr_err world_end(const char *name, struct fault *fault)
 {
     int fd;
@@ -252,13 +364,25 @@ enum kr_err world_open_place(const char *name, const char *region, struct world_
 {
     char request[KR_WORLD_REQUEST];
     struct buf answer;
-    *out = (struct world_place){-1, -1};
+    *out = (struct world_place){KR_LINK_STREAMS, -1, -1, -1};
     snprintf(request, sizeof(request), "enter %s", region);
     buf_init(&answer, KR_WORLD_ANSWER);
     enum kr_err err = ask(name, request, &answer, out, fault);
     buf_fini(&answer);
-    if (err == KR_ERR_OK && out->net_fd < 0)
-        err = fault_set(fault, KR_ERR_IO, "the world \"%s\" gave no way into %s", name, region);
+    return err;
+}
+
+enum kr_err world_reach(const char *name, const char *region, const char *address, uint16_t port,
+                        char out[INET_ADDRSTRLEN], struct fault *fault)
+{
+    char request[KR_WORLD_REQUEST];
+    struct buf answer;
+    snprintf(request, sizeof(request), "reach %s %s %u", region, address, port);
+    buf_init(&answer, KR_WORLD_ANSWER);
+    enum kr_err err = ask(name, request, &answer, NULL, fault);
+    if (err == KR_ERR_OK)
+        snprintf(out, INET_ADDRSTRLEN, "%.*s", (int)answer.size, (const char *)answer.data);
+    buf_fini(&answer);
     return err;
 }
 
@@ -268,11 +392,13 @@ void world_close_place(struct world_place *place)
         close(place->net_fd);
     if (place->pid_fd >= 0)
         close(place->pid_fd);
-    *place = (struct world_place){-1, -1};
+    if (place->tie >= 0)
+        close(place->tie);
+    *place = (struct world_place){KR_LINK_STREAMS, -1, -1, -1};
 }
 
 // A socket belongs to the namespace in which it was made, wherever its thread goes.
-int world_socket(const struct world_place *place, int type)
+static int socket_in(const struct world_place *place, int type)
 {
     int fd = -1, home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
     if (home < 0)
@@ -284,4 +410,11 @@ int world_socket(const struct world_place *place, int type)
     }
     close(home);
     return fd;
+}
+
+int world_socket(const struct world_place *place, int type)
+{
+    if (place != NULL && place->form == KR_LINK_PACKETS)
+        return socket_in(place, type);
+    return socket(AF_INET, type | SOCK_CLOEXEC, 0);
 }

@@ -5,13 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bench/world.h"
 #include "core/base/json.h"
 
 enum { KR_CONTROL_WORDS = 16 };
 
 // What a request speaks of: the paths from one of these to one of those, and back.
 struct scope {
-    bool from[KR_LINK_PLACES], to[KR_LINK_PLACES];
+    bool from[KR_TOPOLOGY_REGIONS], to[KR_TOPOLOGY_REGIONS];
     bool is_one_way;
 };
 
@@ -26,7 +27,7 @@ static size_t split(char *request, char *words[KR_CONTROL_WORDS])
 }
 
 static enum kr_err read_regions(const struct topology *topology, const char *word,
-                                bool out[KR_LINK_PLACES], struct fault *fault)
+                                bool out[KR_TOPOLOGY_REGIONS], struct fault *fault)
 {
     bool is_all = strcmp(word, "all") == 0;
     size_t one = topology_region(topology, word);
@@ -78,8 +79,8 @@ static bool set_part(struct link_shape *shape, const char *name, double value)
     return true;
 }
 
-static enum kr_err read_shape(char *words[], size_t count, struct link_shape *shape,
-                              struct fault *fault)
+static enum kr_err read_shape(enum link_kind kind, char *words[], size_t count,
+                              struct link_shape *shape, struct fault *fault)
 {
     for (size_t i = 0; i < count; i++) {
         char *equals = strchr(words[i], '='), *end = NULL;
@@ -93,7 +94,7 @@ static enum kr_err read_shape(char *words[], size_t count, struct link_shape *sh
         if (!is_set)
             return fault_set(fault, KR_ERR_INVALID, "%s is no setting", words[i]);
     }
-    return topology_check_shape(shape, fault);
+    return topology_check_shape(kind, shape, fault);
 }
 
 // All shapes are checked before the first is set.
@@ -101,7 +102,7 @@ static enum kr_err set(const struct topology *topology, struct link *link, char 
                        size_t count, struct fault *fault)
 {
     struct scope scope;
-    struct link_shape shapes[KR_LINK_PLACES][KR_LINK_PLACES];
+    struct link_shape shapes[KR_TOPOLOGY_REGIONS][KR_TOPOLOGY_REGIONS];
     enum kr_err err = read_scope(topology, words, count, &scope, fault);
     if (err != KR_ERR_OK)
         return err;
@@ -110,7 +111,8 @@ static enum kr_err set(const struct topology *topology, struct link *link, char 
         for (size_t to = 0; to < topology->region_count && err == KR_ERR_OK; to++) {
             shapes[from][to] = *link_get(link, from, to);
             if (is_meant(&scope, from, to))
-                err = read_shape(words + first, count - first, &shapes[from][to], fault);
+                err = read_shape(link_kind(link), words + first, count - first, &shapes[from][to],
+                                 fault);
         }
     for (size_t from = 0; from < topology->region_count && err == KR_ERR_OK; from++)
         for (size_t to = 0; to < topology->region_count; to++)
@@ -170,9 +172,10 @@ static void describe(const struct topology *topology, const struct link *link, s
     char address[KR_TOPOLOGY_ADDRESS];
     json_begin(&writer, answer);
     json_open(&writer, NULL, '{');
+    json_write_string(&writer, "form", world_form(link_kind(link)));
     json_open(&writer, "regions", '[');
     for (size_t i = 0; i < topology->region_count; i++) {
-        topology_address(i, 1, address);
+        topology_address(topology, i, 1, address);
         json_open(&writer, NULL, '{');
         json_write_string(&writer, "name", topology->regions[i]);
         json_write_string(&writer, "address", address);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// propagate --world: a small cluster in a small world, the rows it writes, and nothing left when it
-// is interrupted. Needs root and /dev/net/tun.
+// propagate --world: a small cluster in a small world of packets and of relays, the rows it writes, and
+// nothing left when it is interrupted. Packets need root and /dev/net/tun.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { binDir, run, until } from '../integration/lib/node.mjs';
+import { binDir, until } from '../integration/lib/node.mjs';
+import { bench, wan, whyNoPackets, withoutRoot } from './worlds.mjs';
 
-const bench = join(binDir, 'keyreeve-bench');
 const DEADLINE_MS = 240_000;
 
 const TOPOLOGY = `
@@ -27,27 +27,24 @@ nodes:
   - {name: edge, region: far, role: follower}
 `;
 
-async function whyNot() {
-  if (process.getuid() !== 0) return 'an emulated world needs root';
-  if (!existsSync('/dev/net/tun')) return 'no /dev/net/tun here';
-  const name = `why${process.pid}`;
-  const up = await run(bench, ['wan', 'up', '--name', name]);
-  if (up.code !== 0) return up.stderr.trim();
-  await run(bench, ['wan', 'down', '--name', name]);
-  return undefined;
-}
+// Three core nodes, each with a member of etcd.
+const CORES = TOPOLOGY.slice(0, TOPOLOGY.indexOf('nodes:')) + ['home', 'near', 'far'].map((region, i) => `${i === 0 ? 'nodes:\n' : ''}  - {name: core-${i + 1}, region: ${region}, role: core}\n`).join('');
 
-const skip = await whyNot();
+const NOBODY = 65534;
 
-function start(t, rounds) {
+/** words: before the command, which take root from it. */
+function start(t, rounds, { engine = 'local', words = [], topology: text = TOPOLOGY } = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'keyreeve-bench-test-'));
   t.after(() => rmSync(dir, { recursive: true, force: true }));
   const topology = join(dir, 'small.yaml');
-  writeFileSync(topology, TOPOLOGY);
-  const args = ['propagate', '--world', '--topology', topology, '--bin', binDir, '--rounds', String(rounds), '--bursts', '1', '--cuts', '1', '--bulk-keys', '2000', '--rate', '1000', '--out', dir];
+  writeFileSync(topology, text);
   const work = join(dir, 'a'.repeat(100)); // a long way, as --work of run.sh may be
   mkdirSync(work);
-  const child = spawn(bench, args, { env: { ...process.env, TMPDIR: work }, stdio: ['ignore', 'pipe', 'pipe'] });
+  chmodSync(dir, 0o777);
+  if (words.length > 0) chownSync(work, NOBODY, NOBODY);
+  const args = ['propagate', '--world', '--topology', topology, '--engine', engine, '--bin', binDir, '--rounds', String(rounds), '--bursts', '1', '--cuts', '1', '--bulk-keys', '2000', '--rate', '1000', '--out', dir];
+  const [program, ...rest] = [...words, bench, ...args];
+  const child = spawn(program, rest, { env: { ...process.env, TMPDIR: work }, stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(() => child.kill('SIGKILL'));
   child.said = '';
   child.stdout.on('data', (bytes) => (child.said += bytes));
@@ -67,24 +64,33 @@ function processesOf(directory) {
   });
 }
 
-test('propagate in an emulated world', { skip }, async (t) => {
-  await t.test('every phase gives rows that fit the links', async (t) => {
-    const { child, dir } = start(t, 3);
-    const timer = setTimeout(() => child.kill('SIGTERM'), DEADLINE_MS);
-    const ended = await child.ended;
-    clearTimeout(timer);
-    assert.deepEqual(ended, { code: 0, signal: null }, child.said);
-    const rows = readFileSync(join(dir, 'rows.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
-    const find = (name, conditions) => rows.filter((row) => row.name === name && Object.entries(conditions).every(([key, value]) => row.conditions[key] === value));
+const ENDED_WELL = { code: 0, signal: null };
+const LOADS = [['idle', 'single'], ['idle', 'burst'], ['idle', 'bulk'], ['validations', 'single'], ['catching up', 'single'], ['loss', 'single'], ['cut', 'single']];
 
+async function rowsOf({ child, dir }) {
+  const timer = setTimeout(() => child.kill('SIGTERM'), DEADLINE_MS);
+  const ended = await child.ended;
+  clearTimeout(timer);
+  assert.deepEqual(ended, ENDED_WELL, child.said);
+  const rows = readFileSync(join(dir, 'rows.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+  return (name, conditions) => rows.filter((row) => row.name === name && Object.entries(conditions).every(([key, value]) => row.conditions[key] === value));
+}
+
+const gone = (work) => until(() => processesOf(work).length === 0, { what: () => `the end of ${processesOf(work)}`, deadlineMs: DEADLINE_MS });
+
+/** What is true in a world of either form; options: of start. */
+function tell(form, skip, options) {
+  test(`every phase gives rows that fit the links (${form})`, { skip }, async (t) => {
+    const run = start(t, 3, options);
+    const find = await rowsOf(run);
     const links = { 'core-1': 0, relay: 5000, below: 5000, edge: 30_000 };
     const regions = { 'core-1': 'home', relay: 'near', below: 'near', edge: 'far' };
-    for (const [load, way] of [['idle', 'single'], ['idle', 'burst'], ['idle', 'bulk'], ['validations', 'single'], ['catching up', 'single'], ['loss', 'single'], ['cut', 'single']])
+    for (const [load, way] of LOADS)
       for (const [node, link] of Object.entries(links)) {
         const what = `${node}, ${load}, ${way}`;
-        const [delay, none] = find('propagate.delay', { world: 'small', engine: 'local', load, way, node });
-        // The follower that catches up, or whose region is cut off, has nothing to measure.
-        if (node === 'edge' && (load === 'catching up' || load === 'cut')) {
+        const [delay, none] = find('propagate.delay', { world: 'small', form, engine: 'local', load, way, node });
+        // The follower that catches up, or whose region is cut off, has nothing to measure; relays lose nothing.
+        if ((node === 'edge' && (load === 'catching up' || load === 'cut')) || (form === 'relay' && load === 'loss')) {
           assert.equal(delay, undefined, what);
           continue;
         }
@@ -105,17 +111,38 @@ test('propagate in an emulated world', { skip }, async (t) => {
     const [probes] = find('propagate.probes', { load: 'all' });
     assert.equal(probes.id, 'P6');
     assert.equal(probes.stats.count, 4, 'a rate for every node');
-    assert.match(child.said, /probes a second of the node that was asked least: \d+ \(wanted >= 10000, missed/, 'as fewer were asked for');
+    assert.match(run.child.said, /probes a second of the node that was asked least: \d+ \(wanted >= 10000, missed/, 'as fewer were asked for');
     assert.ok(find('propagate.capacity', {})[0].stats.p50 > 0);
-    assert.match(rows[0].command, /^keyreeve-bench propagate --world /);
+    assert.match(margin.command, /^keyreeve-bench propagate --world /);
   });
 
-  await t.test('interrupted, it leaves nothing', async (t) => {
-    const { child, work } = start(t, 100000);
+  test(`interrupted, it leaves nothing (${form})`, { skip }, async (t) => {
+    const { child, work } = start(t, 100000, options);
     await until(() => processesOf(work).length > 0, { what: () => `a node: ${child.said}`, deadlineMs: DEADLINE_MS });
     child.kill('SIGINT');
     assert.deepEqual(await child.ended, { code: null, signal: 'SIGINT' }, child.said);
-    await until(() => processesOf(work).length === 0, { what: () => `the end of ${processesOf(work)}`, deadlineMs: DEADLINE_MS });
+    await gone(work);
     assert.deepEqual(readdirSync(work), []);
   });
+
+  test(`killed, it leaves no process (${form})`, { skip }, async (t) => {
+    const { child, work } = start(t, 100000, options);
+    await until(() => processesOf(work).length > 3, { what: () => `its nodes: ${child.said}`, deadlineMs: DEADLINE_MS });
+    child.kill('SIGKILL');
+    assert.deepEqual(await child.ended, { code: null, signal: 'SIGKILL' }, child.said);
+    await gone(work);
+    await until(async () => (await wan(['status', '--name', `propagate-${child.pid}`])).code === 1, { what: 'the end of the world', deadlineMs: DEADLINE_MS });
+  });
+}
+
+const words = await withoutRoot();
+const noRelays = words === undefined && 'the programs are closed to other users';
+
+tell('tun', await whyNoPackets());
+tell('relay', noRelays, { words });
+
+test('members of etcd reach each other over the relays alone', { skip: noRelays }, async (t) => {
+  const find = await rowsOf(start(t, 3, { words, engine: 'etcd', topology: CORES }));
+  const [answer] = find('propagate.answer', { form: 'relay', engine: 'etcd', load: 'idle', way: 'single' });
+  assert.ok(answer.stats.min > 10_000, `a majority takes a round trip of 10 ms: ${answer.stats.min} us`);
 });

@@ -1,66 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The emulated world: links as they are asked for, TCP over them, cuts; and nothing left of it, in
-// whatever way it ends. Needs root and /dev/net/tun.
+// The emulated world of packets: links as they are asked for, TCP over them, cuts; and nothing left of
+// it, in whatever way it ends. Needs root and /dev/net/tun.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { binDir, run, until } from '../integration/lib/node.mjs';
+import { run, until } from '../integration/lib/node.mjs';
+import { assertDelays, assertNoWorld, bench, childrenOf, DEADLINE_MS, done, foreground, isThere, links, newName, probe, spawnIn, wan, whyNoPackets, worldFor } from './worlds.mjs';
 
-const bench = join(binDir, 'keyreeve-bench');
-const wan = (args) => run(bench, ['wan', ...args]);
-const DEADLINE_MS = 60_000;
-
-async function whyNot() {
-  if (process.getuid() !== 0) return 'an emulated world needs root';
-  if (!existsSync('/dev/net/tun')) return 'no /dev/net/tun here';
-  const name = `why${process.pid}`;
-  const up = await wan(['up', '--name', name]);
-  if (up.code !== 0) return up.stderr.trim();
-  await wan(['down', '--name', name]);
-  return undefined;
-}
-
-const skip = await whyNot();
-let next = 0;
-
-async function worldFor(t, args = []) {
-  const name = `t${process.pid}-${next++}`;
-  t.after(() => wan(['down', '--name', name]));
-  const up = await wan(['up', '--name', name, ...args]);
-  assert.equal(up.code, 0, up.stderr);
-  return name;
-}
-
-async function done(args) {
-  const ended = await wan(args);
-  assert.equal(ended.code, 0, `wan ${args.join(' ')}: ${ended.stderr}`);
-  return ended;
-}
-
-/** Links of a world by "from to". */
-async function links(name) {
-  const { stdout } = await done(['status', '--json', '--name', name]);
-  return new Map(JSON.parse(stdout).links.map((link) => [`${link.from} ${link.to}`, link]));
-}
-
-async function probe(name, args) {
-  const { stdout } = await done(['probe', '--json', '--blast', '0', '--name', name, ...args]);
-  return stdout.trim().split('\n').map((line) => JSON.parse(line));
-}
-
-/** A program in a region; it ends with the test. */
-function spawnIn(t, name, region, command) {
-  const child = spawn(bench, ['wan', 'exec', region, '--name', name, '--', ...command], { stdio: ['ignore', 'pipe', 'pipe'] });
-  child.said = '';
-  child.stdout.on('data', (bytes) => (child.said += bytes));
-  child.stderr.on('data', (bytes) => (child.said += bytes));
-  child.ended = new Promise((end) => child.on('close', (code) => end(code)));
-  t.after(() => child.kill('SIGKILL'));
-  return child;
-}
+const skip = await whyNoPackets();
 
 const ECHO = "require('net').createServer((s) => s.pipe(s).on('error', () => {})).listen(7000, '0.0.0.0', () => console.log('up'))";
 // Prints how many ms one byte takes there and back over a connection that is open.
@@ -72,9 +21,6 @@ const ask = (address) => `
   });
   socket.on('error', () => process.exit(1));
   setTimeout(() => process.exit(2), 15000);`;
-
-const childrenOf = (pid) => readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
-const isThere = (pid) => existsSync(`/proc/${pid}`) && !/^\d+ \(.*\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
 
 /** Processes that are in, or hold on to, a namespace like "net:[4026532]". */
 function holdersOf(namespace) {
@@ -101,41 +47,23 @@ async function assertGone(name, pids, namespaces) {
     deadlineMs: DEADLINE_MS,
     everyMs: 20,
   });
-  const status = await wan(['status', '--name', name]);
-  assert.equal(status.code, 1, status.stdout);
-  assert.match(status.stderr, /no world/);
+  await assertNoWorld(name);
 }
 
-/** A world in the foreground with a program in it: what is to be gone later. */
-async function foreground(t, name) {
-  const up = spawn(bench, ['wan', 'up', '--foreground', '--name', name], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  up.said = '';
-  up.stdout.on('data', (bytes) => (up.said += bytes));
-  up.stderr.on('data', (bytes) => (up.said += bytes));
-  up.ended = new Promise((end) => up.on('close', (code, signal) => end({ code, signal })));
-  t.after(() => up.kill('SIGKILL'));
-  await until(() => up.said.includes('up until'), { what: () => `the world: ${up.said}`, deadlineMs: DEADLINE_MS });
-  const inside = spawnIn(t, name, 'eu-west', ['sh', '-c', 'echo inside; exec sleep 1000']);
-  await until(() => inside.said.includes('inside'), { what: () => `the program: ${inside.said}`, deadlineMs: DEADLINE_MS });
-  const [link] = childrenOf(up.pid);
-  const [sleeper] = childrenOf(inside.pid);
-  const namespace = readlinkSync(`/proc/${sleeper}/ns/net`);
+/** The namespace of a program in a world, which others hold as well: so that finding none means something. */
+function namespaceOf(pid) {
+  const namespace = readlinkSync(`/proc/${pid}/ns/net`);
   assert.notEqual(namespace, readlinkSync('/proc/self/ns/net'));
-  assert.ok(holdersOf(namespace).length >= 2); // so that finding none means something
-  return { up, inside, link, pids: [up.pid, link, sleeper], namespaces: [namespace] };
+  assert.ok(holdersOf(namespace).length >= 2);
+  return namespace;
 }
 
 test('the emulated world', { skip }, async (t) => {
   await t.test('links have the delay and the loss that they are asked to have', async (t) => {
     const name = await worldFor(t);
     const rows = await probe(name, ['--packets', '20', '--losses', '100']);
-    const delays = rows.filter((row) => row.name === 'world.delay');
-    assert.equal(delays.length, 20);
-    for (const { conditions, stats } of delays) {
-      // Never early, but for what comparing two clocks takes; late as far as this machine is busy.
-      assert.ok(stats.min > conditions.askedUs - 2000, `${conditions.from} ${conditions.to}: ${stats.min} us`);
-      assert.ok(stats.p50 < conditions.askedUs + 50_000, `${conditions.from} ${conditions.to}: ${stats.p50} us`);
-    }
+    assertDelays(rows, 20);
+    assert.equal(rows[0].conditions.form, 'tun');
     assert.match(rows[0].command, /^keyreeve-bench wan probe /);
 
     await done(['set', 'us-east', 'eu-west', '--loss', '20', '--name', name]);
@@ -190,7 +118,7 @@ test('the emulated world', { skip }, async (t) => {
     const [sleeper] = childrenOf(inside.pid);
     const namespace = readlinkSync(`/proc/${sleeper}/ns/net`);
     await done(['down', '--name', name]);
-    assert.equal(await inside.ended, 137);
+    assert.equal((await inside.ended).code, 137);
     await assertGone(name, [sleeper], [namespace]);
     assert.equal((await wan(['down', '--name', name])).code, 1);
   });
@@ -201,18 +129,19 @@ test('the emulated world', { skip }, async (t) => {
     ['Ctrl-C', ({ up }) => process.kill(-up.pid, 'SIGINT'), 0],
   ])
     await t.test(`${what} leaves nothing`, async (t) => {
-      const name = `t${process.pid}-${next++}`;
+      const name = newName();
       const world = await foreground(t, name);
+      const namespace = namespaceOf(world.sleeper);
       end(world);
       assert.equal((await world.up.ended).code, code, world.up.said);
       await world.inside.ended;
-      await assertGone(name, world.pids, world.namespaces);
+      await assertGone(name, world.pids, [namespace]);
       await worldFor(t); // and the next one comes up
     });
 
   await t.test('Ctrl-C while it comes up leaves nothing, or a world', async (t) => {
     for (let i = 0; i < 12; i++) {
-      const name = `t${process.pid}-${next++}`;
+      const name = newName();
       t.after(() => wan(['down', '--name', name]));
       const up = spawn(bench, ['wan', 'up', '--name', name], { stdio: 'ignore', detached: true });
       const ended = new Promise((done) => up.on('close', (code) => done(code)));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The emulated links on virtual time: order, delay, loss, bandwidth, cuts, and what they may hold.
+// The emulated links on virtual time: order, delay, loss, bandwidth, cuts, and what they may hold;
+// and of streams, that nothing is lost.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,13 +17,18 @@
 
 static const struct link_shape plain = {.delay_ms = 30, .mbit = 1000, .queue_bytes = 1 << 20};
 
-static struct link *new_link(const struct link_shape *shape)
+static struct link *new_kind(enum link_kind kind, const struct link_shape *shape)
 {
-    struct link *link = link_new(3, 7);
+    struct link *link = link_new(kind, 3, 7);
     for (size_t from = 0; from < 3; from++)
         for (size_t to = 0; to < 3; to++)
             link_set(link, from, to, shape);
     return link;
+}
+
+static struct link *new_link(const struct link_shape *shape)
+{
+    return new_kind(KR_LINK_PACKETS, shape);
 }
 
 static enum link_fate push_number(struct link *link, size_t from, size_t to, uint32_t number,
@@ -202,6 +208,83 @@ static void a_shorter_delay_lets_nothing_overtake(void **state)
     link_free(&link);
 }
 
+// --- streams -------------------------------------------------------------------------------------
+
+static void a_stream_waits_where_packets_are_dropped(void **state)
+{
+    (void)state;
+    const struct link_shape shape = {.delay_ms = 40, .mbit = 8, .queue_bytes = 1000};
+    struct link *link = new_kind(KR_LINK_STREAMS, &shape);
+    // At a byte a microsecond 100 bytes leave the queue in 100 us.
+    assert_int_equal(link_room_bytes(link, 0, 1, 0), 1000);
+    for (uint32_t i = 0; i < 12; i++)
+        assert_int_equal(push_number(link, 0, 1, i, 0), KR_LINK_HELD);
+    assert_int_equal(link_room_bytes(link, 0, 1, 0), 0);
+    assert_int_equal(link_room_bytes(link, 0, 1, 300000), 100);
+    assert_int_equal(link_room_bytes(link, 1, 0, 0), 1000);
+    for (uint32_t i = 0; i < 12; i++) {
+        assert_int_equal(pop_number(link, 40 * KR_MS + (i + 1) * 100000 - 1), UINT32_MAX);
+        assert_int_equal(pop_number(link, 40 * KR_MS + (i + 1) * 100000), i);
+    }
+    assert_int_equal(link_counters(link, 0, 1)->overflowed, 0);
+    assert_int_equal(link_room_bytes(link, 0, 1, 100 * KR_MS), 1000);
+    link_free(&link);
+}
+
+static void what_a_cut_stops_of_a_stream_sets_out_behind_the_heal(void **state)
+{
+    (void)state;
+    struct link *link = new_kind(KR_LINK_STREAMS, &plain);
+    for (uint32_t i = 0; i < 200; i++) // every second one the other way
+        push_number(link, i % 2, (i + 1) % 2, i, i * 1000);
+    link_cut(link, 0, 1, true);
+    assert_int_equal(link_room_bytes(link, 0, 1, KR_MS), 0);
+    assert_int_equal(push_number(link, 0, 1, 200, KR_MS), KR_LINK_HELD);
+    for (uint32_t i = 0; i < 100; i++)
+        assert_int_equal(pop_number(link, 500 * KR_MS), 2 * i + 1);
+    assert_int_equal(link_next_ns(link), UINT64_MAX);
+    assert_int_equal(pop_number(link, 500 * KR_MS), UINT32_MAX);
+    assert_int_equal(link_held_bytes(link, 0, 1), 101 * 100);
+
+    link_cut(link, 0, 1, false);
+    assert_int_equal(push_number(link, 0, 1, 202, 600 * KR_MS), KR_LINK_HELD);
+    assert_true(link_next_ns(link) <= 600 * KR_MS); // so that its caller comes
+    assert_int_equal(pop_number(link, 600 * KR_MS), UINT32_MAX);
+    for (uint32_t i = 0; i < 102; i++) { // 800 ns each
+        uint64_t due_ns = 630 * KR_MS + (i + 1) * UINT64_C(800);
+        assert_int_equal(link_next_ns(link), due_ns);
+        assert_int_equal(pop_number(link, due_ns), 2 * i);
+    }
+    assert_int_equal(link_held_bytes(link, 0, 1), 0);
+    assert_int_equal(link_counters(link, 0, 1)->passed, 102);
+    link_free(&link);
+}
+
+// Healed and cut again before anybody looked, and cut while that is under way once more.
+static void a_stream_survives_cuts_upon_cuts(void **state)
+{
+    (void)state;
+    struct link *link = new_kind(KR_LINK_STREAMS, &plain);
+    push_number(link, 0, 1, 0, 0);
+    link_cut(link, 0, 1, true);
+    push_number(link, 0, 1, 1, KR_MS);
+    link_cut(link, 0, 1, false);
+    link_cut(link, 0, 1, true);
+    assert_int_equal(pop_number(link, 100 * KR_MS), UINT32_MAX);
+    link_cut(link, 0, 1, false);
+    assert_int_equal(pop_number(link, 200 * KR_MS), UINT32_MAX); // they set out now
+    link_cut(link, 0, 1, true);
+    push_number(link, 0, 1, 2, 300 * KR_MS);
+    assert_int_equal(pop_number(link, 300 * KR_MS), UINT32_MAX);
+    link_cut(link, 0, 1, false);
+    assert_int_equal(pop_number(link, 400 * KR_MS), UINT32_MAX);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(pop_number(link, 431 * KR_MS), i);
+    link_cut(link, 0, 1, true);
+    push_number(link, 0, 1, 3, 500 * KR_MS);
+    link_free(&link); // with what is stopped
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +295,9 @@ int main(void)
         cmocka_unit_test(a_flood_is_held_within_the_bound),
         cmocka_unit_test(loss_has_its_share_and_follows_from_the_seed),
         cmocka_unit_test(a_shorter_delay_lets_nothing_overtake),
+        cmocka_unit_test(a_stream_waits_where_packets_are_dropped),
+        cmocka_unit_test(what_a_cut_stops_of_a_stream_sets_out_behind_the_heal),
+        cmocka_unit_test(a_stream_survives_cuts_upon_cuts),
     };
     return cmocka_run_group_tests_name("bench/link", tests, NULL, NULL);
 }

@@ -19,14 +19,19 @@ struct told {
     struct fault fault;
 };
 
-static void begin(struct told *told)
+static void begin_kind(struct told *told, enum link_kind kind)
 {
     *told = (struct told){.link = NULL};
     assert_int_equal(topology_load(NULL, &told->topology, &told->fault), KR_ERR_OK);
-    told->link = link_new(told->topology.region_count, 1);
+    told->link = link_new(kind, told->topology.region_count, 1);
     for (size_t a = 0; a < told->topology.region_count; a++)
         for (size_t b = 0; b < told->topology.region_count; b++)
             link_set(told->link, a, b, &told->topology.shapes[a][b]);
+}
+
+static void begin(struct told *told)
+{
+    begin_kind(told, KR_LINK_PACKETS);
 }
 
 static enum kr_err tell(struct told *told, const char *request)
@@ -130,6 +135,39 @@ static void what_is_wrong_changes_nothing(void **state)
     link_free(&told.link);
 }
 
+static void relays_take_no_loss_and_no_reordering(void **state)
+{
+    (void)state;
+    struct told told;
+    begin_kind(&told, KR_LINK_STREAMS);
+    assert_int_equal(topology_check_kind(&told.topology, KR_LINK_STREAMS, &told.fault), KR_ERR_OK);
+    assert_int_equal(tell(&told, "set all all loss_percent=1"), KR_ERR_INVALID);
+    assert_non_null(strstr(told.fault.text, "no packets to lose"));
+    assert_int_equal(tell(&told, "set all all reorder_percent=1 reorder_ms=5"), KR_ERR_INVALID);
+    assert_int_equal(tell(&told, "set all all loss_percent=0 jitter_ms=2 mbit=50"), KR_ERR_OK);
+    assert_true(link_get(told.link, 0, 1)->mbit == 50);
+    told.topology.shapes[1][3].loss = 0.01;
+    assert_int_equal(topology_check_kind(&told.topology, KR_LINK_PACKETS, &told.fault), KR_ERR_OK);
+    assert_int_equal(topology_check_kind(&told.topology, KR_LINK_STREAMS, &told.fault),
+                     KR_ERR_INVALID);
+    assert_non_null(strstr(told.fault.text, "between us-west and ap-northeast"));
+    link_free(&told.link);
+}
+
+static void a_world_may_have_another_network(void **state)
+{
+    (void)state;
+    static const uint8_t net[2] = {127, 84};
+    struct told told;
+    char address[KR_TOPOLOGY_ADDRESS];
+    begin(&told);
+    topology_move(&told.topology, net);
+    assert_string_equal(told.topology.nodes[0].address, "127.84.1.11");
+    topology_address(&told.topology, 4, 1, address);
+    assert_string_equal(address, "127.84.5.1");
+    link_free(&told.link);
+}
+
 static void a_description_tells_every_link(void **state)
 {
     (void)state;
@@ -144,6 +182,7 @@ static void a_description_tells_every_link(void **state)
                      KR_ERR_OK);
     assert_int_equal(json_parse(buf_bytes(&answer), &description, &told.fault), KR_ERR_OK);
     const struct json *links = json_member(description, "links");
+    assert_string_equal(json_text(json_member(description, "form")), "tun");
     assert_int_equal(json_size(links), 20);
     assert_int_equal(json_size(json_member(description, "regions")), 5);
     assert_true(json_bool(json_member(json_at(links, 0), "cut")));
@@ -205,6 +244,8 @@ int main(void)
         cmocka_unit_test(links_are_set_one_way_and_both),
         cmocka_unit_test(links_are_cut_and_healed),
         cmocka_unit_test(what_is_wrong_changes_nothing),
+        cmocka_unit_test(relays_take_no_loss_and_no_reordering),
+        cmocka_unit_test(a_world_may_have_another_network),
         cmocka_unit_test(a_description_tells_every_link),
         cmocka_unit_test(a_wrong_topology_is_refused_with_its_reason),
     };
