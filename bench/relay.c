@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// keyreeve-bench relay: TCP links that can be cut and healed while they run, without root.
+// keyreeve-bench relay: TCP links between nodes on one machine that can be cut and healed, without
+// root or packet filters.
 //
-// Every link has an address of its own that passes on to a target. A cut holds both directions of
-// the links between two names, new connections included, as a partition looks to TCP: nothing
-// arrives and nothing is refused; when it is healed, what was held arrives. One thread, poll(2).
-#include <errno.h>
-#include <fcntl.h>
+// A link listens, and passes each connection on to its target. Who a connection is from is told by
+// the link's own row, or, with "*", by the address that it comes from. A cut between two names,
+// read from a file that is looked at again when it changes, holds both directions, as a partition
+// looks to TCP: nothing arrives and nothing is refused; when it is healed, what was held arrives.
+// One thread.
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "bench/bench.h"
 #include "bench/load.h"
 #include "bench/options.h"
+#include "bench/streams.h"
+#include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/mem.h"
 
@@ -25,55 +26,31 @@ enum {
     KR_RELAY_LINKS_MAX = 256,
     KR_RELAY_NODES_MAX = 64,
     KR_RELAY_CUTS_MAX = 256,
-    KR_RELAY_PIPES_MAX = 1024,
+    KR_RELAY_NAMES_MAX = 200, // of nodes and links, and the one for who is unknown
     KR_RELAY_NAME = 32,
-    KR_RELAY_BLOCK = 65536,
     KR_RELAY_FILE_MAX = 1 << 20,
     KR_RELAY_TICK_MS = 10
 };
 
 struct relay_node {
-    char name[KR_RELAY_NAME];
+    size_t name;
     struct load_target address; // its connections come from here
 };
 
 struct relay_link {
-    char from[KR_RELAY_NAME]; // "*": by the address that a connection comes from
-    char to[KR_RELAY_NAME];
-    struct load_target target;
-    int fd;
-};
-
-struct relay_cut {
-    char a[KR_RELAY_NAME], b[KR_RELAY_NAME];
-};
-
-// One direction: what was read from the one end and is not yet written to the other.
-struct relay_flow {
-    uint8_t data[KR_RELAY_BLOCK];
-    size_t at, end;
-    bool is_over; // the reading end has closed
-    bool is_told; // and the other end knows
-};
-
-struct relay_pipe {
-    int client, server; // the ends; server -1: not connected yet
-    bool is_connecting;
-    const struct relay_link *link;
-    char from[KR_RELAY_NAME];
-    struct relay_flow up, down; // client → server, server → client
+    char place[128]; // where it listens
+    struct streams_door door;
 };
 
 struct relay {
     const char *table_path, *cuts_path;
+    char names[KR_RELAY_NAMES_MAX][KR_RELAY_NAME]; // the places; the first is nobody's
     struct relay_node nodes[KR_RELAY_NODES_MAX];
     struct relay_link links[KR_RELAY_LINKS_MAX];
-    struct relay_cut cuts[KR_RELAY_CUTS_MAX];
-    struct relay_pipe *pipes[KR_RELAY_PIPES_MAX];
-    size_t node_count, link_count, cut_count, pipe_count;
+    size_t name_count, node_count, link_count;
+    struct link *paths;
+    struct streams *streams;
     struct timespec cuts_changed;
-    struct pollfd polls[KR_RELAY_LINKS_MAX + 2 * KR_RELAY_PIPES_MAX];
-    size_t poll_count;
     struct fault fault;
 };
 
@@ -85,14 +62,34 @@ static void on_stop(int number)
     is_stopped = 1;
 }
 
-// --- the table and the cuts ----------------------------------------------------------------------
+// --- the table -----------------------------------------------------------------------------------
 
-static enum kr_err bad_line(struct relay *relay, const char *path, unsigned line)
+static enum kr_err bad_line(struct relay *relay, unsigned line)
 {
     return fault_set(&relay->fault, KR_ERR_INVALID,
-                     "%s:%u: write \"node NAME ADDRESS\", \"link FROM TO LISTEN TARGET\", or, "
-                     "in the file of cuts, \"NAME NAME\"",
-                     path, line);
+                     "%s:%u: write \"node NAME ADDRESS\" or \"link FROM TO LISTEN TARGET\"",
+                     relay->table_path, line);
+}
+
+// name_count: there is none.
+static size_t find_name(const struct relay *relay, const char *name)
+{
+    size_t i = 1;
+    while (i < relay->name_count && strcmp(relay->names[i], name) != 0)
+        i++;
+    return i;
+}
+
+static enum kr_err take_name(struct relay *relay, const char *name, size_t *out)
+{
+    *out = find_name(relay, name);
+    if (*out < relay->name_count)
+        return KR_ERR_OK;
+    if (relay->name_count == KR_RELAY_NAMES_MAX)
+        return fault_set(&relay->fault, KR_ERR_TOO_LARGE, "%s: more than %d names",
+                         relay->table_path, KR_RELAY_NAMES_MAX - 1);
+    snprintf(relay->names[relay->name_count++], KR_RELAY_NAME, "%s", name);
+    return KR_ERR_OK;
 }
 
 static enum kr_err add_node(struct relay *relay, const char *name, const char *address)
@@ -102,43 +99,36 @@ static enum kr_err add_node(struct relay *relay, const char *name, const char *a
         return fault_set(&relay->fault, KR_ERR_TOO_LARGE, "%s: more than %d nodes",
                          relay->table_path, KR_RELAY_NODES_MAX);
     struct relay_node *node = &relay->nodes[relay->node_count++];
-    snprintf(node->name, sizeof(node->name), "%s", name);
     snprintf(place, sizeof(place), "%s:0", address);
-    return load_resolve(place, false, &node->address, &relay->fault);
+    enum kr_err err = take_name(relay, name, &node->name);
+    return err == KR_ERR_OK ? load_resolve(place, false, &node->address, &relay->fault) : err;
 }
 
-static enum kr_err open_link(struct relay *relay, struct relay_link *link, const char *listen_at)
+static enum kr_err read_address(struct relay *relay, const char *place, struct streams_address *out)
 {
-    const int on = 1;
-    struct load_target here;
-    enum kr_err err = load_resolve(listen_at, false, &here, &relay->fault);
-    if (err != KR_ERR_OK)
-        return err;
-    link->fd = socket(here.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (link->fd >= 0)
-        setsockopt(link->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (link->fd < 0 || bind(link->fd, (struct sockaddr *)&here.address, here.address_size) != 0 ||
-        listen(link->fd, SOMAXCONN) != 0)
-        return fault_set(&relay->fault, KR_ERR_LOCKED, "cannot listen on %s: %s", listen_at,
-                         strerror(errno));
-    return KR_ERR_OK;
+    struct load_target target;
+    enum kr_err err = load_resolve(place, false, &target, &relay->fault);
+    if (err == KR_ERR_OK)
+        *out = (struct streams_address){target.address, target.address_size};
+    return err;
 }
 
-static enum kr_err add_link(struct relay *relay, const char *from, const char *to,
-                            const char *listen_at, const char *target)
+static enum kr_err add_link(struct relay *relay, char *const words[4])
 {
     if (relay->link_count == KR_RELAY_LINKS_MAX)
         return fault_set(&relay->fault, KR_ERR_TOO_LARGE, "%s: more than %d links",
                          relay->table_path, KR_RELAY_LINKS_MAX);
-    struct relay_link *link = &relay->links[relay->link_count];
-    snprintf(link->from, sizeof(link->from), "%s", from);
-    snprintf(link->to, sizeof(link->to), "%s", to);
-    enum kr_err err = load_resolve(target, false, &link->target, &relay->fault);
+    struct relay_link *link = &relay->links[relay->link_count++];
+    bool is_by_address = strcmp(words[0], "*") == 0;
+    enum kr_err err = is_by_address ? KR_ERR_OK : take_name(relay, words[0], &link->door.from);
+    if (is_by_address)
+        link->door.from = KR_STREAMS_BY_ADDRESS;
     if (err == KR_ERR_OK)
-        err = open_link(relay, link, listen_at);
+        err = take_name(relay, words[1], &link->door.to);
+    snprintf(link->place, sizeof(link->place), "%s", words[2]);
     if (err == KR_ERR_OK)
-        relay->link_count++;
-    return err;
+        err = read_address(relay, words[2], &link->door.at);
+    return err == KR_ERR_OK ? read_address(relay, words[3], &link->door.target) : err;
 }
 
 static enum kr_err take_row(struct relay *relay, char *text, unsigned line)
@@ -153,8 +143,8 @@ static enum kr_err take_row(struct relay *relay, char *text, unsigned line)
     if (count == 3 && strcmp(words[0], "node") == 0)
         return add_node(relay, words[1], words[2]);
     if (count == 5 && strcmp(words[0], "link") == 0)
-        return add_link(relay, words[1], words[2], words[3], words[4]);
-    return bad_line(relay, relay->table_path, line);
+        return add_link(relay, words + 1);
+    return bad_line(relay, line);
 }
 
 static enum kr_err read_table(struct relay *relay)
@@ -172,44 +162,61 @@ static enum kr_err read_table(struct relay *relay)
     return err;
 }
 
+// --- the cuts ------------------------------------------------------------------------------------
+
+// From one name to the other, by their places; a line of the file that names nobody cuts nothing.
+static size_t read_pairs(const struct relay *relay, FILE *file, size_t pairs[][2])
+{
+    char line[128], a[KR_RELAY_NAME], b[KR_RELAY_NAME];
+    size_t count = 0;
+    while (fgets(line, sizeof(line), file) != NULL && count < KR_RELAY_CUTS_MAX) {
+        if (sscanf(line, "%31s %31s", a, b) != 2)
+            continue;
+        pairs[count][0] = find_name(relay, a);
+        pairs[count][1] = find_name(relay, b);
+        count += pairs[count][0] < relay->name_count && pairs[count][1] < relay->name_count;
+    }
+    return count;
+}
+
+static bool is_cut(size_t pairs[][2], size_t count, size_t from, size_t to)
+{
+    for (size_t i = 0; i < count; i++)
+        if ((pairs[i][0] == from && pairs[i][1] == to) ||
+            (pairs[i][0] == to && pairs[i][1] == from))
+            return true;
+    return false;
+}
+
+static void cut(struct relay *relay, size_t pairs[][2], size_t count)
+{
+    for (size_t from = 0; from < relay->name_count; from++)
+        for (size_t to = 0; to < relay->name_count; to++) {
+            bool wanted = is_cut(pairs, count, from, to);
+            if (wanted != link_is_cut(relay->paths, from, to))
+                link_cut(relay->paths, from, to, wanted);
+        }
+}
+
 // A file that is not there means that nothing is cut. It is replaced as a whole, so that no half of
 // it is read.
 static void read_cuts(struct relay *relay)
 {
-    struct stat status;
-    char line[128];
-    if (stat(relay->cuts_path, &status) != 0) {
-        relay->cut_count = 0;
-        relay->cuts_changed = (struct timespec){0};
-        return;
-    }
+    size_t pairs[KR_RELAY_CUTS_MAX + 1][2];
+    struct stat status = {0};
+    FILE *file = NULL;
+    bool is_there = stat(relay->cuts_path, &status) == 0;
     if (memcmp(&status.st_mtim, &relay->cuts_changed, sizeof(status.st_mtim)) == 0)
         return;
-    FILE *file = fopen(relay->cuts_path, "re");
-    if (file == NULL)
+    if (is_there && (file = fopen(relay->cuts_path, "re")) == NULL)
         return;
     relay->cuts_changed = status.st_mtim;
-    relay->cut_count = 0;
-    while (fgets(line, sizeof(line), file) != NULL && relay->cut_count < KR_RELAY_CUTS_MAX) {
-        struct relay_cut *cut = &relay->cuts[relay->cut_count];
-        relay->cut_count += sscanf(line, "%31s %31s", cut->a, cut->b) == 2;
-    }
-    fclose(file);
+    cut(relay, pairs, file != NULL ? read_pairs(relay, file, pairs) : 0);
+    if (file != NULL)
+        fclose(file);
 }
 
-static bool is_cut(const struct relay *relay, const struct relay_pipe *pipe)
-{
-    const char *from = pipe->from, *to = pipe->link->to;
-    for (size_t i = 0; i < relay->cut_count; i++) {
-        const struct relay_cut *cut = &relay->cuts[i];
-        if ((strcmp(cut->a, from) == 0 && strcmp(cut->b, to) == 0) ||
-            (strcmp(cut->a, to) == 0 && strcmp(cut->b, from) == 0))
-            return true;
-    }
-    return false;
-}
-
-// --- pipes ---------------------------------------------------------------------------------------
+// --- the links -----------------------------------------------------------------------------------
 
 static bool is_same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
 {
@@ -222,166 +229,64 @@ static bool is_same_host(const struct sockaddr_storage *a, const struct sockaddr
                   &((const struct sockaddr_in6 *)b)->sin6_addr, sizeof(struct in6_addr)) == 0;
 }
 
-static const char *name_of(const struct relay *relay, const struct sockaddr_storage *peer)
+// Who is unknown has a place as well, which nothing cuts off.
+static size_t origin_of(void *ctx, const struct sockaddr_storage *peer)
 {
+    const struct relay *relay = ctx;
     for (size_t i = 0; i < relay->node_count; i++)
         if (is_same_host(&relay->nodes[i].address.address, peer))
             return relay->nodes[i].name;
-    return "?";
+    return 0;
 }
 
-static void accept_pipe(struct relay *relay, const struct relay_link *link)
+// Paths that take no time and all that comes.
+static void make_paths(struct relay *relay)
 {
-    const int on = 1;
-    struct sockaddr_storage peer = {0};
-    socklen_t size = sizeof(peer);
-    int fd = accept4(link->fd, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0)
-        return;
-    if (relay->pipe_count == KR_RELAY_PIPES_MAX) {
-        close(fd);
-        return;
+    const struct link_shape shape = {.mbit = KR_LINK_MBIT_MAX, .queue_bytes = UINT64_C(1) << 30};
+    relay->paths = link_new(KR_LINK_STREAMS, relay->name_count, 0);
+    for (size_t from = 0; from < relay->name_count; from++)
+        for (size_t to = 0; to < relay->name_count; to++)
+            link_set(relay->paths, from, to, &shape);
+    relay->streams = streams_new(relay->paths, origin_of, relay);
+}
+
+static enum kr_err open_links(struct relay *relay)
+{
+    struct fault why;
+    for (size_t i = 0; i < relay->link_count; i++) {
+        const struct relay_link *link = &relay->links[i];
+        if (streams_open(relay->streams, &link->door, &why) != KR_ERR_OK)
+            return fault_set(&relay->fault, why.err, "cannot listen on %s: %.200s", link->place,
+                             why.text);
     }
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    struct relay_pipe *pipe = mem_alloc(sizeof(*pipe));
-    *pipe = (struct relay_pipe){.client = fd, .server = -1, .link = link};
-    bool is_named = strcmp(link->from, "*") != 0;
-    snprintf(pipe->from, sizeof(pipe->from), "%s", is_named ? link->from : name_of(relay, &peer));
-    relay->pipes[relay->pipe_count++] = pipe;
+    return KR_ERR_OK;
 }
 
-// False: the target refuses.
-static bool connect_pipe(struct relay_pipe *pipe)
+// Until something comes or is due, or for a tick.
+static int wait_ms(const struct relay *relay)
 {
-    const int on = 1;
-    const struct load_target *target = &pipe->link->target;
-    pipe->server = socket(target->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (pipe->server < 0)
-        return false;
-    setsockopt(pipe->server, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    int result =
-        connect(pipe->server, (const struct sockaddr *)&target->address, target->address_size);
-    pipe->is_connecting = result != 0 && errno == EINPROGRESS;
-    return result == 0 || pipe->is_connecting;
-}
-
-// False: the pipe has broken.
-static bool read_flow(int fd, struct relay_flow *flow)
-{
-    ssize_t size = recv(fd, flow->data, sizeof(flow->data), 0);
-    if (size < 0)
-        return errno == EAGAIN || errno == EINTR;
-    flow->at = 0;
-    flow->end = (size_t)size;
-    flow->is_over = size == 0;
-    return true;
-}
-
-static bool write_flow(int fd, struct relay_flow *flow)
-{
-    if (flow->at < flow->end) {
-        ssize_t size = send(fd, flow->data + flow->at, flow->end - flow->at, MSG_NOSIGNAL);
-        if (size < 0)
-            return errno == EAGAIN || errno == EINTR;
-        flow->at += (size_t)size;
-    }
-    if (flow->at == flow->end && flow->is_over && !flow->is_told) {
-        flow->is_told = true;
-        return shutdown(fd, SHUT_WR) == 0;
-    }
-    return true;
-}
-
-static bool move_flow(int from, int to, struct relay_flow *flow)
-{
-    if (flow->at == flow->end && !flow->is_over && !read_flow(from, flow))
-        return false;
-    return write_flow(to, flow);
-}
-
-// False: it is over, or broken.
-static bool step_pipe(struct relay *relay, struct relay_pipe *pipe)
-{
-    int failure = 0;
-    socklen_t size = sizeof(failure);
-    if (is_cut(relay, pipe))
-        return true;
-    if (pipe->server < 0 && !connect_pipe(pipe))
-        return false;
-    if (pipe->is_connecting) {
-        struct pollfd poll_one = {pipe->server, POLLOUT, 0};
-        if (poll(&poll_one, 1, 0) == 0)
-            return true;
-        pipe->is_connecting = false;
-        if (getsockopt(pipe->server, SOL_SOCKET, SO_ERROR, &failure, &size) != 0 || failure != 0)
-            return false;
-    }
-    if (!move_flow(pipe->client, pipe->server, &pipe->up) ||
-        !move_flow(pipe->server, pipe->client, &pipe->down))
-        return false;
-    return !(pipe->up.is_told && pipe->down.is_told);
-}
-
-static void close_pipe(struct relay_pipe *pipe)
-{
-    close(pipe->client);
-    if (pipe->server >= 0)
-        close(pipe->server);
-    mem_free(pipe);
-}
-
-// --- the loop ------------------------------------------------------------------------------------
-
-static void watch(struct relay *relay, int fd, short events)
-{
-    if (events != 0)
-        relay->polls[relay->poll_count++] = (struct pollfd){fd, events, 0};
-}
-
-static short wanted(const struct relay_flow *in, const struct relay_flow *out)
-{
-    bool may_read = in->at == in->end && !in->is_over;
-    bool must_write = out->at < out->end;
-    return (short)((may_read ? POLLIN : 0) | (must_write ? POLLOUT : 0));
-}
-
-static void watch_pipe(struct relay *relay, const struct relay_pipe *pipe)
-{
-    if (is_cut(relay, pipe) || pipe->server < 0)
-        return;
-    if (pipe->is_connecting) {
-        watch(relay, pipe->server, POLLOUT);
-        return;
-    }
-    watch(relay, pipe->client, wanted(&pipe->up, &pipe->down));
-    watch(relay, pipe->server, wanted(&pipe->down, &pipe->up));
+    uint64_t next_ns = streams_next_ns(relay->streams), now_ns = clock_mono_ns();
+    if (next_ns <= now_ns)
+        return 0;
+    uint64_t ms = (next_ns - now_ns) / 1000000 + 1;
+    return ms < KR_RELAY_TICK_MS ? (int)ms : KR_RELAY_TICK_MS;
 }
 
 static void step(struct relay *relay)
 {
-    relay->poll_count = 0;
-    for (size_t i = 0; i < relay->link_count; i++)
-        watch(relay, relay->links[i].fd, POLLIN);
-    for (size_t i = 0; i < relay->pipe_count; i++)
-        watch_pipe(relay, relay->pipes[i]);
-    if (poll(relay->polls, (nfds_t)relay->poll_count, KR_RELAY_TICK_MS) < 0 && errno != EINTR)
-        return;
+    struct pollfd awaited = {.fd = streams_fd(relay->streams), .events = POLLIN};
+    poll(&awaited, 1, wait_ms(relay));
     read_cuts(relay);
-    for (size_t i = 0; i < relay->link_count; i++)
-        accept_pipe(relay, &relay->links[i]);
-    for (size_t i = 0; i < relay->pipe_count;) {
-        if (step_pipe(relay, relay->pipes[i])) {
-            i++;
-            continue;
-        }
-        close_pipe(relay->pipes[i]);
-        relay->pipes[i] = relay->pipes[--relay->pipe_count];
-    }
+    streams_turn(relay->streams);
 }
 
 static enum kr_err run(struct relay *relay)
 {
     enum kr_err err = read_table(relay);
+    if (err != KR_ERR_OK)
+        return err;
+    make_paths(relay);
+    err = open_links(relay);
     if (err != KR_ERR_OK)
         return err;
     signal(SIGTERM, on_stop);
@@ -390,14 +295,13 @@ static enum kr_err run(struct relay *relay)
     fflush(stdout);
     while (!is_stopped)
         step(relay);
-    for (size_t i = 0; i < relay->pipe_count; i++)
-        close_pipe(relay->pipes[i]);
     return KR_ERR_OK;
 }
 
 int bench_relay(int argc, char **argv)
 {
     struct relay *relay = mem_zalloc(sizeof(*relay));
+    relay->name_count = 1;
     const struct option_row rows[] = {
         {"--table", "FILE", KR_OPTION_TEXT, &relay->table_path, 0, 0, true,
          "the nodes and the links, a line each (required)"},
@@ -421,8 +325,8 @@ int bench_relay(int argc, char **argv)
         fprintf(stderr, "keyreeve-bench relay: %s\n", relay->fault.text);
         status = KR_BENCH_FAILED;
     }
-    for (size_t i = 0; i < relay->link_count; i++)
-        close(relay->links[i].fd);
+    streams_free(&relay->streams);
+    link_free(&relay->paths);
     mem_free(relay);
     return status;
 }
