@@ -2,7 +2,7 @@
 // The report's charts: which rows each is made of, and how it is drawn. A chart without rows is null.
 import { bars, lines, ranges, worldMap } from './builders.mjs';
 import { milliseconds, quantity } from './numbers.mjs';
-import { distribution, percentileCurve, select } from './rows.mjs';
+import { distribution, drawn, isRelayed, percentileCurve, select } from './rows.mjs';
 import { color, SERIES } from './theme.mjs';
 
 const SYSTEMS = {
@@ -46,6 +46,8 @@ const ENGINES = {
   local: 'The leader commits on its own disk (engine local).',
   etcd: 'A majority of etcd members commits (engine etcd), so that the way to the nearest other member and back is in it.',
 };
+// Of the links, where they are not what a reader expects.
+const linksText = (row) => (isRelayed(row) ? ' The links are TCP relays (no root, or no TUN): they delay, and lose nothing.' : '');
 const engineText = (row) => ENGINES[row.conditions.engine] ?? '';
 
 export const placeOf = (row) => row.region ?? row.conditions.node ?? 'node';
@@ -71,7 +73,7 @@ function map(rows, land) {
   }));
   return {
     id: 'map', title: 'A revocation on its way around the world',
-    caption: 'From the moment at which the leader has received a revocation to the first refusal at the last node of each region: medians. The links are emulated, packet by packet; their one-way delay is in the table below.',
+    caption: `From the moment at which the leader has received a revocation to the first refusal at the last node of each region: medians. The links are emulated${isRelayed(all[0].delay) ? ' by TCP relays (no root, or no TUN), which delay and lose nothing' : ', packet by packet'}; their one-way delay is in the table below.`,
     rows: all.map(({ delay }) => delay), spec: worldMap({ land, places: dots }),
   };
 }
@@ -87,7 +89,7 @@ function perRegion(rows) {
     .map(({ link, color: tint }) => ({ x: stat(link, 'p50'), label: '', color: tint }));
   return {
     id: 'regions', title: 'Propagation, by region',
-    caption: `The share of revocations that the last node of a region refuses, by the time since the leader's receipt. ${engineText(all[0].delay)}${rules.length > 0 ? ' Dashed: what the link alone takes, one way, measured in between. What lies between a dashed line and its curve is ours.' : ''}`,
+    caption: `The share of revocations that the last node of a region refuses, by the time since the leader's receipt. ${engineText(all[0].delay)}${rules.length > 0 ? ' Dashed: what the link alone takes, one way, measured in between. What lies between a dashed line and its curve is ours.' : ''}${linksText(all[0].delay)}`,
     rows: all.flatMap(({ delay, link }) => [delay, link].filter(Boolean)),
     spec: lines({ series, rules, x: { title: 'milliseconds since the leader received the revocation', type: 'log' }, y: { title: '% refused', domain: [0, 100], count: 5 } }),
   };
@@ -98,7 +100,7 @@ function excess(rows) {
   if (all.length === 0) return null;
   return {
     id: 'excess', title: 'What Keyreeve adds to the link',
-    caption: `The delay less the one-way delay of the same link, which an echo measures in between: commit with its flush, the way through the nodes, the prober. ${engineText(all[0].excess)} Dot: median; thick: to the 99th percentile; thin: minimum to maximum.`,
+    caption: `The delay less the one-way delay of the same link, which an echo measures in between: commit with its flush, the way through the nodes, the prober. ${engineText(all[0].excess)} Dot: median; thick: to the 99th percentile; thin: minimum to maximum.${linksText(all[0].excess)}`,
     rows: all.map((one) => one.excess),
     spec: ranges({ ranges: all.map((one) => rangeOf(one.excess, one.place, one.color)), title: 'milliseconds beyond the link' }),
   };
@@ -125,7 +127,7 @@ function underLoad(rows) {
   const name = ({ conditions: { load = 'idle', way = 'single', engine } }) => `${LOADS[load] ?? load}${WAYS[way] ?? `, ${way}`}${hasBoth ? ` (${engine})` : ''}`;
   return {
     id: 'loads', title: 'The last node of all, under load and trouble',
-    caption: 'How long a revocation takes until no node lets the key in any more. Dot: median; thick: to the 99th percentile; thin: minimum to maximum.',
+    caption: `How long a revocation takes until no node lets the key in any more. Dot: median; thick: to the 99th percentile; thin: minimum to maximum.${linksText(all[0])}`,
     rows: all, spec: ranges({ ranges: all.map((row) => rangeOf(row, name(row), color('ours'))), title: 'milliseconds until the last node refuses' }),
   };
 }
@@ -160,7 +162,7 @@ function perSystem(rows) {
   const high = Math.max(...all.flatMap((row) => distribution(row).map((point) => milliseconds(point.x, row.unit))));
   return {
     id: 'systems', title: 'Beside what a team would build instead',
-    caption: `The same links${world === 'loopback' ? ', all on one machine' : `, at ${placeOf(measured[0])}`}, each with its own replication: how long a key is let in after it was taken away, beyond the link's one-way delay. ${settings.length > 0 ? `${settings.join('. ')}. ` : ''}${all.length > measured.length ? 'The cache is computed, not measured: it lets a key in until its entry has run out.' : ''}`,
+    caption: `The same links${world === 'loopback' ? ', all on one machine' : `, at ${placeOf(measured[0])}`}, each with its own replication: how long a key is let in after it was taken away, beyond the link's one-way delay.${linksText(measured[0])} ${settings.length > 0 ? `${settings.join('. ')}. ` : ''}${all.length > measured.length ? 'The cache is computed, not measured: it lets a key in until its entry has run out.' : ''}`,
     rows: all,
     spec: lines({
       series: all.map((row) => ({ name: systemName(row.system), dash: row.points ? [5, 4] : [1, 0], points: percent(distribution(row), row.unit) })),
@@ -266,7 +268,8 @@ function writes(rows) {
 }
 
 /** The sections of the page with their charts; `missing` says what would be there, and what measures it. */
-export function sections(rows, land) {
+export function sections(all, land) {
+  const rows = drawn(all);
   const list = [
     { id: 'propagation', title: 'How fast a revocation is true everywhere', missing: 'keyreeve-bench propagate', figures: [map(rows, land), perRegion(rows), excess(rows), underLoad(rows), perSystem(rows)] },
     { id: 'validation', title: 'Validations', missing: 'keyreeve-bench serve', figures: [...throughput(rows), latency(rows)] },

@@ -2,7 +2,7 @@
 // The report's page: one HTML file that needs nothing else. Every number links to the row it is from.
 import { places, systemName } from './figures.mjs';
 import { digits, quantity } from './numbers.mjs';
-import { select } from './rows.mjs';
+import { drawn, isRelayed, select } from './rows.mjs';
 import { declarations, FONT } from './theme.mjs';
 
 const ESCAPES = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
@@ -61,10 +61,10 @@ figure,.card,.sheet{border-color:#ccc}
 // --- the top -------------------------------------------------------------------------------------
 
 function cards(rows) {
-  const far = places(rows).at(-1);
+  const far = places(drawn(rows)).at(-1);
   const best = (name, wanted, stat = 'p50') => select(rows, name, { system: 'keyreeve', ...wanted }).sort((a, b) => b.stats[stat] - a.stats[stat])[0];
   const list = [
-    [far?.delay, 'p50', `until a revocation is true in ${far?.place}, the farthest`],
+    [far?.delay, 'p50', `until a revocation is true in ${far?.place}, the farthest${far && isRelayed(far.delay) ? ', over TCP relays' : ''}`],
     [far?.excess, 'p50', 'of that are the commit and the nodes, the rest is the link'],
     [best('serve.rate', { protocol: 'http' }), 'p50', 'HTTP validations on one core'],
     [best('serve.rate', { protocol: 'binary' }), 'p50', 'validations on one core, binary'],
@@ -133,7 +133,7 @@ function worldTable(rows) {
   const delays = select(rows, 'world.delay');
   if (delays.length === 0) return '';
   const body = delays.map((row) => `<tr><td>${escape(row.conditions.from)} → ${escape(row.conditions.to)}</td><td class="number">${quantity(row.conditions.askedUs, 'us')}</td>${['p50', 'p99', 'max'].map((stat) => `<td class="number">${linked(row, stat)}</td>`).join('')}</tr>`);
-  return `<details><summary>The emulated links: what was asked for, and what was got</summary><div class="sheet"><table><thead><tr><th>link</th><th class="number">asked for</th><th class="number">p50</th><th class="number">p99</th><th class="number">max</th></tr></thead><tbody>${body.join('\n')}</tbody></table></div></details>`;
+  return `<details><summary>The emulated links${isRelayed(delays[0]) ? ' (TCP relays)' : ''}: what was asked for, and what was got</summary><div class="sheet"><table><thead><tr><th>link</th><th class="number">asked for</th><th class="number">p50</th><th class="number">p99</th><th class="number">max</th></tr></thead><tbody>${body.join('\n')}</tbody></table></div></details>`;
 }
 
 function planTable(rows) {
@@ -149,7 +149,7 @@ function sectionText(section, rows) {
     section.figures.length > 0
       ? section.figures.map(figureText).join('\n')
       : `<p class="unmeasured">Not measured in this run (${escape(section.missing)}).</p>`;
-  const tables = section.id === 'propagation' ? regionTable(rows) + worldTable(rows) : '';
+  const tables = section.id === 'propagation' ? regionTable(drawn(rows)) + worldTable(drawn(rows)) : '';
   return `<h2 id="${section.id}">${escape(section.title)}</h2>\n${body}\n${tables}`;
 }
 

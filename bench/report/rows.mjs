@@ -36,6 +36,13 @@ export function latest(rows) {
   return [...new Map(rows.map((row) => [keyOf(row), row])).values()];
 }
 
+/** Without those over TCP relays where there are some over packets, which say more. */
+export function drawn(rows) {
+  return rows.some((row) => row.conditions.form === 'tun') ? rows.filter((row) => row.conditions.form !== 'relay') : rows;
+}
+
+export const isRelayed = (row) => row.conditions.form === 'relay';
+
 /** Rows of a name, and of these conditions ("system" and "region" among them). */
 export function select(rows, name, wanted = {}) {
   return rows.filter(

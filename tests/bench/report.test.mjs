@@ -63,6 +63,20 @@ test('the page has every chart, and needs nothing but itself', (t) => {
   assert.match(html, /@media print/);
 });
 
+test('links that are relays are called so, and are not drawn where there are packets', (t) => {
+  const captions = (html) => [...html.matchAll(/<figcaption[^>]*>([\s\S]*?)<\/figcaption>/g)].map(([, text]) => text);
+  const relayed = report(t, sample('relay'), '--no-png').read();
+  assert.equal(captions(relayed).filter((text) => text.includes('TCP relays')).length, 5); // every chart over links
+  assert.match(relayed, /<summary>The emulated links \(TCP relays\)/);
+  const rows = sample();
+  const both = report(t, [...rows, ...sample('relay')], '--no-png').read();
+  assert.doesNotMatch(captions(both).join(), /relays/);
+  for (const [, number] of both.slice(0, both.indexOf('id="rows"')).matchAll(/href="#row-(\d+)"/g)) {
+    const of = [...rows, ...sample('relay')][number - 1];
+    assert.notEqual(of.conditions.form, 'relay', `row ${number}`);
+  }
+});
+
 test('every number that is told leads to its row, and is in it', (t) => {
   const rows = sample();
   const html = report(t, rows, '--no-png').read();

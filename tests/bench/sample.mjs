@@ -39,9 +39,9 @@ function histogramRow(name, more, values) {
 
 const REGIONS = { 'us-east': 30, 'us-west': 32000, 'eu-west': 38000, 'sa-east': 58000, 'ap-northeast': 78000 };
 
-function propagation() {
+function propagation(form) {
   const rows = [];
-  const conditions = { world: 'five regions', engine: 'local', load: 'idle', way: 'single' };
+  const conditions = { world: 'five regions', form, engine: 'local', load: 'idle', way: 'single' };
   Object.entries(REGIONS).forEach(([region, base], i) => {
     const links = delays(i + 1, base, 20);
     const all = delays(i + 11, base, 700);
@@ -54,9 +54,9 @@ function propagation() {
   return rows;
 }
 
-function beside() {
+function beside(form) {
   const region = 'ap-northeast';
-  const conditions = { world: 'five regions', load: 'idle', way: 'single', node: `f-${region}` };
+  const conditions = { world: 'five regions', form, load: 'idle', way: 'single', node: `f-${region}` };
   const one = (system, seed, base, settings) =>
     histogramRow('propagate.excess', { system, region, conditions: { ...conditions, settings } }, delays(seed, base, 900));
   const { values: _, stats: __, ...ttl } = row('propagate.ttl', 'us', [1], { system: 'ttl', conditions: { seconds: 60 } });
@@ -94,7 +94,7 @@ function failing() {
   ];
 }
 
-function state() {
+function state(form) {
   return [
     histogramRow('write.flush', { system: 'disk', label: "the disk's flush", conditions: { engine: 'local', outstanding: 1 } }, delays(61, 140, 90)),
     histogramRow('write.one', { conditions: { engine: 'local', outstanding: 1 } }, delays(62, 300, 180)),
@@ -104,9 +104,9 @@ function state() {
     row('restart.ready', 'ms', [6100], { id: 'P9', target: { stat: 'p50', atMost: 5000, at: { keys: 10000000 } }, ratio: 1.22, conditions: { keys: 10000000 } }),
     row('hot.memory', 'bytes', [98], { conditions: { keys: 1000000 } }),
     row('plan.nodes', '', [36], { label: 'Validating nodes', conditions: { formula: 'regions × nodes a region' } }),
-    row('world.delay', 'us', [38010, 38020, 38040], { system: 'world', conditions: { from: 'us-east', to: 'eu-west', askedUs: 38000 } }),
+    row('world.delay', 'us', [38010, 38020, 38040], { system: 'world', conditions: { form, from: 'us-east', to: 'eu-west', askedUs: 38000 } }),
   ];
 }
 
-/** All sample rows. */
-export const sample = () => [...propagation(), ...beside(), ...serving(), ...failing(), ...state()];
+/** All sample rows; form: of the emulated world. */
+export const sample = (form = 'tun') => [...propagation(form), ...beside(form), ...serving(), ...failing(), ...state(form)];
