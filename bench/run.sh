@@ -17,9 +17,10 @@ usage: [sudo] ./bench/run.sh [--quick | --full] [OPTION…]
   --no-packages    install nothing: trust that all is there
   --help           this text
 
-As root it also measures over the emulated world (keyreeve-bench wan), and all that it starts lives
-in a process namespace, which the kernel ends with it, whatever ends it. A step that fails is told,
-and its figures are missing from the report; the others are measured all the same.
+As root the emulated world (keyreeve-bench wan) is one of packets, and all that is started lives in a
+process namespace, which the kernel ends with this script, whatever ends it. Without root the world's
+links are TCP relays, which its figures say. A step that fails is told, and its figures are missing
+from the report; the others are measured all the same.
 
 Exit codes: 0 all steps measured; 1 some could not, the summary says which; 2 wrong usage.
 TEXT
@@ -78,7 +79,7 @@ describe() {
     node) echo 'durable writes, a restart, memory a key (P7, P8, P9)' ;;
     cluster-local) echo 'propagation beside Redis, PostgreSQL, etcd; a follower from empty (P6, P11)' ;;
     cluster-etcd) echo 'the leader killed and stopped; writes through etcd (P7, P10)' ;;
-    world) echo 'propagation over the emulated world, beside the others (root)' ;;
+    world) echo 'propagation over the emulated world, beside the others (packets as root, else relays)' ;;
     plan) echo 'capacity on paper, from the figures above' ;;
     esac
 }
@@ -124,16 +125,19 @@ prepare() {
     chmod 711 "$work" # PostgreSQL's user has its directory below
 }
 
-# The inner half, so that it ends with this one: as root in a process namespace of its own.
+# The inner half, so that it ends with this one: as root in a process namespace of its own, else by a
+# pipe that only this process holds open.
 start_inner() {
     local -a inner=("$0" --inside "--$mode" --out "$out" --bin "$bin" --work "$work")
     [ -z "$only" ] || inner+=(--only "$only")
-    if [ "$(id -u)" -eq 0 ] && unshare --pid --fork --mount-proc true 2>/dev/null; then
-        setpriv --pdeathsig KILL unshare --pid --fork --kill-child --mount-proc "${inner[@]}" &
+    if [ "$(id -u)" -eq 0 ] && unshare --pid --ipc --fork --mount-proc true 2>/dev/null; then
+        setpriv --pdeathsig KILL unshare --pid --ipc --fork --kill-child --mount-proc "${inner[@]}" &
         is_namespace=yes
     else
-        say 'without root, or without namespaces: the emulated world is left out'
-        setsid "${inner[@]}" &
+        say 'without root, or without namespaces: the links of the emulated world are TCP relays'
+        mkfifo "$work/tie" || exit 1
+        exec 9<>"$work/tie"
+        setsid "${inner[@]}" 8<"$work/tie" 9>&- &
         is_namespace=no
     fi
     inner_pid=$!
@@ -357,14 +361,13 @@ measure_etcd() {
 }
 
 step_world() {
-    if [ "$(id -u)" -ne 0 ]; then
-        echo 'needs root'
-        return 1
-    fi
-    local code=0
-    "$bin/keyreeve-bench" wan up --name bench-run || return 1
-    bench wan probe --name bench-run --blast "$(size 0 100)" --out "$out" || code=1
-    "$bin/keyreeve-bench" wan down --name bench-run
+    local code=0 name=bench-run-$$ up
+    (cd "$work" && exec "$bin/keyreeve-bench" wan up --foreground --name "$name") &
+    up=$!
+    wait_for 30 "$bin/keyreeve-bench" wan status --name "$name" || code=1
+    bench wan probe --name "$name" --blast "$(size 0 100)" --out "$out" || code=1
+    kill $up
+    wait $up
     pinned_beside_many propagate --world --engine local --rounds "$(size 40 500)" --bursts "$(size 3 20)" --cuts "$(size 1 5)" \
         --bulk-keys "$(size 20000 1000000)" --out "$out" || code=1
     [ $mode = quick ] || pinned_beside_many propagate --world --engine etcd --rounds 200 --bursts 10 --cuts 3 --bulk-keys 100000 --out "$out" || code=1
@@ -388,6 +391,12 @@ run_step() {
     return 1
 }
 
+# The pipe ends with the outer half, also when that is killed.
+end_with_outer() {
+    read -r <&8
+    kill -TERM -- "-$$"
+}
+
 # For when there is no namespace whose end is everybody's: the cluster's processes have sessions of
 # their own. Its children have had the signal as well.
 end_steps() {
@@ -397,10 +406,16 @@ end_steps() {
 }
 
 inner() {
-    local number=0 failed='' total
+    local number=0 failed='' total watch=''
     work=$place
     export TMPDIR=$work
     trap end_steps TERM
+    if [ -p "$work/tie" ]; then
+        end_with_outer &
+        watch=$!
+    else
+        mount -t tmpfs bench /dev/shm # so that PostgreSQL's memory goes with the namespaces
+    fi
     [ -z "$only" ] || steps=${only//,/ }
     total=$(echo "$steps" | wc -w)
     for step in $steps; do
@@ -408,6 +423,7 @@ inner() {
         run_step $number "$total" "$step" || failed="$failed $step"
     done
     bench report --in "$out" --out "$out/report.html" || failed="$failed report"
+    [ -z "$watch" ] || { kill "$watch" && wait "$watch"; }
     say "$(wc -l <"$out/rows.jsonl") rows, $SECONDS s"
     [ -z "$failed" ] || say "could not measure all of:$failed (logs in $out/logs)"
     [ -z "$failed" ]
