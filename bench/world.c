@@ -245,7 +245,8 @@ enum kr_err world_start(const struct world_plan *plan, struct world *out, struct
 
 enum kr_err world_detach(struct world *world, struct fault *fault)
 {
-    bool is_free = send(world->tie, "", 1, MSG_NOSIGNAL) == 1;
+    char byte;
+    bool is_free = send(world->tie, "", 1, MSG_NOSIGNAL) == 1 && recv(world->tie, &byte, 1, 0) == 1;
     close(world->tie);
     *world = (struct world){.tie = -1};
     return is_free ? KR_ERR_OK : fault_set(fault, KR_ERR_IO, "the world has ended");

@@ -107,10 +107,11 @@ static void serve_client(struct world_process *process, int client)
         close(client);
 }
 
-// The process that started the world says that it may go on alone, or has ended.
+// The process that started the world says that it may go on alone, or has ended. It waits for the
+// answer: its end would be this process's as well, as long as the kernel has not been told.
 static void hear_tie(struct world_process *process)
 {
-    char byte;
+    char byte = 0;
     if (recv(process->tie, &byte, 1, 0) != 1)
         _exit(0);
     prctl(PR_SET_PDEATHSIG, 0);
@@ -118,9 +119,9 @@ static void hear_tie(struct world_process *process)
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         dup2(nowhere, fd);
     close(nowhere);
-    close(process->tie);
-    if (chdir("/") != 0)
+    if (chdir("/") != 0 || send(process->tie, &byte, 1, MSG_NOSIGNAL) != 1)
         _exit(1);
+    close(process->tie);
 }
 
 // --- the loop ------------------------------------------------------------------------------------
