@@ -66,9 +66,7 @@ static void pause_10ms(void)
     nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 }
 
-// Where this process is held to some cores (taskset), because it spins, the program runs on the
-// others: it shall not wait for a core behind whoever measures it.
-static void leave_our_cores(void)
+void program_leave_cores(void)
 {
     cpu_set_t own, others;
     long count = sysconf(_SC_NPROCESSORS_CONF);
@@ -87,7 +85,7 @@ __attribute__((noreturn)) static void become(const struct program_plan *plan, in
 {
     const struct program_user *user = plan->user;
     setsid();
-    leave_our_cores();
+    program_leave_cores();
     dup2(log, STDOUT_FILENO);
     dup2(log, STDERR_FILENO);
     int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);

@@ -42,6 +42,9 @@ must_use enum kr_err program_run(const struct program_plan *plan, struct fault *
 // Until something listens there, for half a minute; IO when the program has ended.
 must_use enum kr_err program_await(struct program *program, const struct site *site, uint16_t port,
                                    struct fault *fault);
+// For a child of this process: where that is held to some cores (taskset), because it spins, the
+// child runs on the others, so that it does not wait for a core behind whoever measures it.
+void program_leave_cores(void);
 // The last line of what a program of this name has said; empty: nothing.
 void program_last_line(const char *directory, const char *name, char *out, size_t size);
 // The signal, and waits; SIGKILL after ten seconds.

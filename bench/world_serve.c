@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bench/world.h"
+#include "bench/program.h"
 #include "bench/world_control.h"
 #include "core/base/clock.h"
 
@@ -175,7 +175,8 @@ void world_serve(struct world_process *process)
     signal(SIGCHLD, SIG_IGN); // orphans of a process namespace come here to end
     prctl(PR_SET_NAME, "keyreeve-wan");
     prctl(PR_SET_TIMERSLACK, 1);
-    sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority);
+    if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority) != 0)
+        program_leave_cores();
     process->epoll = epoll_create1(EPOLL_CLOEXEC);
     // Who connects is told this process by the kernel, because it is the one that listens.
     if (process->epoll < 0 || listen(process->control, KR_SERVE_BACKLOG) != 0 ||
