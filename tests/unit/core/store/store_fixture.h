@@ -19,6 +19,7 @@
 
 #include "core/base/rand.h"
 #include "core/store/store.h"
+#include "core/store/store_switch.h"
 #include "proto/codec.h"
 
 #define KR_FIXTURE_NOW_MS INT64_C(1700000000000)
@@ -45,6 +46,17 @@ static inline int remove_one(const char *path, const struct stat *status, int ty
 static inline void remove_directory(const char *path)
 {
     nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+// With what a snapshot has left beside it.
+static inline void remove_state(const char *directory)
+{
+    for (enum store_place place = KR_PLACE_PARTS; place <= KR_PLACE_OLD; place++) {
+        char *path = store_place_path(directory, place, NULL);
+        remove_directory(path);
+        mem_free(path);
+    }
+    remove_directory(directory);
 }
 
 static inline void make_directory(char out[256])
@@ -89,7 +101,7 @@ static inline void world_fini(struct world *world)
 {
     store_close(&world->store);
     arena_fini(&world->arena);
-    remove_directory(world->directory);
+    remove_state(world->directory);
 }
 
 static inline void world_start(struct world *world)

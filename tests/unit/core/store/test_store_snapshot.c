@@ -40,16 +40,6 @@ static void start_receiver(struct world *world, enum store_holding holding)
     world->options.holding = holding;
 }
 
-static void finish_world(struct world *world)
-{
-    for (enum store_place place = KR_PLACE_PARTS; place <= KR_PLACE_OLD; place++) {
-        char *path = store_place_path(world->directory, place, NULL);
-        remove_directory(path);
-        mem_free(path);
-    }
-    world_fini(world);
-}
-
 static struct store_export *open_export(struct world *leader, enum store_holding child)
 {
     struct store_export *export = NULL;
@@ -144,8 +134,8 @@ static void assert_copies(enum store_holding holding)
     follow(&leader, &copy);
     world_reopen(&copy);
     assert_is_copy(&leader, &copy);
-    finish_world(&copy);
-    finish_world(&leader);
+    world_fini(&copy);
+    world_fini(&leader);
 }
 
 static void a_core_node_gets_everything(void **state)
@@ -175,7 +165,7 @@ static void a_followers_snapshot_has_no_row_of_the_core(void **state)
         assert_int_not_equal(chunk.family, KR_INDEX_LOG);
     }
     store_export_close(&export);
-    finish_world(&leader);
+    world_fini(&leader);
 }
 
 static void an_export_stays_as_it_was_while_the_store_goes_on(void **state)
@@ -199,8 +189,8 @@ static void an_export_stays_as_it_was_while_the_store_goes_on(void **state)
     assert_int_equal(after.index, before.index);
     world_load(&copy);
     assert_int_equal(find_key(&copy, KEYS + 7).lookup, KR_STORE_ABSENT);
-    finish_world(&copy);
-    finish_world(&leader);
+    world_fini(&copy);
+    world_fini(&leader);
 }
 
 // Adds some chunks and dies without a word.
@@ -249,8 +239,8 @@ static void an_import_that_was_cut_goes_on_behind_its_last_row(void **state)
     store_export_close(&export);
     world_open(&copy);
     assert_is_copy(&leader, &copy);
-    finish_world(&copy);
-    finish_world(&leader);
+    world_fini(&copy);
+    world_fini(&leader);
 }
 
 // Goes on where the import says that it stands.
@@ -302,9 +292,9 @@ static void an_import_that_had_no_room_goes_on_when_there_is_some(void **state)
         finish_import(&copy, &import);
         world_open(&copy);
         assert_is_copy(&leader, &copy);
-        finish_world(&copy);
+        world_fini(&copy);
     }
-    finish_world(&leader);
+    world_fini(&leader);
 }
 
 static void an_import_that_the_state_has_passed_is_removed_at_the_start(void **state)
@@ -328,8 +318,8 @@ static void an_import_that_the_state_has_passed_is_removed_at_the_start(void **s
     world_open(&copy);
     assert_false(store_import_pending(&copy.options, &pending));
     store_export_close(&export);
-    finish_world(&copy);
-    finish_world(&leader);
+    world_fini(&copy);
+    world_fini(&leader);
 }
 
 static void an_import_survives_a_crash(void **state)
@@ -345,9 +335,9 @@ static void an_import_survives_a_crash(void **state)
         store_export_close(&export);
         world_open(&copy);
         assert_is_copy(&leader, &copy);
-        finish_world(&copy);
+        world_fini(&copy);
     }
-    finish_world(&leader);
+    world_fini(&leader);
 }
 
 static void parts_of_another_position_are_dropped(void **state)
@@ -372,8 +362,8 @@ static void parts_of_another_position_are_dropped(void **state)
     store_export_close(&export);
     world_open(&copy);
     assert_is_copy(&leader, &copy);
-    finish_world(&copy);
-    finish_world(&leader);
+    world_fini(&copy);
+    world_fini(&leader);
 }
 
 // --- what is wrong -------------------------------------------------------------------------------
@@ -404,8 +394,8 @@ static void a_chunk_that_is_wrong_is_refused_and_the_right_one_taken(void **stat
     store_export_close(&export);
     world_open(&copy);
     assert_is_copy(&leader, &copy);
-    finish_world(&copy);
-    finish_world(&leader);
+    world_fini(&copy);
+    world_fini(&leader);
 }
 
 static void a_snapshot_with_another_digest_changes_nothing(void **state)
@@ -436,8 +426,8 @@ static void a_snapshot_with_another_digest_changes_nothing(void **state)
     assert_false(store_import_pending(&copy.options, &position));
     world_open(&copy);
     assert_int_equal(world_index(&copy), 3);
-    finish_world(&copy);
-    finish_world(&leader);
+    world_fini(&copy);
+    world_fini(&leader);
 }
 
 // --- the switch ----------------------------------------------------------------------------------
@@ -486,8 +476,8 @@ static void a_switch_cut_short_anywhere_leaves_the_new_state(void **state)
         world_reopen(&copy);
         assert_is_copy(&leader, &copy);
         mem_free(old);
-        finish_world(&copy);
-        finish_world(&leader);
+        world_fini(&copy);
+        world_fini(&leader);
     }
 }
 
@@ -504,8 +494,8 @@ static void a_database_that_was_not_finished_is_removed(void **state)
     assert_int_not_equal(access(next, F_OK), 0);
     mem_free(mark);
     mem_free(next);
-    finish_world(&copy);
-    finish_world(&leader);
+    world_fini(&copy);
+    world_fini(&leader);
 }
 
 int main(void)
