@@ -309,14 +309,17 @@ step_cluster-local() {
 }
 
 measure_local() {
-    local leader edge count code=0
+    local leader edge count name code=0
     leader=$(cluster_url core-1)
     edge=$(cluster_url edge-us-east)
     count=$(size 300000 10000000)
     pinned propagate --leader "http://$leader" --nodes "$(others core-1 follower | sed 's#[^,]*#http://&#g')" --token-file "$token" \
         --rounds "$(size 200 2000)" --out "$out" || code=1
+    # Who does not join has no use for the keys.
+    for name in $(cluster urls | awk '$3 == "follower" { print $1 }'); do
+        cluster stop "$name"
+    done
     make_keys "$count" && kr "http://$leader" "$work/cluster/core-1/data" import "$work/import.jsonl" || return 1
-    cluster stop edge-us-east
     rm -rf "$work/cluster/edge-us-east/data"
     bench join --command "./deploy/local-cluster.sh start edge-us-east --dir '$work/cluster' --no-packages" --http "$edge" \
         --key-count "$count" --out "$out" || code=1
