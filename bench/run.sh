@@ -195,12 +195,12 @@ outer() {
 # --- the inner half: one function a step ----------------------------------------------------------
 
 bench() {
-    timeout --foreground -k 5 "$(size 200 3000)" "$bin/keyreeve-bench" "$@"
+    timeout --foreground -k 30 "$(size 200 3000)" "$bin/keyreeve-bench" "$@"
 }
 
 # On a core of its own where there is more than one: what spins shall not stand in the way.
 pinned() {
-    taskset -c $(($(nproc) - 1)) timeout --foreground -k 5 "$(size 200 3000)" "$bin/keyreeve-bench" "$@"
+    taskset -c $(($(nproc) - 1)) timeout --foreground -k 30 "$(size 200 3000)" "$bin/keyreeve-bench" "$@"
 }
 
 # For many nodes: on two cores they would share the one that a pinned prober leaves them, and what it
