@@ -218,8 +218,8 @@ step_hot() {
 }
 
 step_serve() {
-    bench serve --compare --key-count "$(size 1000000 1000000)" --seconds "$(size 0.6 5)" --turns "$(size 3 7)" --out "$out" &&
-        { [ $mode = quick ] || bench serve --compare --zipf 0 --key-count 10000000 --seconds 5 --turns 7 --out "$out"; }
+    bench serve --compare --key-count 1000000 --seconds "$(size 0.6 3)" --turns "$(size 3 5)" --out "$out" &&
+        { [ $mode = quick ] || bench serve --compare --zipf 0 --key-count 10000000 --seconds 3 --turns 5 --out "$out"; }
 }
 
 step_idle() {
