@@ -58,6 +58,17 @@ async function assertManaged(api, node) {
   expect(await viewer.post(api.keys('steady'), {}), 403);
 }
 
+/** Every node answers as the old one did, and the managed ones list what it listed. */
+async function assertEverywhere(cluster, managed) {
+  await cluster.caughtUp();
+  for (const name of cluster.names) await assertAnswers(cluster.api(name), name);
+  for (const name of managed) {
+    await assertLists(cluster.api(name));
+    await assertManaged(cluster.api(name), cluster.node(name));
+  }
+  await assertSameState(cluster);
+}
+
 async function assertLifeGoesOn(cluster) {
   const { writer } = await cluster.underLoad('written-after', cluster.names, steady, (progress) => progress());
   assert.equal(writer.refused, 0);
@@ -126,13 +137,7 @@ test('a node of format 1 becomes the leader of a cluster', { timeout: 300_000 },
     assert.equal(view.clusterId, before.clusterId);
     assert.equal(view.leader, 'core-1');
     assert.ok(view.index >= before.index);
-    await cluster.caughtUp();
-    for (const name of cluster.names) await assertAnswers(cluster.api(name), name);
-    for (const name of ['core-1', 'core-2', 'edge-us-west']) {
-      await assertLists(cluster.api(name));
-      await assertManaged(cluster.api(name), cluster.node(name));
-    }
-    await assertSameState(cluster);
+    await assertEverywhere(cluster, ['core-1', 'core-2', 'edge-us-west']);
   });
 
   await cluster.story(t, 'writes, receipts and validations go on', () => assertLifeGoesOn(cluster));
@@ -175,13 +180,7 @@ test('a node of format 1 moves to etcd', { timeout: 600_000, ...soak }, async (t
   await cluster.story(t, 'every node has what the old node had, and answers as it did', async () => {
     assert.equal(upgrades(cluster.log('core-1')), 1, cluster.log('core-1'));
     assert.equal(await cluster.leader(), 'core-1');
-    await cluster.caughtUp();
-    for (const name of cluster.names) await assertAnswers(cluster.api(name), name);
-    for (const name of ['core-1', 'core-3', 'edge-us-west']) {
-      await assertLists(cluster.api(name));
-      await assertManaged(cluster.api(name), cluster.node(name));
-    }
-    await assertSameState(cluster);
+    await assertEverywhere(cluster, ['core-1', 'core-3', 'edge-us-west']);
   });
 
   await cluster.story(t, 'writes, receipts and validations go on', () => assertLifeGoesOn(cluster));

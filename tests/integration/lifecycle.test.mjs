@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { client, exchange, expect, raw, statusesOf } from './lib/http.mjs';
@@ -104,6 +105,29 @@ test('a restart keeps buckets, consumers, keys, revocations and tokens', async (
   assert.deepEqual(answer.scopes, ['read']);
   assert.equal(await api.code(bad.key), 'REVOKED');
   assert.equal((await api.post(`${api.keys('ann', 'kept')}/${good.id}/reveal`)).body.key, good.key);
+});
+
+/** The threads of a process: name, nice value, and policy (sched(7): 0 other, 3 batch). */
+function threadsOf(pid) {
+  return readdirSync(`/proc/${pid}/task`).map((id) => {
+    const stat = readFileSync(`/proc/${pid}/task/${id}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // from the third on, of proc(5)
+    return { name: stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')), nice: Number(fields[16]), policy: Number(fields[38]) };
+  });
+}
+
+test('serving threads stand before the control loop, and both before the pool', async (t) => {
+  const node = await startNode();
+  t.after(() => node.remove());
+  const api = client(node);
+  expect(await api.get(api.buckets), 200); // reads run on the pool
+  const threads = threadsOf(node.pid);
+  const nicest = getPriority();
+  const seen = (wanted) => threads.filter(wanted).map(({ nice, policy }) => [nice, policy]);
+  for (const found of seen(({ name }) => name.startsWith('kr-serve'))) assert.deepEqual(found, [nicest, 0]);
+  const others = seen(({ name }) => name === 'kr-control');
+  assert.ok(others.some(([nice, policy]) => nice === Math.max(nicest, 5) && policy === 3), JSON.stringify(threads));
+  assert.ok(others.some(([nice, policy]) => nice === Math.max(nicest, 10) && policy === 3), JSON.stringify(threads));
 });
 
 test('SIGTERM answers a request whose body is still on its way, and closes idle connections', async (t) => {

@@ -207,6 +207,15 @@ static void out_of_space_appends_fail_until_it_is_freed(void **state)
     append_and_apply(fixture, 2, 1);
 }
 
+// etcd has no room for the entry; then upkeep has milliseconds.
+static void append_in_vain(struct etcd_fixture *fixture, uint64_t index, uint64_t milliseconds)
+{
+    fixture->a.done[0] = '\0';
+    assert_int_equal(append(fixture, &fixture->a, index, 1), KR_ERR_OK);
+    run(fixture, milliseconds);
+    assert_string_equal(fixture->a.done, "disk full;");
+}
+
 static void a_trim_frees_space_at_once_though_a_defragmentation_was_in_vain(void **state)
 {
     struct etcd_fixture *fixture = *state;
@@ -216,10 +225,7 @@ static void a_trim_frees_space_at_once_though_a_defragmentation_was_in_vain(void
     fixture->fake.is_full = true;
     fixture->fake.database_bytes = 990000;
     fixture->fake.used_bytes = 850000;
-    fixture->a.done[0] = '\0';
-    assert_int_equal(append(fixture, &fixture->a, 3, 1), KR_ERR_OK);
-    run(fixture, 1000);
-    assert_string_equal(fixture->a.done, "disk full;");
+    append_in_vain(fixture, 3, 1000);
     assert_int_equal(fixture->fake.defragmentations, 1);
     assert_true(fixture->fake.is_full);
     fixture->fake.freed_by_compaction = 100000;
@@ -243,10 +249,7 @@ static void out_of_space_with_nothing_to_trim_etcd_is_compacted_once(void **stat
     assert_int_equal(fixture->fake.compactions, 1);
     fixture->fake.is_full = true;
     fixture->fake.database_bytes = fixture->fake.used_bytes = 990000;
-    fixture->a.done[0] = '\0';
-    assert_int_equal(append(fixture, &fixture->a, 3, 1), KR_ERR_OK);
-    run(fixture, 300000);
-    assert_string_equal(fixture->a.done, "disk full;");
+    append_in_vain(fixture, 3, 300000);
     assert_int_equal(fixture->fake.compactions, 2); // in vain: all of it is in use
     assert_int_equal(fixture->fake.defragmentations, 1);
     fixture->fake.is_full = false; // somebody has deleted, and disarmed the alarm
@@ -254,10 +257,7 @@ static void out_of_space_with_nothing_to_trim_etcd_is_compacted_once(void **stat
     append_and_apply(fixture, 3, 1);
     fixture->fake.is_full = true;
     fixture->fake.freed_by_compaction = 100000;
-    fixture->a.done[0] = '\0';
-    assert_int_equal(append(fixture, &fixture->a, 4, 1), KR_ERR_OK);
-    run(fixture, 1000);
-    assert_string_equal(fixture->a.done, "disk full;");
+    append_in_vain(fixture, 4, 1000);
     assert_int_equal(fixture->fake.compactions, 3);
     assert_int_equal(fixture->fake.defragmentations, 2);
     assert_false(fixture->fake.is_full);
@@ -278,10 +278,7 @@ static void what_fills_etcd_up_is_committed_though_it_is_answered_with_no_space(
     engine_etcd_figures(fixture->a.engine, &figures);
     assert_true(figures.is_out_of_space);
     assert_int_equal(fixture->a.role, KR_ENGINE_LEADER);
-    fixture->a.done[0] = '\0';
-    assert_int_equal(append(fixture, &fixture->a, 3, 1), KR_ERR_OK);
-    run(fixture, 100);
-    assert_string_equal(fixture->a.done, "disk full;");
+    append_in_vain(fixture, 3, 100);
 }
 
 // No lease is granted then, and only what nobody needs can be freed.
