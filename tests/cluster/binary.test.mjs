@@ -81,12 +81,7 @@ test('the binary protocol at every node', { timeout: 600_000 }, async (t) => {
       await until(async () => (await back.code(key.key)) === 'VALID', { what: `${name} to answer` });
     }
     for (const name of [one, other]) {
-      cluster.signal(name, 'SIGSTOP');
-      try {
-        await asks(100, `${name} hangs`);
-      } finally {
-        cluster.signal(name, 'SIGCONT');
-      }
+      await cluster.whileStopped(name, () => asks(100, `${name} hangs`));
       const back = open(name);
       await until(async () => (await back.code(key.key)) === 'VALID', { what: `${name} to answer` });
     }

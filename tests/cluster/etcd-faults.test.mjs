@@ -55,8 +55,7 @@ test('faults of etcd\'s space, of disks and of relays', { timeout: 840_000, skip
     const others = cluster.names.filter((name) => name !== paused);
     // What the paused one lacks is kept, so that there is something to trim later.
     await cluster.underLoad('etcd-full', others, steady, async (progress, writer) => {
-      cluster.signal(paused, 'SIGSTOP');
-      try {
+      await cluster.whileStopped(paused, async () => {
         await progress();
         const junk = Buffer.alloc(MIB, 'j').toString();
         let error;
@@ -72,9 +71,7 @@ test('faults of etcd\'s space, of disks and of relays', { timeout: 840_000, skip
         expectProblem(refused, 503, /free space there/);
         assert.ok(Number(refused.headers.get('retry-after')) >= 1);
         for (const name of others) assert.equal(await codeAt(cluster, name, steady), 'VALID', name);
-      } finally {
-        cluster.signal(paused, 'SIGCONT');
-      }
+      });
       await resumed(cluster.followers[1]);
       assert.equal(cluster.etcdctl(['alarm', 'list']).trim(), '');
     });

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { client, exchange, expect, raw, statusesOf } from './lib/http.mjs';
 import { foreignValue, misspelled, strangerKey } from './lib/keys.mjs';
-import { startNode, until } from './lib/node.mjs';
+import { startNode, until, whileStopped } from './lib/node.mjs';
 
 const postOf = (path, body, more = '') =>
   `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n${more}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
@@ -14,14 +14,11 @@ const postOf = (path, body, more = '') =>
 const validateOf = (key, more = {}) => postOf('/v1/validate', JSON.stringify({ key, ...more }));
 
 /** Lets everything that the sockets hold arrive in one turn of the loop. */
-async function inOneTurn(node, send) {
-  process.kill(node.pid, 'SIGSTOP');
-  try {
+function inOneTurn(node, send) {
+  return whileStopped(node.pid, async () => {
     send();
     await pause(100);
-  } finally {
-    process.kill(node.pid, 'SIGCONT');
-  }
+  });
 }
 
 test('an answer goes to the connection that asked, whatever is refused in the same turn', async (t) => {

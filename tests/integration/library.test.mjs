@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { client, expect } from './lib/http.mjs';
 import { misspelled, strangerKey } from './lib/keys.mjs';
 import { buildExample, installLibrary, runExample, startExample } from './lib/library.mjs';
-import { dataDirFor, keyreeve, run, startNode, until } from './lib/node.mjs';
+import { dataDirFor, keyreeve, run, startNode, until, whileStopped } from './lib/node.mjs';
 
 let node;
 let api;
@@ -121,14 +121,11 @@ test('a node that hangs gives no lease: nothing that was kept outlives it by mor
   const example = startExample(t, library, verify, [other.binary, 'keep']);
   await until(async () => (await example.ask(key)) === 'VALID kept', { what: 'an answer that was kept' });
   const stoppedAt = Date.now();
-  other.process.kill('SIGSTOP');
-  try {
+  await whileStopped(other.pid, async () => {
     await until(async () => (await example.ask(key)) === 'UNAVAILABLE', { what: 'the end of the lease', everyMs: 20 });
     assert.ok(Date.now() - stoppedAt < 15_000);
     assert.equal(await example.ask(key), 'UNAVAILABLE');
-  } finally {
-    other.process.kill('SIGCONT');
-  }
+  });
   await until(async () => (await example.ask(key)) === 'VALID kept', { what: 'VALID again' });
   await example.end();
 });

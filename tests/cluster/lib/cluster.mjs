@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { client, expect } from '../../integration/lib/http.mjs';
-import { binDir, keyreeve, run, until } from '../../integration/lib/node.mjs';
+import { binDir, keyreeve, run, until, whileStopped } from '../../integration/lib/node.mjs';
 
 const script = resolve('deploy/local-cluster.sh');
 const UP_DEADLINE_MS = 240_000;
@@ -78,6 +78,8 @@ export class Cluster {
   signal(name, signal) {
     process.kill(this.pid(name), signal);
   }
+
+  whileStopped = (name, body) => whileStopped(this.pid(name), body);
 
   dataDir(name) {
     return join(this.dir, name, 'data');

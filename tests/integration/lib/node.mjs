@@ -5,7 +5,7 @@
 // nobody asked for, fails the test that stops the node.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -28,6 +28,18 @@ export async function until(check, { what, deadlineMs = 20_000, everyMs = 10 } =
     if (result) return result;
     if (Date.now() > end) throw new Error(`waited ${deadlineMs} ms in vain for ${typeof what === 'function' ? what() : (what ?? check)}`);
     await pause(everyMs);
+  }
+}
+
+/** Runs body() while no thread of the process runs: SIGSTOP alone returns before they have stopped. */
+export async function whileStopped(pid, body) {
+  const statusOf = (task) => readFileSync(`/proc/${pid}/task/${task}/status`, 'utf8');
+  process.kill(pid, 'SIGSTOP');
+  try {
+    await until(() => readdirSync(`/proc/${pid}/task`).every((task) => /^State:\tT/m.test(statusOf(task))), { what: `process ${pid} to stop`, everyMs: 1 });
+    return await body();
+  } finally {
+    process.kill(pid, 'SIGCONT');
   }
 }
 
