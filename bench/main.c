@@ -6,6 +6,8 @@
 
 #include "bench/bench.h"
 #include "bench/hot.h"
+#include "bench/manual.h"
+#include "core/base/troff.h"
 
 struct subcommand {
     const char *name;
@@ -31,28 +33,44 @@ static const struct subcommand subcommands[] = {
 
 enum { KR_SUBCOMMANDS = sizeof(subcommands) / sizeof(subcommands[0]) };
 
+static const char about[] =
+    "Measures Keyreeve. Machines are noisy, so figures are medians over turns, and what is\n"
+    "compared is measured in turns within one run.\n";
+
+static const char example[] =
+    "  keyreeve-bench keys --count 1000000 --out keys.txt --jsonl import.jsonl\n"
+    "  keyreeve import import.jsonl\n"
+    "  keyreeve-bench serve --keys keys.txt --path /authz/forward\n";
+
 static void print_help(FILE *out)
 {
-    fputs("Usage: keyreeve-bench SUBCOMMAND [OPTION]...\n"
-          "\n"
-          "Measures Keyreeve. Machines are noisy, so figures are medians over turns, and what is\n"
-          "compared is measured in turns within one run.\n"
-          "\n"
-          "Subcommands:\n",
-          out);
+    fprintf(out, "Usage: keyreeve-bench SUBCOMMAND [OPTION]...\n\n%s\nSubcommands:\n", about);
     for (size_t i = 0; i < KR_SUBCOMMANDS; i++)
         fprintf(out, "  %-9s %s\n", subcommands[i].name, subcommands[i].summary);
-    fputs("\n"
-          "  --help    this text; keyreeve-bench SUBCOMMAND --help: its options and an example\n"
-          "  --version the version\n"
-          "\n"
-          "Exit codes: 0 measured; 1 could not measure; 2 the command line is not valid.\n"
-          "\n"
-          "Example:\n"
-          "  keyreeve-bench keys --count 1000000 --out keys.txt --jsonl import.jsonl\n"
-          "  keyreeve import import.jsonl\n"
-          "  keyreeve-bench serve --keys keys.txt --path /authz/forward\n",
-          out);
+    fprintf(out,
+            "\n"
+            "  --help    this text; keyreeve-bench SUBCOMMAND --help: its options and an example\n"
+            "  --man     this text as a manual page (troff); each subcommand has one as well\n"
+            "  --version the version\n"
+            "\n"
+            "Exit codes: 0 measured; 1 could not measure; 2 the command line is not valid.\n"
+            "\n"
+            "Example:\n%s",
+            example);
+}
+
+static void print_manual(void)
+{
+    struct buf page;
+    manual_begin(&page, &(struct manual_head){"", "load and measurement of Keyreeve", about});
+    troff_add_section(&page, "SUBCOMMANDS");
+    for (size_t i = 0; i < KR_SUBCOMMANDS; i++)
+        troff_add_term(&page, subcommands[i].name, subcommands[i].summary);
+    troff_add_section(&page, "OPTIONS");
+    troff_add_term(&page, "--help", "The subcommands; behind one, its options and an example.");
+    troff_add_term(&page, "--man", "This page; behind a subcommand, its own.");
+    troff_add_term(&page, "--version", "The version.");
+    manual_end(&page, example);
 }
 
 int main(int argc, char **argv)
@@ -61,6 +79,10 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help(stdout);
+        return KR_BENCH_OK;
+    }
+    if (strcmp(name, "--man") == 0) {
+        print_manual();
         return KR_BENCH_OK;
     }
     if (strcmp(name, "--version") == 0) {

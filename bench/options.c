@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Options of a subcommand: parsing and help from one table.
+// Options of a subcommand: parsing, help and manual page from one table.
 #include "bench/options.h"
 
 #include <errno.h>
@@ -7,7 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KR_OPTIONS_MAX = 48, KR_HELP_COLUMN = 28, KR_OPTION_URL_MAX = 255 };
+#include "bench/manual.h"
+#include "core/base/troff.h"
+
+enum {
+    KR_OPTIONS_MAX = 48,
+    KR_HELP_COLUMN = 28,
+    KR_OPTION_URL_MAX = 255,
+    KR_ROW_TEXT_SIZE = 512,
+    KR_SUMMARY_SIZE = 256
+};
 
 static void print_help(const struct option_spec *spec)
 {
@@ -20,9 +29,40 @@ static void print_help(const struct option_spec *spec)
                row->is_required ? " (required)" : "");
     }
     printf("  %-*sthis text\n", KR_HELP_COLUMN - 2, "--help");
+    printf("  %-*sthis text as a manual page (troff)\n", KR_HELP_COLUMN - 2, "--man");
     printf("\nExit codes: 0 measured; 1 could not measure; 2 the command line is not valid.\n"
            "\nExample:\n%s",
            spec->example);
+}
+
+static void add_row(struct buf *out, const struct option_row *row)
+{
+    char form[KR_ROW_TEXT_SIZE], help[KR_ROW_TEXT_SIZE];
+    snprintf(form, sizeof(form), "%s%s%s", row->name, row->value != NULL ? " " : "",
+             row->value != NULL ? row->value : "");
+    snprintf(help, sizeof(help), "%s%s", row->help, row->is_required ? " (required)" : "");
+    troff_add_term(out, form, help);
+}
+
+// What the page is about, in a line: the first sentence.
+static void first_sentence(const char *about, char out[KR_SUMMARY_SIZE])
+{
+    snprintf(out, KR_SUMMARY_SIZE, "%.*s", (int)strcspn(about, ".:"), about);
+    for (char *at = out; *at != '\0'; at++)
+        if (*at == '\n')
+            *at = ' ';
+}
+
+static void print_manual(const struct option_spec *spec)
+{
+    char summary[KR_SUMMARY_SIZE];
+    struct buf page;
+    first_sentence(spec->about, summary);
+    manual_begin(&page, &(struct manual_head){spec->subcommand, summary, spec->about});
+    troff_add_section(&page, "OPTIONS");
+    for (size_t i = 0; i < spec->count; i++)
+        add_row(&page, &spec->rows[i]);
+    manual_end(&page, spec->example);
 }
 
 static bool is_name(const char *argument, const char *name)
@@ -119,6 +159,10 @@ enum option_outcome options_parse(const struct option_spec *spec, int argc, char
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             print_help(spec);
+            return KR_OPTIONS_HELP;
+        }
+        if (strcmp(argv[i], "--man") == 0) {
+            print_manual(spec);
             return KR_OPTIONS_HELP;
         }
         size_t at = find_row(spec, argv[i]);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Options of a subcommand, from one table: the parser, its limits, and the --help text.
+// Options of a subcommand, from one table: the parser, its limits, the --help text and the manual
+// page.
 #pragma once
 
 #include <stdbool.h>
@@ -34,6 +35,6 @@ struct option_spec {
 
 enum option_outcome { KR_OPTIONS_RUN, KR_OPTIONS_HELP, KR_OPTIONS_USAGE };
 
-// Parses argv[1…]: "--name value" or "--name=value". Prints the help (stdout) or one line that says
-// what is wrong (stderr). Texts lend argv.
+// Parses argv[1…]: "--name value" or "--name=value". Prints the help or the manual page (stdout),
+// or one line that says what is wrong (stderr). Texts lend argv.
 enum option_outcome options_parse(const struct option_spec *spec, int argc, char **argv);

@@ -9,10 +9,12 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "bench/manual.h"
 #include "bench/options.h"
 #include "bench/table.h"
 #include "core/base/json.h"
 #include "core/base/mem.h"
+#include "core/base/troff.h"
 
 enum { KR_WAN_WORDS = 2 };
 #define KR_WAN_DEFAULT "default"
@@ -432,27 +434,40 @@ static const struct wan_action {
 
 enum { KR_WAN_ACTIONS = sizeof(actions) / sizeof(actions[0]) };
 
+static const char about[] =
+    "An emulated world on this machine: packets between its regions take as long, get lost\n"
+    "and wait for bandwidth as on a real path, and real programs run in it. Without root or\n"
+    "TUN its links are TCP relays.\n";
+
+static const char example[] = "  keyreeve-bench wan up\n"
+                              "  keyreeve-bench wan probe\n"
+                              "  keyreeve-bench wan down\n";
+
 static void print_help(FILE *out)
 {
-    fputs("Usage: keyreeve-bench wan ACTION [OPTION]...\n\n"
-          "An emulated world on this machine: packets between its regions take as long, get lost\n"
-          "and wait for bandwidth as on a real path, and real programs run in it. Without root or\n"
-          "TUN its links are TCP relays.\n\n"
-          "Actions:\n",
-          out);
+    fprintf(out, "Usage: keyreeve-bench wan ACTION [OPTION]...\n\n%s\nActions:\n", about);
     for (size_t i = 0; i < KR_WAN_ACTIONS; i++)
         fprintf(out, "  %-9s %s\n", actions[i].name, actions[i].summary);
-    fputs(
+    fprintf(
+        out,
         "\n  --help    this text; keyreeve-bench wan ACTION --help: its options\n"
+        "  --man     this text as a manual page (troff); each action has one as well\n"
         "\n"
         "Exit codes: 0 done; 1 it could not be done; 2 the command line is not valid; exec exits\n"
         "as its command does.\n"
         "\n"
-        "Example:\n"
-        "  keyreeve-bench wan up\n"
-        "  keyreeve-bench wan probe\n"
-        "  keyreeve-bench wan down\n",
-        out);
+        "Example:\n%s",
+        example);
+}
+
+static void print_manual(void)
+{
+    struct buf page;
+    manual_begin(&page, &(struct manual_head){"wan", "an emulated world on one machine", about});
+    troff_add_section(&page, "ACTIONS");
+    for (size_t i = 0; i < KR_WAN_ACTIONS; i++)
+        troff_add_term(&page, actions[i].name, actions[i].summary);
+    manual_end(&page, example);
 }
 
 int bench_wan(int argc, char **argv)
@@ -460,6 +475,10 @@ int bench_wan(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
         print_help(stdout);
+        return KR_BENCH_OK;
+    }
+    if (strcmp(name, "--man") == 0) {
+        print_manual();
         return KR_BENCH_OK;
     }
     for (size_t i = 0; i < KR_WAN_ACTIONS; i++)

@@ -2,7 +2,11 @@
 // The settings as people read them: --print-config, --help and the manual page, from the one table.
 #include <string.h>
 
+#include "core/base/buf.h"
+#include "core/base/troff.h"
 #include "node/config_row.h"
+
+#define KR_CONFIG_TEXT_MAX ((size_t)1 << 20)
 
 static void print_value(const struct config *config, const struct config_row *row, FILE *out)
 {
@@ -59,63 +63,74 @@ static const char exit_codes[] =
     "Exit codes: 0 stopped as asked; 1 could not start, or had to stop (one line on stderr says\n"
     "why and how to mend it); 2 an option or setting is wrong.\n";
 
-static void print_bounds(const struct config_row *row, FILE *out)
+static void add_bounds(struct buf *out, const struct config_row *row)
 {
     if (row->kind == KR_CONFIG_NUMBER)
-        fprintf(out, " (%lld to %lld %s; default %s)", (long long)row->least, (long long)row->most,
-                row->unit, row->fallback);
+        buf_printf(out, " (%lld to %lld %s; default %s)", (long long)row->least,
+                   (long long)row->most, row->unit, row->fallback);
     else if (row->fallback[0] != '\0')
-        fprintf(out, " (default %s)", row->fallback);
+        buf_printf(out, " (default %s)", row->fallback);
+}
+
+// Takes the text.
+static void print(struct buf *text, FILE *out)
+{
+    fwrite(text->data, 1, text->size, out);
+    buf_fini(text);
 }
 
 void config_print_help(FILE *out)
 {
-    fputs(usage, out);
+    struct buf text;
+    buf_init(&text, KR_CONFIG_TEXT_MAX);
+    buf_add_text(&text, usage);
     for (size_t i = 0; i < config_row_count; i++) {
         char flag[KR_CONFIG_NAME_SIZE];
         config_flag_name(&config_rows[i], flag);
-        fprintf(out, "  %-24s %s", flag, config_rows[i].help);
-        print_bounds(&config_rows[i], out);
-        fputc('\n', out);
+        buf_printf(&text, "  %-24s %s", flag, config_rows[i].help);
+        add_bounds(&text, &config_rows[i]);
+        buf_add_text(&text, "\n");
     }
-    fputs(exit_codes, out);
+    buf_add_text(&text, exit_codes);
+    print(&text, out);
 }
 
-static void print_troff(const char *text, FILE *out)
+static void add_setting(struct buf *out, const struct config_row *row)
 {
-    for (const char *at = text; *at != '\0'; at++) {
-        if (*at == '-' || *at == '\\')
-            fputc('\\', out);
-        if (*at == '.' && (at == text || at[-1] == '\n'))
-            fputs("\\&", out);
-        fputc(*at, out);
-    }
+    char flag[KR_CONFIG_NAME_SIZE], variable[KR_CONFIG_NAME_SIZE];
+    struct buf help;
+    config_flag_name(row, flag);
+    config_variable_name(row, variable);
+    buf_init(&help, KR_CONFIG_TEXT_MAX);
+    buf_add_text(&help, row->help);
+    add_bounds(&help, row);
+    buf_printf(&help, ". Variable %s.", variable);
+    buf_add_u8(&help, '\0');
+    troff_add_term(out, flag, (const char *)help.data);
+    buf_fini(&help);
 }
 
 void config_print_manual(FILE *out)
 {
-    fputs(".TH KEYREEVED 8 \"\" \"keyreeve " KR_VERSION "\" \"Keyreeve\"\n"
-          ".SH NAME\nkeyreeved \\- the node of Keyreeve, a replicated API-key service\n"
-          ".SH SYNOPSIS\n.B keyreeved\n[\\-\\-config FILE] [SETTING ...]\n"
-          ".SH DESCRIPTION\n.nf\n",
-          out);
-    print_troff(usage, out);
-    fputs(".fi\n.SH SETTINGS\n", out);
-    for (size_t i = 0; i < config_row_count; i++) {
-        char flag[KR_CONFIG_NAME_SIZE], variable[KR_CONFIG_NAME_SIZE];
-        config_flag_name(&config_rows[i], flag);
-        config_variable_name(&config_rows[i], variable);
-        fputs(".TP\n.B ", out);
-        print_troff(flag, out);
-        fputc('\n', out);
-        print_troff(config_rows[i].help, out);
-        print_bounds(&config_rows[i], out);
-        fprintf(out, ". Variable %s.\n", variable);
-    }
-    fputs(".SH EXIT STATUS\n", out);
-    print_troff(exit_codes + 1, out);
-    fputs(".SH FILES\n.TP\n<data>/db\nthe database\n.TP\n<data>/owner\\-token\nthe first owner "
-          "token (0600), written by the bootstrap\n.TP\n<data>/master\\-key\nthe master key (0600) "
-          "of retrievable values; keep a copy elsewhere\n",
-          out);
+    struct buf text;
+    buf_init(&text, KR_CONFIG_TEXT_MAX);
+    troff_add_title(&text, "keyreeved", "8");
+    troff_add_name(&text, "keyreeved", "the node of Keyreeve, a replicated API-key service");
+    troff_add_section(&text, "SYNOPSIS");
+    troff_add_bold(&text, "keyreeved");
+    troff_add_text(&text, "[--config FILE] [SETTING …]");
+    troff_add_section(&text, "DESCRIPTION");
+    troff_add_verbatim(&text, usage);
+    troff_add_section(&text, "SETTINGS");
+    for (size_t i = 0; i < config_row_count; i++)
+        add_setting(&text, &config_rows[i]);
+    troff_add_section(&text, "EXIT STATUS");
+    troff_add_verbatim(&text, exit_codes + 1);
+    troff_add_section(&text, "FILES");
+    troff_add_term(&text, "<data>/db", "the database");
+    troff_add_term(&text, "<data>/owner-token",
+                   "the first owner token (0600), written by the bootstrap");
+    troff_add_term(&text, "<data>/master-key",
+                   "the master key (0600) of retrievable values; keep a copy elsewhere");
+    print(&text, out);
 }

@@ -259,7 +259,7 @@ test('--help names every setting, --version the version, --man is troff', async 
   const table = readFileSync(new URL('../../node/config_table.h', import.meta.url), 'utf8');
   for (const [, name] of table.matchAll(/^(?:TEXT|NUMBER|FLAG)\((\w+),/gm)) assert.ok(help.stdout.includes(`--${name.replaceAll('_', '-')} `), name);
   assert.match((await run(keyreeved, ['--version'])).stdout, /^keyreeved \d+\.\d+\.\d+\n$/);
-  assert.match((await run(keyreeved, ['--man'])).stdout, /^\.TH KEYREEVED 8/);
+  assert.match((await run(keyreeved, ['--man'])).stdout, /^\.TH "KEYREEVED" 8/);
 });
 
 test('a port in use is refused, and the words say how to find the other process', async (t) => {
