@@ -11,8 +11,6 @@
 // as long as the lease lasts that it gave, counted from the moment of asking for it.
 #include "client/libkeyreeve/client.h"
 
-#include <stdio.h>
-
 #include "core/base/clock.h"
 #include "core/base/mem.h"
 
@@ -486,63 +484,11 @@ enum keyreeve_error keyreeve_ask(struct keyreeve *client, const struct keyreeve_
     return KR_KEYREEVE_OK;
 }
 
-static struct keyreeve *new_client(const struct keyreeve_options *options)
+void client_abandon(struct keyreeve *client)
 {
-    struct keyreeve *client = mem_zalloc(sizeof(*client));
-    client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : 1000;
-    client->home = KR_CLIENT_NO_LINK;
-    buf_init(&client->body, KR_BINARY_BODY_MAX);
-    for (size_t i = 0; i < KR_KEYREEVE_NODES_MAX; i++)
-        link_init(&client->links[i]);
-    for (size_t i = 0; i < KR_KEYREEVE_OUTSTANDING_MAX; i++) {
-        client->asks[i].tag = (uint32_t)i;
-        client->asks[i].next = client->free;
-        client->free = &client->asks[i];
-    }
-    if (options->cache_entries > 0)
-        client->cache = cache_new(options->cache_entries);
-    return client;
-}
-
-enum keyreeve_error keyreeve_open(const struct keyreeve_options *options, struct keyreeve **out)
-{
-    struct fault fault = {.text = "a time-out is at most an hour, and some node must be named"};
-    struct keyreeve *client = NULL;
-    enum keyreeve_error error = KR_KEYREEVE_INVALID;
-    if (options->nodes != NULL && options->timeout_ms <= 3600000) {
-        client = new_client(options);
-        error = client_resolve(client, options->nodes, &fault);
-    }
-    if (error == KR_KEYREEVE_OK)
-        error = client_secure(client, options, &fault);
-    if (error == KR_KEYREEVE_OK)
-        client_step(client);
-    else
-        keyreeve_close(&client);
-    if (options->why != NULL && options->why_size > 0)
-        snprintf(options->why, options->why_size, "%s", error == KR_KEYREEVE_OK ? "" : fault.text);
-    *out = client;
-    return error;
-}
-
-void keyreeve_close(struct keyreeve **client)
-{
-    struct keyreeve *it = *client;
-    if (it == NULL)
-        return;
-    while (it->first != NULL)
-        finish(it, it->first,
+    while (client->first != NULL)
+        finish(client, client->first,
                &(struct keyreeve_answer){.code = KR_KEYREEVE_UNAVAILABLE, .body = ""});
-    if (it->end != NULL)
-        it->end(it->loop);
-    for (size_t i = 0; i < KR_KEYREEVE_NODES_MAX; i++)
-        link_fini(&it->links[i]);
-    tls_context_free(&it->tls);
-    cache_free(&it->cache);
-    buf_fini(&it->body);
-    mem_zero(it->asks, sizeof(it->asks));
-    mem_free(it);
-    *client = NULL;
 }
 
 const char *keyreeve_why(const struct keyreeve *client)

@@ -64,6 +64,8 @@ void client_ready(struct keyreeve *client, size_t link, bool is_readable, bool i
 void client_step(struct keyreeve *client);
 // In how many ms, at the latest, client_step has something to do.
 unsigned client_pause_ms(const struct keyreeve *client);
+// Answers what is under way UNAVAILABLE.
+void client_abandon(struct keyreeve *client);
 // nodes.c: the links of "HOST:PORT,tls://HOST:PORT,unix:/PATH". INVALID, UNKNOWN.
 enum keyreeve_error client_resolve(struct keyreeve *client, const char *nodes, struct fault *fault);
 // secure.c: what its links with TLS share. INVALID, UNUSABLE.
