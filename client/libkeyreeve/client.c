@@ -5,7 +5,8 @@
 // Happy path: ask → (kept | nearest link) → answer → done. Ways it can fail: the link is lost (the
 // next one is asked at once), the node cannot tell (the same), it is late (a second one is asked
 // beside it, and the first answer counts), nobody answers before the deadline (UNAVAILABLE, or what
-// the last node said). A node that owes an answer for a whole time-out is taken for lost.
+// the last node said). A node that owes an answer for a whole time-out is taken for lost; only time
+// in which somebody looks at its socket counts, for a blocking client is away most of the time.
 //
 // What is kept: VALID answers that came on the home link, behind whose answers the news come; for
 // as long as the lease lasts that it gave, counted from the moment of asking for it.
@@ -281,7 +282,8 @@ static void hear_answer(struct keyreeve *client, size_t number, const struct bin
     struct link *link = &client->links[number];
     uint64_t now_ns = clock_mono_ns();
     if (answer->tag == KR_TAG_PROBE) {
-        link_sample(link, now_ns - link->probe_ns);
+        if (!link->is_probe_late)
+            link_sample(link, now_ns - link->probe_ns);
         link->probe_ns = 0;
         return;
     }
@@ -332,6 +334,25 @@ void client_ready(struct keyreeve *client, size_t number, bool is_readable, bool
 
 // --- the time ------------------------------------------------------------------------------------
 
+// While a node owes something, steps are not further apart than this.
+static uint64_t step_most_ms(const struct keyreeve *client)
+{
+    uint64_t most_ms = client->timeout_ms / 8 + 1;
+    return most_ms < KR_PAUSE_MOST_MS ? most_ms : KR_PAUSE_MOST_MS;
+}
+
+// Of the time before a late step, only as much counts against the nodes as two in time may take.
+static void catch_up(struct keyreeve *client, uint64_t now_ms)
+{
+    uint64_t most_ms = 2 * step_most_ms(client), gap_ms = now_ms - client->stepped_ms;
+    client->stepped_ms = now_ms;
+    if (gap_ms <= most_ms)
+        return;
+    for (size_t i = 0; i < client->link_count; i++)
+        link_forgive(&client->links[i], gap_ms - most_ms, now_ms);
+    client_look(client, 0);
+}
+
 static void step_link(struct keyreeve *client, size_t number, uint64_t now_ms)
 {
     struct link *link = &client->links[number];
@@ -350,6 +371,7 @@ static void step_link(struct keyreeve *client, size_t number, uint64_t now_ms)
             return;
         link->probed_ms = now_ms;
         link->probe_ns = clock_mono_ns();
+        link->is_probe_late = false;
         send_frame(link, KR_BINARY_VALIDATE, KR_TAG_PROBE, now_ms);
         return;
     }
@@ -385,6 +407,7 @@ static bool lose_broken(struct keyreeve *client)
 void client_step(struct keyreeve *client)
 {
     uint64_t now_ms = clock_boot_ms();
+    catch_up(client, now_ms);
     for (size_t i = 0; i < client->link_count; i++)
         step_link(client, i, now_ms);
     (void)lose_broken(client);
@@ -402,8 +425,9 @@ unsigned client_pause_ms(const struct keyreeve *client)
     for (size_t i = 0; i < client->link_count; i++) {
         const struct link *link = &client->links[i];
         uint64_t left_ms = link->retry_at_ms > now_ms ? link->retry_at_ms - now_ms : 0;
-        if (link->state == KR_LINK_DOWN && left_ms < pause_ms)
-            pause_ms = left_ms;
+        if (link->state != KR_LINK_DOWN)
+            left_ms = link->pending > 0 || !is_up(link) ? step_most_ms(client) : pause_ms;
+        pause_ms = left_ms < pause_ms ? left_ms : pause_ms;
     }
     for (const struct ask *at = client->first; at != NULL; at = at->next) {
         uint64_t left_ms = at->deadline_ms > now_ms ? at->deadline_ms - now_ms : 0;

@@ -39,6 +39,7 @@ struct keyreeve {
     struct tls_context *tls; // of the links that have it; NULL where none has
     struct fault fault;      // why a link was lost, the latest time
     uint64_t timeout_ms;
+    uint64_t stepped_ms; // boot clock: the latest client_step
     struct ask asks[KR_KEYREEVE_OUTSTANDING_MAX];
     struct ask *free;
     struct ask *first, *last; // under way
@@ -60,7 +61,10 @@ struct keyreeve {
 
 // Links that are ready: reads or connects, writes. Answers are called back from here.
 void client_ready(struct keyreeve *client, size_t link, bool is_readable, bool is_writable);
-// Whatever the time asks for: connects, probes, hedges, deadlines, leases; sends what is due.
+// run.c: waits so long for sockets that are ready, and hands them to client_ready.
+void client_look(struct keyreeve *client, unsigned most_ms);
+// Whatever the time asks for: connects, probes, hedges, deadlines, leases; sends what is due. Looks
+// at the sockets first when that was last done long ago.
 void client_step(struct keyreeve *client);
 // In how many ms, at the latest, client_step has something to do.
 unsigned client_pause_ms(const struct keyreeve *client);

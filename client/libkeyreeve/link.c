@@ -272,3 +272,15 @@ void link_sample(struct link *link, uint64_t took_ns)
     if (link->sample_count % KR_P99_EVERY == 0 && link->sample_count >= KR_LINK_SAMPLES)
         link->p99_us = p99_of(link);
 }
+
+static uint64_t earlier(uint64_t one, uint64_t other)
+{
+    return one < other ? one : other;
+}
+
+void link_forgive(struct link *link, uint64_t gap_ms, uint64_t now_ms)
+{
+    link->since_ms = earlier(link->since_ms + gap_ms, now_ms);
+    link->heard_ms = earlier(link->heard_ms + gap_ms, now_ms);
+    link->is_probe_late = true;
+}

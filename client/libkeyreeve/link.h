@@ -42,6 +42,7 @@ struct link {
     uint64_t heard_ms; // the last byte, or what first became pending
     uint64_t probed_ms;
     uint64_t probe_ns;  // when the probe under way was sent; 0: none is
+    bool is_probe_late; // its echo may have lain in the socket
     double smoothed_us; // of round trips; 0: none was measured
     uint32_t samples_us[KR_LINK_SAMPLES];
     unsigned sample_count; // ever
@@ -63,3 +64,5 @@ bool link_receive(struct link *link, uint64_t now_ms);
 bool link_next(struct link *link, struct binary_answer *out);
 bool link_wants_write(const struct link *link);
 void link_sample(struct link *link, uint64_t took_ns); // a round trip was so long
+// For so long nobody has looked at its socket, which is not held against the node.
+void link_forgive(struct link *link, uint64_t gap_ms, uint64_t now_ms);

@@ -4,12 +4,14 @@
 
 #include <stdio.h>
 
+#include "core/base/clock.h"
 #include "core/base/mem.h"
 
 static struct keyreeve *new_client(const struct keyreeve_options *options)
 {
     struct keyreeve *client = mem_zalloc(sizeof(*client));
     client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : 1000;
+    client->stepped_ms = clock_boot_ms();
     client->home = KR_CLIENT_NO_LINK;
     buf_init(&client->body, KR_BINARY_BODY_MAX);
     for (size_t i = 0; i < KR_KEYREEVE_NODES_MAX; i++)

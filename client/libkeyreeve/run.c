@@ -7,7 +7,7 @@
 #include "core/base/clock.h"
 #include "core/keys/verdict.h"
 
-static void wait(struct keyreeve *client, unsigned most_ms)
+void client_look(struct keyreeve *client, unsigned most_ms)
 {
     struct pollfd sockets[KR_KEYREEVE_NODES_MAX];
     for (size_t i = 0; i < client->link_count; i++) {
@@ -29,7 +29,7 @@ size_t keyreeve_run(struct keyreeve *client, unsigned wait_ms)
 {
     client_step(client);
     unsigned pause_ms = client_pause_ms(client);
-    wait(client, pause_ms < wait_ms ? pause_ms : wait_ms);
+    client_look(client, pause_ms < wait_ms ? pause_ms : wait_ms);
     client_step(client);
     return client->under_way;
 }

@@ -10,7 +10,7 @@ import { createServer as createSecureServer } from 'node:tls';
 import { Authority } from './lib/certificates.mjs';
 import { client, expect } from './lib/http.mjs';
 import { strangerKey } from './lib/keys.mjs';
-import { buildExample, installLibrary, runExample, startExample } from './lib/library.mjs';
+import { askSeldom, buildExample, installLibrary, runExample, startExample } from './lib/library.mjs';
 import { dataDirFor, keyreeve, run, startNode, until } from './lib/node.mjs';
 
 let directory;
@@ -66,6 +66,10 @@ test('the example answers over TLS as in the clear, by address and by name', asy
     assert.equal(await example.ask(strangerKey()), 'NOT_FOUND');
     await example.end();
   }
+});
+
+test('a client that asks less often than its time-out keeps its connection', async (t) => {
+  assert.equal(await askSeldom(t, library, verify, node.binary, good.key, { scheme: 'tls://', env: trusting() }), 1);
 });
 
 test('what is kept is dropped with the news that come over TLS', async (t) => {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { client, expect } from './lib/http.mjs';
 import { misspelled, strangerKey } from './lib/keys.mjs';
-import { buildExample, installLibrary, runExample, startExample } from './lib/library.mjs';
+import { askSeldom, buildExample, installLibrary, runExample, startExample } from './lib/library.mjs';
 import { dataDirFor, keyreeve, run, startNode, until, whileStopped } from './lib/node.mjs';
 
 let node;
@@ -90,6 +90,10 @@ test('a node that is gone is connected to again', async (t) => {
   await startNode({ dataDir, flags: ['--binary-listen', first.binary] });
   await until(async () => (await example.ask(key)) === 'VALID', { what: 'VALID again', everyMs: 100 });
   await example.end();
+});
+
+test('a client that asks less often than its time-out keeps its connection', async (t) => {
+  assert.equal(await askSeldom(t, library, verify, node.binary, good.key), 1);
 });
 
 test('what is kept is dropped with the news, and with the lease', async (t) => {

@@ -5,7 +5,9 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { binDir, run, until } from './node.mjs';
+import { openPassage } from './passage.mjs';
 
 const buildDir = dirname(binDir);
 
@@ -69,6 +71,18 @@ export function startExample(t, library, program, args, env = {}) {
       assert.doesNotMatch(stderr, /Sanitizer|runtime error:/);
     },
   };
+}
+
+/** Asks for a key every 1.1 s, which is more than the examples' time-out, and counts the connections that takes. */
+export async function askSeldom(t, library, program, node, key, { scheme = '', env } = {}) {
+  const passage = await openPassage(t, node);
+  const example = startExample(t, library, program, [`${scheme}${passage.place}`, 'keep'], env);
+  for (let i = 0; i < 4; i++) {
+    assert.match(await example.ask(key), /^VALID/, example.complaints());
+    await setTimeout(1100);
+  }
+  await example.end();
+  return passage.connections;
 }
 
 /** Runs a program with the library to its end. */
