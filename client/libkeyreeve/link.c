@@ -101,6 +101,14 @@ static void go_up(struct link *link, uint64_t now_ms)
     link->probed_ms = 0;
 }
 
+static void check_tls(struct link *link)
+{
+    if (tls_state(link->tls) == KR_TLS_FAILED)
+        broken(link, tls_fault(link->tls)->text);
+    else if (tls_state(link->tls) == KR_TLS_CLOSED)
+        broken(link, "the node has closed the connection");
+}
+
 void link_connected(struct link *link, uint64_t now_ms)
 {
     int number = 0;
@@ -195,22 +203,22 @@ static size_t unseal(struct link *link)
     return tls_read(link->tls, &plain);
 }
 
-// What was received before comes first. *has_moved: the socket had something.
+// What was received before comes first, and before the end that came with it. *has_moved: the
+// socket had something.
 static size_t read_tls(struct link *link, uint64_t now_ms, bool *has_moved)
 {
     uint8_t sealed[KR_SEALED_IN_BYTES];
     size_t plain = unseal(link);
-    size_t size = plain > 0 ? 0 : read_socket(link, sealed, sizeof(sealed));
+    if (plain == 0)
+        check_tls(link);
+    size_t size = plain > 0 || link->is_broken ? 0 : read_socket(link, sealed, sizeof(sealed));
     *has_moved = plain > 0 || size > 0;
     if (size == 0)
         return plain;
-    enum kr_err err = tls_receive(link->tls, bytes_of(sealed, size));
+    if (tls_receive(link->tls, bytes_of(sealed, size)) != KR_ERR_OK)
+        broken(link, "the node sends more than it was asked for");
     if (link->state == KR_LINK_SECURING && tls_state(link->tls) == KR_TLS_OPEN)
         go_up(link, now_ms);
-    if (tls_state(link->tls) == KR_TLS_FAILED)
-        broken(link, tls_fault(link->tls)->text);
-    else if (err != KR_ERR_OK || tls_state(link->tls) == KR_TLS_CLOSED)
-        broken(link, "the node has closed the connection");
     return unseal(link);
 }
 

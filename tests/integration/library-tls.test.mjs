@@ -7,11 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { createServer as createSecureServer } from 'node:tls';
+import { answersTo } from './lib/binary.mjs';
 import { Authority } from './lib/certificates.mjs';
 import { client, expect } from './lib/http.mjs';
 import { strangerKey } from './lib/keys.mjs';
 import { askSeldom, buildExample, installLibrary, runExample, startExample } from './lib/library.mjs';
 import { dataDirFor, keyreeve, run, startNode, until } from './lib/node.mjs';
+import { openPassage } from './lib/passage.mjs';
 
 let directory;
 let authority; // of the nodes' certificates
@@ -70,6 +72,24 @@ test('the example answers over TLS as in the clear, by address and by name', asy
 
 test('a client that asks less often than its time-out keeps its connection', async (t) => {
   assert.equal(await askSeldom(t, library, verify, node.binary, good.key, { scheme: 'tls://', env: trusting() }), 1);
+});
+
+test('an answer that comes together with the goodbye of its node counts', async (t) => {
+  const { certPem: cert, keyPem: key } = main;
+  let asked = 0;
+  const leaving = createSecureServer({ cert, key }, (socket) =>
+    socket.on('error', () => {}).on('data', (bytes) => {
+      const answers = answersTo(bytes, 'NOT_FOUND');
+      asked += answers.keys;
+      if (answers.keys === 0) return socket.write(answers.bytes);
+      passage.holds = true;
+      socket.end(answers.bytes);
+    }));
+  const passage = await openPassage(t, await serve(t, leaving));
+  const example = start(t, secure(passage.place));
+  assert.equal(await example.ask(strangerKey()), 'NOT_FOUND');
+  await example.end();
+  assert.equal(asked, 1);
 });
 
 test('what is kept is dropped with the news that come over TLS', async (t) => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A client of the binary validation protocol: frames out, answers in, and raw bytes for what no
-// client would send.
+// client would send; and what a node would say.
 import { connect } from 'node:net';
 import { connect as connectSecurely } from 'node:tls';
 
@@ -49,6 +49,20 @@ export function request(tag, keys, { minIndex, maxStalenessMs, bucket } = {}) {
     more.push(sized(bucket));
   }
   return frame({ tag, flags, count: keys.length }, ...keys.map(sized), ...more);
+}
+
+/** What a node says to these whole frames: of each key the same. `keys` is how many they ask for. */
+export function answersTo(bytes, code) {
+  const frames = [];
+  let keys = 0;
+  for (let at = 0; at < bytes.length; at += 4 + bytes.readUInt32LE(at)) {
+    const count = bytes.readUInt16LE(at + 10);
+    const rest = Buffer.alloc(12 + 4 * count);
+    for (let i = 0; i < count; i++) rest[12 + 4 * i] = CODES.indexOf(code);
+    frames.push(frame({ tag: bytes.readUInt32LE(at + 4), count }, rest));
+    keys += count;
+  }
+  return { bytes: Buffer.concat(frames), keys };
 }
 
 function parse(bytes) {
