@@ -154,6 +154,23 @@ static bool answer_from_kept(struct keyreeve *client, const struct keyreeve_ques
     return true;
 }
 
+// Not from inside such an answer: what it lends must stay, and a chain of answers that ask would
+// end with the stack.
+static bool answer_at_once(struct keyreeve *client, const struct keyreeve_question *question,
+                           struct bytes bucket, keyreeve_done_fn *done, void *ctx)
+{
+    bool is_answered = true;
+    if (client->is_answering)
+        return false;
+    client->is_answering = true;
+    if (question->key_size > KR_KEYREEVE_KEY_MAX)
+        done(ctx, &(struct keyreeve_answer){.code = KR_KEYREEVE_MALFORMED, .body = ""});
+    else
+        is_answered = answer_from_kept(client, question, bucket, done, ctx);
+    client->is_answering = false;
+    return is_answered;
+}
+
 // --- a question's way ----------------------------------------------------------------------------
 
 static bool is_with(const struct ask *ask, size_t link)
@@ -457,8 +474,11 @@ static void begin(struct keyreeve *client, const struct keyreeve_question *quest
     if (ask->tag >= KR_TAG_LEASES)
         ask->tag &= KR_KEYREEVE_OUTSTANDING_MAX - 1;
     ask->is_under_way = true;
-    ask->key_size = question->key_size;
-    memcpy(ask->key, question->key, question->key_size);
+    // An empty key is MALFORMED as well; with a node or without.
+    bool is_too_long = question->key_size > KR_KEYREEVE_KEY_MAX;
+    ask->key_size = is_too_long ? 0 : question->key_size;
+    ask->cannot_tell = is_too_long ? KR_KEYREEVE_MALFORMED : KR_KEYREEVE_UNAVAILABLE;
+    memcpy(ask->key, question->key, ask->key_size);
     if (bucket.size > 0)
         memcpy(ask->bucket, bucket.data, bucket.size);
     ask->request = (struct binary_request){
@@ -475,7 +495,6 @@ static void begin(struct keyreeve *client, const struct keyreeve_question *quest
     ask->at[0].link = ask->at[1].link = KR_CLIENT_NO_LINK;
     ask->tried = 0;
     ask->hedge_at_ns = 0;
-    ask->cannot_tell = KR_KEYREEVE_UNAVAILABLE;
     ask->previous = client->last;
     ask->next = NULL;
     *(client->last != NULL ? &client->last->next : &client->first) = ask;
@@ -486,15 +505,11 @@ static void begin(struct keyreeve *client, const struct keyreeve_question *quest
 enum keyreeve_error keyreeve_ask(struct keyreeve *client, const struct keyreeve_question *question,
                                  keyreeve_done_fn *done, void *ctx)
 {
-    if (!is_good_question(question))
+    if (client->is_closing || !is_good_question(question))
         return KR_KEYREEVE_INVALID;
     struct bytes bucket = bytes_text(question->bucket != NULL ? question->bucket : "");
     client->figures.asked++;
-    if (question->key_size > KR_KEYREEVE_KEY_MAX) {
-        done(ctx, &(struct keyreeve_answer){.code = KR_KEYREEVE_MALFORMED, .body = ""});
-        return KR_KEYREEVE_OK;
-    }
-    if (answer_from_kept(client, question, bucket, done, ctx))
+    if (answer_at_once(client, question, bucket, done, ctx))
         return KR_KEYREEVE_OK;
     struct ask *ask = client->free;
     if (ask == NULL)
@@ -510,6 +525,7 @@ enum keyreeve_error keyreeve_ask(struct keyreeve *client, const struct keyreeve_
 
 void client_abandon(struct keyreeve *client)
 {
+    client->is_closing = true;
     while (client->first != NULL)
         finish(client, client->first,
                &(struct keyreeve_answer){.code = KR_KEYREEVE_UNAVAILABLE, .body = ""});

@@ -40,6 +40,8 @@ struct keyreeve {
     struct fault fault;      // why a link was lost, the latest time
     uint64_t timeout_ms;
     uint64_t stepped_ms; // boot clock: the latest client_step
+    bool is_answering;   // inside of keyreeve_ask, which knew the answer
+    bool is_closing;
     struct ask asks[KR_KEYREEVE_OUTSTANDING_MAX];
     struct ask *free;
     struct ask *first, *last; // under way
@@ -68,7 +70,7 @@ void client_look(struct keyreeve *client, unsigned most_ms);
 void client_step(struct keyreeve *client);
 // In how many ms, at the latest, client_step has something to do.
 unsigned client_pause_ms(const struct keyreeve *client);
-// Answers what is under way UNAVAILABLE.
+// Answers what is under way UNAVAILABLE, and takes no more questions.
 void client_abandon(struct keyreeve *client);
 // nodes.c: the links of "HOST:PORT,tls://HOST:PORT,unix:/PATH". INVALID, UNKNOWN.
 enum keyreeve_error client_resolve(struct keyreeve *client, const char *nodes, struct fault *fault);

@@ -38,7 +38,7 @@ enum keyreeve_code {
 // What a call may fail with; it then has changed nothing, and calls nothing back.
 enum keyreeve_error {
     KR_KEYREEVE_OK = 0,
-    KR_KEYREEVE_INVALID = -1, // an option or a question breaks a limit
+    KR_KEYREEVE_INVALID = -1, // an option or a question breaks a limit, or the client is closing
     KR_KEYREEVE_UNKNOWN = -2, // a node's name cannot be resolved
     KR_KEYREEVE_BUSY = -3,    // KR_KEYREEVE_OUTSTANDING_MAX are under way
     KR_KEYREEVE_UNUSABLE = -4 // a certificate, a key or a CA's file cannot be read or used
@@ -80,7 +80,8 @@ struct keyreeve; // a client; opaque
 // INVALID, UNKNOWN, UNUSABLE.
 KR_KEYREEVE_API enum keyreeve_error keyreeve_open(const struct keyreeve_options *options,
                                                   struct keyreeve **out);
-// Ends all connections and clears *client. Questions under way are answered UNAVAILABLE first.
+// Ends all connections and clears *client. Questions under way are answered UNAVAILABLE first; what
+// is asked from there is INVALID.
 KR_KEYREEVE_API void keyreeve_close(struct keyreeve **client);
 
 // Asks and waits, at most timeout_ms. The body is lent until the next call with this client.
@@ -89,11 +90,14 @@ KR_KEYREEVE_API enum keyreeve_error keyreeve_verify(struct keyreeve *client,
                                                     const struct keyreeve_question *question,
                                                     struct keyreeve_answer *answer);
 
-// The answer and its body are lent for the call. It may ask again, but not close the client.
+// The answer and its body are lent for the call. It may ask again, with keyreeve_ask, but neither
+// wait for answers nor close the client.
 typedef void keyreeve_done_fn(void *ctx, const struct keyreeve_answer *answer);
 
 // Asks, and calls done exactly once: at once where the answer is known without asking, else from
-// keyreeve_run, keyreeve_verify, keyreeve_close or the loop. Borrows the question. INVALID, BUSY.
+// keyreeve_run, keyreeve_verify, keyreeve_close or the loop. What is asked from inside an answer at
+// once is not answered at once, so each answer may ask the next. Borrows the question. INVALID,
+// BUSY.
 KR_KEYREEVE_API enum keyreeve_error keyreeve_ask(struct keyreeve *client,
                                                  const struct keyreeve_question *question,
                                                  keyreeve_done_fn *done, void *ctx);
