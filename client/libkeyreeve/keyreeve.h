@@ -50,7 +50,7 @@ struct keyreeve_options {
     unsigned cache_entries; // VALID answers that may be kept, under a node's lease; 0: none
     // With tls://, PEM files that are read once:
     const char *ca_file;     // who signs the nodes' certificates; NULL: whom the system trusts
-    const char *server_name; // the name that they carry; NULL: each node's own HOST
+    const char *server_name; // the name that they carry, 1 to 255 bytes; NULL: each node's own HOST
     const char *cert_file;   // the certificate that this client shows; NULL: none
     const char *key_file;    // its key (0600)
     char *why;               // takes a sentence when keyreeve_open fails; NULL: it is not wanted

@@ -118,6 +118,7 @@ void link_connected(struct link *link, uint64_t now_ms)
     } else if (link->is_tls) {
         link->tls = tls_client_new(link->tls_context, link->host);
         link->state = KR_LINK_SECURING;
+        check_tls(link);
     } else {
         go_up(link, now_ms);
     }

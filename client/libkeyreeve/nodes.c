@@ -34,6 +34,8 @@ static enum keyreeve_error resolve_tcp(const char *text, struct link *link, stru
         return refuse(link, fault);
     bool has_brackets = text[0] == '[' && colon[-1] == ']';
     size_t size = (size_t)(colon - text) - (has_brackets ? 2 : 0);
+    if (size == 0)
+        return refuse(link, fault);
     memcpy(link->host, text + has_brackets, size);
     link->host[size] = '\0';
     int status = getaddrinfo(link->host, colon + 1, &wanted, &found);

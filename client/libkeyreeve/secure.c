@@ -45,6 +45,7 @@ static enum kr_err make_context(const struct keyreeve_options *options,
 static bool fits(const struct keyreeve *client, const struct keyreeve_options *options,
                  bool *is_needed, struct fault *fault)
 {
+    size_t name_size = options->server_name != NULL ? strlen(options->server_name) : 1;
     bool is_named = options->ca_file != NULL || options->server_name != NULL ||
                     options->cert_file != NULL || options->key_file != NULL;
     *is_needed = false;
@@ -54,8 +55,9 @@ static bool fits(const struct keyreeve *client, const struct keyreeve_options *o
         fault_set(fault, KR_ERR_INVALID, "files for TLS are named, and no node with tls://");
     else if ((options->cert_file == NULL) != (options->key_file == NULL))
         fault_set(fault, KR_ERR_INVALID, "a certificate needs its key, and a key its certificate");
-    else if (options->server_name != NULL && strlen(options->server_name) >= KR_LINK_NAME_SIZE)
-        fault_set(fault, KR_ERR_INVALID, "the server's name is too long");
+    else if (name_size == 0 || name_size > KR_TLS_SERVER_NAME_MAX)
+        fault_set(fault, KR_ERR_INVALID, "a server's name has 1 to %d bytes",
+                  KR_TLS_SERVER_NAME_MAX);
     else
         return true;
     return false;

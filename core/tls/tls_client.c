@@ -2,7 +2,6 @@
 // The context of a client of public listeners, and its connections: the server must show who it is.
 #include "core/tls/tls_client.h"
 
-#include <assert.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
@@ -54,19 +53,29 @@ enum kr_err tls_client_context_new(const struct tls_client_options *options, int
     return err;
 }
 
-// RFC 6066 §3: a name is told, an address is not. Both are what the certificate must carry.
+// RFC 6066 §3: a name is told, an address is not. Both are what the certificate must carry; to
+// OpenSSL, an empty name means that any will do.
+static bool expect(struct tls *tls, const char *name)
+{
+    X509_VERIFY_PARAM *rules = SSL_get0_param(tls->ssl);
+    if (X509_VERIFY_PARAM_set1_ip_asc(rules, name) == 1)
+        return true;
+    X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return name[0] != '\0' && strlen(name) <= KR_TLS_SERVER_NAME_MAX &&
+           X509_VERIFY_PARAM_set1_host(rules, name, 0) == 1 &&
+           SSL_set_tlsext_host_name(tls->ssl, name) == 1;
+}
+
 struct tls *tls_client_new(struct tls_context *context, const char *name)
 {
     struct tls *tls = tls_make(context);
-    X509_VERIFY_PARAM *rules = SSL_get0_param(tls->ssl);
-    bool is_set = true;
-    if (X509_VERIFY_PARAM_set1_ip_asc(rules, name) != 1) {
-        is_set = X509_VERIFY_PARAM_set1_host(rules, name, 0) == 1 &&
-                 SSL_set_tlsext_host_name(tls->ssl, name) == 1;
-        X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    }
-    assert(is_set);
+    bool is_expected = expect(tls, name);
     ERR_clear_error();
-    tls_begin(tls, false);
+    if (is_expected) {
+        tls_begin(tls, false);
+    } else {
+        fault_set(&tls->fault, KR_ERR_INVALID, "no server can have the name \"%s\"", name);
+        tls->state = KR_TLS_FAILED;
+    }
     return tls;
 }

@@ -7,6 +7,8 @@
 
 #include "core/tls/tls.h"
 
+#define KR_TLS_SERVER_NAME_MAX 255 // bytes of a DNS name
+
 struct tls_client_options {
     struct bytes authorities; // PEM; empty: those of the system
     const char *authorities_path;
@@ -19,5 +21,5 @@ must_use enum kr_err tls_client_context_new(const struct tls_client_options *opt
                                             int64_t now_ms, struct tls_context **out,
                                             struct fault *fault);
 // The client's end of a connection to a server whose certificate must carry this DNS name or IP
-// address. Gives; its first bytes can be taken at once.
+// address. Gives; its first bytes can be taken at once. FAILED at once when it cannot be a name.
 struct tls *tls_client_new(struct tls_context *context, const char *name);

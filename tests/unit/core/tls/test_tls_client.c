@@ -155,6 +155,26 @@ static void the_server_must_show_who_it_is(void **state)
     }
 }
 
+static void a_name_that_none_can_have_fails(void **state)
+{
+    const struct world *world = *state;
+    const size_t sizes[] = {0, 256, 300, 255};
+    char name[301];
+    struct tls_context *context = open_client(&world->authority, NULL);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        memset(name, 'n', sizeof(name));
+        name[sizes[i]] = '\0';
+        bool is_good = sizes[i] == 255;
+        struct tls *client = tls_client_new(context, name);
+        assert_int_equal(tls_state(client), is_good ? KR_TLS_HANDSHAKE : KR_TLS_FAILED);
+        assert_int_equal(tls_fault(client)->err, is_good ? KR_ERR_OK : KR_ERR_INVALID);
+        assert_int_equal(tls_untaken(client) > 0, is_good);
+        tls_free(&client);
+        assert_int_equal(ERR_peek_error(), 0);
+    }
+    tls_context_free(&context);
+}
+
 static void assert_reads(struct tls *tls, const char *expected)
 {
     struct buf got;
@@ -241,6 +261,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_server_must_show_who_it_is),
+        cmocka_unit_test(a_name_that_none_can_have_fails),
         cmocka_unit_test(a_clients_goodbye_leaves_the_server_its_answer),
         cmocka_unit_test(what_is_wrong_with_a_file_is_said_by_its_name),
     };

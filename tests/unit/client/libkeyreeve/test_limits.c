@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// What options and questions may be: the limits that the header states.
+#include <string.h>
+
+#include "tests/unit/client/libkeyreeve/world.h"
+
+static enum keyreeve_error open_and_close(const struct keyreeve_options *like, char *why,
+                                          size_t why_size)
+{
+    struct keyreeve *client = NULL;
+    struct keyreeve_options options = *like;
+    options.why = why;
+    options.why_size = why_size;
+    enum keyreeve_error error = keyreeve_open(&options, &client);
+    assert_true((error == KR_KEYREEVE_OK) == (client != NULL));
+    keyreeve_close(&client);
+    return error;
+}
+
+static void a_server_name_has_1_to_255_bytes(void **state)
+{
+    const size_t sizes[] = {0, 1, 255, 256, 299, 300, 400};
+    char name[401], why[200];
+    (void)state;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        memset(name, 'n', sizeof(name));
+        name[sizes[i]] = '\0';
+        bool is_good = sizes[i] >= 1 && sizes[i] <= 255;
+        const struct keyreeve_options options = {.nodes = "tls://127.0.0.1:9", .server_name = name};
+        assert_int_equal(open_and_close(&options, why, sizeof(why)),
+                         is_good ? KR_KEYREEVE_OK : KR_KEYREEVE_INVALID);
+        assert_true(is_good || strstr(why, "1 to 255 bytes") != NULL);
+    }
+}
+
+static void a_host_has_a_name(void **state)
+{
+    const char *const nodes[] = {"[]:7401", "tls://[]:7401", ":7401"};
+    char why[200];
+    (void)state;
+    for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++) {
+        const struct keyreeve_options options = {.nodes = nodes[i]};
+        assert_int_equal(open_and_close(&options, why, sizeof(why)), KR_KEYREEVE_INVALID);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_server_name_has_1_to_255_bytes),
+        cmocka_unit_test(a_host_has_a_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
