@@ -37,6 +37,15 @@ void link_fini(struct link *link)
     mem_free(link->in);
 }
 
+void link_add_address(struct link *link, const void *place, socklen_t size)
+{
+    if (link->address_count == KR_LINK_ADDRESSES_MAX)
+        return;
+    struct link_address *address = &link->addresses[link->address_count++];
+    memcpy(&address->place, place, size);
+    address->size = size;
+}
+
 static void broken(struct link *link, const char *why)
 {
     link->is_broken = true;
@@ -60,14 +69,28 @@ static uint64_t back_off_ms(unsigned failures)
     return most_ms / 2 + rand_u64() % (most_ms / 2 + 1);
 }
 
+// An address that has answered is tried again first. One that has not hands over to the next, at
+// once: only when none of them answers, the node is what fails.
+static void choose_next(struct link *link, uint64_t now_ms)
+{
+    if (!link->is_proven) {
+        link->address = (link->address + 1) % link->address_count;
+        link->retry_at_ms = now_ms;
+        if (++link->in_vain < link->address_count)
+            return;
+    }
+    link->in_vain = 0;
+    link->failures++;
+    link->retry_at_ms = now_ms + back_off_ms(link->failures);
+}
+
 void link_close(struct link *link, uint64_t now_ms)
 {
     if (link->fd >= 0)
         close(link->fd);
     link->fd = -1;
     link->state = KR_LINK_DOWN;
-    link->failures++;
-    link->retry_at_ms = now_ms + back_off_ms(link->failures);
+    choose_next(link, now_ms);
     link->is_broken = link->is_proven = false;
     link->fault = (struct fault){0};
     tls_free(&link->tls);
@@ -81,14 +104,15 @@ void link_close(struct link *link, uint64_t now_ms)
 void link_open(struct link *link, uint64_t now_ms)
 {
     const int on = 1;
-    int family = link->address.ss_family;
+    const struct link_address *address = &link->addresses[link->address];
+    int family = address->place.ss_family;
     link->fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     link->since_ms = now_ms;
     link->state = KR_LINK_CONNECTING;
     if (link->fd >= 0 && family != AF_UNIX)
         setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     if (link->fd >= 0 &&
-        (connect(link->fd, (const struct sockaddr *)&link->address, link->address_size) == 0 ||
+        (connect(link->fd, (const struct sockaddr *)&address->place, address->size) == 0 ||
          errno == EINPROGRESS))
         return;
     broken_by(link, errno);

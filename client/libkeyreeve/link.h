@@ -2,8 +2,9 @@
 // A connection to one node: its socket, what is on its way, and how fast the node has answered.
 //
 // DOWN → CONNECTING → (SECURING →) UP → DOWN …; a link that was lost is opened again after a
-// back-off with jitter. With TLS, what is read and sent passes through core/tls. Never blocks. One
-// thread at a time. Times are of the boot clock (ms) and of the monotonic one (ns).
+// back-off with jitter. Where its name has several addresses, one that gives no answer hands over
+// to the next. With TLS, what is read and sent passes through core/tls. Never blocks. One thread at
+// a time. Times are of the boot clock (ms) and of the monotonic one (ns).
 #pragma once
 
 #include <sys/socket.h>
@@ -14,15 +15,22 @@
 
 #define KR_LINK_SAMPLES 128
 #define KR_LINK_NAME_SIZE 300
+#define KR_LINK_ADDRESSES_MAX 4
 #define KR_LINK_IN_BYTES (KR_BINARY_ANSWER_HEAD + 4 + KR_BINARY_BODY_MAX) // of one key's answer
 
 enum link_state { KR_LINK_DOWN, KR_LINK_CONNECTING, KR_LINK_SECURING, KR_LINK_UP };
 
+struct link_address {
+    struct sockaddr_storage place;
+    socklen_t size;
+};
+
 struct link {
-    struct sockaddr_storage address;
-    socklen_t address_size;
-    char name[KR_LINK_NAME_SIZE]; // as it was named
-    char host[KR_LINK_NAME_SIZE]; // whose certificate is expected
+    struct link_address addresses[KR_LINK_ADDRESSES_MAX];
+    size_t address_count, address; // how many, and which one is used
+    size_t in_vain;                // so many in a row gave no answer, since the latest back-off
+    char name[KR_LINK_NAME_SIZE];  // as it was named
+    char host[KR_LINK_NAME_SIZE];  // whose certificate is expected
     bool is_tls;
     struct tls_context *tls_context; // of its client; where is_tls
     struct tls *tls;                 // SECURING, and UP with TLS
@@ -51,6 +59,8 @@ struct link {
 
 void link_init(struct link *link);
 void link_fini(struct link *link);
+// Copies; beyond KR_LINK_ADDRESSES_MAX it is passed over.
+void link_add_address(struct link *link, const void *place, socklen_t size);
 void link_open(struct link *link, uint64_t now_ms);  // DOWN: begins to connect
 void link_close(struct link *link, uint64_t now_ms); // sets when to try again
 // CONNECTING, and writable: UP, with TLS SECURING, or broken.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The list of nodes → addresses.
+// The list of nodes → addresses, several of a name that has them.
 #include "client/libkeyreeve/client.h"
 
 #include <netdb.h>
@@ -20,8 +20,7 @@ static enum keyreeve_error resolve_unix(const char *path, struct link *link, str
     if (size == 0 || size >= sizeof(address.sun_path))
         return refuse(link, fault);
     memcpy(address.sun_path, path, size + 1);
-    memcpy(&link->address, &address, sizeof(address));
-    link->address_size = sizeof(address);
+    link_add_address(link, &address, sizeof(address));
     return KR_KEYREEVE_OK;
 }
 
@@ -43,8 +42,8 @@ static enum keyreeve_error resolve_tcp(const char *text, struct link *link, stru
         fault_set(fault, KR_ERR_NOT_FOUND, "%s: %s", link->name, gai_strerror(status));
         return KR_KEYREEVE_UNKNOWN;
     }
-    memcpy(&link->address, found->ai_addr, found->ai_addrlen);
-    link->address_size = found->ai_addrlen;
+    for (const struct addrinfo *at = found; at != NULL; at = at->ai_next)
+        link_add_address(link, at->ai_addr, at->ai_addrlen);
     freeaddrinfo(found);
     return KR_KEYREEVE_OK;
 }
