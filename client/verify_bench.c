@@ -42,7 +42,7 @@ static const struct view_column columns[] = {
     {"verdict", "code", KR_VIEW_STATUS, false},
 };
 
-static void ask(struct asker *asker);
+static enum keyreeve_error ask(struct asker *asker);
 
 static void answered(void *ctx, const struct keyreeve_answer *answer)
 {
@@ -55,14 +55,13 @@ static void answered(void *ctx, const struct keyreeve_answer *answer)
     if (can_tell)
         histogram_record(&bench->latency, now_ns - asker->begin_ns);
     if (now_ns < bench->end_ns)
-        ask(asker);
+        (void)ask(asker); // there is room for so few, and the question was taken before
 }
 
-static void ask(struct asker *asker)
+static enum keyreeve_error ask(struct asker *asker)
 {
     asker->begin_ns = clock_mono_ns();
-    // There is room for so few, and the question has been looked at.
-    (void)keyreeve_ask(asker->bench->client, &asker->bench->question, answered, asker);
+    return keyreeve_ask(asker->bench->client, &asker->bench->question, answered, asker);
 }
 
 static void add_us(struct json_writer *writer, const char *name, uint64_t ns)
@@ -135,7 +134,10 @@ enum exit_code verify_bench(struct session *session, const char *key)
     bench->end_ns = clock_mono_ns() + seconds * UINT64_C(1000000000);
     for (size_t i = 0; i < KR_BENCH_IN_FLIGHT; i++) {
         bench->askers[i].bench = bench;
-        ask(&bench->askers[i]);
+        if (ask(&bench->askers[i]) == KR_KEYREEVE_OK)
+            continue;
+        code = session_fail(session, KR_EXIT_USAGE, NULL, "a bucket's name has 1 to 255 bytes");
+        goto done;
     }
     while (keyreeve_run(bench->client, 100) > 0)
         continue;

@@ -461,8 +461,9 @@ unsigned client_pause_ms(const struct keyreeve *client)
 
 static bool is_good_question(const struct keyreeve_question *question)
 {
-    return question->key != NULL && question->max_staleness_ms <= UINT32_MAX &&
-           (question->bucket == NULL || strlen(question->bucket) <= KR_CLIENT_BUCKET_MAX);
+    size_t bucket_size = question->bucket != NULL ? strlen(question->bucket) : 1;
+    return question->key != NULL && question->max_staleness_ms <= UINT32_MAX && bucket_size > 0 &&
+           bucket_size <= KR_CLIENT_BUCKET_MAX;
 }
 
 static void begin(struct keyreeve *client, const struct keyreeve_question *question,

@@ -60,7 +60,7 @@ struct keyreeve_options {
 struct keyreeve_question {
     const char *key; // as the caller presented it
     size_t key_size;
-    const char *bucket;       // name or id, at most 255 bytes; NULL: any
+    const char *bucket;       // name or id, 1 to 255 bytes; NULL: any
     uint64_t min_index;       // the answer must reflect this log index; 0: any
     int64_t max_staleness_ms; // how old the node's knowledge may be; < 0: as its bucket allows
 };

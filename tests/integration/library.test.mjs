@@ -158,6 +158,7 @@ test('keyreeve key verify --bench measures through the library', async () => {
   assert.deepEqual([figures.code, figures.nodesUp], ['NOT_FOUND', 1]);
   assert.equal((await bench(good.key, NOBODY)).code, 5);
   assert.equal((await bench('x'.repeat(600), node.binary)).code, 6);
+  for (const bucket of ['', 'b'.repeat(256)]) assert.equal((await bench(good.key, node.binary, ['--bucket', bucket])).code, 2);
   const wrong = await bench(good.key, 'nonsense');
   assert.equal(wrong.code, 2);
   assert.match(wrong.stderr, /HOST:PORT/);

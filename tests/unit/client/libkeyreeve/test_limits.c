@@ -33,6 +33,33 @@ static void a_server_name_has_1_to_255_bytes(void **state)
     }
 }
 
+static void never(void *ctx, const struct keyreeve_answer *answer)
+{
+    (void)ctx;
+    if (answer->code != KR_KEYREEVE_UNAVAILABLE) // of what is under way when the client closes
+        fail();
+}
+
+static void a_bucket_has_1_to_255_bytes(void **state)
+{
+    const size_t sizes[] = {0, 1, 255, 256};
+    const struct keyreeve_options options = {.nodes = "127.0.0.1:9"};
+    struct keyreeve *client;
+    char bucket[257];
+    (void)state;
+    assert_int_equal(keyreeve_open(&options, &client), KR_KEYREEVE_OK);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct keyreeve_question question = world_question();
+        memset(bucket, 'b', sizeof(bucket));
+        bucket[sizes[i]] = '\0';
+        question.bucket = bucket;
+        bool is_good = sizes[i] >= 1 && sizes[i] <= 255;
+        assert_int_equal(keyreeve_ask(client, &question, never, NULL),
+                         is_good ? KR_KEYREEVE_OK : KR_KEYREEVE_INVALID);
+    }
+    keyreeve_close(&client);
+}
+
 static void a_host_has_a_name(void **state)
 {
     const char *const nodes[] = {"[]:7401", "tls://[]:7401", ":7401"};
@@ -48,6 +75,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_server_name_has_1_to_255_bytes),
+        cmocka_unit_test(a_bucket_has_1_to_255_bytes),
         cmocka_unit_test(a_host_has_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
