@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <uv.h>
 
+#include "core/store/store_flush.h"
 #include "node/control.h"
 #include "node/everywhere.h"
 #include "node/leading.h"
@@ -45,14 +46,15 @@ struct control {
     struct engines *engines; // NULL before the engine is opened, and once it is closed
     atomic_size_t tasks;     // calls under way
     atomic_bool is_asked_to_stop;
-    atomic_bool is_late; // past stop_at_ms: what has not begun is refused
-    bool is_stopping, is_purging, is_replica_closing, is_closed;
+    atomic_bool is_late;      // past stop_at_ms: what has not begun is refused
+    struct store_flush flush; // the one under way
+    uv_work_t flush_work;
+    bool is_stopping, is_purging, is_flushing, is_replica_closing, is_closed;
     enum readiness told; // to the log and systemd
     uint64_t stop_at_ms; // uv_now
     uint64_t ticks;
 };
 
 // --- housekeeping.c ------------------------------------------------------------------------------
-// -------------------------------------------------------------------------------- One tick:
-// growth, reclamation, log trimming, last-used times, purges.
+// One tick: growth, reclamation, log trimming, last-used times; once a second purges and the flush.
 void housekeeping_tick(struct control *control);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the control loop does between requests: bounded steps of maintenance, and purges by the log.
+// What the control loop does between requests: bounded steps of maintenance, purges by the log, and
+// flushes of what commits have not waited for.
 #include "node/control_internal.h"
 
 #include <inttypes.h>
@@ -32,6 +33,34 @@ static void purge(struct control *control)
         replica_submit(control->node->replica, &command, purged, control) == KR_ERR_OK;
 }
 
+// --- the flush -----------------------------------------------------------------------------------
+
+static void flush(uv_work_t *work)
+{
+    struct control *control = work->data;
+    store_flush_run(control->node->store, &control->flush);
+}
+
+static void flushed(uv_work_t *work, int status)
+{
+    struct control *control = work->data;
+    struct fault fault;
+    (void)status; // nobody cancels it
+    control->is_flushing = false;
+    if (store_flush_end(control->node->store, &control->flush, &fault) != KR_ERR_OK)
+        node_die(&fault);
+}
+
+// One at a time: a slow disk makes them rarer, and the log elsewhere longer.
+static void start_flush(struct control *control)
+{
+    if (control->is_flushing || !store_flush_begin(control->node->store, &control->flush))
+        return;
+    control->is_flushing = true;
+    control->flush_work.data = control;
+    uv_queue_work(&control->loop, &control->flush_work, flush, flushed);
+}
+
 void housekeeping_tick(struct control *control)
 {
     uint64_t until_ns = clock_mono_ns() + KR_MAINTAIN_BUDGET_NS;
@@ -41,4 +70,5 @@ void housekeeping_tick(struct control *control)
         return;
     figures_update(control->node->figures, control->node->store);
     purge(control);
+    start_flush(control);
 }

@@ -13,6 +13,7 @@
 #include "replication/engine_etcd.h"
 #include "replication/engine_local.h"
 #include "replication/roster.h"
+#include "replication/trimming.h"
 
 enum { KR_PEERING_BOARD_MS = 200, KR_PEERING_NODES_MAX = 4096 };
 
@@ -185,27 +186,6 @@ static void put_on_board(struct peering *peering)
 
 // --- the engine's log ----------------------------------------------------------------------------
 
-struct trimming {
-    const struct node *node;
-    uint64_t below_index;
-    bool is_crowded; // nobody is waited for any more who is not here
-};
-
-static bool is_core(const struct node *node, const char *id)
-{
-    struct state_member member;
-    return node->state.member(node->state.ctx, id, &member) && member.is_core && !member.is_removed;
-}
-
-static void note_core(void *ctx, const struct roster_view *seen)
-{
-    struct trimming *trimming = ctx;
-    if (!is_core(trimming->node, seen->id) || (trimming->is_crowded && !seen->is_attached))
-        return;
-    if (seen->applied_index + 1 < trimming->below_index)
-        trimming->below_index = seen->applied_index + 1;
-}
-
 static bool is_crowded(const struct engine_etcd_figures *figures)
 {
     uint64_t limit_bytes = figures->quota_bytes / KR_PEERING_TAIL_SHARE;
@@ -214,8 +194,6 @@ static bool is_crowded(const struct engine_etcd_figures *figures)
     return figures->database_used_bytes > limit_bytes;
 }
 
-// What every core node has on its disk need not be kept for a take-over. One that stays away is
-// waited for until the tail is large, then it comes back by a snapshot.
 static void trim(struct peering *peering, uint64_t now_ms)
 {
     const struct node *node = peering->options.node;
@@ -224,13 +202,10 @@ static void trim(struct peering *peering, uint64_t now_ms)
         return;
     struct engine_etcd_figures figures;
     engine_etcd_figures(engine, &figures);
-    struct trimming trimming = {.node = node,
-                                .below_index = store_applied_index(node->store) + 1,
-                                .is_crowded = is_crowded(&figures)};
-    const struct roster_demand demand = {0, KR_UNBOUNDED};
-    roster_each(peering->options.roster, &demand, now_ms, note_core, &trimming);
-    if (trimming.below_index > 1)
-        engine->verbs->trim(engine, trimming.below_index);
+    uint64_t below_index =
+        trimming_below(&node->state, peering->options.roster, is_crowded(&figures), now_ms);
+    if (below_index > 1)
+        engine->verbs->trim(engine, below_index);
 }
 
 static uint64_t validations(const struct node *node)

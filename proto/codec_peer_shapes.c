@@ -125,17 +125,18 @@ static const struct codec_peer_shape entries = {
      NUMBER(2, peer_entries, commit_index)}};
 
 static const struct codec_peer_shape node_report = {
-    SHAPE("NodeReport", peer_node_report, 5),
+    SHAPE("NodeReport", peer_node_report, 6),
     {TEXT_REQUIRED(1, peer_node_report, id, KR_PEER_ID_MAX),
      NUMBER(2, peer_node_report, applied_index), NUMBER(3, peer_node_report, age_ms),
-     NUMBER(4, peer_node_report, started_ms), NUMBER(5, peer_node_report, epoch)}};
+     NUMBER(4, peer_node_report, started_ms), NUMBER(5, peer_node_report, epoch),
+     NUMBER(6, peer_node_report, unflushed)}};
 
 static const struct codec_peer_shape ack = {
-    SHAPE("Ack", peer_ack, 6),
+    SHAPE("Ack", peer_ack, 7),
     {NUMBER(1, peer_ack, applied_index),
      LIST(2, peer_ack, items, "nodes", KR_PEER_NODES_MAX, &node_report),
      NUMBER(3, peer_ack, others_age_ms), DIGESTS(4, peer_ack), NUMBER(5, peer_ack, covered_index),
-     NUMBER(6, peer_ack, epoch)}};
+     NUMBER(6, peer_ack, epoch), NUMBER(7, peer_ack, unflushed)}};
 
 static const struct codec_peer_shape renew = {
     .name = "Renew",

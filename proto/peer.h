@@ -118,10 +118,10 @@ struct peer_entries {
 };
 struct peer_node_report {
     const char *id;
-    uint64_t applied_index, age_ms, started_ms, epoch;
+    uint64_t applied_index, age_ms, started_ms, epoch, unflushed;
 };
 struct peer_ack {
-    uint64_t applied_index, covered_index, epoch; // see replication/roster.h
+    uint64_t applied_index, covered_index, epoch, unflushed; // see replication/roster.h
     const struct peer_node_report *items;
     size_t count;
     uint64_t others_age_ms;

@@ -71,8 +71,12 @@ static void report(void *ctx, uint64_t now_ms, struct arena *arena, struct peer_
 {
     struct peers *peers = ctx;
     const struct state *state = peers->options.state;
-    const struct roster_own own = {.applied_index = state->applied_index(state->ctx),
-                                   .epoch = peers->carry.lease_epoch};
+    uint64_t applied = state->applied_index(state->ctx);
+    bool is_core = state->holding == KR_HOLD_ALL;
+    const struct roster_own own = {.applied_index = applied,
+                                   .epoch = peers->carry.lease_epoch,
+                                   .unflushed =
+                                       is_core ? applied - state->safe_index(state->ctx) : 0};
     roster_report(peers->options.roster, &own, now_ms, arena, out);
 }
 

@@ -39,7 +39,7 @@
 // One source's word on a node.
 struct word {
     struct listed *member;
-    uint64_t started_ms, epoch, applied_index;
+    uint64_t started_ms, epoch, applied_index, safe_index;
     int64_t known_ms;
 };
 
@@ -245,12 +245,17 @@ void roster_attached(struct roster *roster, const char *id, uint64_t started_ms,
     // Another process knows nothing of what its forerunner heard, but its first Ack has a floor.
     if (started_ms != child->own.started_ms) {
         child->own.started_ms = started_ms;
-        child->own.epoch = child->own.applied_index = 0;
+        child->own.epoch = child->own.applied_index = child->own.safe_index = 0;
         child->covered_index = 0;
         child->ack_count = 0;
     }
     if (applied_index > child->own.applied_index)
         child->own.applied_index = applied_index;
+}
+
+static uint64_t safe_of(uint64_t applied_index, uint64_t unflushed)
+{
+    return applied_index > unflushed ? applied_index - unflushed : 0;
 }
 
 void roster_detached(struct roster *roster, const char *id)
@@ -290,6 +295,7 @@ static void take_words(struct roster *roster, struct listed *child, const struct
                             .started_ms = report->started_ms,
                             .epoch = report->epoch,
                             .applied_index = report->applied_index,
+                            .safe_index = safe_of(report->applied_index, report->unflushed),
                             .known_ms = moment_of(report->age_ms, now_ms)};
         if (word.member != NULL)
             child->words[child->word_count++] = word;
@@ -307,8 +313,11 @@ void roster_heard(struct roster *roster, const char *id, const struct peer_ack *
     if (child == NULL)
         return;
     child->is_child = true;
+    uint64_t safe_index = safe_of(ack->applied_index, ack->unflushed);
     if (ack->applied_index > child->own.applied_index)
         child->own.applied_index = ack->applied_index;
+    if (safe_index > child->own.safe_index)
+        child->own.safe_index = safe_index;
     if (ack->epoch > child->own.epoch)
         child->own.epoch = ack->epoch;
     child->covered_index = ack->covered_index;
@@ -326,11 +335,14 @@ static void add_word(struct listed *member, const struct word *word)
         return;
     if (word->started_ms > sum->started_ms)
         *sum = *word;
-    bool is_newer = word->epoch > sum->epoch;
-    if (is_newer || (word->epoch == sum->epoch && word->applied_index > sum->applied_index))
-        sum->applied_index = word->applied_index;
-    if (is_newer)
+    if (word->epoch > sum->epoch) {
         sum->epoch = word->epoch;
+        sum->applied_index = sum->safe_index = 0;
+    }
+    if (word->epoch == sum->epoch && word->applied_index > sum->applied_index)
+        sum->applied_index = word->applied_index;
+    if (word->epoch == sum->epoch && word->safe_index > sum->safe_index)
+        sum->safe_index = word->safe_index;
     sum->known_ms = later(sum->known_ms, word->known_ms);
 }
 
@@ -380,8 +392,10 @@ void roster_report(struct roster *roster, const struct roster_own *own, uint64_t
                    struct arena *arena, struct peer_ack *out)
 {
     struct peer_node_report *items = arena_alloc(arena, roster->count * sizeof(*items));
-    *out =
-        (struct peer_ack){.applied_index = own->applied_index, .epoch = own->epoch, .items = items};
+    *out = (struct peer_ack){.applied_index = own->applied_index,
+                             .epoch = own->epoch,
+                             .unflushed = own->unflushed,
+                             .items = items};
     out->covered_index = covered_index(roster, own->applied_index, now_ms);
     int64_t anyone_ms = sum_up(roster, out->covered_index);
     out->others_age_ms = age_of(anyone_ms, now_ms);
@@ -394,7 +408,8 @@ void roster_report(struct roster *roster, const struct roster_own *own, uint64_t
             .applied_index = member->sum.applied_index,
             .age_ms = age_of(later(member->sum.known_ms, anyone_ms), now_ms),
             .started_ms = member->sum.started_ms,
-            .epoch = member->sum.epoch};
+            .epoch = member->sum.epoch,
+            .unflushed = member->sum.applied_index - member->sum.safe_index};
     }
 }
 
@@ -441,6 +456,7 @@ static struct roster_view view_of(const struct look *look, const struct listed *
                                .is_attached = member->is_attached,
                                .is_removed = member->is_removed,
                                .applied_index = member->sum.applied_index,
+                               .safe_index = member->sum.safe_index,
                                .applied_ms = acked_ms(member, demand->index)};
     if (member->sum.applied_index >= demand->index && member->sum.epoch == look->epoch)
         return view;

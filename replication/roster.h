@@ -49,6 +49,7 @@ void roster_heard(struct roster *roster, const char *id, const struct peer_ack *
 // it got.
 struct roster_own {
     uint64_t applied_index, epoch;
+    uint64_t unflushed; // of a core node: entries that a power cut would take
 };
 // The Ack to send upwards, without digests; items in the arena. Texts lend the roster.
 void roster_report(struct roster *roster, const struct roster_own *own, uint64_t now_ms,
@@ -72,6 +73,7 @@ struct roster_view {
     enum roster_state state;
     bool is_attached, is_removed;
     uint64_t applied_index; // 0: never heard of
+    uint64_t safe_index;    // of a core node: a power cut leaves everything up to it
     uint64_t applied_ms;    // when index was acknowledged; 0: not, or not known any more
     uint64_t expires_ms;    // from when on it is EXPIRED; 0: APPLIED, UNBOUNDED
 };

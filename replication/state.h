@@ -44,6 +44,8 @@ struct state {
 
     void (*position)(void *ctx, struct store_position *out);
     uint64_t (*applied_index)(void *ctx);
+    // Of a core node: the last index that a power cut leaves here. Of a follower 0.
+    uint64_t (*safe_index)(void *ctx);
     // As store_apply.
     enum kr_err (*apply)(void *ctx, const struct store_row *rows, size_t count,
                          struct apply_result results[], struct fault *fault);

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "core/store/store_flush.h"
 #include "core/store/store_snapshot.h"
 #include "replication/export_reader.h"
 
@@ -15,6 +16,11 @@ static void get_position(void *ctx, struct store_position *out)
 static uint64_t applied_index(void *ctx)
 {
     return store_applied_index(ctx);
+}
+
+static uint64_t safe_index(void *ctx)
+{
+    return store_safe_index(ctx);
 }
 
 static enum kr_err apply(void *ctx, const struct store_row *rows, size_t count,
@@ -197,6 +203,7 @@ void state_store_init(struct state *out, struct store *store)
                           .holding = store_holds(store),
                           .position = get_position,
                           .applied_index = applied_index,
+                          .safe_index = safe_index,
                           .apply = apply,
                           .log_first = log_first,
                           .stream_read = stream_read,

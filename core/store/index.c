@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The index over RocksDB: the only file that includes rocksdb/c.h. See index.h.
 //
-// Choices: one write-ahead log for all families, synced by every commit. Its recovery mode is
+// Choices: one write-ahead log for all families. Where every commit syncs it, its recovery mode is
 // "tolerate corrupted tail records": a record that power loss cut short was never acknowledged and
 // is dropped, but a record whose checksum is wrong was complete once, and stops the start; the mode
 // that stops quietly before the damage ("point in time") would lose acknowledged writes silently,
-// and "absolute consistency" would refuse to start after every crash.
+// and "absolute consistency" would refuse to start after every crash. Where commits do not wait,
+// power loss leaves holes as well, and "point in time" keeps what is before the first.
 #include "core/store/index.h"
 
 #include <assert.h>
@@ -461,6 +462,13 @@ enum kr_err index_write(struct index *index, struct index_batch *batch, bool is_
     count_nothing();
     rocksdb_write(index->db, is_synced ? index->write_synced : index->write_unsynced, batch->batch,
                   &message);
+    return message ? translate(index->directory, message, fault) : KR_ERR_OK;
+}
+
+enum kr_err index_sync(struct index *index, struct fault *fault)
+{
+    char *message = NULL;
+    rocksdb_flush_wal(index->db, 1, &message);
     return message ? translate(index->directory, message, fault) : KR_ERR_OK;
 }
 

@@ -107,6 +107,9 @@ size_t index_batch_bytes(const struct index_batch *batch);
 must_use enum kr_err index_write(struct index *index, struct index_batch *batch, bool is_synced,
                                  struct fault *fault);
 
+// Every write before it is on disk when it returns; any thread, beside writes. IO, DISK_FULL.
+must_use enum kr_err index_sync(struct index *index, struct fault *fault);
+
 // Moves sorted tables (checkpoint.h) of a family into the database; they may not overlap.
 must_use enum kr_err index_ingest(struct index *index, enum index_family family,
                                   const char *const paths[], size_t count, struct fault *fault);

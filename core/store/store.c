@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The store's life: opening with its checks, closing, upkeep, position and figures.
 #include "core/store/store_internal.h"
+
+#include "core/base/log.h"
+#include "core/store/store_flush.h"
 #include "core/store/store_snapshot.h"
 #include "core/store/store_switch.h"
 
@@ -34,7 +37,7 @@ static enum kr_err open_index(struct store *store, struct fault *fault)
 {
     struct index_options options = {.directory = store->options.directory,
                                     .block_cache_bytes = store->options.block_cache_bytes,
-                                    .is_unsynced = store->options.holding != KR_HOLD_ALL};
+                                    .is_unsynced = !store_is_synced(store)};
     enum kr_err err = index_open(&options, &store->index, fault);
     if (err != KR_ERR_OK) {
         return err;
@@ -82,6 +85,9 @@ enum kr_err store_open(const struct store_options *options, struct store **out, 
     if (err != KR_ERR_OK) {
         goto fail;
     }
+    if (options->holding == KR_HOLD_ALL) {
+        store->safe_index = store->applied.position.index;
+    }
     atomic_store(&store->log_first, store->applied.log_first);
     atomic_store(&store->applied_index, store->applied.position.index);
     arena_reset(&store->arena);
@@ -93,6 +99,21 @@ fail:
     return err;
 }
 
+// A node that was stopped leaves nothing to a power cut. What the disk refuses now, the next start
+// reads as it can.
+static void finish_flush(struct store *store)
+{
+    struct store_flush flush;
+    struct fault fault;
+    if (!store_flush_begin(store, &flush)) {
+        return;
+    }
+    store_flush_run(store, &flush);
+    if (store_flush_end(store, &flush, &fault) != KR_ERR_OK) {
+        LOG_WARN("the last entries may not be on the disk", LOG_TEXT("why", fault.text));
+    }
+}
+
 void store_close(struct store **store)
 {
     struct store *it = *store;
@@ -102,6 +123,7 @@ void store_close(struct store **store)
     store_load_stop(it);
     if (it->hot) {
         store_usage_finish(it);
+        finish_flush(it);
         hot_free(&it->hot);
     }
     store_counts_fini(it);

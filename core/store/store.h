@@ -2,10 +2,10 @@
 // The state of a node: the RocksDB index, the hot table over it, and the log rows beside it.
 //
 // Order of truth: log → index → hot table. One write batch a commit holds the state changes, the
-// log rows and meta/applied together, synced; so a crash leaves a prefix, never a half. The hot
-// table is changed after the batch is durable. Threading: store_apply, store_maintain and the log
-// functions by the control loop alone; store_find* by registered reader threads (hot.h); views by
-// any thread.
+// log rows and meta/applied together; so a crash leaves a prefix, never a half. The hot table is
+// changed behind the batch, which is synced where the log is here. Threading: store_apply,
+// store_maintain and the log functions by the control loop alone; store_find* by registered reader
+// threads (hot.h); views by any thread.
 #pragma once
 
 #include "core/base/fault.h"
@@ -42,6 +42,8 @@ struct store_options {
     uint64_t log_retention_bytes; // of the log family; 0: no limit
     int64_t log_retention_ms;     // 0: no limit
     unsigned load_threads;        // start-up; 0: two
+    bool is_log_elsewhere; // the log is safe in another place: commits do not wait for this disk,
+                           // see store_flush.h. Followers' never do
 };
 
 struct store;
@@ -55,8 +57,7 @@ void store_close(struct store **store);
 
 // --- start-up loading ----------------------------------------------------------------------------
 // Starts threads that fill the hot table; answers come from the index meanwhile. done is called on
-// one of them, once, with the error (CORRUPT names the file); store_close waits for them, and when
-// it came first, done is not called.
+// one of them, once, with the error (CORRUPT names the file), unless store_close came first.
 typedef void store_loaded_fn(void *ctx, enum kr_err err, const struct fault *fault);
 void store_load(struct store *store, store_loaded_fn *done, void *ctx);
 bool store_is_loaded(const struct store *store);                                      // any thread
@@ -93,8 +94,8 @@ struct store_row {
     struct bytes entry; // an encoded LogEntry (proto/codec)
 };
 
-// Applies count rows, which continue the applied index without a gap, in one synced batch, and then
-// to the hot table. results[i] says what each did. On an error nothing was written and nothing is
+// Applies count rows, which continue the applied index without a gap, in one batch, and then to the
+// hot table. results[i] says what each did. On an error nothing was written and nothing is
 // known to be lost: DISK_FULL (writes may be tried again), IO (the caller must stop the process: an
 // fsync failed), CORRUPT, VERSION (an unknown operation).
 must_use enum kr_err store_apply(struct store *store, const struct store_row *rows, size_t count,
@@ -117,8 +118,7 @@ uint64_t store_log_first(const struct store *store); // oldest retained index; 0
 // A bounded step of growth, reclamation, log trimming and writing back last-used times; each turn
 // or timer tick. True: more to do soon.
 bool store_maintain(struct store *store, int64_t now_ms);
-// Is anything due (PURGE) at now_ms?
-bool store_is_due(struct store *store, int64_t now_ms);
+bool store_is_due(struct store *store, int64_t now_ms); // is anything (PURGE)?
 
 // --- reading: consistent views -------------------------------------------------------------------
 struct store_view;                                       // a snapshot of the index

@@ -164,9 +164,9 @@ static enum kr_err write_batch(struct store *store, const struct rows_applied *a
     if (err != KR_ERR_OK) {
         return err;
     }
-    // What a follower holds lies safe at its upstream: a power loss costs it the way back to where
-    // it was, and its answers a wait for the disk less. So it has no watermark either.
-    bool is_synced = store->options.holding == KR_HOLD_ALL;
+    // What is safe elsewhere need not wait for this disk: a power loss costs the way back to where
+    // the node was, and every answer a wait less.
+    bool is_synced = store_is_synced(store);
     err = index_write(store->index, store->batch, is_synced, fault);
     if (err == KR_ERR_DISK_FULL) {
         store->must_reopen = true;
@@ -175,7 +175,7 @@ static enum kr_err write_batch(struct store *store, const struct rows_applied *a
         store->applied = *applied;
     }
     if (err == KR_ERR_OK && is_synced) {
-        watermark_set(store->watermark, applied->position.index);
+        store_safe(store, applied->position.index);
     }
     return err;
 }

@@ -20,6 +20,6 @@ must_use enum kr_err store_commit_apply(struct store_commit *commit, uint64_t in
                                         struct fault *fault);
 // Moves on by a row; keeps its entry until the end. Its time is that of the last entry.
 void store_commit_add(struct store_commit *commit, const struct rows_log *row);
-// One batch, synced but on a follower, then the hot table; nothing when there is no row.
+// One batch, synced where the log is here, then the hot table; nothing when there is no row.
 must_use enum kr_err store_commit_write(struct store_commit *commit, struct fault *fault);
 void store_commit_end(struct store_commit *commit);

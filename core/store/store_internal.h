@@ -52,6 +52,7 @@ struct store {
     // control loop
     struct rows_applied applied;
     struct watermark *watermark;
+    uint64_t safe_index; // see store_flush.h
     _Atomic uint64_t applied_index;
     _Atomic uint64_t log_first;
     struct stage *stage;
@@ -149,6 +150,10 @@ void store_put_applied(struct store *store, const struct rows_applied *applied);
 // One row, with its checksum verified; its entry lies in the arena. NOT_FOUND: it is not there.
 must_use enum kr_err store_log_row(struct store *store, uint64_t index, struct arena *arena,
                                    struct rows_log *out, struct fault *fault);
+
+// --- store_flush.c -------------------------------------------------------------------------------
+bool store_is_synced(const struct store *store);      // commits wait for the disk
+void store_safe(struct store *store, uint64_t index); // everything up to it is safe
 
 // --- store_usage.c -------------------------------------------------------------------------------
 void store_usage_step(struct store *store, int64_t now_ms); // bounded by the time since the last

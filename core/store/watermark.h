@@ -3,8 +3,8 @@
 //
 // It tells a state that damage has cut short from one that is merely young: a MANIFEST or a
 // write-ahead log whose end is missing looks to RocksDB like the end of a crash, and opens as an
-// older state. Written without a sync behind each commit, so it may be too low after a power loss,
-// never too high. Control loop only.
+// older state. Written without a sync behind each commit or flush, so it may be too low after a
+// power loss, never too high. Control loop only.
 #pragma once
 
 #include <stdint.h>

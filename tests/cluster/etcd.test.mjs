@@ -2,7 +2,8 @@
 // Three core nodes over three real etcd members, and four followers: leaders die, hand over, are cut
 // off and paused; etcd members die; everything dies at once. No acknowledged write is lost.
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { expect } from '../integration/lib/http.mjs';
 import { until } from '../integration/lib/node.mjs';
@@ -151,6 +152,44 @@ test('three core nodes over etcd and four followers', { timeout: 860_000 }, asyn
     });
     await startAll(members);
     await startAll(cluster.names);
+    await cluster.caughtUp();
+    await assertAllThere(cluster, acknowledged, cluster.names);
+    await assertSameState(cluster);
+  }, soak);
+
+  const database = (name) => join(cluster.dataDir(name), 'db');
+  const writeAheadLog = (name) => join(database(name), readdirSync(database(name)).filter((file) => /^\d+\.log$/.test(file)).sort().at(-1));
+
+  /** What the node's disk is known to hold: the higher one of the two copies in its watermark. */
+  const flushed = (name) => {
+    const file = readFileSync(join(database(name), 'watermark'));
+    return Math.max(...[0, 512].filter((at) => file.length >= at + 16).map((at) => Number(file.readBigUInt64LE(at))));
+  };
+
+  /** Ends all core nodes and takes what they have written since a flush. False: there was one meanwhile. */
+  const cutPower = async (acknowledged) => {
+    const index = await cluster.caughtUp();
+    await until(() => cluster.cores.every((name) => flushed(name) >= index), { what: 'a flush at every core node' });
+    const before = cluster.cores.map((name) => ({ name, path: writeAheadLog(name), size: statSync(writeAheadLog(name)).size, index: flushed(name) }));
+    for (let i = 0; i < 10; i++) acknowledged.push(await makeKey(cluster.api(cluster.followers[0]), 'power-cut'));
+    await Promise.all(cluster.cores.map((name) => cluster.kill(name)));
+    if (before.some(({ name, index }) => flushed(name) > index)) return false;
+    for (const { path, size } of before) {
+      assert.ok(statSync(path).size > size, path);
+      truncateSync(path, size);
+    }
+    return true;
+  };
+
+  await cluster.story(t, 'the power fails at all core nodes: etcd has what their disks had not flushed', async () => {
+    const acknowledged = [];
+    let isCut = false;
+    for (let attempt = 0; attempt < 20 && !isCut; attempt++) {
+      isCut = await cutPower(acknowledged);
+      await startAll(cluster.cores);
+      await resumed(cluster.followers[0]);
+    }
+    assert.ok(isCut, 'a flush came between in every attempt');
     await cluster.caughtUp();
     await assertAllThere(cluster, acknowledged, cluster.names);
     await assertSameState(cluster);

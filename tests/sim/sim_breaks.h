@@ -15,6 +15,8 @@
     X(REPORTS_FORGET, "reports-forget", "a", "a relay's Ack says nothing of who is below it")      \
     X(ENDLESS_VALIDITY, "endless-validity", "ab", "a leader takes its validity to be endless")     \
     X(ACK_BEFORE_SYNC, "ack-before-sync", "ce", "a write is acknowledged before it is synced")     \
+    X(TRIM_UNFLUSHED, "trim-unflushed", "cg",                                                      \
+      "the log is trimmed by what is applied, not by what a power cut leaves")                     \
     X(NO_EPOCH_GUARD, "no-epoch-guard", "c", "an append does not ask for its epoch")               \
     X(NO_ABSENCE_GUARD, "no-absence-guard", "ce",                                                  \
       "an append that nobody answered is given up, and the next one overwrites what is there")     \

@@ -24,6 +24,7 @@ enum sim_fault_kind {
     KR_SIM_PAUSE_ASKED,
     KR_SIM_KILL,
     KR_SIM_POWER_CUT,
+    KR_SIM_POWER_CUT_CORE,
     KR_SIM_DIES_WRITING,
     KR_SIM_WALL_JUMP,
     KR_SIM_SERVICE_CUT,
@@ -50,6 +51,7 @@ static const char *const texts[] = {"delay",
                                     "pause behind a look-up",
                                     "kill",
                                     "power cut",
+                                    "power cut of all core nodes",
                                     "die writing",
                                     "wall jump",
                                     "cut from the service",
@@ -264,6 +266,7 @@ static void begin_on_ways(const struct sim_planned *fault, bool is_on)
     case KR_SIM_PAUSE_ASKED:
     case KR_SIM_KILL:
     case KR_SIM_POWER_CUT:
+    case KR_SIM_POWER_CUT_CORE:
     case KR_SIM_DIES_WRITING:
     case KR_SIM_WALL_JUMP:
     case KR_SIM_WIPE:
@@ -301,6 +304,10 @@ static void begin_on_node(const struct sim_planned *fault)
         break;
     case KR_SIM_POWER_CUT:
         kill_for(node, duration_us, true);
+        break;
+    case KR_SIM_POWER_CUT_CORE:
+        for (unsigned i = 0; i < sim.core_count; i++)
+            kill_for(&sim.nodes[i], sim_between(100000, duration_us), true);
         break;
     case KR_SIM_DIES_WRITING:
         node->disk->dies = 1 + (unsigned)sim_below(3);

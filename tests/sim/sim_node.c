@@ -8,8 +8,10 @@
 #include <stdio.h>
 
 #include "core/base/clock.h"
+#include "replication/trimming.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/sim_check.h"
+#include "tests/sim/sim_service.h"
 #include "tests/sim/sim_writes.h"
 
 enum { KR_SIM_RESTART_US = 300000 };
@@ -198,12 +200,29 @@ void sim_node_turn_soon(struct sim_node *node)
     sim_after(sim_below(KR_SIM_TURN_US), node, turn, 0);
 }
 
+// As the product does: see peering_tick.
 static void trim(struct sim_node *node)
 {
-    uint64_t index = node->disk->position.index;
     sim_state_trim(node->disk);
-    if (sim.is_etcd && replica_is_leader(node->replica) && index > node->disk->retention)
-        node->engine->verbs->trim(node->engine, index - node->disk->retention);
+    if (!sim.is_etcd || !replica_is_leader(node->replica))
+        return;
+    bool is_crowded = sim_service_count() > node->disk->retention;
+    uint64_t below_index =
+        trimming_below(&verbs[node->slot], node->roster, is_crowded, clock_boot_ms());
+    if (below_index > 1)
+        node->engine->verbs->trim(node->engine, below_index);
+}
+
+static void flushed(struct sim_node *node, uint64_t arg)
+{
+    (void)arg;
+    sim_state_flushed(node->disk);
+}
+
+static void flush(struct sim_node *node)
+{
+    if (node->is_core && sim_state_flush(node->disk))
+        sim_after(sim_between(200, 300000), node, flushed, 0);
 }
 
 static void tick(struct sim_node *node, uint64_t count)
@@ -212,6 +231,8 @@ static void tick(struct sim_node *node, uint64_t count)
     peers_tick(node->peers);
     if (count % 50 == 0)
         trim(node);
+    if (count % 40 == 0)
+        flush(node);
     sim_node_turn_soon(node);
     sim_after(KR_PEERS_TICK_MS * 1000 + sim_below(1500), node, tick, count + 1);
 }

@@ -243,6 +243,11 @@ void sim_service_trim(uint64_t below_index)
         service()->first = below_index;
 }
 
+uint64_t sim_service_count(void)
+{
+    return service()->last + 1 - service()->first;
+}
+
 uint64_t sim_service_last(void)
 {
     return service()->last;

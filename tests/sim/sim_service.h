@@ -47,4 +47,5 @@ void sim_service_free(void);
 // Copies what to ask; done comes once to that process, in a later event. The call is lent for it.
 void sim_service_ask(struct sim_node *node, const struct sim_call *call, sim_call_fn *done);
 void sim_service_trim(uint64_t below_index);
+uint64_t sim_service_count(void); // entries of the log
 uint64_t sim_service_last(void);

@@ -268,21 +268,30 @@ static enum kr_err apply_part(struct sim_state *state, const struct store_stream
 
 // --- syncing -------------------------------------------------------------------------------------
 
-// What is written is safe from here on. A process that dies at this point goes on like a ghost to
-// the end of its event: nothing that it does is seen (is_dying).
-static void sync_now(struct sim_state *state, size_t before)
+static bool waits_for_disk(const struct sim_state *state)
+{
+    return state->holding == KR_HOLD_ALL && !sim.is_etcd;
+}
+
+// The rows behind `before` are written, and synced where commits wait for that. A process that dies
+// at this point goes on like a ghost to the end of its event: nothing that it does is seen
+// (is_dying).
+static void write_down(struct sim_state *state, size_t before)
 {
     size_t added = state->log_count - before;
+    if (state->node->is_dying)
+        return;
+    state->written_count = state->log_count;
     if (state->dies == 1)
-        state->synced_count = before;
+        state->written_count = before;
     else if (state->dies == 2)
-        state->synced_count = before + (size_t)sim_below(added + 1);
-    else if (sim_is_broken(KR_SIM_ACK_BEFORE_SYNC) && state->dies == 0)
+        state->written_count = before + (size_t)sim_below(added + 1);
+    if (sim_is_broken(KR_SIM_ACK_BEFORE_SYNC) && state->dies == 0)
         state->written_us = sim.now_us;
-    else
-        state->synced_count = state->log_count;
+    else if (waits_for_disk(state))
+        state->synced_count = state->written_count;
     if (state->dies != 0) {
-        sim_say("dies while it writes: %zu of %zu rows are safe", state->synced_count - before,
+        sim_say("dies while it writes: %zu of %zu rows are there", state->written_count - before,
                 added);
         state->node->is_dying = state->node->has_failed = true;
         state->dies = 0;
@@ -297,7 +306,7 @@ static enum kr_err apply(void *ctx, const struct store_row *rows, size_t count,
     size_t before = state->log_count;
     for (size_t i = 0; i < count && err == KR_ERR_OK; i++)
         err = apply_whole(state, rows[i].index, rows[i].entry, &results[i], fault);
-    sync_now(state, before);
+    write_down(state, before);
     return state->node->is_dying ? KR_ERR_IO : err;
 }
 
@@ -332,11 +341,20 @@ static enum kr_err stream_apply(void *ctx, const struct store_stream_row *rows, 
     size_t before = state->log_count;
     for (size_t i = 0; i < count && err == KR_ERR_OK; i++)
         err = apply_row(state, &rows[i], fault);
-    sync_now(state, before);
+    write_down(state, before);
     return state->node->is_dying ? KR_ERR_IO : err;
 }
 
 // --- reading -------------------------------------------------------------------------------------
+
+static uint64_t safe_index(void *ctx)
+{
+    const struct sim_state *state = ctx;
+    if (state->holding != KR_HOLD_ALL)
+        return 0;
+    return sim_is_broken(KR_SIM_TRIM_UNFLUSHED) ? state->position.index
+                                                : state->base_position.index + state->synced_count;
+}
 
 static void get_position(void *ctx, struct store_position *out)
 {
@@ -416,6 +434,20 @@ void sim_state_trim(struct sim_state *state)
         state->log_first = index - state->retention + 1;
 }
 
+bool sim_state_flush(struct sim_state *state)
+{
+    if (state->flushing_count > 0 || state->synced_count == state->written_count)
+        return false;
+    state->flushing_count = state->written_count;
+    return true;
+}
+
+void sim_state_flushed(struct sim_state *state)
+{
+    state->synced_count = state->flushing_count;
+    state->flushing_count = 0;
+}
+
 void sim_state_snapshots(struct state *out); // sim_snapshot.c
 
 void sim_state_verbs(struct sim_state *state, struct state *out)
@@ -423,6 +455,7 @@ void sim_state_verbs(struct sim_state *state, struct state *out)
     *out = (struct state){.ctx = state,
                           .holding = state->holding,
                           .position = get_position,
+                          .safe_index = safe_index,
                           .applied_index = applied_index,
                           .apply = apply,
                           .log_first = log_first,
@@ -469,7 +502,7 @@ static void take_next(struct sim_state *state)
     if (!state->has_next)
         return;
     cut_log(state, 0);
-    state->synced_count = 0;
+    state->written_count = state->synced_count = 0;
     sim_rows_fini(&state->base);
     state->base = state->next;
     state->base_position = state->next_position;
@@ -527,16 +560,21 @@ bool sim_state_open(struct sim_state *state)
     return true;
 }
 
+// Of what was not synced a power cut leaves what it likes, from the front.
+static size_t left_by_power_cut(const struct sim_state *state)
+{
+    if (sim_is_broken(KR_SIM_ACK_BEFORE_SYNC) && waits_for_disk(state))
+        return sim.now_us > state->written_us + 300000 ? state->written_count : state->synced_count;
+    return state->synced_count + (size_t)sim_below(state->written_count - state->synced_count + 1);
+}
+
 void sim_state_shut(struct sim_state *state, bool is_power_cut)
 {
-    bool is_synced =
-        !sim_is_broken(KR_SIM_ACK_BEFORE_SYNC) || sim.now_us > state->written_us + 300000;
     state->is_open = false;
     state->dies = 0;
-    if (!is_power_cut || is_synced)
-        state->synced_count = state->node->is_dying ? state->synced_count : state->log_count;
-    cut_log(state, state->synced_count);
-    state->synced_count = state->log_count;
+    cut_log(state, is_power_cut ? left_by_power_cut(state) : state->written_count);
+    state->written_count = state->synced_count = state->log_count; // the next start makes tables
+    state->flushing_count = 0;
     if (is_power_cut && state->has_incoming && state->incoming.count > state->incoming_safe) {
         for (size_t i = state->incoming_safe; i < state->incoming.count; i++) {
             mem_free((void *)(uintptr_t)state->incoming.items[i].key.data);

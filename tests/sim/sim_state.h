@@ -2,8 +2,9 @@
 // A node's state in memory under the real apply, on a simulated disk, behind replication/state.h.
 //
 // The disk holds a base (the rows of the snapshot that it began with, or nothing), the log rows
-// behind it, and how many of them are synced. A process that starts makes its state of these, as
-// a store does: checks, then replay. Log retention hides old rows from stream_read.
+// behind it, how many of them are written and how many synced. A process that starts makes its
+// state of these, as a store does: checks, then replay. Commits wait for the sync with the `local`
+// engine on core nodes alone. Log retention hides old rows from stream_read.
 #pragma once
 
 #include "replication/state.h"
@@ -44,8 +45,10 @@ struct sim_state {
     struct sim_rows base;
     struct store_position base_position;
     struct sim_log_row *log; // behind the base
-    size_t log_count, log_capacity, synced_count;
-    uint64_t log_first, retention; // rows that stream_read knows
+    size_t log_count, log_capacity;
+    size_t written_count, synced_count; // what a process leaves at its end, and what a power cut
+    size_t flushing_count;              // what will be synced at the end of the flush; 0: none
+    uint64_t log_first, retention;      // rows that stream_read knows
     // the snapshot being received, and the one that the next start takes
     struct sim_rows incoming, next;
     struct store_position incoming_position, next_position;
@@ -68,6 +71,9 @@ void sim_state_sums(struct sim_state *state, struct hash128 out[KR_CLASS_COUNT])
 // Damages a record that followers hold; false: there is none.
 bool sim_state_rot(struct sim_state *state, uint64_t chance);
 void sim_state_trim(struct sim_state *state);
+// As store_flush: begins when there is something to be synced (true), and ends.
+bool sim_state_flush(struct sim_state *state);
+void sim_state_flushed(struct sim_state *state);
 
 // --- sim_rows.c ----------------------------------------------------------------------------------
 // Appends every record of the state that a child of that holding has, in (family, key) order.

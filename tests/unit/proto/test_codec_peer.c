@@ -21,8 +21,8 @@ static const struct peer_row sample_rows[] = {
     {302, 7, SUM, {NULL, 0}, 0, 0},
     {303, 7, SUM, {(const uint8_t *)"part", 4}, 9000000, 300},
 };
-static const struct peer_node_report sample_reports[] = {{"n4", 302, 1900, 1700000000000, 7},
-                                                         {"n5", 0, 0, 0, 0}};
+static const struct peer_node_report sample_reports[] = {{"n4", 302, 1900, 1700000000000, 7, 1},
+                                                         {"n5", 0, 0, 0, 0, 0}};
 static const struct peer_header sample_fields[] = {{"content-type", {(const uint8_t *)"a", 1}},
                                                    {"x", {NULL, 0}}};
 static const struct peer_header sample_answer_fields[] = {{"etag", {(const uint8_t *)"1", 1}}};
@@ -49,7 +49,7 @@ static const struct peer_frame sample_frames[] = {
     {KR_PEER_NEED_SNAPSHOT, .as.position = {300, 7, SUM, DIGESTS}},
     {KR_PEER_REJECT, .as.reject = {KR_PEER_DIVERGED, "the chain differs at index 300", 8}},
     {KR_PEER_ENTRIES, .as.entries = {sample_rows, 3, 303}},
-    {KR_PEER_ACK, .as.ack = {303, 301, 7, sample_reports, 2, 50, DIGESTS}},
+    {KR_PEER_ACK, .as.ack = {303, 301, 7, 2, sample_reports, 2, 50, DIGESTS}},
     {KR_PEER_RENEW, .as.seq = 9},
     {KR_PEER_LEASE, .as.lease = {9, 2000, 303, 7}},
     {KR_PEER_DIGESTS, .as.digests = {303, DIGESTS}},
@@ -341,11 +341,12 @@ static void lists_are_bounded(void **state)
         arena_zalloc(&arena, (KR_PEER_NODES_MAX + 1) * sizeof(*reports));
     struct peer_row *rows = arena_zalloc(&arena, (KR_PEER_ROWS_MAX + 1) * sizeof(*rows));
     for (size_t i = 0; i <= KR_PEER_NODES_MAX; i++)
-        reports[i] = (struct peer_node_report){"n", UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+        reports[i] = (struct peer_node_report){"n",        UINT64_MAX, UINT64_MAX,
+                                               UINT64_MAX, UINT64_MAX, UINT64_MAX};
     for (size_t i = 0; i <= KR_PEER_ROWS_MAX; i++)
         rows[i] = (struct peer_row){.index = UINT64_MAX, .epoch = UINT64_MAX, .chain = SUM};
     struct peer_frame frame = {KR_PEER_ACK,
-                               .as.ack = {1, 1, 1, reports, KR_PEER_NODES_MAX, 0, {0}}};
+                               .as.ack = {1, 1, 1, 0, reports, KR_PEER_NODES_MAX, 0, {0}}};
     assert_int_equal(add_result(&frame, &fault), KR_ERR_OK);
     frame.as.ack.count++;
     assert_refused(&frame, KR_ERR_TOO_LARGE, "Ack.nodes is over 4096 elements");

@@ -401,6 +401,7 @@ static inline struct fake *fake_new(enum store_holding holding)
                                  .holding = holding,
                                  .position = fake_position,
                                  .applied_index = fake_applied_index,
+                                 .safe_index = fake_applied_index,
                                  .log_first = fake_log_first,
                                  .stream_read = fake_stream_read,
                                  .stream_apply = fake_stream_apply,

@@ -201,7 +201,7 @@ static inline void model_send_ack(struct model *model, int node)
     struct model_message message = {.kind = KR_MODEL_ACK};
     struct arena arena;
     arena_init(&arena);
-    const struct roster_own own = {one->applied, one->epoch};
+    const struct roster_own own = {one->applied, one->epoch, 0};
     roster_report(one->roster, &own, model_clock(model, node), &arena, &message.ack);
     memcpy(message.items, message.ack.items, message.ack.count * sizeof(*message.items));
     if (model->fault == KR_MODEL_RELAY_SPEAKS_FOR_ITSELF)

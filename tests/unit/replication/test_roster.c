@@ -116,8 +116,8 @@ static void a_removed_member_counts_while_it_may_answer(void **state)
 
 static void a_relay_speaks_for_those_below(void **state)
 {
-    const struct peer_node_report below[] = {{"b", 10, 0, 5, 3}, {"c", 9, 700, 5, 3}};
-    const struct peer_ack one = {10, 10, 3, below, 2, INT64_MAX, {0}};
+    const struct peer_node_report below[] = {{"b", 10, 0, 5, 3, 0}, {"c", 9, 700, 5, 3, 0}};
+    const struct peer_ack one = {10, 10, 3, 0, below, 2, INT64_MAX, {0}};
     roster_attached(*state, "a", 5, 9);
     roster_granted(*state, "a", 2000, 110000);
     roster_heard(*state, "a", &one, 110000);
@@ -126,8 +126,8 @@ static void a_relay_speaks_for_those_below(void **state)
 
 static void words_of_another_epoch_and_of_a_dead_process_do_not_count(void **state)
 {
-    const struct peer_node_report below[] = {{"b", 10, 20000, 5, 2}, {"c", 9, 20000, 6, 3}};
-    const struct peer_ack one = {10, 10, 3, below, 2, INT64_MAX, {0}};
+    const struct peer_node_report below[] = {{"b", 10, 20000, 5, 2, 0}, {"c", 9, 20000, 6, 3, 0}};
+    const struct peer_ack one = {10, 10, 3, 0, below, 2, INT64_MAX, {0}};
     roster_attached(*state, "c", 5, 9);
     ack(*state, "c", 10, 101000);
     roster_attached(*state, "a", 5, 9);
@@ -140,7 +140,7 @@ static void a_relay_covers_what_its_living_children_do(void **state)
     struct roster *roster = *state;
     struct arena arena;
     struct peer_ack out;
-    const struct roster_own own = {12, 3};
+    const struct roster_own own = {12, 3, 0};
     arena_init(&arena);
     roster_attached(roster, "a", 1, 9);
     roster_granted(roster, "a", 2000, 110000);
@@ -158,6 +158,50 @@ static void a_relay_covers_what_its_living_children_do(void **state)
     arena_fini(&arena);
 }
 
+// "a 9;b 10;": what is safe.
+static void write_safe(void *ctx, const struct roster_view *view)
+{
+    char *text = ctx;
+    size_t size = strlen(text);
+    snprintf(text + size, 256 - size, "%s %llu;", view->id, (unsigned long long)view->safe_index);
+}
+
+static void assert_safe(struct roster *roster, const char *wanted)
+{
+    char text[256] = "";
+    roster_each(roster, &asked, 110000, write_safe, text);
+    assert_string_equal(text, wanted);
+}
+
+static void what_is_flushed_is_told_apart_from_what_is_applied(void **state)
+{
+    struct roster *roster = *state;
+    struct arena arena;
+    struct peer_ack out;
+    const struct peer_node_report below[] = {{"b", 12, 0, 5, 3, 2}, {"c", 12, 0, 5, 2, 0}};
+    struct peer_ack one = {12, 12, 3, 3, below, 2, INT64_MAX, {0}};
+    const struct roster_own own = {12, 3, 4};
+    arena_init(&arena);
+    roster_attached(roster, "a", 1, 11);
+    assert_safe(roster, "a 0;b 0;c 0;"); // nothing was said
+    roster_heard(roster, "a", &one, 101000);
+    assert_safe(roster, "a 9;b 10;c 12;");
+    roster_report(roster, &own, 101000, &arena, &out);
+    assert_int_equal(out.unflushed, 4);
+    assert_int_equal(out.items[0].unflushed, 3);
+    assert_int_equal(out.items[1].unflushed, 2);
+    one.unflushed = 0; // nothing new, but flushed
+    roster_heard(roster, "a", &one, 102000);
+    assert_safe(roster, "a 12;b 10;c 12;");
+    one.unflushed = 100; // more than there is
+    one.applied_index = 13;
+    roster_heard(roster, "a", &one, 102500);
+    assert_safe(roster, "a 12;b 10;c 12;");
+    roster_attached(roster, "a", 2, 10); // its power was cut
+    assert_safe(roster, "a 0;b 10;c 12;");
+    arena_fini(&arena);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -171,6 +215,7 @@ int main(void)
         TEST(a_relay_speaks_for_those_below),
         TEST(words_of_another_epoch_and_of_a_dead_process_do_not_count),
         TEST(a_relay_covers_what_its_living_children_do),
+        TEST(what_is_flushed_is_told_apart_from_what_is_applied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

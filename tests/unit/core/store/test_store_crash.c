@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What survives: a killed process leaves a prefix with every acknowledged entry in it; a
-// write-ahead log that power loss cut leaves a prefix; damaged files are refused by name, never
-// half believed.
+// write-ahead log that power loss cut leaves a prefix, with everything in it that was flushed;
+// damaged files are refused by name, never half believed.
 #include "store_fixture.h"
+
+#include "core/store/store_flush.h"
+#include "core/store/watermark.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -165,6 +168,80 @@ static void a_flipped_bit_in_the_write_ahead_log_is_refused(void **state)
     world_fini(&world);
 }
 
+// --- commits that do not wait --------------------------------------------------------------------
+static void flush(struct world *world)
+{
+    struct store_flush flush;
+    assert_true(store_flush_begin(world->store, &flush));
+    store_flush_run(world->store, &flush);
+    assert_int_equal(store_flush_end(world->store, &flush, &world->fault), KR_ERR_OK);
+    assert_int_equal(store_safe_index(world->store), world_index(world));
+}
+
+// A copy of the directory as it is, whose write-ahead log a power cut has left so long.
+static void cut_world(const struct world *from, long log_size, struct world *to)
+{
+    char log[512];
+    copy_world(from, to);
+    to->options.is_log_elsewhere = true;
+    find_file(to->directory, "", ".log", log);
+    assert_int_equal(truncate(log, log_size), 0);
+}
+
+static void what_was_flushed_survives_a_power_cut(void **state)
+{
+    struct world world, copy;
+    char log[512];
+    (void)state;
+    world_init(&world);
+    world.options.is_log_elsewhere = true;
+    world_open(&world);
+    put_keys(&world, 50);
+    flush(&world);
+    find_file(world.directory, "", ".log", log);
+    uint64_t safe = world_index(&world);
+    long safe_size = file_size(log);
+    for (unsigned i = 0; i < 30; i++) {
+        put_key(&world, 1, 1, 1000 + i);
+    }
+    assert_int_equal(store_safe_index(world.store), safe);
+    long size = file_size(log);
+    for (unsigned i = 0; i < 12; i++) {
+        cut_world(&world, size - 1 - (size - 1 - safe_size) / 11 * (long)i, &copy);
+        world_open(&copy);
+        assert_in_range(world_index(&copy), safe, world_index(&world) - 1);
+        assert_int_equal(store_safe_index(copy.store), world_index(&copy));
+        assert_state_is_its_log(&copy);
+        world_fini(&copy);
+    }
+    cut_world(&world, safe_size - 1, &copy);
+    assert_int_equal(world_try_open(&copy), KR_ERR_CORRUPT);
+    assert_non_null(strstr(copy.fault.text, "*.log"));
+    world_fini(&copy);
+    world_fini(&world);
+}
+
+static void a_store_that_is_closed_has_flushed(void **state)
+{
+    struct world world;
+    struct store_flush flush;
+    (void)state;
+    world_init(&world);
+    world.options.is_log_elsewhere = true;
+    world_open(&world);
+    put_keys(&world, 3);
+    uint64_t last = world_index(&world);
+    store_close(&world.store);
+    struct watermark *watermark = NULL;
+    assert_int_equal(watermark_open(world.directory, &watermark, &world.fault), KR_ERR_OK);
+    assert_int_equal(watermark_index(watermark), last);
+    watermark_close(&watermark);
+    world_open(&world);
+    assert_int_equal(store_safe_index(world.store), world_index(&world));
+    assert_false(store_flush_begin(world.store, &flush));
+    world_fini(&world);
+}
+
 // Opens and loads. OK only if nothing at all is missing.
 static enum kr_err open_and_load(struct world *world, uint64_t index)
 {
@@ -260,6 +337,8 @@ int main(void)
         cmocka_unit_test(a_killed_writer_leaves_every_acknowledged_entry_and_no_half_one),
         cmocka_unit_test(a_cut_write_ahead_log_leaves_a_prefix_or_is_refused),
         cmocka_unit_test(a_flipped_bit_in_the_write_ahead_log_is_refused),
+        cmocka_unit_test(what_was_flushed_survives_a_power_cut),
+        cmocka_unit_test(a_store_that_is_closed_has_flushed),
         cmocka_unit_test(a_flipped_bit_in_a_manifest_is_refused),
         cmocka_unit_test(a_flipped_bit_in_any_table_is_refused_or_harmless),
         cmocka_unit_test(a_missing_table_is_refused_by_name),
