@@ -3,7 +3,8 @@
 //
 // Happy path: call → request → submitted upwards → answered → done. Ways it can fail: no leader
 // within the deadline (503, nothing happened); the link or the leader lost meanwhile (again, or 503
-// and nobody knows); more calls wait than are held (503).
+// and nobody knows); more calls wait than are held (503); an answer that no link takes (413,
+// from the leader).
 #include "node/remote.h"
 
 #include <stdio.h>
@@ -288,8 +289,11 @@ static struct call *build(struct remote *remote, const struct forward_request *r
     if (match.route == NULL || !route_is_call(match.route) || match.route->kind == KR_ROUTE_LOCAL)
         return NULL;
     struct call *call = call_build(remote->node, match.route, &http, &origin);
-    if (call != NULL)
-        call->is_forwarded = true;
+    if (call == NULL)
+        return NULL;
+    call->is_forwarded = true;
+    // The handler hears of it, before it changes anything.
+    buf_init(&call->answer.body, KR_FORWARD_BODY_MAX);
     return call;
 }
 

@@ -87,7 +87,7 @@ enum kr_err api_json_end(struct call *call, struct json_writer *writer)
     if (call->answer.failure != KR_ERR_OK)
         return api_problem(call, call->answer.failure, "a stored value cannot be shown");
     if (buf_result(&call->answer.body) != KR_ERR_OK)
-        return api_problem(call, KR_ERR_INVALID, "the answer is too large; ask for fewer items");
+        return api_problem(call, KR_ERR_TOO_LARGE, "the answer is too large; ask for fewer items");
     return KR_ERR_OK;
 }
 

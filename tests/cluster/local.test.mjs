@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { test } from 'node:test';
-import { expect } from '../integration/lib/http.mjs';
+import { expect, expectProblem } from '../integration/lib/http.mjs';
 import { keyreeve, run, until } from '../integration/lib/node.mjs';
 import { Cluster, Validator, Writer, assertAllThere, codeAt, makeKey, revoke } from './lib/cluster.mjs';
 
@@ -153,6 +153,20 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     await until(async () => (await codeAt(cluster, 'edge-us-east', key)) === 'VALID', { what: 'VALID again' });
     await makeKey(cluster.api('edge-us-east'), 'after-the-leader');
     await cluster.caughtUp();
+  });
+
+  await t.test('an answer that is too large for the links between nodes is told as such', async () => {
+    await leader.makeBucket('large', { metadataLimit: 16_384 });
+    const keys = Array.from({ length: 900 }, () => ({ metadata: { note: 'x'.repeat(16_000) } }));
+    for (const consumer of ['large-1', 'large-2', 'large-3']) {
+      await leader.makeConsumer(consumer, {}, 'large');
+      expect(await leader.post(`${leader.keys(consumer, 'large')}/$bulk`, keys), 200);
+    }
+    const page = `${leader.consumers('large')}?include-api-keys=true`;
+    expect(await leader.get(page), 200);
+    const far = cluster.api('edge-us-west');
+    expectProblem(await far.get(page), 413, /^the answer is too large; ask for fewer items$/);
+    assert.equal(expect(await far.get(`${page}&limit=2`), 200).body.data.length, 2);
   });
 
   await t.test('a removed node is refused', async () => {
