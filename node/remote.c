@@ -3,8 +3,8 @@
 //
 // Happy path: call → request → submitted upwards → answered → done. Ways it can fail: no leader
 // within the deadline (503, nothing happened); the link or the leader lost meanwhile (again, or 503
-// and nobody knows); more calls wait than are held (503); an answer that no link takes (413,
-// from the leader).
+// and nobody knows); more calls wait than are held, or more answers than a link holds (503); an
+// answer that no link takes (413, from the leader).
 #include "node/remote.h"
 
 #include <stdio.h>
@@ -96,9 +96,14 @@ static struct peer_headers headers_of(struct call *call)
     return (struct peer_headers){headers, count};
 }
 
+static bool is_read(const struct call *call)
+{
+    return strcmp(call->route->method, "GET") == 0;
+}
+
 static bool is_repeatable(const struct call *call)
 {
-    return strcmp(call->route->method, "GET") == 0 || call->idempotency_key != NULL;
+    return is_read(call) || call->idempotency_key != NULL;
 }
 
 static void finish(struct passage *passage)
@@ -112,12 +117,13 @@ static void refuse(struct passage *passage, enum kr_err err)
     const char *detail = "the leader cannot be asked";
     if (err == KR_ERR_NO_LEADER)
         detail = "no leader is within reach of this node; nothing was changed, try again";
+    else if (err == KR_ERR_TIMEOUT && is_read(passage->call))
+        detail = "the answer was lost on the way from the leader; try again";
     else if (err == KR_ERR_TIMEOUT)
-        detail =
-            "the leader was lost on the way and nobody knows whether the change was made; send "
-            "it again with its Idempotency-Key, or look";
+        detail = "the answer was lost on the way from the leader and nobody knows whether the "
+                 "change was made; send it again with its Idempotency-Key, or look";
     else if (err == KR_ERR_BUSY)
-        detail = "too many calls wait for the leader; try again";
+        detail = "too much is on its way to the leader, or from it; try again";
     else if (err == KR_ERR_TOO_LARGE)
         detail = "the body is too large to be passed to the leader; send it there";
     executor_refuse(passage->call, err, detail);
@@ -155,20 +161,20 @@ static void take_answer(struct call *call, const struct forward_answer *answer)
     buf_add_bytes(&call->answer.body, answer->body);
 }
 
+// Of a write whose answer found no room on the way nobody here knows what it did; a read would only
+// fill that link again.
 static void answered(void *ctx, enum kr_err err, const struct forward_answer *answer)
 {
     struct passage *passage = ctx;
-    bool has_not_happened = err == KR_ERR_NO_LEADER;
-    // A node on the way has nobody to pass it on to: no body, since it is no answer to the client.
-    if (err == KR_ERR_OK && answer->status == 503 && answer->body.size == 0)
-        err = KR_ERR_NO_LEADER;
-    if (err != KR_ERR_OK && may_try_again(passage, has_not_happened)) {
-        try_later(passage);
-    } else if (err != KR_ERR_OK) {
-        refuse(passage, err);
-    } else {
+    if (err == KR_ERR_BUSY && !is_read(passage->call))
+        err = KR_ERR_TIMEOUT;
+    if (err == KR_ERR_OK) {
         take_answer(passage->call, answer);
         finish(passage);
+    } else if (err != KR_ERR_BUSY && may_try_again(passage, err == KR_ERR_NO_LEADER)) {
+        try_later(passage);
+    } else {
+        refuse(passage, err);
     }
 }
 

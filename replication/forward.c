@@ -4,7 +4,7 @@
 // Happy path: submitted → sent, the body in parts → answer in parts → told. Ways it can fail: no
 // link before the deadline, or none any more (NO_LEADER); the deadline passes, or the link goes,
 // after the first byte was sent (TIMEOUT); the answer breaks the rules (the link closes, so
-// TIMEOUT).
+// TIMEOUT); a node further up says one of these, or that it had no room for the answer (BUSY).
 #include "replication/forward.h"
 
 #include <assert.h>
@@ -65,7 +65,6 @@ static void finish(struct forward *forward, struct forward_call **at, enum kr_er
     forward->count--;
     forward->out_bytes -= call->out.body.size;
     forward->in_bytes -= call->in.size;
-    call->answer.body = buf_bytes(&call->in);
     call->done(call->ctx, err, err == KR_ERR_OK ? &call->answer : NULL);
     buf_fini(&call->out.body);
     buf_fini(&call->in);
@@ -184,8 +183,10 @@ static enum kr_err add_part(struct forward *forward, struct forward_call **at, s
                             bool has_more, struct fault *fault)
 {
     enum kr_err err = forward_parts_add(&(*at)->in, part, &forward->in_bytes, fault);
-    if (err == KR_ERR_OK && !has_more)
-        finish(forward, at, KR_ERR_OK);
+    if (err == KR_ERR_OK && !has_more) {
+        (*at)->answer.body = buf_bytes(&(*at)->in);
+        finish(forward, at, forward_parts_refused(&(*at)->answer));
+    }
     return err;
 }
 

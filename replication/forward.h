@@ -34,7 +34,7 @@ struct forward_answer {
 
 // Called once, never before forward_submit has returned. OK: answer, lent for the call. NO_LEADER:
 // the deadline passed before there was a link, or there will be none; nothing has happened.
-// TIMEOUT: nobody knows.
+// TIMEOUT: nobody knows. BUSY: the leader has answered, and a link on the way has no room for it.
 typedef void forward_done_fn(void *ctx, enum kr_err err, const struct forward_answer *answer);
 
 struct forward;

@@ -1,6 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// Copies of requests and answers, and bodies in parts.
+// Copies of requests and answers, bodies in parts, and refusals.
 #include "replication/forward_parts.h"
+
+#include <assert.h>
+
+static const struct {
+    enum kr_err err;
+    uint32_t status;
+} refusals[] = {{KR_ERR_NO_LEADER, 503}, {KR_ERR_TIMEOUT, 504}, {KR_ERR_BUSY, 507}};
+
+enum { KR_PARTS_REFUSALS = sizeof(refusals) / sizeof(refusals[0]) };
+
+uint32_t forward_parts_refusal(enum kr_err err)
+{
+    size_t i = 0;
+    while (i < KR_PARTS_REFUSALS && refusals[i].err != err)
+        i++;
+    assert(i < KR_PARTS_REFUSALS);
+    return refusals[i].status;
+}
+
+enum kr_err forward_parts_refused(const struct forward_answer *answer)
+{
+    for (size_t i = 0; i < KR_PARTS_REFUSALS && answer->body.size == 0; i++)
+        if (refusals[i].status == answer->status)
+            return refusals[i].err;
+    return KR_ERR_OK;
+}
 
 struct bytes forward_parts_take(struct forward_parts_out *out, bool *has_more)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What both ends of a forwarded call share: copies of requests and answers, and bodies that cross
-// the link in parts.
+// What both ends of a forwarded call share: copies of requests and answers, bodies that cross the
+// link in parts, and the answers that are none.
 //
 // One thread at a time.
 #pragma once
@@ -24,6 +24,12 @@ bool forward_parts_is_sent(const struct forward_parts_out *out);
 // counted up, would pass KR_FORWARD_HELD_MAX.
 must_use enum kr_err forward_parts_add(struct buf *body, struct bytes part, size_t *held_bytes,
                                        struct fault *fault);
+
+// What a node on the way answers in the leader's place: a status without a body, which no leader
+// gives. NO_LEADER, TIMEOUT, BUSY, as forward_done_fn tells them.
+uint32_t forward_parts_refusal(enum kr_err err);
+// OK: the answer is the leader's own.
+enum kr_err forward_parts_refused(const struct forward_answer *answer);
 
 // Copies into the arena.
 struct peer_headers forward_parts_headers(struct arena *arena, struct peer_headers headers);

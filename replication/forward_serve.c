@@ -4,7 +4,7 @@
 // Happy path: Forward and its Bodies → serve callback → forward_serve_answer → Answer and its
 // Bodies. Ways it can fail: a frame out of place or too large (the link closes); too many calls
 // (INVALID: the child keeps the same limit); the deadline passes (dropped without a word: the child
-// counts the same time).
+// counts the same time); no room for an answer beside those that wait (told in its place).
 #include "replication/forward_serve.h"
 
 #include <assert.h>
@@ -125,11 +125,14 @@ enum kr_err forward_serve_take_body(struct forward_serve *serve, const struct pe
 void forward_serve_answer(struct forward_serve *serve, uint64_t id,
                           const struct forward_answer *answer)
 {
+    const struct forward_answer no_room = {.status = forward_parts_refusal(KR_ERR_BUSY)};
     struct forward_serve_call *call = *find(serve, id);
-    if (call == NULL || answer->body.size > KR_FORWARD_BODY_MAX ||
-        serve->out_bytes + answer->body.size > KR_FORWARD_HELD_MAX)
+    if (call == NULL)
         return;
     assert(call->state == KR_FORWARD_RUNNING);
+    assert(answer->body.size <= KR_FORWARD_BODY_MAX);
+    if (serve->out_bytes + answer->body.size > KR_FORWARD_HELD_MAX)
+        answer = &no_room;
     call->state = KR_FORWARD_REPLYING;
     serve->in_bytes -= call->in.size;
     buf_fini(&call->in);

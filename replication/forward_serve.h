@@ -29,8 +29,9 @@ must_use enum kr_err forward_serve_take(struct forward_serve *serve,
                                         struct fault *fault);
 must_use enum kr_err forward_serve_take_body(struct forward_serve *serve,
                                              const struct peer_body *body, struct fault *fault);
-// Copies the answer. An id that is no longer waited for is passed over. Over KR_FORWARD_BODY_MAX,
-// or when the child does not take its answers, the call stays unanswered: it ends by its deadline.
+// Copies the answer, whose body is at most KR_FORWARD_BODY_MAX. An id that is no longer waited for
+// is passed over. When the child does not take its answers, and this one would bring them over
+// KR_FORWARD_HELD_MAX, it hears that instead (BUSY).
 void forward_serve_answer(struct forward_serve *serve, uint64_t id,
                           const struct forward_answer *answer);
 // The next frame of an answer, lent until the next call; false: nothing to send.

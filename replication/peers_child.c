@@ -11,6 +11,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "replication/forward_parts.h"
 
 // --- what the feed asks --------------------------------------------------------------------------
 
@@ -122,7 +123,9 @@ void peers_answer(struct peers *peers, struct peers_call *call, const struct for
 static void relayed(void *ctx, enum kr_err err, const struct forward_answer *answer)
 {
     struct peers_call *call = ctx;
-    const struct forward_answer refusal = {.status = err_http_status(err)};
+    struct forward_answer refusal = {0};
+    if (err != KR_ERR_OK)
+        refusal.status = forward_parts_refusal(err);
     peers_answer(call->peers, call, err == KR_ERR_OK ? answer : &refusal);
 }
 
@@ -140,9 +143,9 @@ static void forward(void *ctx, struct feed *feed, uint64_t id,
         peers->options.owner.forwarded(peers->options.owner.ctx, call, request);
         return;
     }
-    enum kr_err err = forward_submit(peers->forward, request, relayed, call);
-    if (err != KR_ERR_OK)
-        relayed(call, err, NULL);
+    // Too many wait here: it goes no further, so nothing has happened.
+    if (forward_submit(peers->forward, request, relayed, call) != KR_ERR_OK)
+        relayed(call, KR_ERR_NO_LEADER, NULL);
 }
 
 // --- what the link tells -------------------------------------------------------------------------

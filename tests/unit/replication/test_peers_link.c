@@ -183,11 +183,11 @@ static void on_told(void *ctx, enum kr_err err, const struct forward_answer *ans
     told->count++;
 }
 
-static void a_call_from_a_leaf_is_answered_by_the_leader(void **state)
+static const uint8_t call_body[100000];
+
+// A call from a leaf below a relay has arrived at the leader.
+static struct peer_node *call_through_a_relay(struct world *world, struct told *told)
 {
-    struct world *world = *state;
-    struct told told = {0};
-    static const uint8_t body[100000];
     struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, NULL);
     struct peer_node *relay = add_node(world, "a-relay", KR_HOLD_VALIDATION, leader);
     commit(leader, "first");
@@ -195,18 +195,41 @@ static void a_call_from_a_leaf_is_answered_by_the_leader(void **state)
     struct peer_node *leaf = add_node(world, "leaf", KR_HOLD_VALIDATION, relay);
     const struct forward_request request = {.method = "POST",
                                             .target = "/v1/keys",
-                                            .body = bytes_of(body, sizeof(body)),
+                                            .body = bytes_of(call_body, sizeof(call_body)),
                                             .client_address = "10.0.0.1",
                                             .request_id = "req",
                                             .deadline_ms = clock_boot_ms() + 60000};
     // Before it has an upstream: it waits.
-    assert_int_equal(peers_forward(leaf->peers, &request, on_told, &told), KR_ERR_OK);
+    assert_int_equal(peers_forward(leaf->peers, &request, on_told, told), KR_ERR_OK);
     wait_for(world, leader->call != NULL);
-    const struct forward_answer answer = {.status = 201, .body = bytes_of(body, 70000)};
+    return leader;
+}
+
+static void a_call_from_a_leaf_is_answered_by_the_leader(void **state)
+{
+    struct world *world = *state;
+    struct told told = {0};
+    struct peer_node *leader = call_through_a_relay(world, &told);
+    const struct forward_answer answer = {.status = 201, .body = bytes_of(call_body, 70000)};
     peers_answer(leader->peers, leader->call, &answer);
     wait_for(world, told.count == 1);
     assert_int_equal(told.status, 201);
     assert_int_equal(told.size, 70000);
+}
+
+static void what_a_relay_does_not_know_of_a_call_its_leaf_does_not_know(void **state)
+{
+    struct world *world = *state;
+    struct told told = {0};
+    struct peer_node *leader = call_through_a_relay(world, &told);
+    struct peers_child *relay = leader->peers->children;
+    while (!relay->is_attached) // who only measures the way is there too
+        relay = relay->next;
+    peers_child_close(relay, KR_PEERS_FAILED, KR_ERR_IO, "lost");
+    wait_for(world, told.count == 1);
+    assert_int_equal(told.err, KR_ERR_TIMEOUT);
+    const struct forward_answer answer = {.status = 201};
+    peers_answer(leader->peers, leader->call, &answer); // nobody waits for it
 }
 
 static void a_snapshot_is_checked_beside_the_loop(void **state)
@@ -365,6 +388,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(noise_is_closed_and_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(a_call_from_a_leaf_is_answered_by_the_leader, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(what_a_relay_does_not_know_of_a_call_its_leaf_does_not_know,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_is_checked_beside_the_loop, setup, teardown),
         cmocka_unit_test_setup_teardown(a_renewed_bundle_is_used_by_new_links, setup, teardown),
         cmocka_unit_test_setup_teardown(what_waits_to_be_sent_ends_when_this_node_leads, setup,

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls at a node that does not lead: what their caller hears when no answer comes back.
+#include "api_fixture.h"
+
+#include "core/base/clock.h"
+#include "node/remote.h"
+#include "replication/engine_local.h"
+#include "replication/state_store.h"
+
+#define KR_TEST_READ "/v1/accounts/default/key-buckets"
+#define KR_TEST_WRITE "/v1/accounts/default/key-buckets/production/revoke"
+
+struct remote_world {
+    struct api_world api;
+    struct remote *remote;
+    bool is_closed;
+    // Of the last call: what was passed upwards, and how often.
+    size_t submitted, answered;
+    forward_done_fn *done;
+    void *done_ctx;
+};
+
+static enum kr_err on_submit(void *ctx, const struct forward_request *request,
+                             forward_done_fn *done, void *done_ctx)
+{
+    struct remote_world *world = ctx;
+    (void)request;
+    world->submitted++;
+    world->done = done;
+    world->done_ctx = done_ctx;
+    return KR_ERR_OK;
+}
+
+static void on_run(void *ctx, struct call *call, void (*answered)(void *ctx, struct call *call),
+                   void *answered_ctx)
+{
+    (void)ctx, (void)call, (void)answered, (void)answered_ctx;
+    fail_msg("this node does not lead");
+}
+
+static void on_answered(void *ctx, struct call *call)
+{
+    (void)call;
+    ((struct remote_world *)ctx)->answered++;
+}
+
+static void on_fatal(void *ctx, enum kr_err err, const struct fault *fault)
+{
+    (void)ctx, (void)err;
+    fail_msg("%s", fault->text);
+}
+
+static void on_closed(void *ctx)
+{
+    ((struct remote_world *)ctx)->is_closed = true;
+}
+
+static int setup(void **state)
+{
+    struct remote_world *world = calloc(1, sizeof(*world));
+    struct node *node = &world->api.node;
+    api_start(&world->api);
+    state_store_init(&node->state, node->store);
+    node->engine = engine_local_new(&(struct engine_local_options){.store = node->store}, NULL);
+    node->replica = replica_new(&(struct replica_options){
+        .state = &node->state, .engine = node->engine, .fatal = on_fatal, .ctx = world});
+    world->remote =
+        remote_new(node, &(struct remote_port){.ctx = world, .submit = on_submit, .run = on_run});
+    *state = world;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct remote_world *world = *state;
+    struct node *node = &world->api.node;
+    remote_free(&world->remote);
+    replica_close(node->replica, on_closed, world);
+    while (!world->is_closed) {
+        engine_turn(node->engine);
+        replica_turn(node->replica);
+    }
+    world->is_closed = false;
+    node->engine->verbs->close(node->engine, on_closed, world);
+    while (!world->is_closed)
+        engine_turn(node->engine);
+    api_end(&world->api);
+    free(world);
+    return 0;
+}
+
+// A call that has been passed upwards.
+static void pass(struct remote_world *world, const char *method, const char *target)
+{
+    api_end_call(&world->api);
+    api_make(&world->api, method, target, bytes_text(""));
+    world->submitted = world->answered = 0;
+    remote_call(world->remote, world->api.call, on_answered, world);
+    assert_int_equal(world->submitted, 1);
+}
+
+// What comes back; true: the caller has its answer.
+static bool come_back(struct remote_world *world, enum kr_err err)
+{
+    world->done(world->done_ctx, err, NULL);
+    return world->answered == 1;
+}
+
+static void assert_refused(struct remote_world *world, const char *detail)
+{
+    const struct call_answer *answer = &world->api.call->answer;
+    assert_int_equal(answer->status, 503);
+    assert_string_equal(api_answer_field(&world->api, "Retry-After"), "1");
+    if (strstr(answer->problem, detail) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", answer->problem, detail);
+}
+
+static void a_read_whose_answer_has_no_room_is_refused_at_once(void **state)
+{
+    struct remote_world *world = *state;
+    pass(world, "GET", KR_TEST_READ);
+    assert_true(come_back(world, KR_ERR_BUSY));
+    assert_refused(world, "try again");
+    assert_null(strstr(world->api.call->answer.problem, "change"));
+}
+
+static void a_write_whose_answer_is_lost_says_that_nobody_knows(void **state)
+{
+    struct remote_world *world = *state;
+    static const enum kr_err ways[] = {KR_ERR_BUSY, KR_ERR_TIMEOUT};
+    for (size_t i = 0; i < 2; i++) {
+        pass(world, "POST", KR_TEST_WRITE);
+        assert_true(come_back(world, ways[i]));
+        assert_refused(world, "nobody knows whether the change was made");
+    }
+}
+
+static void what_may_be_sent_again_is(void **state)
+{
+    struct remote_world *world = *state;
+    static const struct {
+        const char *method, *target, *idempotency_key;
+        enum kr_err err;
+    } cases[] = {{"GET", KR_TEST_READ, NULL, KR_ERR_TIMEOUT},
+                 {"POST", KR_TEST_WRITE, "once", KR_ERR_TIMEOUT},
+                 {"POST", KR_TEST_WRITE, "once", KR_ERR_BUSY},
+                 {"POST", KR_TEST_WRITE, NULL, KR_ERR_NO_LEADER}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        world->api.idempotency_key = cases[i].idempotency_key;
+        pass(world, cases[i].method, cases[i].target);
+        assert_false(come_back(world, cases[i].err));
+        remote_tick(world->remote, clock_boot_ms() + 1000);
+        assert_int_equal(world->submitted, 2);
+        const struct forward_answer answer = {.status = 204};
+        world->done(world->done_ctx, KR_ERR_OK, &answer);
+        assert_int_equal(world->answered, 1);
+        assert_int_equal(world->api.call->answer.status, 204);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_read_whose_answer_has_no_room_is_refused_at_once, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_write_whose_answer_is_lost_says_that_nobody_knows, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_may_be_sent_again_is, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
