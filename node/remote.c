@@ -7,12 +7,14 @@
 // answer that no link takes (413, from the leader).
 #include "node/remote.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <strings.h>
 
 #include "core/base/clock.h"
 #include "core/base/text.h"
 #include "node/api/api.h"
+#include "node/api/receipt.h"
 #include "node/call_build.h"
 #include "node/dispatch.h"
 #include "node/executor.h"
@@ -26,6 +28,9 @@ enum {
     KR_REMOTE_HEADERS = 5,
     KR_REMOTE_ID_MAX = 64
 };
+
+static_assert(KR_RECEIPT_WAIT_MAX_MS + KR_REMOTE_GRACE_MS <= KR_FORWARD_WAIT_MAX_MS,
+              "a node on the way waits as long as a receipt may take");
 
 // A call of ours on its way.
 struct passage {
@@ -213,7 +218,7 @@ static uint64_t deadline_of(struct call *call)
     uint64_t wait_ms = 0;
     const char *timeout = api_parameter(call, "timeoutMs");
     if (timeout != NULL)
-        text_decimal(bytes_text(timeout), KR_FORWARD_WAIT_MAX_MS - KR_REMOTE_GRACE_MS, &wait_ms);
+        text_decimal(bytes_text(timeout), KR_RECEIPT_WAIT_MAX_MS, &wait_ms);
     uint64_t usual_ms = KR_REMOTE_DEADLINE_MS + KR_REMOTE_GRACE_MS;
     wait_ms += KR_REMOTE_GRACE_MS;
     return clock_boot_ms() + (wait_ms > usual_ms ? wait_ms : usual_ms);

@@ -16,7 +16,7 @@
 #define KR_FORWARD_HELD_MAX (64u << 20)   // bodies of all calls of one table or link
 #define KR_FORWARD_CALLS_MAX 1024         // of one table or link
 #define KR_FORWARD_PART_BYTES (64u << 10) // of a body in one frame: entries pass between them
-#define KR_FORWARD_WAIT_MAX_MS 300000     // a deadline from a peer counts for no more
+#define KR_FORWARD_WAIT_MAX_MS 610000     // a deadline from a peer counts for no more
 
 struct forward_request {
     const char *method, *target;

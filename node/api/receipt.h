@@ -7,6 +7,8 @@
 
 #include "node/api/call.h"
 
+#define KR_RECEIPT_WAIT_MAX_MS 600000 // timeoutMs
+
 enum receipt_state {
     KR_RECEIPT_APPLIED,
     KR_RECEIPT_EXPIRED,

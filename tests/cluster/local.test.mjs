@@ -87,6 +87,21 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     assert.equal(later.index, receipt.index);
   });
 
+  await t.test('a receipt is waited for through a follower too, for longer than anything else', async () => {
+    const cut = 'edge-ap-northeast';
+    await leader.makeBucket('patient', { maxStalenessMs: 16_000 });
+    const key = await makeKey(leader, 'behind-a-long-cut', 'patient');
+    assert.equal(await codeAt(cluster, cut, key, { minIndex: key.index }), 'VALID');
+    await cluster.cut(cut, 'all');
+    const receipt = expect(await revoke(cluster.api('edge-us-east'), key, '?wait=everywhere&timeoutMs=600000'), 200).body;
+    await cluster.heal();
+    const { state, afterMs } = receipt.nodes.find(({ node }) => node === cut);
+    assert.equal(state, 'lease-expired');
+    assert.ok(afterMs > 12_000, `${afterMs} ms`);
+    await until(async () => (await codeAt(cluster, cut, key)) === 'REVOKED', { what: 'the follower to catch up' });
+    await until(async () => (await cluster.seenBy('core-1')).nodes.every((node) => node.state === 'serving'), { what: 'all to serve' });
+  });
+
   await t.test('a process that was stopped answers nothing from the past', async () => {
     const key = await makeKey(leader, 'behind-a-pause');
     const paused = 'edge-us-west';

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls at a node that does not lead: what their caller hears when no answer comes back.
+// Calls at a node that does not lead: how long they may take, and what their caller hears when no
+// answer comes back.
 #include "api_fixture.h"
 
 #include "core/base/clock.h"
@@ -15,6 +16,7 @@ struct remote_world {
     struct remote *remote;
     bool is_closed;
     // Of the last call: what was passed upwards, and how often.
+    uint64_t deadline_ms;
     size_t submitted, answered;
     forward_done_fn *done;
     void *done_ctx;
@@ -24,7 +26,7 @@ static enum kr_err on_submit(void *ctx, const struct forward_request *request,
                              forward_done_fn *done, void *done_ctx)
 {
     struct remote_world *world = ctx;
-    (void)request;
+    world->deadline_ms = request->deadline_ms;
     world->submitted++;
     world->done = done;
     world->done_ctx = done_ctx;
@@ -115,6 +117,25 @@ static void assert_refused(struct remote_world *world, const char *detail)
         fail_msg("\"%s\" does not say \"%s\"", answer->problem, detail);
 }
 
+static void a_receipt_may_be_waited_for_as_long_as_it_may_take(void **state)
+{
+    struct remote_world *world = *state;
+    static const struct {
+        const char *target;
+        uint64_t least_ms;
+    } cases[] = {{KR_TEST_WRITE, 12000},
+                 {KR_TEST_WRITE "?wait=everywhere&timeoutMs=1", 12000},
+                 {KR_TEST_WRITE "?wait=everywhere&timeoutMs=298001", 300001},
+                 {KR_TEST_WRITE "?wait=everywhere&timeoutMs=600000", 602000}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint64_t now_ms = clock_boot_ms();
+        pass(world, "POST", cases[i].target);
+        assert_true(world->deadline_ms >= now_ms + cases[i].least_ms);
+        assert_true(world->deadline_ms <= clock_boot_ms() + cases[i].least_ms);
+        assert_true(come_back(world, KR_ERR_TIMEOUT));
+    }
+}
+
 static void a_read_whose_answer_has_no_room_is_refused_at_once(void **state)
 {
     struct remote_world *world = *state;
@@ -161,6 +182,8 @@ static void what_may_be_sent_again_is(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_receipt_may_be_waited_for_as_long_as_it_may_take, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_read_whose_answer_has_no_room_is_refused_at_once, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_write_whose_answer_is_lost_says_that_nobody_knows, setup,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Both ends of forwarded calls, without a link: what becomes of answers that nobody takes.
+// Both ends of forwarded calls, without a link: how long a call waits, and what becomes of answers
+// that nobody takes.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,7 +22,7 @@ struct told {
 struct ends {
     struct forward *forward;
     struct forward_serve serve;
-    uint64_t last_id; // of the last call that arrived
+    uint64_t deadline_ms, last_id; // of the last call that arrived
 };
 
 static void on_told(void *ctx, enum kr_err err, const struct forward_answer *answer)
@@ -36,7 +37,7 @@ static void on_served(void *ctx, uint64_t id, const struct forward_request *requ
 {
     struct ends *ends = ctx;
     ends->last_id = id;
-    (void)request;
+    ends->deadline_ms = request->deadline_ms;
 }
 
 static void open_ends(struct ends *ends)
@@ -81,6 +82,25 @@ static void take_answers(struct ends *ends)
     }
 }
 
+static void a_call_waits_as_long_as_a_receipt_may_take(void **state)
+{
+    struct ends ends;
+    struct told told;
+    const uint64_t wait_ms = 602000;
+    (void)state;
+    open_ends(&ends);
+    uint64_t id = ask(&ends, &told, wait_ms);
+    assert_int_equal(ends.deadline_ms, KR_TEST_NOW_MS + wait_ms);
+    forward_serve_tick(&ends.serve, KR_TEST_NOW_MS + wait_ms - 1);
+    forward_tick(ends.forward, KR_TEST_NOW_MS + wait_ms - 1);
+    const struct forward_answer answer = {.status = 204};
+    forward_serve_answer(&ends.serve, id, &answer);
+    take_answers(&ends);
+    assert_int_equal(told.count, 1);
+    assert_int_equal(told.err, KR_ERR_OK);
+    close_ends(&ends);
+}
+
 static void an_answer_without_room_beside_those_that_wait_is_told_as_such(void **state)
 {
     struct ends ends;
@@ -111,6 +131,7 @@ static void an_answer_without_room_beside_those_that_wait_is_told_as_such(void *
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_call_waits_as_long_as_a_receipt_may_take),
         cmocka_unit_test(an_answer_without_room_beside_those_that_wait_is_told_as_such),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
