@@ -16,7 +16,7 @@ Runs a cluster in four regions on loopback addresses of this machine; needs no r
                  etcd   three core nodes over three etcd members, four followers (the default)
                  local  one leader without etcd, four followers (--standbys N: core nodes beside
                         it, that can be promoted)
-               What an earlier `up` has made is started again as it is.
+               What an earlier `up` has made is started again as it is, with its --set too.
   down         stops everything; the data stays (--purge removes it)
   status       the cluster as its nodes see it (keyreeve cluster status)
   urls         name, region, role and URL of each node
@@ -35,7 +35,8 @@ Options:
   --standbys N   with engine local: 0 (the default) to 2
   --staleness MS maxStalenessMs of the bucket "production" (default: the server's, 60000)
   --etcd-quota N each etcd member's quota in bytes (default 2147483648)
-  --set KEY=VAL  a line for every node's configuration; may be repeated
+  --set KEY=VAL  a line for every node's configuration; may be repeated, the last one of a KEY
+                 counts
   --purge        with down: remove DIR
   --no-packages  install nothing: trust that all is there
   --help         this text
@@ -195,6 +196,12 @@ upstreams_of() {
     echo "${list#,}"
 }
 
+# Of lines with the same key the last one, at the place of the first.
+last_of_each() {
+    awk '{ key = $1 } !(key in at) { at[key] = ++count } { line[at[key]] = $0 }
+        END { for (i = 1; i <= count; i++) print line[i] }'
+}
+
 make_config() {
     name=$1
     mkdir -p "$dir/$name"
@@ -222,8 +229,9 @@ make_config() {
         else
             echo "upstreams: $(upstreams_of "$name")"
         fi
+        cat "$dir/settings" 2>/dev/null || true
         printf '%s' "$settings"
-    } >"$dir/$name/keyreeve.yaml"
+    } | last_of_each >"$dir/$name/keyreeve.yaml"
 }
 
 make_relay_table() {
@@ -350,6 +358,7 @@ up() {
     for name in $(names); do
         await_node "$name"
     done
+    printf '%s' "$settings" >>"$dir/settings" # now that every node has taken them
     token >"$dir/owner-token"
     set_staleness
     print_tour

@@ -5,13 +5,13 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { expect, expectProblem } from '../integration/lib/http.mjs';
-import { keyreeve, run, until } from '../integration/lib/node.mjs';
+import { binDir, keyreeve, run, until } from '../integration/lib/node.mjs';
 import { Cluster, Validator, Writer, assertAllThere, codeAt, makeKey, revoke } from './lib/cluster.mjs';
 
 const STALENESS_MS = 3000;
 
 test('one leader and four followers', { timeout: 600_000 }, async (t) => {
-  const cluster = await Cluster.up(t, { engine: 'local', staleness: STALENESS_MS });
+  const cluster = await Cluster.up(t, { engine: 'local', staleness: STALENESS_MS, settings: { realm: 'made-so' } });
   const leader = cluster.api('core-1');
 
   await t.test('every node sees the same five members and the leader', async () => {
@@ -21,6 +21,17 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
       assert.equal(view.leader, 'core-1');
       assert.equal(view.engine, 'local');
       assert.deepEqual(view.nodes.map(({ id }) => id).sort(), [...cluster.names].sort());
+    }
+  });
+
+  await t.test('what local-cluster.sh has made it starts again as it is, and as it is told to', async () => {
+    for (const [more, realm] of [[[], 'made-so'], [['--set', 'realm=made-anew'], 'made-anew'], [[], 'made-anew']]) {
+      await cluster.script(['down']);
+      await cluster.script(['up', '--bin', binDir, '--no-packages', ...more], 240_000);
+      for (const name of cluster.names) {
+        const { headers } = expect(await cluster.api(name).get('/authz/nginx', { authorization: '' }), 401);
+        assert.match(headers.get('www-authenticate'), new RegExp(`realm="${realm}"`), name);
+      }
     }
   });
 
