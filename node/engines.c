@@ -94,15 +94,31 @@ static void refused(void *ctx, const struct fault *fault)
     LOG_ERROR("this node cannot lead", LOG_TEXT("why", fault->text));
 }
 
+static struct etcd_link_options link_options(const struct config *config)
+{
+    return (struct etcd_link_options){.endpoints = config->etcd_endpoints,
+                                      .ca_file = config->etcd_ca_file,
+                                      .cert_file = config->etcd_cert_file,
+                                      .key_file = config->etcd_key_file};
+}
+
+static bool wants_etcd(const struct config *config)
+{
+    return strcmp(config->engine, "etcd") == 0;
+}
+
+enum kr_err engines_check(const struct config *config, struct fault *fault)
+{
+    const struct etcd_link_options link = link_options(config);
+    return wants_etcd(config) ? etcd_link_check(&link, fault) : KR_ERR_OK;
+}
+
 static enum kr_err open_etcd(struct engines *engines, struct uv_loop_s *loop, struct fault *fault)
 {
     struct node *node = engines->node;
     const struct config *config = node->config;
-    const struct etcd_link_options link = {.loop = loop,
-                                           .endpoints = config->etcd_endpoints,
-                                           .ca_file = config->etcd_ca_file,
-                                           .cert_file = config->etcd_cert_file,
-                                           .key_file = config->etcd_key_file};
+    struct etcd_link_options link = link_options(config);
+    link.loop = loop;
     enum kr_err err = etcd_link_new(&link, &engines->link, fault);
     if (err != KR_ERR_OK)
         return err;
@@ -125,7 +141,7 @@ enum kr_err engines_open(struct node *node, struct uv_loop_s *loop, struct engin
     struct engines *engines = mem_zalloc(sizeof(*engines));
     enum kr_err err = KR_ERR_OK;
     engines->node = node;
-    if (node->identity.is_core && strcmp(node->config->engine, "etcd") == 0)
+    if (node->identity.is_core && wants_etcd(node->config))
         err = open_etcd(engines, loop, fault);
     else
         open_local(node);

@@ -9,6 +9,8 @@
 struct uv_loop_s;
 struct engines;
 
+// The settings of the engine alone, on a core node. INVALID names the setting.
+must_use enum kr_err engines_check(const struct config *config, struct fault *fault);
 // Sets node->engine. Gives. INVALID names the setting.
 must_use enum kr_err engines_open(struct node *node, struct uv_loop_s *loop, struct engines **out,
                                   struct fault *fault);

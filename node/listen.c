@@ -3,6 +3,7 @@
 #include "node/listen.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -104,15 +105,38 @@ static enum kr_err read_scheme(const struct config *config, struct listen_plan *
     return KR_ERR_OK;
 }
 
+// 0: the host is no IP address.
+static socklen_t fill_address(const char *host, unsigned port, struct sockaddr_storage *out)
+{
+    memset(out, 0, sizeof(*out));
+    struct sockaddr_in *in = (struct sockaddr_in *)(void *)out;
+    if (inet_pton(AF_INET, host, &in->sin_addr) == 1) {
+        in->sin_family = AF_INET;
+        in->sin_port = htons((uint16_t)port);
+        return sizeof(*in);
+    }
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)out;
+    if (inet_pton(AF_INET6, host, &in6->sin6_addr) != 1)
+        return 0;
+    in6->sin6_family = AF_INET6;
+    in6->sin6_port = htons((uint16_t)port);
+    return sizeof(*in6);
+}
+
 static enum kr_err check_plan(const struct config *config, const struct listen_plan *plan,
                               struct fault *fault)
 {
     char host[64];
     unsigned port;
+    struct sockaddr_storage address;
     if (!config_split_address(plan->address, host, sizeof(host), &port))
         return fault_set(fault, KR_ERR_INVALID,
                          "%s: \"%s\" is no address; write HOST:PORT, like 127.0.0.1:7400",
                          plan->setting, plan->address);
+    if (fill_address(host, port, &address) == 0)
+        return fault_set(fault, KR_ERR_INVALID,
+                         "%s: %s has no IP address; write one, like 127.0.0.1:7400", plan->setting,
+                         plan->address);
     if (!plan->is_tls && !config->insecure && !config_is_loopback(host))
         return fault_set(fault, KR_ERR_INVALID,
                          "%s: %s is not a loopback address and this listener has no TLS; name a "
@@ -196,23 +220,6 @@ enum kr_err listen_plan(const struct config *config, struct listen_plan out[KR_L
 
 // --- TCP -----------------------------------------------------------------------------------------
 
-static socklen_t fill_address(const char *host, unsigned port, struct sockaddr_storage *out)
-{
-    memset(out, 0, sizeof(*out));
-    struct sockaddr_in *in = (struct sockaddr_in *)(void *)out;
-    if (inet_pton(AF_INET, host, &in->sin_addr) == 1) {
-        in->sin_family = AF_INET;
-        in->sin_port = htons((uint16_t)port);
-        return sizeof(*in);
-    }
-    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)out;
-    if (inet_pton(AF_INET6, host, &in6->sin6_addr) != 1)
-        return 0;
-    in6->sin6_family = AF_INET6;
-    in6->sin6_port = htons((uint16_t)port);
-    return sizeof(*in6);
-}
-
 static void learn_port(enum listen_number number, int fd)
 {
     struct sockaddr_storage name;
@@ -255,12 +262,12 @@ enum kr_err listen_tcp(const struct listen_plan *plan, enum listen_number number
     unsigned port = 0;
     struct sockaddr_storage address;
     enum kr_err err = KR_ERR_OK;
-    socklen_t size = 0;
-    if (config_split_address(plan->address, host, sizeof(host), &port))
-        size = fill_address(host, bound_ports[number] != 0 ? bound_ports[number] : port, &address);
-    if (size == 0)
-        return fault_set(fault, KR_ERR_INVALID, "%s: \"%s\" is no IP address", plan->setting,
-                         plan->address);
+    bool is_address = config_split_address(plan->address, host, sizeof(host), &port);
+    assert(is_address);
+    if (bound_ports[number] != 0)
+        port = bound_ports[number];
+    socklen_t size = fill_address(host, port, &address);
+    assert(size > 0);
     if (bound_ports[number] == 0)
         err = probe_port(&address, size, plan, fault);
     if (err != KR_ERR_OK)

@@ -5,6 +5,8 @@
 #include "node/config.h"
 #include "node/start.h"
 
+enum { KR_MAIN_FAILED = 1, KR_MAIN_SETTING = 2 }; // exit codes
+
 static int fail(const struct fault *fault, int code)
 {
     fprintf(stderr, "keyreeved: %s\n", fault->text);
@@ -14,14 +16,17 @@ static int fail(const struct fault *fault, int code)
 static int run(const struct config *config)
 {
     struct fault fault = {0};
-    return start_run(config, &fault) == KR_ERR_OK ? 0 : fail(&fault, 1);
+    start_prepare(config);
+    if (start_check(config, &fault) != KR_ERR_OK)
+        return fail(&fault, KR_MAIN_SETTING);
+    return start_run(config, &fault) == KR_ERR_OK ? 0 : fail(&fault, KR_MAIN_FAILED);
 }
 
 static int check(const struct config *config)
 {
     struct fault fault = {0};
     if (start_check(config, &fault) != KR_ERR_OK)
-        return fail(&fault, 2);
+        return fail(&fault, KR_MAIN_SETTING);
     puts("the settings are good");
     return 0;
 }
@@ -46,7 +51,7 @@ static int act(const struct config *config, enum config_action action)
         puts("keyreeved " KR_VERSION);
         return 0;
     }
-    return 1;
+    return KR_MAIN_FAILED;
 }
 
 int main(int argc, char **argv)
@@ -55,7 +60,7 @@ int main(int argc, char **argv)
     struct fault fault = {0};
     enum config_action action;
     if (config_load(argc, argv, &config, &action, &fault) != KR_ERR_OK)
-        return fail(&fault, 2);
+        return fail(&fault, KR_MAIN_SETTING);
     int code = act(config, action);
     config_free(&config);
     return code;

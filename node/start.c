@@ -21,10 +21,12 @@
 #include "core/base/rand.h"
 #include "node/bootstrap.h"
 #include "node/config_row.h"
+#include "node/engines.h"
 #include "node/listen.h"
 #include "node/notify.h"
 #include "node/serve.h"
 #include "replication/state_store.h"
+#include "replication/upstream.h"
 
 enum { KR_PATH_SIZE = 4096, KR_POOL_THREADS_MIN = 4, KR_ADDRESS_FILE_SIZE = 80 };
 
@@ -376,12 +378,16 @@ enum kr_err start_check(const struct config *config, struct fault *fault)
         err = listen_plan(config, plans, fault);
     if (err == KR_ERR_OK)
         err = identity_read(config, &identity, fault);
+    if (err == KR_ERR_OK)
+        err = upstream_check(config->upstreams, fault);
+    if (err == KR_ERR_OK && identity.is_core)
+        err = engines_check(config, fault);
     if (err == KR_ERR_OK && identity.is_core)
         err = check_master_key(config, fault);
     return err;
 }
 
-static void prepare_process(const struct config *config)
+void start_prepare(const struct config *config)
 {
     configure_log(config);
     signal(SIGPIPE, SIG_IGN);
@@ -439,10 +445,7 @@ enum kr_err start_run(const struct config *config, struct fault *fault)
     char path[KR_PATH_SIZE];
     int lock = -1;
     bool again = true;
-    prepare_process(config);
-    enum kr_err err = start_check(config, fault);
-    if (err == KR_ERR_OK)
-        err = file_make_directory(config->data, 0700, fault);
+    enum kr_err err = file_make_directory(config->data, 0700, fault);
     snprintf(path, sizeof(path), "%s/lock", config->data);
     if (err == KR_ERR_OK)
         err = file_lock(path, &lock, fault);

@@ -5,7 +5,10 @@
 #include "core/base/fault.h"
 #include "node/config.h"
 
-// Checks what a start would need without changing anything: addresses, secret files.
+// Sets the process up for a run: log, signals, limits, threads of the pool.
+void start_prepare(const struct config *config);
+// Checks what a start would need without changing anything: addresses, secret files. What it
+// refuses is a setting, or a file that one names.
 must_use enum kr_err start_check(const struct config *config, struct fault *fault);
-// Runs the node until it is asked to stop.
+// Runs the node until it is asked to stop. The process is prepared, the settings are checked.
 must_use enum kr_err start_run(const struct config *config, struct fault *fault);

@@ -247,14 +247,19 @@ static void on_socket_ready(uv_poll_t *poll, int status, int events)
     collect(link);
 }
 
+static void free_endpoints(struct etcd_link *link)
+{
+    for (size_t i = 0; i < link->endpoint_count; i++)
+        mem_free(link->endpoints[i]);
+}
+
 static void end_if_closed(struct etcd_link *link)
 {
     void (*closed)(void *ctx) = link->closed;
     void *ctx = link->closed_ctx;
     if (link->handles > 0)
         return;
-    for (size_t i = 0; i < link->endpoint_count; i++)
-        mem_free(link->endpoints[i]);
+    free_endpoints(link);
     curl_slist_free_all(link->fields);
     mem_free(link->ca_file);
     mem_free(link->cert_file);
@@ -432,6 +437,26 @@ static enum kr_err check_files(const struct etcd_link_options *options, struct f
     return err;
 }
 
+static enum kr_err take_settings(struct etcd_link *link, const struct etcd_link_options *options,
+                                 struct fault *fault)
+{
+    enum kr_err err = check_files(options, fault);
+    if (err == KR_ERR_OK)
+        err = check_endpoints(link, options, fault);
+    if (err != KR_ERR_OK)
+        free_endpoints(link);
+    return err;
+}
+
+enum kr_err etcd_link_check(const struct etcd_link_options *options, struct fault *fault)
+{
+    struct etcd_link link = {.endpoint_count = 0};
+    enum kr_err err = take_settings(&link, options, fault);
+    if (err == KR_ERR_OK)
+        free_endpoints(&link);
+    return err;
+}
+
 // --- life ----------------------------------------------------------------------------------------
 
 static void open_multi(struct etcd_link *link)
@@ -451,12 +476,12 @@ enum kr_err etcd_link_new(const struct etcd_link_options *options, struct etcd_l
                           struct fault *fault)
 {
     struct etcd_link *link = mem_zalloc(sizeof(*link));
+    enum kr_err err = take_settings(link, options, fault);
+    if (err != KR_ERR_OK) {
+        mem_free(link);
+        return err;
+    }
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    enum kr_err err = check_files(options, fault);
-    if (err == KR_ERR_OK)
-        err = check_endpoints(link, options, fault);
-    if (err != KR_ERR_OK)
-        goto fail;
     link->loop = options->loop;
     link->ca_file = mem_text(options->ca_file);
     link->cert_file = mem_text(options->cert_file);
@@ -469,12 +494,6 @@ enum kr_err etcd_link_new(const struct etcd_link_options *options, struct etcd_l
         .ctx = link, .endpoint_count = link->endpoint_count, .post = post, .now_ms = now_ms};
     *out = link;
     return KR_ERR_OK;
-fail:
-    for (size_t i = 0; i < link->endpoint_count; i++)
-        mem_free(link->endpoints[i]);
-    mem_free(link);
-    curl_global_cleanup();
-    return err;
 }
 
 const struct etcd_port *etcd_link_port(const struct etcd_link *link)

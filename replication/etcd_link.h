@@ -20,6 +20,8 @@ struct etcd_link_options {
     const char *ca_file, *cert_file, *key_file;
 };
 
+// The options alone, but for the loop, which it has no need of. As etcd_link_new.
+must_use enum kr_err etcd_link_check(const struct etcd_link_options *options, struct fault *fault);
 // INVALID names the endpoint or file and the mend. Gives.
 must_use enum kr_err etcd_link_new(const struct etcd_link_options *options, struct etcd_link **out,
                                    struct fault *fault);

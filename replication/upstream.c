@@ -40,6 +40,7 @@ static struct upstream_candidate *find_or_add(struct upstream *upstream, const c
     return found;
 }
 
+// upstream NULL: it is looked at only.
 static enum kr_err add_configured(struct upstream *upstream, struct bytes part, struct fault *fault)
 {
     char address[KR_STATE_ADDRESS_SIZE];
@@ -53,10 +54,15 @@ static enum kr_err add_configured(struct upstream *upstream, struct bytes part, 
         return fault_set(fault, KR_ERR_INVALID,
                          "upstreams: \"%s\" is no address; write HOST:PORT, like 10.0.0.1:7402",
                          address);
-    struct upstream_candidate *added = find_or_add(upstream, address);
+    struct upstream_candidate *added = upstream == NULL ? NULL : find_or_add(upstream, address);
     if (added != NULL)
         added->is_configured = true;
     return KR_ERR_OK;
+}
+
+enum kr_err upstream_check(const char *addresses, struct fault *fault)
+{
+    return upstream_configure(NULL, addresses, fault);
 }
 
 enum kr_err upstream_configure(struct upstream *upstream, const char *addresses,

@@ -51,6 +51,8 @@ struct upstream {
 };
 
 void upstream_init(struct upstream *upstream, const struct upstream_options *options);
+// The setting alone. As upstream_configure.
+must_use enum kr_err upstream_check(const char *addresses, struct fault *fault);
 // From the setting: HOST:PORT, comma-separated. INVALID names the part that is no address.
 must_use enum kr_err upstream_configure(struct upstream *upstream, const char *addresses,
                                         struct fault *fault);

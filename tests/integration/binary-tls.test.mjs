@@ -262,7 +262,7 @@ test('tcp:// keeps it in the clear beside a certificate; what has no certificate
   ];
   for (const [flags, pattern] of cases) {
     const refused = await refuseNode({ dataDir: dataDirFor(t), flags });
-    assert.notEqual(refused.code, 0, flags.join(' '));
+    assert.equal(refused.code, 2, flags.join(' '));
     assert.match(refused.stderr, pattern);
   }
 });

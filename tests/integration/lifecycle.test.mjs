@@ -297,7 +297,7 @@ test('a master key that others may read, that is missing or damaged is refused',
   const path = join(dataDir, 'master-key');
   const value = readFileSync(path);
   chmodSync(path, 0o640);
-  await refuse(t, { dataDir }, [/master-key/, /chmod 600/]);
+  await refuse(t, { dataDir, code: 2 }, [/master-key/, /chmod 600/]);
   chmodSync(path, 0o600);
   writeFileSync(path, 'not hex\n');
   await refuse(t, { dataDir }, [/master-key/, /64 hex digits/]);
@@ -337,25 +337,45 @@ test('a family of rows that this version does not know is refused and not touche
 });
 
 test('an address that is not loopback needs --insecure', async (t) => {
-  await refuse(t, { flags: ['--http', '0.0.0.0:0'] }, [/0\.0\.0\.0/, /--insecure/]);
-  await refuse(t, { flags: ['--http', '[::]:0'] }, /--insecure/);
-  await refuse(t, { flags: ['--http', 'nonsense'] }, /HOST:PORT/);
-  await refuse(t, { flags: ['--binary-listen', '0.0.0.0:0'] }, [/binary_listen/, /--insecure/]);
-  await refuse(t, { flags: ['--binary-listen', '7401'] }, [/binary_listen/, /HOST:PORT/]);
+  await refuse(t, { flags: ['--http', '0.0.0.0:0'], code: 2 }, [/0\.0\.0\.0/, /--insecure/]);
+  await refuse(t, { flags: ['--http', '[::]:0'], code: 2 }, /--insecure/);
+  await refuse(t, { flags: ['--http', 'nonsense'], code: 2 }, /HOST:PORT/);
+  await refuse(t, { flags: ['--http', 'localhost:0'], code: 2 }, [/localhost:0 has no IP address/, /127\.0\.0\.1/]);
+  await refuse(t, { flags: ['--binary-listen', '0.0.0.0:0'], code: 2 }, [/binary_listen/, /--insecure/]);
+  await refuse(t, { flags: ['--binary-listen', '7401'], code: 2 }, [/binary_listen/, /HOST:PORT/]);
   const dataDir = dataDirFor(t);
   const node = await startNode({ dataDir, flags: ['--http', '0.0.0.0:0', '--insecure'] });
   await node.stop();
 });
 
-test('an etcd elsewhere without TLS is refused by a core node, with the mend', async (t) => {
+test('what is wrong about the other nodes and etcd ends a start as it ends --check', async (t) => {
   const dataDir = dataDirFor(t);
   const home = join(dataDir, 'home');
   for (const args of [['cluster', 'init', '--out', join(home, 'ca')], ['node', 'add', 'core-1', '--dir', join(home, 'ca'), '--region', 'here', '--role', 'core']]) {
     const ended = await run(keyreeve, args, { env: { HOME: home } });
     assert.equal(ended.code, 0, ended.stderr);
   }
-  const flags = ['--peer-bundle', join(home, 'ca', 'core-1', 'node.pem'), '--master-key-file', join(home, 'ca', 'core-1', 'master-key'), '--engine', 'etcd', '--etcd-endpoints', 'http://192.0.2.1:2379'];
-  await refuse(t, { dataDir: join(dataDir, 'data'), flags }, [/etcd_endpoints/, /https/]);
+  const core = ['--peer-bundle', join(home, 'ca', 'core-1', 'node.pem'), '--master-key-file', join(home, 'ca', 'core-1', 'master-key')];
+  const cases = [
+    [[...core, '--engine', 'etcd', '--etcd-endpoints', 'http://192.0.2.1:2379'], [/etcd_endpoints/, /https/]],
+    [[...core, '--engine', 'etcd', '--etcd-endpoints', 'https://192.0.2.1:2379', '--etcd-ca-file', join(home, 'nowhere.pem')], [/nowhere\.pem: cannot be read/]],
+    [[...core, '--upstreams', '10.0.0.1:7402,10.0.0.2'], [/upstreams: "10\.0\.0\.2" is no address/]],
+    [['--upstreams', '10.0.0.1:7402'], [/peer_bundle: needed with upstreams/]],
+    [['--peer-bundle', join(home, 'nowhere.pem')], [/nowhere\.pem/]],
+  ];
+  for (const [flags, patterns] of cases) {
+    await refuse(t, { dataDir: join(dataDir, 'data'), flags, code: 2 }, patterns);
+    assertRefused(await run(keyreeved, ['--data', join(dataDir, 'data'), ...flags, '--check']), 2, patterns);
+  }
+  assert.ok(!existsSync(join(dataDir, 'data')), 'nothing was made');
+});
+
+test('systemd does not start a node again whose settings are wrong', () => {
+  const unit = readFileSync(new URL('../../deploy/systemd/keyreeved.service', import.meta.url), 'utf8');
+  assert.match(unit, /^Restart=on-failure$/m);
+  assert.match(unit, /^RestartPreventExitStatus=2$/m);
+  // systemd.service(5): the status counts of the main process alone, so nothing may end before it.
+  assert.doesNotMatch(unit, /^ExecStartPre/m);
 });
 
 test('a data directory that cannot be made is refused', async (t) => {

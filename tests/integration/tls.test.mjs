@@ -314,7 +314,7 @@ test('what is wrong with certificate, key or listener ends the start with one li
   ];
   for (const [flags, patterns] of cases) {
     const refused = await refuseNode({ dataDir: dataDirFor(t), flags });
-    assert.notEqual(refused.code, 0, flags.join(' '));
+    assert.equal(refused.code, 2, flags.join(' '));
     assert.equal(refused.stderr.trim().split('\n').length, 1, refused.stderr);
     for (const pattern of patterns) assert.match(refused.stderr, pattern);
   }
