@@ -2,7 +2,7 @@
 // Nothing that a node writes or says holds a key's value or a token, but for the answers that
 // must: a whole run is searched for every value that it made.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { client, exchange, expect, raw } from './lib/http.mjs';
@@ -128,4 +128,45 @@ test('the search would find a value: it finds the names that the files do hold',
   await node.stop();
   const holds = [...filesUnder(dataDir)].some((file) => readFileSync(file).includes('needle-0123456789abcdefghijklmnopqrstuvwxyz'));
   assert.ok(holds);
+});
+
+/** The commands of docs/operations.md, "Backup": how one is made, how it is restored. */
+function backupCommands() {
+  const page = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
+  const [, section] = /^## Backup\n([^]*?)^## /m.exec(page);
+  return [...section.matchAll(/^```sh\n([^]*?)^```/gm)].map(([, commands]) => commands);
+}
+
+test('the documented backup holds no secret, is closed to others, and is restored as documented', async (t) => {
+  const place = dataDirFor(t);
+  const dataDir = join(place, 'keyreeve');
+  const follow = async (commands) => {
+    const here = commands.replaceAll('/var/lib', place).replace('-o keyreeve -g keyreeve ', '');
+    const ended = await run('sh', ['-euc', `systemctl() { :; }; umask 022; ${here}`], { cwd: place });
+    assert.deepEqual([ended.code, ended.stderr], [0, ''], here);
+  };
+  const [make, restore] = backupCommands();
+  let node = await startNode({ dataDir });
+  const { token } = node;
+  await client(node).makeBucket('open', { isRetrievable: true });
+  await client(node).makeConsumer('ann', {}, 'open');
+  const kept = await client(node).makeKey('ann', {}, 'open');
+  await node.stop();
+  copyFileSync(join(dataDir, 'master-key'), join(place, 'master-key'));
+  await follow(make);
+
+  const archive = readdirSync(place).find((name) => /^keyreeve-[\d-]+\.tar\.gz$/.test(name));
+  assert.equal(statSync(join(place, archive)).mode & 0o077, 0);
+  const unpacked = await run('tar', ['-xzOf', archive], { cwd: place });
+  assert.equal(unpacked.code, 0, unpacked.stderr);
+  for (const secret of [token, kept.key, readFileSync(join(place, 'master-key'), 'utf8').trim()])
+    for (const form of formsOf(secret)) assert.ok(!unpacked.stdout.includes(form));
+
+  await follow(restore.replace(/keyreeve-[\d-]+\.tar\.gz/, archive));
+  assert.ok(!existsSync(join(dataDir, 'owner-token')));
+  writeFileSync(join(dataDir, 'owner-token'), token, { mode: 0o600 }); // where startNode looks for it
+  node = await startNode({ dataDir });
+  assert.equal(await client(node).code(kept.key), 'VALID');
+  assert.equal(expect(await client(node).post(`${client(node).keys('ann', 'open')}/${kept.id}/reveal`), 200).body.key, kept.key);
+  await node.stop();
 });
