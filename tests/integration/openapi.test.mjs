@@ -54,6 +54,20 @@ test('every operation has an id of its own, answers, and its path parameters', a
   check(document);
 });
 
+test('whatever may wait says how long', async () => {
+  const document = JSON.parse((await describe({ accept: 'application/json' })).text);
+  const nameOf = ({ $ref, name }) => $ref?.split('/').at(-1) ?? name;
+  const waiting = Object.values(document.paths)
+    .flatMap((item) => methodNames.map((method) => item[method]))
+    .filter((operation) => operation?.parameters?.some((parameter) => nameOf(parameter) === 'wait'));
+  assert.ok(waiting.length >= 5, `${waiting.length} operations`);
+  for (const { operationId, parameters } of waiting) assert.ok(parameters.map(nameOf).includes('timeoutMs'), operationId);
+  // As it is described: up to ten minutes, and a receipt's 0 is no wait.
+  const path = '/v1/receipts/999999?wait=everywhere&timeoutMs=';
+  const headers = { authorization: `Bearer ${node.token}` };
+  for (const [value, status] of [['0', 404], ['600000', 404], ['600001', 400]]) assert.equal((await exchange(node, { path: path + value, headers })).status, status, value);
+});
+
 test('YAML is the form without a preference for JSON, and the file itself', async () => {
   const file = readFileSync(new URL('../../node/api/openapi.yaml', import.meta.url), 'utf8');
   for (const headers of [{}, { accept: '*/*' }, { accept: 'application/yaml' }, { accept: 'text/html' }]) {
