@@ -259,7 +259,11 @@ step_node() {
     make_keys "$count" || return 1
     "$bin/keyreeved" --data "$data" --http $http --binary-listen '' --rate-limit-per-token 0 --log-level error >"$out/logs/node.keyreeved" 2>&1 &
     pid=$!
-    wait_for 60 curl -sf http://$http/readyz || return 1
+    if ! wait_for 60 curl -sf http://$http/readyz; then
+        kill $pid
+        wait $pid
+        return 1
+    fi
     kr http://$http "$data" import "$work/import.jsonl" || code=1
     kr http://$http "$data" consumer create bench || code=1
     bench write --url http://$http --token-file "$data/owner-token" --consumer bench --disk "$data" --server-pid $pid \

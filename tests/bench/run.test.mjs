@@ -2,7 +2,7 @@
 // bench/run.sh: a run leaves its report, and one that is ended, whenever and however, no process.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
@@ -17,13 +17,13 @@ const asUser = await withoutRoot();
 // By what tests call them: the words before the command.
 const USERS = process.getuid() === 0 ? { root: [], ...(asUser && { 'a user': asUser }) } : { 'a user': [] };
 
-function start(t, steps, words = []) {
+function start(t, steps, words = [], { programs = bin, path = process.env.PATH } = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'keyreeve-test-run-'));
   chmodSync(directory, 0o711);
   if (words.length > 0) chownSync(directory, NOBODY, NOBODY);
   const out = join(directory, 'out');
   const [program, ...rest] = [...words, 'bench/run.sh'];
-  const child = spawn(program, [...rest, '--quick', '--no-packages', '--only', steps, '--bin', bin, '--work', directory, '--out', out], { detached: true });
+  const child = spawn(program, [...rest, '--quick', '--no-packages', '--only', steps, '--bin', programs, '--work', directory, '--out', out], { detached: true, env: { ...process.env, PATH: path } });
   let said = '';
   child.stdout.on('data', (data) => (said += data));
   child.stderr.on('data', (data) => (said += data));
@@ -65,6 +65,25 @@ test('a run has rows, a report, and leaves nothing else', { timeout: 600_000 }, 
   assert.deepEqual(readdirSync(run.directory), ['out']);
   assert.deepEqual(processesOf(run.directory), []);
 });
+
+/** Programs that do nothing, among them a node that never gets ready and a sleep that takes no time. */
+function idlePrograms(t) {
+  const directory = mkdtempSync(join(tmpdir(), 'keyreeve-test-bin-'));
+  chmodSync(directory, 0o755);
+  t.after(() => rmSync(directory, { recursive: true }));
+  for (const name of ['keyreeve', 'keyreeve-bench', 'sleep']) writeFileSync(join(directory, name), '#!/bin/sh\nexit 0\n', { mode: 0o755 });
+  writeFileSync(join(directory, 'keyreeved'), `#!${process.execPath}\nsetInterval(() => {}, 1e6);\n`, { mode: 0o755 });
+  return directory;
+}
+
+for (const [user, words] of Object.entries(USERS))
+  test(`a node of ${user} that never gets ready ends with its step`, { timeout: 600_000 }, async (t) => {
+    const programs = idlePrograms(t);
+    const run = start(t, 'node', words, { programs, path: `${programs}:${process.env.PATH}` });
+    assert.equal((await run.end).code, 1, run.said());
+    assert.match(run.said(), /FAILED after .*waited in vain for: curl/);
+    assert.deepEqual(nodes(run.directory), []);
+  });
 
 test('steps are listed with what they measure, and no other is taken', () => {
   const missing = spawnSync('bench/run.sh', ['--only', 'plan,nothing'], { encoding: 'utf8' });
