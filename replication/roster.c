@@ -53,8 +53,7 @@ struct listed {
     int64_t others_known_ms;
     struct word *words;
     size_t word_count;
-    // All words on it together, while a question is answered.
-    struct word sum;
+    struct word sum; // of all words on it, while is_summed
     struct {
         uint64_t index, at_ms;
     } acks[KR_ROSTER_ACK_NOTES]; // ascending
@@ -71,6 +70,7 @@ struct roster {
     struct listed **members; // by id
     size_t count, capacity;
     uint64_t epoch; // 0: does not lead
+    bool is_summed; // nothing was heard or granted since the members' sums were made
     int64_t floor_ms;
     struct note notes[KR_ROSTER_NOTES]; // a ring
     uint32_t note_first, note_count;
@@ -128,6 +128,7 @@ static struct listed *find_or_add(struct roster *roster, const char *id)
             (roster->count - at) * sizeof(struct listed *));
     member = roster->members[at] = mem_zalloc(sizeof(*member));
     roster->count++;
+    roster->is_summed = false;
     memcpy(member->id, id, strlen(id));
     silence(member);
     return member;
@@ -194,16 +195,21 @@ void roster_committed(struct roster *roster, uint64_t index, uint64_t now_ms)
 // When N was committed, or later; INT64_MAX when it is not known to be.
 static int64_t committed_ms(struct roster *roster, uint64_t index)
 {
-    for (uint32_t i = 0; i < roster->note_count; i++) {
-        if (note_at(roster, i)->index >= index)
-            return (int64_t)note_at(roster, i)->last_ms;
+    uint32_t low = 0, high = roster->note_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (note_at(roster, middle)->index < index)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return INT64_MAX;
+    return low < roster->note_count ? (int64_t)note_at(roster, low)->last_ms : INT64_MAX;
 }
 
 void roster_take_over(struct roster *roster, uint64_t epoch, uint64_t index, uint64_t now_ms)
 {
     roster->epoch = epoch;
+    roster->is_summed = false;
     for (size_t i = 0; i < roster->count; i++) {
         uint64_t started_ms = roster->members[i]->own.started_ms;
         silence(roster->members[i]);
@@ -242,6 +248,7 @@ void roster_attached(struct roster *roster, const char *id, uint64_t started_ms,
     if (child == NULL)
         return;
     child->is_child = child->is_attached = true;
+    roster->is_summed = false;
     // Another process knows nothing of what its forerunner heard, but its first Ack has a floor.
     if (started_ms != child->own.started_ms) {
         child->own.started_ms = started_ms;
@@ -270,6 +277,7 @@ void roster_granted(struct roster *roster, const char *id, uint64_t remaining_ms
     struct listed *child = find_or_add(roster, id);
     assert(child != NULL && remaining_ms <= KR_LEASE_WINDOW_MS);
     child->is_child = true;
+    roster->is_summed = false;
     child->own.known_ms =
         later(child->own.known_ms, (int64_t)(now_ms + remaining_ms) - KR_LEASE_WINDOW_MS);
 }
@@ -324,6 +332,7 @@ void roster_heard(struct roster *roster, const char *id, const struct peer_ack *
     child->others_known_ms = moment_of(ack->others_age_ms, now_ms);
     note_ack(child, ack->applied_index, now_ms);
     take_words(roster, child, ack, now_ms);
+    roster->is_summed = false;
 }
 
 // --- the sums ------------------------------------------------------------------------------------
@@ -346,10 +355,12 @@ static void add_word(struct listed *member, const struct word *word)
     sum->known_ms = later(sum->known_ms, word->known_ms);
 }
 
-// Sums up all words, and gives the bound that holds for every node, listed or not.
-static int64_t sum_up(struct roster *roster, uint64_t index)
+// All words together: once for all questions until something is heard or granted again.
+static void sum_up(struct roster *roster)
 {
-    int64_t anyone_ms = roster->floor_ms;
+    if (roster->is_summed)
+        return;
+    roster->is_summed = true;
     for (size_t i = 0; i < roster->count; i++)
         roster->members[i]->sum = (struct word){.known_ms = KR_ROSTER_NEVER};
     for (size_t i = 0; i < roster->count; i++) {
@@ -359,11 +370,22 @@ static int64_t sum_up(struct roster *roster, uint64_t index)
         add_word(child, &child->own);
         for (size_t j = 0; j < child->word_count; j++)
             add_word(child->words[j].member, &child->words[j]);
-        anyone_ms = later(anyone_ms, child->others_known_ms);
-        if (child->covered_index < index)
-            anyone_ms = later(anyone_ms, child->own.known_ms);
     }
-    return anyone_ms;
+}
+
+// The bound that holds for every node, listed or not.
+static int64_t anyone_ms(const struct roster *roster, uint64_t index)
+{
+    int64_t known_ms = roster->floor_ms;
+    for (size_t i = 0; i < roster->count; i++) {
+        const struct listed *child = roster->members[i];
+        if (!child->is_child)
+            continue;
+        known_ms = later(known_ms, child->others_known_ms);
+        if (child->covered_index < index)
+            known_ms = later(known_ms, child->own.known_ms);
+    }
+    return known_ms;
 }
 
 // --- the report upwards --------------------------------------------------------------------------
@@ -397,8 +419,9 @@ void roster_report(struct roster *roster, const struct roster_own *own, uint64_t
                              .unflushed = own->unflushed,
                              .items = items};
     out->covered_index = covered_index(roster, own->applied_index, now_ms);
-    int64_t anyone_ms = sum_up(roster, out->covered_index);
-    out->others_age_ms = age_of(anyone_ms, now_ms);
+    sum_up(roster);
+    int64_t others_ms = anyone_ms(roster, out->covered_index);
+    out->others_age_ms = age_of(others_ms, now_ms);
     for (size_t i = 0; i < roster->count; i++) {
         const struct listed *member = roster->members[i];
         if (member->is_self || member->sum.member == NULL)
@@ -406,7 +429,7 @@ void roster_report(struct roster *roster, const struct roster_own *own, uint64_t
         items[out->count++] = (struct peer_node_report){
             .id = member->id,
             .applied_index = member->sum.applied_index,
-            .age_ms = age_of(later(member->sum.known_ms, anyone_ms), now_ms),
+            .age_ms = age_of(later(member->sum.known_ms, others_ms), now_ms),
             .started_ms = member->sum.started_ms,
             .epoch = member->sum.epoch,
             .unflushed = member->sum.applied_index - member->sum.safe_index};
@@ -444,8 +467,9 @@ struct look {
 static struct look look_of(struct roster *roster, const struct roster_demand *demand,
                            uint64_t now_ms)
 {
-    return (struct look){demand, sum_up(roster, demand->index), committed_ms(roster, demand->index),
-                         now_ms, roster->epoch};
+    sum_up(roster);
+    return (struct look){demand, anyone_ms(roster, demand->index),
+                         committed_ms(roster, demand->index), now_ms, roster->epoch};
 }
 
 static struct roster_view view_of(const struct look *look, const struct listed *member)

@@ -90,6 +90,7 @@ enum roster_outcome {
     KR_ROSTER_LATE      // the deadline is over and it is not complete
 };
 
-// A wait is nothing but the question, asked again behind every Ack and on every tick.
+// A wait is nothing but the question, asked again behind every Ack and on every tick. By the same
+// staleness, no entry is complete before those in front of it.
 enum roster_outcome roster_wait(struct roster *roster, const struct roster_demand *demand,
                                 uint64_t deadline_ms, uint64_t now_ms);

@@ -433,6 +433,12 @@ static inline void model_complete(struct model *model)
                 break;
             model->completed[i] = index;
         }
+        const struct roster_demand last = {leader->applied, model_bounds_ms[i]};
+        if (model->completed[i] < leader->applied &&
+            roster_wait(leader->roster, &last, UINT64_MAX, now_ms) == KR_ROSTER_COMPLETE)
+            snprintf(model->broken, sizeof(model->broken), "%llu is complete, and %llu is not",
+                     (unsigned long long)leader->applied,
+                     (unsigned long long)model->completed[i] + 1);
     }
 }
 
