@@ -329,7 +329,7 @@ static bool take_turn(struct control *control)
         leading_turn(control->leading);
     remote_turn(control->remote);
     peering_turn(control->peering);
-    return has_more;
+    return everywhere_turn(control->everywhere, clock_boot_ms()) || has_more;
 }
 
 static void on_check(uv_check_t *check)
@@ -351,7 +351,7 @@ static void on_tick(uv_timer_t *tick)
     step_stop(control);
     step_closing(control);
     remote_tick(control->remote, clock_boot_ms());
-    everywhere_check(control->everywhere, clock_boot_ms());
+    everywhere_ask(control->everywhere);
     peering_tick(control->peering, clock_boot_ms());
     secure_tick(control->node->secure, clock_boot_ms());
     if (!has_replica(control))

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Receipts that wait: the roster is asked again behind every acknowledgement and on every tick.
+// Receipts that wait: in queues, by what is asked of the nodes.
 //
+// Happy path: complete at once; or queued → the roster hears something → in the end of that turn it
+// is asked about the first of each queue → answered. Other ends: the time is over, or the node
+// stops, and then the answer is what is known by then. What waits costs nothing meanwhile: in a
+// queue nobody is complete before those in front, since what a node knows of an entry it knows of
+// all before it.
 // A bucket's bound may have been lowered: a member that does not know of that yet is judged by the
 // bound before it, so the roster is asked with both.
 #include "node/everywhere.h"
@@ -10,20 +15,38 @@
 #include "node/node.h"
 #include "replication/roster.h"
 
+enum {
+    KR_EVERYWHERE_ROWS = 1024, // written in one turn: leases are lent between two
+    KR_EVERYWHERE_QUEUES = 8,  // more than these are not looked at in every turn
+    KR_EVERYWHERE_PAUSE_MS = 5
+};
+
 struct waiting {
     struct waiting *next;
     struct call *call;
     everywhere_done_fn *done;
     void *ctx;
-    uint64_t requested_boot_ms, deadline_ms;
+    uint64_t index, requested_boot_ms, deadline_ms;
+};
+
+// Receipts with the same bounds, by index.
+struct queue {
+    struct queue *next;
+    int64_t bound_ms, was_bound_ms;
+    uint64_t bounded_at;
+    struct waiting *first, **end;
+    uint64_t end_index;   // none is higher
+    uint64_t deadline_ms; // none is earlier
 };
 
 struct everywhere {
     const struct node *node;
     struct roster *roster;
-    struct waiting *first;
-    struct arena scratch; // of one look at the roster
-    bool is_stopped;
+    struct queue *queues;
+    size_t queue_count;
+    uint64_t looked_ms;
+    struct arena scratch; // of one receipt's rows
+    bool is_due, is_stopped;
 };
 
 struct everywhere *everywhere_new(const struct node *node, struct roster *roster)
@@ -42,7 +65,7 @@ void everywhere_free(struct everywhere **everywhere)
     *everywhere = NULL;
 }
 
-// --- what the nodes know -------------------------------------------------------------------------
+// --- the answer ----------------------------------------------------------------------------------
 
 // The rows of one receipt, in the scratch arena.
 struct rows {
@@ -51,6 +74,7 @@ struct rows {
     struct store_view *view;
     struct receipt_node *nodes;
     size_t count, capacity;
+    size_t found;   // by the second question: both go by id
     bool is_second; // asked by the bound before it was lowered
 };
 
@@ -101,9 +125,9 @@ static void add_row(struct rows *rows, const struct receipt_node *row)
 
 static struct receipt_node *find_row(struct rows *rows, const char *id)
 {
-    for (size_t i = 1; i < rows->count; i++)
+    for (size_t i = rows->found + 1; i < rows->count; i++)
         if (strcmp(rows->nodes[i].id, id) == 0)
-            return &rows->nodes[i];
+            return &rows->nodes[rows->found = i];
     return NULL;
 }
 
@@ -124,11 +148,10 @@ static void visit(void *ctx, const struct roster_view *seen)
         add_row(rows, &row);
 }
 
-static void ask_roster(struct rows *rows)
+static void ask_roster(struct rows *rows, uint64_t now_ms)
 {
     const struct call_receipt *receipt = &rows->waiting->call->receipt;
     struct roster *roster = rows->everywhere->roster;
-    uint64_t now_ms = clock_boot_ms();
     struct roster_demand demand = {receipt->record.index, receipt->bound_ms};
     roster_each(roster, &demand, now_ms, visit, rows);
     if (receipt->bounded_at == 0)
@@ -138,53 +161,127 @@ static void ask_roster(struct rows *rows)
     roster_each(roster, &demand, now_ms, visit, rows);
 }
 
-static bool is_pending(const struct rows *rows)
-{
-    for (size_t i = 0; i < rows->count; i++)
-        if (rows->nodes[i].state == KR_RECEIPT_PENDING ||
-            rows->nodes[i].state == KR_RECEIPT_UNBOUNDED)
-            return true;
-    return false;
-}
-
 // This node's own row comes first: it leads, so what it has committed it has applied.
-static void collect(struct everywhere *everywhere, struct waiting *waiting, struct rows *rows)
+static void collect(struct rows *rows, uint64_t now_ms)
 {
-    const struct node *node = everywhere->node;
+    const struct node *node = rows->everywhere->node;
     const struct receipt_node own = {node->identity.node_id, node->identity.region,
-                                     KR_RECEIPT_APPLIED, receipt_commit_ms(waiting->call)};
-    arena_reset(&everywhere->scratch);
-    *rows = (struct rows){.everywhere = everywhere, .waiting = waiting};
+                                     KR_RECEIPT_APPLIED, receipt_commit_ms(rows->waiting->call)};
+    arena_reset(&rows->everywhere->scratch);
     add_row(rows, &own);
-    if (everywhere->roster != NULL)
-        ask_roster(rows);
+    if (rows->everywhere->roster != NULL)
+        ask_roster(rows, now_ms);
 }
 
-static void name_regions(struct everywhere *everywhere, struct rows *rows)
+static void name_regions(struct rows *rows)
 {
-    rows->view = store_view_open(everywhere->node->store);
+    rows->view = store_view_open(rows->everywhere->node->store);
     for (size_t i = 1; i < rows->count; i++)
         rows->nodes[i].region = region_of(rows, rows->nodes[i].id);
     store_view_close(&rows->view);
 }
 
-// --- waiting -------------------------------------------------------------------------------------
-
-// True: answered.
-static bool try_answer(struct everywhere *everywhere, struct waiting *waiting, uint64_t now_ms)
+// Takes the receipt. Gives how many rows it has.
+static size_t answer(struct everywhere *everywhere, struct waiting *waiting, uint64_t now_ms)
 {
-    struct rows rows;
-    collect(everywhere, waiting, &rows);
-    bool has_time = now_ms < waiting->deadline_ms && !everywhere->is_stopped;
-    if (waiting->call->receipt.is_everywhere && has_time && is_pending(&rows))
-        return false;
-    name_regions(everywhere, &rows);
+    struct rows rows = {.everywhere = everywhere, .waiting = waiting};
+    collect(&rows, now_ms);
+    name_regions(&rows);
     // A failure has been written as the answer.
     (void)receipt_write(waiting->call, rows.nodes, rows.count);
     waiting->done(waiting->ctx);
     mem_free(waiting);
-    return true;
+    return rows.count;
 }
+
+// --- whether it is complete ----------------------------------------------------------------------
+
+struct former {
+    uint64_t bounded_at;
+    bool is_open;
+};
+
+static void visit_former(void *ctx, const struct roster_view *seen)
+{
+    struct former *former = ctx;
+    bool is_open = seen->state == KR_ROSTER_PENDING || seen->state == KR_ROSTER_UNBOUNDED;
+    former->is_open |= is_open && seen->applied_index < former->bounded_at;
+}
+
+static bool is_complete(const struct everywhere *everywhere, const struct queue *queue,
+                        uint64_t index, uint64_t now_ms)
+{
+    struct roster_demand demand = {index, queue->bound_ms};
+    struct former former = {.bounded_at = queue->bounded_at};
+    if (everywhere->roster == NULL)
+        return true;
+    if (roster_wait(everywhere->roster, &demand, UINT64_MAX, now_ms) != KR_ROSTER_COMPLETE)
+        return false;
+    if (queue->bounded_at == 0)
+        return true;
+    demand.max_staleness_ms = queue->was_bound_ms;
+    roster_each(everywhere->roster, &demand, now_ms, visit_former, &former);
+    return !former.is_open;
+}
+
+// --- the queues ----------------------------------------------------------------------------------
+
+static bool has_bounds_of(const struct queue *queue, const struct queue *wanted)
+{
+    return queue->bound_ms == wanted->bound_ms && queue->was_bound_ms == wanted->was_bound_ms &&
+           queue->bounded_at == wanted->bounded_at;
+}
+
+static struct queue *find_or_add(struct everywhere *everywhere, const struct queue *wanted)
+{
+    struct queue *at = everywhere->queues;
+    while (at != NULL && !has_bounds_of(at, wanted))
+        at = at->next;
+    if (at != NULL)
+        return at;
+    at = mem_alloc(sizeof(*at));
+    *at = *wanted;
+    at->end = &at->first;
+    at->next = everywhere->queues;
+    everywhere->queues = at;
+    everywhere->queue_count++;
+    return at;
+}
+
+// Most are the highest of all; the receipt of an older entry may be asked for again.
+static void enqueue(struct queue *queue, struct waiting *waiting)
+{
+    struct waiting **at = waiting->index >= queue->end_index ? queue->end : &queue->first;
+    while (*at != NULL && (*at)->index <= waiting->index)
+        at = &(*at)->next;
+    waiting->next = *at;
+    *at = waiting;
+    if (waiting->next == NULL) {
+        queue->end = &waiting->next;
+        queue->end_index = waiting->index;
+    }
+    if (waiting->deadline_ms < queue->deadline_ms)
+        queue->deadline_ms = waiting->deadline_ms;
+}
+
+static struct waiting *dequeue(struct queue *queue, struct waiting **at)
+{
+    struct waiting *waiting = *at;
+    *at = waiting->next;
+    if (queue->end == &waiting->next)
+        queue->end = at;
+    return waiting;
+}
+
+static void drop_queue(struct everywhere *everywhere, struct queue **at)
+{
+    struct queue *queue = *at;
+    *at = queue->next;
+    everywhere->queue_count--;
+    mem_free(queue);
+}
+
+// --- coming and going ----------------------------------------------------------------------------
 
 // The bound as it stands behind the commit: what the handler saw may have been changed in between.
 static void read_bound(const struct everywhere *everywhere, struct call *call)
@@ -201,6 +298,7 @@ static void read_bound(const struct everywhere *everywhere, struct call *call)
 void everywhere_answer(struct everywhere *everywhere, struct call *call, everywhere_done_fn *done,
                        void *ctx)
 {
+    const struct call_receipt *receipt = &call->receipt;
     struct waiting *waiting = mem_zalloc(sizeof(*waiting));
     read_bound(everywhere, call);
     uint64_t now_ms = clock_boot_ms();
@@ -209,29 +307,76 @@ void everywhere_answer(struct everywhere *everywhere, struct call *call, everywh
     *waiting = (struct waiting){.call = call,
                                 .done = done,
                                 .ctx = ctx,
+                                .index = receipt->record.index,
                                 .requested_boot_ms = now_ms > since_ms ? now_ms - since_ms : 0,
-                                .deadline_ms = now_ms + call->receipt.timeout_ms};
-    if (try_answer(everywhere, waiting, now_ms))
-        return;
-    waiting->next = everywhere->first;
-    everywhere->first = waiting;
+                                .deadline_ms = now_ms + receipt->timeout_ms};
+    const struct queue wanted = {.bound_ms = receipt->bound_ms,
+                                 .was_bound_ms = receipt->was_bound_ms,
+                                 .bounded_at = receipt->bounded_at,
+                                 .deadline_ms = UINT64_MAX};
+    bool may_wait = receipt->is_everywhere && receipt->timeout_ms > 0 && !everywhere->is_stopped;
+    if (may_wait && !is_complete(everywhere, &wanted, waiting->index, now_ms))
+        enqueue(find_or_add(everywhere, &wanted), waiting);
+    else
+        answer(everywhere, waiting, now_ms);
 }
 
-void everywhere_check(struct everywhere *everywhere, uint64_t now_boot_ms)
+static size_t answer_complete(struct everywhere *everywhere, struct queue *queue, uint64_t now_ms)
 {
-    struct waiting *list = everywhere->first, *next;
-    everywhere->first = NULL;
-    for (struct waiting *at = list; at != NULL; at = next) {
-        next = at->next;
-        if (try_answer(everywhere, at, now_boot_ms))
+    size_t rows = 0;
+    while (queue->first != NULL && rows < KR_EVERYWHERE_ROWS &&
+           is_complete(everywhere, queue, queue->first->index, now_ms))
+        rows += answer(everywhere, dequeue(queue, &queue->first), now_ms);
+    return rows;
+}
+
+static size_t answer_late(struct everywhere *everywhere, struct queue *queue, uint64_t now_ms)
+{
+    uint64_t until_ms = everywhere->is_stopped ? UINT64_MAX : now_ms, next_ms = UINT64_MAX;
+    struct waiting **at = &queue->first;
+    size_t rows = 0;
+    if (until_ms < queue->deadline_ms)
+        return 0;
+    while (*at != NULL && rows < KR_EVERYWHERE_ROWS) {
+        if ((*at)->deadline_ms <= until_ms) {
+            rows += answer(everywhere, dequeue(queue, at), now_ms);
             continue;
-        at->next = everywhere->first;
-        everywhere->first = at;
+        }
+        if ((*at)->deadline_ms < next_ms)
+            next_ms = (*at)->deadline_ms;
+        at = &(*at)->next;
     }
+    queue->deadline_ms = *at == NULL ? next_ms : until_ms;
+    return rows;
+}
+
+void everywhere_ask(struct everywhere *everywhere)
+{
+    everywhere->is_due = true;
+}
+
+bool everywhere_turn(struct everywhere *everywhere, uint64_t now_boot_ms)
+{
+    bool is_early = everywhere->queue_count > KR_EVERYWHERE_QUEUES && !everywhere->is_stopped &&
+                    now_boot_ms < everywhere->looked_ms + KR_EVERYWHERE_PAUSE_MS;
+    struct queue **at = &everywhere->queues, *queue;
+    size_t rows = 0;
+    if (!everywhere->is_due || is_early)
+        return false;
+    everywhere->looked_ms = now_boot_ms;
+    while ((queue = *at) != NULL && rows < KR_EVERYWHERE_ROWS) {
+        rows += answer_complete(everywhere, queue, now_boot_ms);
+        rows += answer_late(everywhere, queue, now_boot_ms);
+        if (queue->first == NULL)
+            drop_queue(everywhere, at);
+        else
+            at = &queue->next;
+    }
+    everywhere->is_due = rows >= KR_EVERYWHERE_ROWS;
+    return everywhere->is_due;
 }
 
 void everywhere_stop(struct everywhere *everywhere)
 {
-    everywhere->is_stopped = true;
-    everywhere_check(everywhere, clock_boot_ms());
+    everywhere->is_stopped = everywhere->is_due = true;
 }

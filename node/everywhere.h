@@ -20,7 +20,10 @@ typedef void everywhere_done_fn(void *ctx);
 // this has returned.
 void everywhere_answer(struct everywhere *everywhere, struct call *call, everywhere_done_fn *done,
                        void *ctx);
-// Looks at what waits: behind every acknowledgement and on every tick.
-void everywhere_check(struct everywhere *everywhere, uint64_t now_boot_ms);
-// No waiting any more: what is there is answered as it stands.
+// The roster has heard something, or time has passed: what waits may be complete, or late. On every
+// tick as well.
+void everywhere_ask(struct everywhere *everywhere);
+// Answers what is; in the end of each turn. True: there is more to answer at once.
+bool everywhere_turn(struct everywhere *everywhere, uint64_t now_boot_ms);
+// No waiting any more: the next turns answer what is there as it stands.
 void everywhere_stop(struct everywhere *everywhere);

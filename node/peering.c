@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "node/control_internal.h"
 #include "node/engines.h"
@@ -84,7 +83,7 @@ static void on_applied(void *ctx, uint64_t index)
 static void on_heard(void *ctx)
 {
     const struct peering *peering = ctx;
-    everywhere_check(peering->options.control->everywhere, clock_boot_ms());
+    everywhere_ask(peering->options.control->everywhere);
 }
 
 static void on_replaced(void *ctx)
