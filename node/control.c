@@ -212,6 +212,13 @@ static enum kr_err forward(void *ctx, const struct forward_request *request, for
     return peers_forward(peering_peers(control->peering), request, done, done_ctx);
 }
 
+static void end_forwarded(void *ctx)
+{
+    struct peers *peers = peering_peers(((struct control *)ctx)->peering);
+    if (peers != NULL)
+        peers_end_calls(peers);
+}
+
 static void run_for_another(void *ctx, struct call *call,
                             void (*answered)(void *ctx, struct call *call), void *answered_ctx)
 {
@@ -273,14 +280,16 @@ static void step_stop(struct control *control)
             serve_stop(node->serves[i]);
 }
 
-// Past the timeout nobody waits for the calls that have not begun; what runs still uses the
-// replica.
+// Past the timeout nobody waits for the calls that have not begun, nor for the leader's answers;
+// what runs still uses the replica.
 static void step_closing(struct control *control)
 {
     if (!control->is_stopping || control->is_replica_closing)
         return;
-    if (uv_now(&control->loop) >= control->stop_at_ms)
+    if (uv_now(&control->loop) >= control->stop_at_ms) {
         atomic_store(&control->is_late, true);
+        remote_end(control->remote);
+    }
     everywhere_stop(control->everywhere);
     if (control_queued(control) > 0 || serve_any_running(control->node))
         return;
@@ -400,7 +409,7 @@ static void init_handles(struct control *control)
 struct control *control_new(struct node *node)
 {
     struct control *control = mem_zalloc(sizeof(*control));
-    const struct remote_port port = {control, forward, run_for_another};
+    const struct remote_port port = {control, forward, run_for_another, end_forwarded};
     control->node = node;
     control->submitted_tail = &control->submitted;
     control->limiter = limiter_new((uint64_t)node->config->rate_limit_per_token, 1000);

@@ -54,6 +54,7 @@ struct remote {
     struct remote_port port;
     struct passage *waiting; // to be tried again
     struct visit *refused;
+    bool is_ended;
 };
 
 struct remote *remote_new(const struct node *node, const struct remote_port *port)
@@ -145,7 +146,7 @@ static void try_later(struct passage *passage)
 
 static bool may_try_again(const struct passage *passage, bool has_not_happened)
 {
-    return (has_not_happened || is_repeatable(passage->call)) &&
+    return (has_not_happened || is_repeatable(passage->call)) && !passage->remote->is_ended &&
            clock_boot_ms() + KR_REMOTE_AGAIN_MS < passage->deadline_ms;
 }
 
@@ -245,6 +246,18 @@ void remote_tick(struct remote *remote, uint64_t now_boot_ms)
         at->next = remote->waiting;
         remote->waiting = at;
     }
+}
+
+void remote_end(struct remote *remote)
+{
+    struct passage *list = remote->waiting, *next;
+    remote->is_ended = true;
+    remote->waiting = NULL;
+    for (struct passage *at = list; at != NULL; at = next) {
+        next = at->next;
+        refuse(at, KR_ERR_NO_LEADER);
+    }
+    remote->port.end(remote->port.ctx);
 }
 
 // --- the calls of others -------------------------------------------------------------------------

@@ -21,6 +21,8 @@ struct remote_port {
     // Runs the call here; answered comes once, later.
     void (*run)(void *ctx, struct call *call, void (*answered)(void *ctx, struct call *call),
                 void *answered_ctx);
+    // What was submitted fails at once, as at its deadline.
+    void (*end)(void *ctx);
 };
 
 // Keeps node; copies the port.
@@ -33,6 +35,9 @@ typedef void remote_done_fn(void *ctx, struct call *call);
 void remote_call(struct remote *remote, struct call *call, remote_done_fn *done, void *ctx);
 // Takes up what waits to be tried again, or gives it up. Every tick.
 void remote_tick(struct remote *remote, uint64_t now_boot_ms);
+// Nobody waits any more: what is on its way to the leader is refused now, and nothing is tried
+// again.
+void remote_end(struct remote *remote);
 
 // A call from another node, lent; this node leads. answer comes once, never before this has
 // returned.

@@ -107,7 +107,7 @@ void peers_shut(struct peers *peers)
 {
     assert(!peers->is_closing);
     peers->is_closing = true;
-    forward_tick(peers->forward, UINT64_MAX);
+    peers_end_calls(peers);
     for (struct peers_child *child = peers->children; child != NULL; child = child->next)
         peers_child_close(child, KR_PEERS_STOPPING, KR_ERR_OK, "this node stops");
     peers_session_close(peers, KR_PEERS_STOPPING, KR_ERR_OK, "this node stops");
@@ -218,4 +218,9 @@ enum kr_err peers_forward(struct peers *peers, const struct forward_request *req
     if (err == KR_ERR_OK)
         peers_session_push(peers, clock_boot_ms());
     return err;
+}
+
+void peers_end_calls(struct peers *peers)
+{
+    forward_tick(peers->forward, UINT64_MAX);
 }

@@ -82,6 +82,8 @@ void peers_close(struct peers *peers, void (*closed)(void *ctx), void *ctx);
 // Sends a call towards the leader. As forward_submit; done comes on the loop.
 must_use enum kr_err peers_forward(struct peers *peers, const struct forward_request *request,
                                    forward_done_fn *done, void *ctx);
+// Ends the calls that are on their way up, as if their deadlines had passed.
+void peers_end_calls(struct peers *peers);
 // Takes the call, borrows the answer.
 void peers_answer(struct peers *peers, struct peers_call *call,
                   const struct forward_answer *answer);

@@ -2,7 +2,8 @@
 // One leader on its own disk and four followers: writes anywhere, validations everywhere, receipts,
 // partitions, kills, a follower that starts from nothing.
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { appendFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { expect, expectProblem } from '../integration/lib/http.mjs';
 import { binDir, keyreeve, run, until } from '../integration/lib/node.mjs';
@@ -125,6 +126,24 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     assert.notEqual(await asked, 'VALID');
     assert.equal(receipt.nodes.find(({ node }) => node === paused).state, 'lease-expired');
     await until(async () => (await codeAt(cluster, paused, key)) === 'REVOKED', { what: 'the paused node to catch up' });
+  });
+
+  await t.test('a follower that is stopped waits for the leader no longer than it is told to', async () => {
+    const [name, silent] = ['edge-eu-west', 'edge-us-west'];
+    appendFileSync(join(cluster.dir, name, 'keyreeve.yaml'), 'stop_timeout_ms: 500\n');
+    await cluster.stop(name);
+    await cluster.start(name);
+    const key = await makeKey(leader, 'behind-a-stop');
+    assert.equal(await codeAt(cluster, silent, key, { minIndex: key.index }), 'VALID');
+    const answer = await cluster.whileStopped(silent, async () => {
+      const asked = revoke(cluster.api(name), key, '?wait=everywhere&timeoutMs=60000');
+      await until(async () => (await codeAt(cluster, 'core-1', key)) === 'REVOKED', { what: 'the revocation' });
+      await cluster.stop(name);
+      return asked;
+    });
+    assert.match(expect(answer, 503).body.detail, /nobody knows/);
+    await cluster.start(name);
+    await until(async () => (await codeAt(cluster, silent, key)) === 'REVOKED', { what: 'the paused node to catch up' });
   });
 
   await t.test('a bulk revocation is one record everywhere', async () => {
