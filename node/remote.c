@@ -2,9 +2,9 @@
 // Calls between nodes: a call's parts as a request for the leader, and its answer as ours.
 //
 // Happy path: call → request → submitted upwards → answered → done. Ways it can fail: no leader
-// within the deadline (503, nothing happened); the link or the leader lost meanwhile (again, or 503
-// and nobody knows); more calls wait than are held, or more answers than a link holds (503); an
-// answer that no link takes (413, from the leader).
+// within KR_FORWARD_SEND_MS (503, nothing happened); the link or the leader lost meanwhile (again,
+// or 503 and nobody knows); more calls wait than are held, or more answers than a link holds (503);
+// an answer that no link takes (413, from the leader).
 #include "node/remote.h"
 
 #include <assert.h>
@@ -39,7 +39,7 @@ struct passage {
     struct call *call;
     remote_done_fn *done;
     void *ctx;
-    uint64_t deadline_ms, again_ms;
+    uint64_t deadline_ms, send_by_ms, again_ms;
 };
 
 // A call of a child that is run here.
@@ -144,10 +144,19 @@ static void try_later(struct passage *passage)
     remote->waiting = passage;
 }
 
+// A leader is waited for from the call on; anew, where one was lost that a receipt was waited for
+// at, and there is as much time left as a new call has.
+static void renew_send_by(struct passage *passage)
+{
+    uint64_t now_ms = clock_boot_ms();
+    if (now_ms + KR_REMOTE_DEADLINE_MS + KR_REMOTE_GRACE_MS <= passage->deadline_ms)
+        passage->send_by_ms = now_ms + KR_FORWARD_SEND_MS;
+}
+
 static bool may_try_again(const struct passage *passage, bool has_not_happened)
 {
     return (has_not_happened || is_repeatable(passage->call)) && !passage->remote->is_ended &&
-           clock_boot_ms() + KR_REMOTE_AGAIN_MS < passage->deadline_ms;
+           clock_boot_ms() + KR_REMOTE_AGAIN_MS < passage->send_by_ms;
 }
 
 static void take_answer(struct call *call, const struct forward_answer *answer)
@@ -174,6 +183,8 @@ static void answered(void *ctx, enum kr_err err, const struct forward_answer *an
     struct passage *passage = ctx;
     if (err == KR_ERR_BUSY && !is_read(passage->call))
         err = KR_ERR_TIMEOUT;
+    if (err == KR_ERR_TIMEOUT)
+        renew_send_by(passage);
     if (err == KR_ERR_OK) {
         take_answer(passage->call, answer);
         finish(passage);
@@ -205,7 +216,8 @@ static void submit(struct passage *passage)
                                             .body = call->body,
                                             .client_address = call->client_address,
                                             .request_id = call->request_id,
-                                            .deadline_ms = passage->deadline_ms};
+                                            .deadline_ms = passage->deadline_ms,
+                                            .send_by_ms = passage->send_by_ms};
     enum kr_err err = port->submit(port->ctx, &request, answered, passage);
     if (err != KR_ERR_OK)
         refuse(passage, err);
@@ -230,6 +242,8 @@ void remote_call(struct remote *remote, struct call *call, remote_done_fn *done,
     struct passage *passage = mem_zalloc(sizeof(*passage));
     *passage = (struct passage){
         .remote = remote, .call = call, .done = done, .ctx = ctx, .deadline_ms = deadline_of(call)};
+    uint64_t send_by_ms = clock_boot_ms() + KR_FORWARD_SEND_MS;
+    passage->send_by_ms = send_by_ms < passage->deadline_ms ? send_by_ms : passage->deadline_ms;
     submit(passage);
 }
 

@@ -186,13 +186,14 @@ static const struct codec_peer_shape registration = {
      TEXT(5, peer_member, http_address, KR_PEER_ADDRESS_MAX)}};
 
 static const struct codec_peer_shape forward = {
-    SHAPE("Forward", peer_forward, 9),
+    SHAPE("Forward", peer_forward, 10),
     {NUMBER_REQUIRED(1, peer_forward, id), NUMBER_REQUIRED(2, peer_forward, deadline_ms),
      TEXT_REQUIRED(3, peer_forward, method, 32),
      TEXT_REQUIRED(4, peer_forward, target, KR_PEER_TARGET_MAX),
      LIST(5, peer_forward, fields, "fields", KR_PEER_HEADERS_MAX, &header),
      BYTES(6, peer_forward, body, KR_PEER_BODY_MAX), TEXT(7, peer_forward, client_address, 64),
-     TEXT(8, peer_forward, request_id, 256), FLAG(9, peer_forward, has_more)}};
+     TEXT(8, peer_forward, request_id, 256), FLAG(9, peer_forward, has_more),
+     NUMBER(10, peer_forward, send_within_ms)}};
 
 static const struct codec_peer_shape answer = {
     SHAPE("Answer", peer_answer, 5),

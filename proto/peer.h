@@ -149,7 +149,7 @@ struct peer_snapshot_chunk {
 };
 
 struct peer_forward {
-    uint64_t id, deadline_ms;
+    uint64_t id, deadline_ms, send_within_ms; // the last 0: not said
     const char *method, *target;
     struct peer_headers fields;
     struct bytes body;

@@ -2,9 +2,9 @@
 // Calls on their way up to the leader.
 //
 // Happy path: submitted → sent, the body in parts → answer in parts → told. Ways it can fail: no
-// link before the deadline, or none any more (NO_LEADER); the deadline passes, or the link goes,
-// after the first byte was sent (TIMEOUT); the answer breaks the rules (the link closes, so
-// TIMEOUT); a node further up says one of these, or that it had no room for the answer (BUSY).
+// link in time, or none any more (NO_LEADER); the deadline passes, or the link goes, after the
+// first byte was sent (TIMEOUT); the answer breaks the rules (the link closes, so TIMEOUT); a node
+// further up says one of these, or that it had no room for the answer (BUSY).
 #include "replication/forward.h"
 
 #include <assert.h>
@@ -13,7 +13,7 @@
 
 //                    forward_next              forward_take_answer
 //   WAITING ──────────────▶ SENDING ──▶ SENT ──────────▶ ANSWERING ──▶ told
-//      │ deadline                │ deadline, link lost         │
+//      │ send_by                 │ deadline, link lost         │
 //      └──▶ NO_LEADER            └──────────▶ TIMEOUT ◀────────┘
 // An answer may come while the body is still being sent.
 enum forward_state {
@@ -95,7 +95,10 @@ static void copy_request(struct forward_call *call, const struct forward_request
         .client_address = arena_text(arena, request->client_address),
         .request_id = arena_text(arena, request->request_id),
         .deadline_ms = request->deadline_ms,
+        .send_by_ms = request->send_by_ms,
     };
+    if (request->send_by_ms == 0 || request->send_by_ms > request->deadline_ms)
+        call->request.send_by_ms = request->deadline_ms;
     buf_init(&call->out.body, KR_FORWARD_BODY_MAX);
     buf_add_bytes(&call->out.body, request->body);
 }
@@ -128,6 +131,7 @@ static void fill_forward(struct forward_call *call, uint64_t now_ms, struct peer
     *out = (struct peer_frame){.type = KR_PEER_FORWARD};
     out->as.forward = (struct peer_forward){.id = call->id,
                                             .deadline_ms = request->deadline_ms - now_ms,
+                                            .send_within_ms = request->send_by_ms - now_ms,
                                             .method = request->method,
                                             .target = request->target,
                                             .fields = request->fields,
@@ -142,11 +146,17 @@ static void fill_body(struct forward_call *call, struct peer_frame *out)
     out->as.body.body = forward_parts_take(&call->out, &out->as.body.has_more);
 }
 
+static bool is_over(const struct forward_call *call, uint64_t now_ms)
+{
+    bool is_waiting = call->state == KR_FORWARD_WAITING;
+    return now_ms >= (is_waiting ? call->request.send_by_ms : call->request.deadline_ms);
+}
+
 // One call after the other, so that a body's parts lie together.
 bool forward_next(struct forward *forward, uint64_t now_ms, struct peer_frame *out)
 {
     struct forward_call *call = forward->first;
-    while (call != NULL && (call->state >= KR_FORWARD_SENT || call->request.deadline_ms <= now_ms))
+    while (call != NULL && (call->state >= KR_FORWARD_SENT || is_over(call, now_ms)))
         call = call->next;
     if (call == NULL)
         return false;
@@ -245,10 +255,10 @@ void forward_tick(struct forward *forward, uint64_t now_ms)
 {
     struct forward_call **at = &forward->first;
     while (*at != NULL) {
-        if ((*at)->request.deadline_ms > now_ms)
-            at = &(*at)->next;
-        else
+        if (is_over(*at, now_ms))
             finish(forward, at, error_of(*at));
+        else
+            at = &(*at)->next;
     }
 }
 

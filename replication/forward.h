@@ -12,6 +12,7 @@
 #include "core/base/mem.h"
 #include "proto/peer.h"
 
+#define KR_FORWARD_SEND_MS 4500           // for a leader: another one is there within 4 s
 #define KR_FORWARD_BODY_MAX (33u << 20)   // of one call or answer
 #define KR_FORWARD_HELD_MAX (64u << 20)   // bodies of all calls of one table or link
 #define KR_FORWARD_CALLS_MAX 1024         // of one table or link
@@ -24,6 +25,7 @@ struct forward_request {
     struct bytes body;
     const char *client_address, *request_id;
     uint64_t deadline_ms; // when nobody waits any more
+    uint64_t send_by_ms;  // if it is not on its way to the leader by then, it is given up; 0: never
 };
 
 struct forward_answer {
@@ -33,8 +35,8 @@ struct forward_answer {
 };
 
 // Called once, never before forward_submit has returned. OK: answer, lent for the call. NO_LEADER:
-// the deadline passed before there was a link, or there will be none; nothing has happened.
-// TIMEOUT: nobody knows. BUSY: the leader has answered, and a link on the way has no room for it.
+// there was no link in time, or there will be none; nothing has happened. TIMEOUT: nobody knows.
+// BUSY: the leader has answered, and a link on the way has no room for it.
 typedef void forward_done_fn(void *ctx, enum kr_err err, const struct forward_answer *answer);
 
 struct forward;
@@ -58,6 +60,6 @@ must_use enum kr_err forward_take_body(struct forward *forward, const struct pee
 void forward_lost(struct forward *forward);
 // There will be none: this node leads. What was not yet sent has not happened (NO_LEADER).
 void forward_end_waiting(struct forward *forward);
-// Ends what is past its deadline.
+// Ends what is past its deadline, or was not sent in time.
 void forward_tick(struct forward *forward, uint64_t now_ms);
 size_t forward_waiting(const struct forward *forward); // calls

@@ -91,6 +91,9 @@ static struct forward_serve_call *add_call(struct forward_serve *serve,
     };
     buf_init(&call->in, KR_FORWARD_BODY_MAX);
     buf_init(&call->out.body, KR_FORWARD_BODY_MAX);
+    // An older node does not say.
+    bool is_said = forward->send_within_ms > 0 && forward->send_within_ms < KR_FORWARD_SEND_MS;
+    call->request.send_by_ms = now_ms + (is_said ? forward->send_within_ms : KR_FORWARD_SEND_MS);
     *serve->last = call;
     serve->last = &call->next;
     serve->count++;

@@ -10,6 +10,7 @@ import { until } from '../integration/lib/node.mjs';
 import { Cluster, Promises, assertAllThere, assertSameState, assertStandbyIsNotMissed, codeAt, makeKey, revoke } from './lib/cluster.mjs';
 
 const DEADLINE_MS = 60_000;
+const BUSY_MS = 3_000; // what a busy machine may add
 const members = ['etcd-1', 'etcd-2', 'etcd-3'];
 
 // The longest stories, and more rounds of the others.
@@ -34,7 +35,7 @@ test('three core nodes over etcd and four followers', { timeout: 860_000 }, asyn
     until(async () => {
       const began = Date.now();
       const answer = await write(name);
-      assert.ok(Date.now() - began < 15_000, `an answer after ${Date.now() - began} ms`);
+      assert.ok(Date.now() - began < 5_000 + BUSY_MS, `an answer after ${Date.now() - began} ms`);
       return answer.status === 503 && answer.headers.get('retry-after');
     }, { what: `503 with Retry-After at ${name}`, deadlineMs: DEADLINE_MS });
 

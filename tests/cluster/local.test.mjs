@@ -10,6 +10,7 @@ import { binDir, keyreeve, run, until } from '../integration/lib/node.mjs';
 import { Cluster, Validator, Writer, assertAllThere, codeAt, makeKey, revoke } from './lib/cluster.mjs';
 
 const STALENESS_MS = 3000;
+const BUSY_MS = 3000; // what a busy machine may add
 
 test('one leader and four followers', { timeout: 600_000 }, async (t) => {
   const cluster = await Cluster.up(t, { engine: 'local', staleness: STALENESS_MS, settings: { realm: 'made-so' } });
@@ -192,7 +193,7 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     const answer = await api.post(api.keys('without-a-leader'), {});
     assert.equal(answer.status, 503);
     assert.ok(answer.headers.get('retry-after'));
-    assert.ok(Date.now() - began < 15_000);
+    assert.ok(Date.now() - began < 5_000 + BUSY_MS, `an answer after ${Date.now() - began} ms`);
     await until(async () => (await codeAt(cluster, 'edge-us-east', key)) === 'STALE', { what: 'STALE', deadlineMs: 15_000 });
     await cluster.start('core-1');
     await until(async () => (await codeAt(cluster, 'edge-us-east', key)) === 'VALID', { what: 'VALID again' });

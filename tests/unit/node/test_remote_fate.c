@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls for the leader from a node that does not lead: what is tried again, and what the refusal
-// says of a call's fate.
+// Calls for the leader from a node that does not lead: how long a leader is waited for, what is
+// tried again, and what the refusal says of a call's fate.
 #include "api_fixture.h"
 
 #include "core/base/clock.h"
@@ -14,6 +14,7 @@ struct scene {
     // The last call that was passed up, until it is answered.
     forward_done_fn *done;
     void *done_ctx;
+    uint64_t send_by_ms, deadline_ms;
     size_t submitted, answered;
 };
 
@@ -30,7 +31,8 @@ static enum kr_err on_submit(void *ctx, const struct forward_request *request,
 {
     struct scene *scene = ctx;
     scene->submitted++;
-    (void)request;
+    scene->send_by_ms = request->send_by_ms;
+    scene->deadline_ms = request->deadline_ms;
     scene->done = done;
     scene->done_ctx = done_ctx;
     return KR_ERR_OK;
@@ -82,13 +84,19 @@ static int teardown(void **state)
     return 0;
 }
 
-static void call(struct scene *scene, const char *method, const char *idempotency_key)
+static void call_at(struct scene *scene, const char *method, const char *target,
+                    const char *idempotency_key)
 {
     scene->world.idempotency_key = idempotency_key;
-    api_make(&scene->world, method, KR_API_BUCKETS, bytes_text("{}"));
+    api_make(&scene->world, method, target, bytes_text("{}"));
     remote_call(scene->remote, scene->world.call, on_answered, scene);
     assert_int_equal(scene->submitted, 1);
     assert_int_equal(scene->answered, 0);
+}
+
+static void call(struct scene *scene, const char *method, const char *idempotency_key)
+{
+    call_at(scene, method, KR_API_BUCKETS, idempotency_key);
 }
 
 static void assert_refused(const struct scene *scene, const char *part)
@@ -97,6 +105,51 @@ static void assert_refused(const struct scene *scene, const char *part)
     assert_int_equal(scene->answered, 1);
     assert_int_equal(answer->status, 503);
     assert_non_null(strstr(answer->problem, part));
+}
+
+static void assert_tried_again(struct scene *scene)
+{
+    assert_int_equal(scene->answered, 0);
+    remote_tick(scene->remote, clock_boot_ms() + 1000);
+    assert_int_equal(scene->submitted, 2);
+}
+
+static void a_leader_is_waited_for_less_than_five_seconds(void **state)
+{
+    struct scene *scene = *state;
+    uint64_t before_ms = clock_boot_ms();
+    call(scene, "POST", NULL);
+    assert_in_range(scene->send_by_ms, before_ms + 4000, clock_boot_ms() + 4900);
+    assert_in_range(scene->deadline_ms, before_ms + 10000, clock_boot_ms() + 13000);
+    uint64_t send_by_ms = scene->send_by_ms;
+    fails(scene, KR_ERR_NO_LEADER); // this node led for a moment
+    assert_tried_again(scene);
+    assert_int_equal(scene->send_by_ms, send_by_ms);
+    remote_end(scene->remote);
+    assert_int_equal(scene->answered, 1);
+}
+
+static void another_leader_is_waited_for_within_the_same_time(void **state)
+{
+    struct scene *scene = *state;
+    call(scene, "POST", "a key");
+    uint64_t send_by_ms = scene->send_by_ms;
+    fails(scene, KR_ERR_TIMEOUT);
+    assert_tried_again(scene);
+    assert_int_equal(scene->send_by_ms, send_by_ms);
+    remote_end(scene->remote);
+}
+
+static void a_long_wait_for_a_receipt_begins_anew(void **state)
+{
+    struct scene *scene = *state;
+    call_at(scene, "POST", KR_API_BUCKETS "?timeoutMs=60000", "a key");
+    assert_in_range(scene->send_by_ms, clock_boot_ms() + 4000, clock_boot_ms() + 4900);
+    scene->send_by_ms = 0;
+    fails(scene, KR_ERR_TIMEOUT);
+    assert_tried_again(scene);
+    assert_in_range(scene->send_by_ms, clock_boot_ms() + 4000, clock_boot_ms() + 4900);
+    remote_end(scene->remote);
 }
 
 static void what_was_lost_on_the_way_may_have_happened(void **state)
@@ -122,6 +175,9 @@ static void an_end_tries_nothing_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_leader_is_waited_for_less_than_five_seconds),
+        TEST(another_leader_is_waited_for_within_the_same_time),
+        TEST(a_long_wait_for_a_receipt_begins_anew),
         TEST(what_was_lost_on_the_way_may_have_happened),
         TEST(an_end_tries_nothing_again),
     };

@@ -61,6 +61,7 @@ static const struct peer_frame sample_frames[] = {
     {KR_PEER_REGISTER, .as.member = {"n1", "eu", KR_PEER_FOLLOWER, "a", "h"}},
     {KR_PEER_FORWARD, .as.forward = {4,
                                      5000,
+                                     4500,
                                      "POST",
                                      "/v1/buckets",
                                      {sample_fields, 2},

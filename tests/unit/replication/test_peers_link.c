@@ -232,6 +232,29 @@ static void what_a_relay_does_not_know_of_a_call_its_leaf_does_not_know(void **s
     peers_answer(leader->peers, leader->call, &answer); // nobody waits for it
 }
 
+static void a_relay_waits_for_a_leader_no_longer_than_it_may(void **state)
+{
+    struct world *world = *state;
+    struct told told = {0};
+    struct peer_node *leader = call_through_a_relay(world, &told), *leaf = &world->nodes[2];
+    const struct forward_answer answer = {.status = 201};
+    peers_answer(leader->peers, leader->call, &answer);
+    wait_for(world, told.count == 1);
+    stop(leader);
+    told = (struct told){0};
+    const struct forward_request request = {.method = "POST",
+                                            .target = "/v1/keys",
+                                            .body = bytes_of(call_body, sizeof(call_body)),
+                                            .client_address = "10.0.0.1",
+                                            .request_id = "req",
+                                            .deadline_ms = clock_boot_ms() + 60000,
+                                            .send_by_ms = clock_boot_ms() + 300};
+    assert_int_equal(peers_forward(leaf->peers, &request, on_told, &told), KR_ERR_OK);
+    wait_for(world, told.count == 1);
+    assert_int_equal(told.err, KR_ERR_NO_LEADER);
+    assert_true(clock_boot_ms() < request.send_by_ms + 1000);
+}
+
 static void a_snapshot_is_checked_beside_the_loop(void **state)
 {
     struct world *world = *state;
@@ -390,6 +413,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(what_a_relay_does_not_know_of_a_call_its_leaf_does_not_know,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(a_relay_waits_for_a_leader_no_longer_than_it_may, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_is_checked_beside_the_loop, setup, teardown),
         cmocka_unit_test_setup_teardown(a_renewed_bundle_is_used_by_new_links, setup, teardown),
         cmocka_unit_test_setup_teardown(what_waits_to_be_sent_ends_when_this_node_leads, setup,
