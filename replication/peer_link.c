@@ -408,6 +408,16 @@ const struct tls_peer *peer_link_peer(const struct peer_link *link)
     return &link->peer;
 }
 
+void peer_link_host(const struct peer_link *link, char out[KR_CIDR_TEXT_SIZE])
+{
+    struct sockaddr_storage name;
+    struct sockaddr *address = (struct sockaddr *)&name;
+    int size = sizeof(name);
+    if (uv_tcp_getpeername(&link->socket, address, &size) != 0 ||
+        uv_ip_name(address, out, KR_CIDR_TEXT_SIZE) != 0)
+        out[0] = '\0';
+}
+
 void peer_link_figures(const struct peer_link *link, struct peer_link_figures *sum)
 {
     sum->frames_in += link->figures.frames_in;

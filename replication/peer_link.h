@@ -5,6 +5,7 @@
 // only when the socket has taken the last ones. The owner decides what frames mean. One loop.
 #pragma once
 
+#include "core/base/cidr.h"
 #include "core/base/fault.h"
 #include "core/tls/tls.h"
 #include "proto/peer.h"
@@ -59,5 +60,7 @@ void peer_link_close(struct peer_link *link, enum kr_err err, const struct fault
 
 bool peer_link_is_open(const struct peer_link *link);
 const struct tls_peer *peer_link_peer(const struct peer_link *link); // once open
+// The other end's IP address; "" where there is none (any more).
+void peer_link_host(const struct peer_link *link, char out[KR_CIDR_TEXT_SIZE]);
 // Adds this link's figures since its beginning.
 void peer_link_figures(const struct peer_link *link, struct peer_link_figures *sum);

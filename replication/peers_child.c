@@ -148,12 +148,85 @@ static void forward(void *ctx, struct feed *feed, uint64_t id,
         relayed(call, KR_ERR_NO_LEADER, NULL);
 }
 
+// --- strangers -----------------------------------------------------------------------------------
+//
+// Whoever reaches the listener may open links, and none of them may cost a node its place: those
+// that have shown no certificate have a few places of their own, where the newest displaces the
+// oldest, from its own address first.
+
+static bool is_stranger(const struct peers_child *child)
+{
+    return child->feed == NULL && child->reason == KR_PEERS_REASON_COUNT;
+}
+
+// One host may have the /64 of an IPv6 address to itself.
+static bool is_same_host(const struct cidr_address *a, const struct cidr_address *b)
+{
+    return memcmp(a->bytes, b->bytes, cidr_is_ipv4(a) ? sizeof(a->bytes) : 8) == 0;
+}
+
+void peers_child_arrived(struct peers_child *child)
+{
+    struct peers_child *oldest = NULL, *oldest_here = NULL;
+    size_t count = 0, count_here = 0;
+    peer_link_host(child->link, child->host);
+    cidr_parse_address(bytes_text(child->host), &child->address);
+    for (struct peers_child *one = child->peers->children; one != NULL; one = one->next) {
+        if (!is_stranger(one))
+            continue;
+        count++;
+        oldest = one;
+        if (!is_same_host(&one->address, &child->address))
+            continue;
+        count_here++;
+        oldest_here = one;
+    }
+    if (count_here > KR_PEERS_STRANGERS_HOST)
+        oldest = oldest_here;
+    else if (count <= KR_PEERS_STRANGERS_MAX)
+        return;
+    peers_child_close(oldest, KR_PEERS_FAILED, KR_ERR_BUSY, "too many links without a handshake");
+}
+
+static bool may_tell_stranger(struct peers *peers)
+{
+    if (peers->strangers.told < KR_PEERS_STRANGERS_TOLD) {
+        peers->strangers.told++;
+        return true;
+    }
+    peers->strangers.untold++;
+    return false;
+}
+
+static void tick_strangers(struct peers *peers, uint64_t now_ms)
+{
+    if (now_ms < peers->strangers.since_ms + KR_PEERS_STRANGERS_MS)
+        return;
+    if (peers->strangers.untold > 0)
+        LOG_WARN("more links closed before their handshake",
+                 LOG_NUMBER("links", peers->strangers.untold));
+    peers->strangers.since_ms = now_ms;
+    peers->strangers.told = peers->strangers.untold = 0;
+}
+
+static size_t count_known(const struct peers *peers)
+{
+    size_t count = 0;
+    for (struct peers_child *child = peers->children; child != NULL; child = child->next)
+        count += child->feed != NULL;
+    return count;
+}
+
 // --- what the link tells -------------------------------------------------------------------------
 
 static void opened(void *ctx)
 {
     struct peers_child *child = ctx;
     struct peers *peers = child->peers;
+    if (count_known(peers) >= KR_PEERS_CHILDREN_MAX) {
+        peers_child_close(child, KR_PEERS_FAILED, KR_ERR_BUSY, "too many links");
+        return;
+    }
     const struct tls_peer *peer = peer_link_peer(child->link);
     const struct feed_options options = {
         .state = peers->options.state,
@@ -206,7 +279,10 @@ static void note_end(struct peers_child *child, enum kr_err err, const struct fa
     // Who only measured the way has said no Hello, and is no news.
     if (child->feed != NULL && feed_state(child->feed) == KR_FEED_HELLO && err == KR_ERR_OK)
         return;
-    peers_note_closed(peers, "a link from a node closed", node, "", reason, fault);
+    if (child->feed != NULL || may_tell_stranger(peers))
+        peers_note_closed(peers, "a link from a node closed", node, child->host, reason, fault);
+    else
+        peers->figures.closed[reason]++;
 }
 
 static void closed(void *ctx, enum kr_err err, const struct fault *fault)
@@ -241,7 +317,6 @@ struct peers_child *peers_child_add(struct peers *peers)
     arena_init(&child->usage_arena);
     child->next = peers->children;
     peers->children = child;
-    peers->child_count++;
     return child;
 }
 
@@ -251,7 +326,6 @@ void peers_child_drop(struct peers_child *child)
     while (*at != child)
         at = &(*at)->next;
     *at = child->next;
-    child->peers->child_count--;
     if (child->feed != NULL)
         feed_free(&child->feed, clock_boot_ms());
     arena_fini(&child->usage_arena);
@@ -295,6 +369,7 @@ void peers_child_tick(struct peers *peers, bool is_fair, uint64_t now_ms)
 {
     for (struct peers_child *child = peers->children; child != NULL; child = child->next)
         tick_one(child, is_fair, now_ms);
+    tick_strangers(peers, now_ms);
 }
 
 void peers_child_push(struct peers *peers, uint64_t now_ms)

@@ -18,8 +18,12 @@
 
 enum {
     KR_PEERS_TICK_MS = 20,
-    KR_PEERS_FAIR_MS = 200, // a tick later than this says nothing of who was silent
-    KR_PEERS_CHILDREN_MAX = 1024,
+    KR_PEERS_FAIR_MS = 200,        // a tick later than this says nothing of who was silent
+    KR_PEERS_CHILDREN_MAX = 1024,  // that have shown a certificate
+    KR_PEERS_STRANGERS_MAX = 128,  // that have not yet
+    KR_PEERS_STRANGERS_HOST = 32,  // of them, from one address
+    KR_PEERS_STRANGERS_MS = 10000, // in which so many of their ends are told
+    KR_PEERS_STRANGERS_TOLD = 10,
     KR_PEERS_LINGER_MS = 500,     // for a Reject to be read
     KR_PEERS_MEMBERS_MS = 1000,   // how often the members are looked at
     KR_PEERS_LEASELESS_MS = 2000, // so long an upstream may have nothing to lend
@@ -36,7 +40,9 @@ struct peers_child {
     struct peers_child *next;
     struct peers *peers;
     struct peer_link *link;
-    struct feed *feed; // NULL before the handshake
+    struct feed *feed;            // NULL before the handshake
+    char host[KR_CIDR_TEXT_SIZE]; // where it comes from
+    struct cidr_address address;
     uint64_t number, ended_ms;
     bool is_attached; // it was fed
     enum peers_reason reason;
@@ -89,9 +95,11 @@ struct peers {
     struct forward *forward;
     struct exports *exports;
     struct upstream upstream;
-    struct peers_child *children;
-    size_t child_count;
+    struct peers_child *children; // the newest first
     uint64_t last_child, started_unix_ms;
+    struct {
+        uint64_t since_ms, told, untold;
+    } strangers;                   // lines on links that ended before their handshake
     struct peers_session *session; // NULL: none
     struct peers_measure measure;
     enum peers_asking asking;
@@ -128,7 +136,9 @@ void peers_refresh_members(struct peers *peers);
 // --- peers_child.c -------------------------------------------------------------------------------
 struct peer_link_options peers_child_options(struct peers *peers, struct peers_child *child);
 struct peers_child *peers_child_add(struct peers *peers); // its link is the caller's to set
-void peers_child_drop(struct peers_child *child);         // without a link
+// Its link has been accepted: an older one that has shown no certificate may have to make room.
+void peers_child_arrived(struct peers_child *child);
+void peers_child_drop(struct peers_child *child); // without a link
 void peers_child_tick(struct peers *peers, bool is_fair, uint64_t now_ms);
 void peers_child_push(struct peers *peers, uint64_t now_ms);
 // The chunks that have been read meanwhile.

@@ -155,8 +155,7 @@ static void on_connection(uv_stream_t *listener, int status)
     struct peers_child *child = peers_child_add(peers);
     struct peer_link_options options = peers_child_options(peers, child);
     child->link = peer_link_accept(&options, listener);
-    if (peers->child_count > KR_PEERS_CHILDREN_MAX)
-        peers_child_close(child, KR_PEERS_FAILED, KR_ERR_BUSY, "too many links");
+    peers_child_arrived(child);
 }
 
 static enum kr_err refuse_listen(const struct peers *peers, int status, struct fault *fault)

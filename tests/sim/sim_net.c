@@ -505,6 +505,12 @@ const struct tls_peer *peer_link_peer(const struct peer_link *link)
     return &link->peer;
 }
 
+void peer_link_host(const struct peer_link *link, char out[KR_CIDR_TEXT_SIZE])
+{
+    (void)link;
+    out[0] = '\0';
+}
+
 void peer_link_figures(const struct peer_link *link, struct peer_link_figures *sum)
 {
     sum->frames_in += link->figures.frames_in;

@@ -168,6 +168,99 @@ static void noise_is_closed_and_counted(void **state)
     uv_close((uv_handle_t *)&socket, NULL);
 }
 
+struct stranger {
+    uv_tcp_t socket;
+    uv_connect_t connect;
+    char read[64];
+};
+
+enum { KR_TEST_STRANGERS = 200 };
+
+static struct stranger strangers[KR_TEST_STRANGERS];
+static size_t gone;
+
+static void on_stranger_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    struct stranger *stranger = handle->data;
+    (void)suggested;
+    *buf = uv_buf_init(stranger->read, sizeof(stranger->read));
+}
+
+static void on_stranger_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
+{
+    (void)buf;
+    if (size >= 0)
+        return;
+    gone++;
+    uv_close((uv_handle_t *)stream, NULL);
+}
+
+static void on_stranger_connected(uv_connect_t *connect, int status)
+{
+    assert_int_equal(status, 0);
+    uv_read_start(connect->handle, on_stranger_alloc, on_stranger_read);
+}
+
+// They connect, from so many addresses, and say nothing.
+static void come(struct world *world, const struct peer_node *node, size_t count, size_t hosts)
+{
+    struct sockaddr_in to, from;
+    char host[32];
+    gone = 0;
+    uv_ip4_addr("127.0.0.1", atoi(strrchr(peers_address(node->peers), ':') + 1), &to);
+    for (size_t i = 0; i < count; i++) {
+        struct stranger *stranger = &strangers[i];
+        snprintf(host, sizeof(host), "127.0.0.%u", (unsigned)(2 + i % hosts));
+        uv_ip4_addr(host, 0, &from);
+        uv_tcp_init(&world->loop, &stranger->socket);
+        stranger->socket.data = stranger;
+        assert_int_equal(uv_tcp_bind(&stranger->socket, (const struct sockaddr *)&from, 0), 0);
+        assert_int_equal(uv_tcp_connect(&stranger->connect, &stranger->socket,
+                                        (const struct sockaddr *)&to, on_stranger_connected),
+                         0);
+    }
+}
+
+static void leave(size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!uv_is_closing((uv_handle_t *)&strangers[i].socket))
+            uv_close((uv_handle_t *)&strangers[i].socket, NULL);
+}
+
+static uint64_t displaced(const struct peer_node *node)
+{
+    struct peers_figures figures;
+    peers_figures(node->peers, &figures);
+    return figures.closed[KR_PEERS_FAILED];
+}
+
+static void strangers_take_no_nodes_place(void **state)
+{
+    struct world *world = *state;
+    struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, NULL);
+    commit(leader, "first");
+    come(world, leader, KR_TEST_STRANGERS, 20);
+    wait_for(world, gone >= KR_TEST_STRANGERS - KR_PEERS_STRANGERS_MAX);
+    assert_int_equal(displaced(leader), KR_TEST_STRANGERS - KR_PEERS_STRANGERS_MAX);
+    struct peer_node *follower = add_node(world, "follower", KR_HOLD_VALIDATION, leader);
+    wait_for(world, is_fresh(follower) && is_same_index(leader, follower));
+    // A line each would fill the disk.
+    assert_in_range(leader->peers->strangers.told, 1, KR_PEERS_STRANGERS_TOLD);
+    assert_true(leader->peers->strangers.untold > 0);
+    leave(KR_TEST_STRANGERS);
+}
+
+static void an_address_has_a_few_places_for_strangers(void **state)
+{
+    struct world *world = *state;
+    struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, NULL);
+    come(world, leader, 50, 1);
+    wait_for(world, gone >= 50 - KR_PEERS_STRANGERS_HOST);
+    assert_int_equal(displaced(leader), 50 - KR_PEERS_STRANGERS_HOST);
+    leave(50);
+}
+
 struct told {
     enum kr_err err;
     uint32_t status;
@@ -413,6 +506,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(what_a_relay_does_not_know_of_a_call_its_leaf_does_not_know,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(strangers_take_no_nodes_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_address_has_a_few_places_for_strangers, setup, teardown),
         cmocka_unit_test_setup_teardown(a_relay_waits_for_a_leader_no_longer_than_it_may, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_is_checked_beside_the_loop, setup, teardown),
