@@ -42,7 +42,8 @@ TEXT(peer_advertise, "", "where other nodes reach peer_listen; empty: as peer_li
 TEXT(http_advertise, "", "URL of this node that clients are told; empty: http:// and http")
 TEXT(upstreams, "", "peer addresses of nodes to follow, comma-separated; empty: this node leads")
 TEXT(etcd_endpoints, "", "URLs of the etcd members, comma-separated; for engine etcd")
-TEXT(etcd_ca_file, "", "certificate that signs the etcd members'; empty: the system's")
+TEXT(etcd_ca_file, "",
+     "PEM of the authority that signs the etcd members' certificates; https:// needs it")
 TEXT(etcd_cert_file, "", "client certificate for etcd; empty: none")
 TEXT(etcd_key_file, "", "its key (0600)")
 NUMBER(etcd_quota_bytes, 2147483648, 16777216, 1099511627776, "bytes",
