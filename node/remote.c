@@ -40,6 +40,7 @@ struct passage {
     remote_done_fn *done;
     void *ctx;
     uint64_t deadline_ms, send_by_ms, again_ms;
+    bool may_have_happened; // it changes something, was sent, and its fate is unknown
 };
 
 // A call of a child that is run here.
@@ -107,11 +108,6 @@ static bool is_read(const struct call *call)
     return strcmp(call->route->method, "GET") == 0;
 }
 
-static bool is_repeatable(const struct call *call)
-{
-    return is_read(call) || call->idempotency_key != NULL;
-}
-
 static void finish(struct passage *passage)
 {
     passage->done(passage->ctx, passage->call);
@@ -121,6 +117,8 @@ static void finish(struct passage *passage)
 static void refuse(struct passage *passage, enum kr_err err)
 {
     const char *detail = "the leader cannot be asked";
+    if (err == KR_ERR_NO_LEADER && passage->may_have_happened)
+        err = KR_ERR_TIMEOUT;
     if (err == KR_ERR_NO_LEADER)
         detail = "no leader is within reach of this node; nothing was changed, try again";
     else if (err == KR_ERR_TIMEOUT && is_read(passage->call))
@@ -153,9 +151,10 @@ static void renew_send_by(struct passage *passage)
         passage->send_by_ms = now_ms + KR_FORWARD_SEND_MS;
 }
 
-static bool may_try_again(const struct passage *passage, bool has_not_happened)
+static bool may_try_again(const struct passage *passage)
 {
-    return (has_not_happened || is_repeatable(passage->call)) && !passage->remote->is_ended &&
+    bool is_repeatable = !passage->may_have_happened || passage->call->idempotency_key != NULL;
+    return is_repeatable && !passage->remote->is_ended &&
            clock_boot_ms() + KR_REMOTE_AGAIN_MS < passage->send_by_ms;
 }
 
@@ -183,12 +182,14 @@ static void answered(void *ctx, enum kr_err err, const struct forward_answer *an
     struct passage *passage = ctx;
     if (err == KR_ERR_BUSY && !is_read(passage->call))
         err = KR_ERR_TIMEOUT;
-    if (err == KR_ERR_TIMEOUT)
+    if (err == KR_ERR_TIMEOUT) {
+        passage->may_have_happened |= !is_read(passage->call);
         renew_send_by(passage);
+    }
     if (err == KR_ERR_OK) {
         take_answer(passage->call, answer);
         finish(passage);
-    } else if (err != KR_ERR_BUSY && may_try_again(passage, err == KR_ERR_NO_LEADER)) {
+    } else if (err != KR_ERR_BUSY && may_try_again(passage)) {
         try_later(passage);
     } else {
         refuse(passage, err);

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copies of requests and answers, bodies in parts, and refusals.
+//
+// Of a refusal the status says what it means. But nodes of an older kind say 503 of whatever has
+// gone wrong, so that of a bare 503 nobody knows; what has not happened has a field with it, which
+// they pass over.
 #include "replication/forward_parts.h"
 
 #include <assert.h>
@@ -11,20 +15,36 @@ static const struct {
 
 enum { KR_PARTS_REFUSALS = sizeof(refusals) / sizeof(refusals[0]) };
 
-uint32_t forward_parts_refusal(enum kr_err err)
+static const char unsent[] = "keyreeve-unsent";
+
+struct forward_answer forward_parts_refusal(enum kr_err err)
 {
+    static const struct peer_header field = {unsent, {(const uint8_t *)"1", 1}};
+    struct forward_answer refusal = {0};
     size_t i = 0;
     while (i < KR_PARTS_REFUSALS && refusals[i].err != err)
         i++;
     assert(i < KR_PARTS_REFUSALS);
-    return refusals[i].status;
+    refusal.status = refusals[i].status;
+    if (err == KR_ERR_NO_LEADER)
+        refusal.fields = (struct peer_headers){&field, 1};
+    return refusal;
+}
+
+static bool is_unsent(const struct forward_answer *answer)
+{
+    for (size_t i = 0; i < answer->fields.count; i++)
+        if (strcmp(answer->fields.items[i].name, unsent) == 0)
+            return true;
+    return false;
 }
 
 enum kr_err forward_parts_refused(const struct forward_answer *answer)
 {
     for (size_t i = 0; i < KR_PARTS_REFUSALS && answer->body.size == 0; i++)
         if (refusals[i].status == answer->status)
-            return refusals[i].err;
+            return refusals[i].err == KR_ERR_NO_LEADER && !is_unsent(answer) ? KR_ERR_TIMEOUT
+                                                                             : refusals[i].err;
     return KR_ERR_OK;
 }
 

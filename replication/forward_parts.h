@@ -25,9 +25,9 @@ bool forward_parts_is_sent(const struct forward_parts_out *out);
 must_use enum kr_err forward_parts_add(struct buf *body, struct bytes part, size_t *held_bytes,
                                        struct fault *fault);
 
-// What a node on the way answers in the leader's place: a status without a body, which no leader
-// gives. NO_LEADER, TIMEOUT, BUSY, as forward_done_fn tells them.
-uint32_t forward_parts_refusal(enum kr_err err);
+// What a node on the way answers in the leader's place: no body, which no leader's refusal lacks.
+// NO_LEADER, TIMEOUT, BUSY, as forward_done_fn tells them.
+struct forward_answer forward_parts_refusal(enum kr_err err);
 // OK: the answer is the leader's own.
 enum kr_err forward_parts_refused(const struct forward_answer *answer);
 

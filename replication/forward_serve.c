@@ -128,7 +128,7 @@ enum kr_err forward_serve_take_body(struct forward_serve *serve, const struct pe
 void forward_serve_answer(struct forward_serve *serve, uint64_t id,
                           const struct forward_answer *answer)
 {
-    const struct forward_answer no_room = {.status = forward_parts_refusal(KR_ERR_BUSY)};
+    const struct forward_answer no_room = forward_parts_refusal(KR_ERR_BUSY);
     struct forward_serve_call *call = *find(serve, id);
     if (call == NULL)
         return;

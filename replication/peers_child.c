@@ -123,10 +123,12 @@ void peers_answer(struct peers *peers, struct peers_call *call, const struct for
 static void relayed(void *ctx, enum kr_err err, const struct forward_answer *answer)
 {
     struct peers_call *call = ctx;
-    struct forward_answer refusal = {0};
-    if (err != KR_ERR_OK)
-        refusal.status = forward_parts_refusal(err);
-    peers_answer(call->peers, call, err == KR_ERR_OK ? answer : &refusal);
+    struct forward_answer refusal;
+    if (err != KR_ERR_OK) {
+        refusal = forward_parts_refusal(err);
+        answer = &refusal;
+    }
+    peers_answer(call->peers, call, answer);
 }
 
 static void forward(void *ctx, struct feed *feed, uint64_t id,

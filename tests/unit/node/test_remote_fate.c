@@ -6,6 +6,7 @@
 #include "core/base/clock.h"
 #include "node/remote.h"
 
+static const char nothing_changed[] = "nothing was changed";
 static const char nobody_knows[] = "nobody knows";
 
 struct scene {
@@ -160,6 +161,37 @@ static void what_was_lost_on_the_way_may_have_happened(void **state)
     assert_refused(scene, nobody_knows);
 }
 
+static void one_lost_try_is_not_forgotten_by_the_next(void **state)
+{
+    struct scene *scene = *state;
+    call(scene, "POST", "a key");
+    fails(scene, KR_ERR_TIMEOUT);
+    assert_tried_again(scene);
+    fails(scene, KR_ERR_NO_LEADER);
+    remote_end(scene->remote);
+    assert_refused(scene, nobody_knows);
+}
+
+static void what_was_not_sent_has_changed_nothing(void **state)
+{
+    struct scene *scene = *state;
+    call(scene, "POST", NULL);
+    fails(scene, KR_ERR_NO_LEADER);
+    remote_end(scene->remote);
+    assert_refused(scene, nothing_changed);
+}
+
+static void a_question_changes_nothing_whatever_happens(void **state)
+{
+    struct scene *scene = *state;
+    call(scene, "GET", NULL);
+    fails(scene, KR_ERR_TIMEOUT);
+    assert_tried_again(scene);
+    remote_end(scene->remote);
+    assert_refused(scene, "try again");
+    assert_null(strstr(scene->world.call->answer.problem, "change"));
+}
+
 static void an_end_tries_nothing_again(void **state)
 {
     struct scene *scene = *state;
@@ -179,6 +211,9 @@ int main(void)
         TEST(another_leader_is_waited_for_within_the_same_time),
         TEST(a_long_wait_for_a_receipt_begins_anew),
         TEST(what_was_lost_on_the_way_may_have_happened),
+        TEST(one_lost_try_is_not_forgotten_by_the_next),
+        TEST(what_was_not_sent_has_changed_nothing),
+        TEST(a_question_changes_nothing_whatever_happens),
         TEST(an_end_tries_nothing_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls on their way up: how long one waits for a leader, and what a relay is told of that. The way
-// of the frames: test_peer_snapshot.c.
+// Calls on their way up: how long one waits for a leader, what a relay is told of that, and what a
+// relay's refusal says. The way of the frames: test_peer_snapshot.c.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "replication/forward_parts.h"
 #include "replication/forward_serve.h"
 
 struct told {
@@ -102,12 +103,59 @@ static void a_relay_waits_for_the_rest_of_that_time(void **state)
     assert_int_equal(left_ms(UINT64_MAX), KR_FORWARD_SEND_MS);
 }
 
+// What the caller is told when this answer comes.
+static enum kr_err told_of(const struct forward_answer *from)
+{
+    struct told told;
+    struct fault fault;
+    struct peer_frame frame;
+    struct forward *forward = with_a_call(&told);
+    assert_true(forward_next(forward, 1000, &frame));
+    const struct peer_answer answer = {.id = frame.as.forward.id,
+                                       .status = from->status,
+                                       .fields = from->fields,
+                                       .body = from->body};
+    assert_int_equal(forward_take_answer(forward, &answer, &fault), KR_ERR_OK);
+    assert_int_equal(told.count, 1);
+    forward_free(&forward);
+    return told.err;
+}
+
+static enum kr_err told_of_refusal(enum kr_err err)
+{
+    const struct forward_answer refusal = forward_parts_refusal(err);
+    return told_of(&refusal);
+}
+
+static void a_relay_says_whether_a_call_may_have_happened(void **state)
+{
+    (void)state;
+    assert_int_equal(told_of_refusal(KR_ERR_TIMEOUT), KR_ERR_TIMEOUT);
+    assert_int_equal(told_of_refusal(KR_ERR_NO_LEADER), KR_ERR_NO_LEADER);
+    assert_int_equal(told_of_refusal(KR_ERR_BUSY), KR_ERR_BUSY);
+    // An older relay says 503 of both; an older child reads that as nothing has happened.
+    const struct forward_answer older = {.status = 503};
+    assert_int_equal(told_of(&older), KR_ERR_TIMEOUT);
+    assert_int_equal(forward_parts_refusal(KR_ERR_NO_LEADER).status, 503);
+}
+
+static void an_answer_of_the_leader_is_no_refusal(void **state)
+{
+    const struct forward_answer full = {.status = 503, .body = bytes_text("{}")};
+    const struct forward_answer empty = {.status = 204};
+    (void)state;
+    assert_int_equal(told_of(&full), KR_ERR_OK);
+    assert_int_equal(told_of(&empty), KR_ERR_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_that_no_link_takes_in_time_has_not_happened),
         cmocka_unit_test(a_call_that_was_sent_has_until_its_deadline),
         cmocka_unit_test(a_relay_waits_for_the_rest_of_that_time),
+        cmocka_unit_test(a_relay_says_whether_a_call_may_have_happened),
+        cmocka_unit_test(an_answer_of_the_leader_is_no_refusal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
