@@ -149,6 +149,13 @@ static bool is_wanted(const struct api_request *request, const struct http_call 
            api_text(json, "code") != NULL;
 }
 
+// Too large for us, or for the node: of a list, a smaller page is not.
+static bool is_too_large(const struct api_request *request, const struct http_call *call)
+{
+    return call->err == KR_ERR_TOO_LARGE ||
+           (call->err == KR_ERR_OK && call->status == 413 && strcmp(request->method, "GET") == 0);
+}
+
 static bool is_worth_another(const struct api_request *request, const struct http_call *call)
 {
     bool is_repeatable =
@@ -195,9 +202,8 @@ enum exit_code api_send(struct session *session, const struct api_request *reque
     if (call.err == KR_ERR_OK && call.answer.size > 0 &&
         json_parse(buf_bytes(&call.answer), &answer->json, NULL) != KR_ERR_OK)
         answer->json = NULL; // a proxy's page, say: the status speaks for itself
-    enum exit_code code =
-        call.err == KR_ERR_TOO_LARGE ? KR_EXIT_FAILURE : api_exit_code(answer->status);
-    answer->is_too_large = call.err == KR_ERR_TOO_LARGE;
+    answer->is_too_large = is_too_large(request, &call);
+    enum exit_code code = answer->is_too_large ? KR_EXIT_FAILURE : api_exit_code(answer->status);
     if (is_wanted(request, &call, answer->json))
         code = KR_EXIT_OK;
     if (code != KR_EXIT_OK && !request->is_quiet &&

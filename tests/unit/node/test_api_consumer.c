@@ -206,6 +206,18 @@ static void pages_follow_each_other_by_cursor(void **state)
     expect_names(world, "offset=9", "", 4);
 }
 
+static void a_page_that_is_too_large_says_so(void **state)
+{
+    struct api_world *world = *state;
+    fill(world);
+    api_end_call(world);
+    api_make(world, "GET", KR_CONSUMERS, bytes_text(""));
+    world->call->answer.body.limit = 600;
+    api_run(world);
+    assert_int_equal(world->call->answer.status, 413);
+    assert_true(api_answer_has(world, "ask for fewer items"));
+}
+
 static void keys_and_managers_are_embedded_when_asked(void **state)
 {
     struct api_world *world = *state;
@@ -371,6 +383,7 @@ int main(void)
         TEST(a_name_is_unique_in_its_bucket),
         TEST(the_list_is_filtered_by_prefix_tags_and_manager),
         TEST(pages_follow_each_other_by_cursor),
+        TEST(a_page_that_is_too_large_says_so),
         TEST(keys_and_managers_are_embedded_when_asked),
         TEST(visible_keys_need_the_right_and_a_bucket_that_keeps_them),
         TEST(tags_are_a_precondition_on_one_consumer),
