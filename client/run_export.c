@@ -12,7 +12,12 @@
 #include "client/view.h"
 #include "core/base/clock.h"
 
-enum { KR_EXPORT_PAGE = 1000, KR_EXPORT_CONSUMER_PAGE = 250, KR_EXPORT_FLUSH = 1 << 16 };
+enum {
+    KR_EXPORT_PAGE = 1000,
+    KR_EXPORT_CONSUMER_PAGE = 250,
+    KR_EXPORT_EMBEDDED_MAX = 1000, // keys that a node shows with their consumer
+    KR_EXPORT_FLUSH = 1 << 16
+};
 
 #define KR_EXPORT_LINE_MAX ((size_t)64 << 20)
 
@@ -23,7 +28,7 @@ struct export
     char *temporary; // beside --out until it is whole; NULL: standard output
     struct buf text;
     struct progress progress;
-    const char *bucket; // being exported
+    const char *bucket, *consumer; // being exported
     uint64_t buckets, consumers, keys;
     enum exit_code code;
 };
@@ -87,17 +92,47 @@ static void add_line(struct export *export, const char *type, const char *consum
         write_out(export);
 }
 
+static bool export_key(void *user, const struct json *item)
+{
+    struct export *export = user;
+    add_line(export, "key", export->consumer, item);
+    export->keys++;
+    draw(export);
+    return export->code == KR_EXIT_OK;
+}
+
+static void list_into(struct export *export, const char *path, uint64_t page_size,
+                      api_item_fn *each)
+{
+    struct api_pages pages = {
+        .path = path, .page_size = page_size, .limit = UINT64_MAX, .each = each, .user = export};
+    enum exit_code code = api_list(export->session, &pages);
+    if (export->code == KR_EXIT_OK)
+        export->code = code;
+}
+
+// All keys of a consumer that has more than are shown with it, from their own list.
+static void export_keys_of(struct export *export, const char *consumer)
+{
+    struct session *session = export->session;
+    const char *path = api_under(session, api_bucket(session, export->bucket), "consumers");
+    path = api_under(session, api_under(session, path, consumer), "keys"); // names need no encoding
+    list_into(export, api_with(session, path, "key-format", "none"), KR_EXPORT_PAGE, export_key);
+}
+
 static bool export_consumer(void *user, const struct json *item)
 {
     struct export *export = user;
-    const char *name = api_text(item, "name");
     const struct json *keys = api_array(item, "apiKeys");
+    size_t count = keys == NULL ? 0 : json_size(keys);
+    export->consumer = api_text(item, "name");
     add_line(export, "consumer", NULL, item);
     export->consumers++;
-    for (size_t i = 0; keys != NULL && i < json_size(keys); i++) {
-        add_line(export, "key", name, json_at(keys, i));
-        export->keys++;
-    }
+    if (count >= KR_EXPORT_EMBEDDED_MAX && export->consumer != NULL)
+        export_keys_of(export, export->consumer);
+    else
+        for (size_t i = 0; i < count && export_key(export, json_at(keys, i)); i++)
+            continue;
     draw(export);
     return export->code == KR_EXIT_OK;
 }
@@ -120,16 +155,8 @@ static void export_bucket_named(struct export *export, const char *name)
         return;
     path = api_under(session, path, "consumers");
     path = api_with(session, path, "include-api-keys", "true");
-    struct api_pages pages = {
-        .path = api_with(session, path, "key-format", "none"),
-        .page_size = KR_EXPORT_CONSUMER_PAGE,
-        .limit = UINT64_MAX,
-        .each = export_consumer,
-        .user = export,
-    };
-    enum exit_code code = api_list(session, &pages);
-    if (export->code == KR_EXIT_OK)
-        export->code = code;
+    list_into(export, api_with(session, path, "key-format", "none"), KR_EXPORT_CONSUMER_PAGE,
+              export_consumer);
 }
 
 static bool export_listed(void *user, const struct json *item)
@@ -182,15 +209,8 @@ enum exit_code run_export(struct session *session)
     open_out(&export);
     for (size_t i = 0; export.code == KR_EXIT_OK && i < in->argument_count; i++)
         export_bucket_named(&export, in->arguments[i]);
-    if (export.code == KR_EXIT_OK && in->argument_count == 0) {
-        struct api_pages pages = {.path = api_buckets(session),
-                                  .page_size = KR_EXPORT_PAGE,
-                                  .limit = UINT64_MAX,
-                                  .each = export_listed,
-                                  .user = &export};
-        enum exit_code code = api_list(session, &pages);
-        export.code = export.code == KR_EXIT_OK ? code : export.code;
-    }
+    if (export.code == KR_EXIT_OK && in->argument_count == 0)
+        list_into(&export, api_buckets(session), KR_EXPORT_PAGE, export_listed);
     close_out(&export);
     progress_wipe(&export.progress);
     buf_fini(&export.text);

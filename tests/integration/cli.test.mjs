@@ -217,6 +217,19 @@ test('export writes what there is, and no value', async () => {
   assert.equal(rows.at(-1).consumer, 'exported');
 });
 
+test('export knows every key of a consumer that has more than fit into its own answer', async () => {
+  const count = 2050;
+  await cli(['bucket', 'create', 'crowded']);
+  const rows = Array.from({ length: count }, (_, i) => JSON.stringify({ bucket: 'crowded', consumer: 'many-keys', key: makeKey(700_000 + i) }));
+  writeFileSync(path('crowded.jsonl'), rows.join('\n'));
+  await cli(['import', path('crowded.jsonl')]);
+  const exported = await cli(['export', 'crowded']);
+  const keys = lines(exported.stdout).map((line) => JSON.parse(line)).filter(({ type, consumer }) => type === 'key' && consumer === 'many-keys');
+  assert.deepEqual([keys.length, new Set(keys.map(({ id }) => id)).size], [count, count]);
+  assert.ok(exported.stdout.includes('"masked"') && !/"key":/.test(exported.stdout));
+  assert.match(exported.stderr, /exported 1 buckets, 1 consumers, 2050 keys/);
+});
+
 test('tables are aligned, plain in a pipe, and page beyond the first thousand', async () => {
   const rows = Array.from({ length: 1500 }, (_, i) => JSON.stringify({ bucket: 'development', consumer: `many-${String(i).padStart(4, '0')}`, key: makeKey(900_000 + i) }));
   writeFileSync(path('many.jsonl'), rows.join('\n'));
