@@ -62,6 +62,8 @@ enum exit_code change_delete(struct session *session, const char *path, const ch
                  &answer);
     if (code == KR_EXIT_OK)
         session_note(session, "%s %s deleted", what, name);
+    if (code == KR_EXIT_OK && answer.json != NULL) // 202: not everywhere in the time that was given
+        code = receipt_show(session, answer.json);
     api_answer_fini(&answer);
     return code;
 }

@@ -16,7 +16,7 @@ struct change {
 // Shows the answer as a record. With a secret, that goes to standard output and the record to
 // standard error.
 must_use enum exit_code change_send(struct session *session, const struct change *change);
-// DELETE, and a line that says so.
+// DELETE, and a line that says so; behind a --wait that was in vain, the receipt.
 must_use enum exit_code change_delete(struct session *session, const char *path, const char *what,
                                       const char *name);
 // Prints the secret of an answer alone on standard output; with --json the whole answer.

@@ -47,3 +47,19 @@ test('export asks for smaller pages where a page is too large for the node', asy
   assert.doesNotMatch(stderr, /too large/);
   assert.ok(asked.some(({ query }) => Number(query.get('limit')) > 5), 'it begins with large pages');
 });
+
+test('a deletion that did not get everywhere in time shows its receipt, and fails as a revocation does', async (t) => {
+  const receipt = {
+    index: 4711, level: 'everywhere', requestedOn: '2026-01-31T12:00:00.000Z', committedOn: '2026-01-31T12:00:00.004Z', keys: 1,
+    nodes: [{ node: 'core-1', region: 'fra', state: 'applied', afterMs: 4 }, { node: 'edge-1', region: 'sin', state: 'pending', afterMs: null }], slowestMs: 4,
+  };
+  const { asked, cli } = await serve(t, () => ({ status: 202, body: receipt }));
+  const deleted = await cli(['key', 'delete', 'acme', 'key_1', '--yes', '--wait', 'everywhere', '--wait-ms', '50'], 1);
+  assert.deepEqual([asked[0].method, asked[0].query.get('wait'), asked[0].query.get('timeoutMs')], ['DELETE', 'everywhere', '50']);
+  assert.match(deleted.stdout, /^index +4711$/m);
+  assert.match(deleted.stdout, /^edge-1 +sin +pending/m);
+  assert.match(deleted.stderr, /1 of 2 nodes have not confirmed yet/);
+  const revoked = await cli(['key', 'revoke', 'acme', 'key_1', '--wait'], 1);
+  assert.equal(revoked.stdout, deleted.stdout);
+  assert.deepEqual(JSON.parse((await cli(['key', 'delete', 'acme', 'key_1', '--yes', '--wait', '--json'], 1)).stdout), receipt);
+});
