@@ -35,12 +35,14 @@ const char *receipt_path(struct session *session, const char *path)
     return path;
 }
 
+// Nodes that may still let the keys in.
 static size_t pending_of(const struct json *list)
 {
     size_t count = 0;
     for (size_t i = 0; list != NULL && i < json_size(list); i++) {
         const char *state = api_text(json_at(list, i), "state");
-        count += state != NULL && strcmp(state, "pending") == 0;
+        count +=
+            state != NULL && (strcmp(state, "pending") == 0 || strcmp(state, "unbounded") == 0);
     }
     return count;
 }

@@ -10,5 +10,5 @@ must_use enum exit_code receipt_revoke(struct session *session, const char *path
                                        const char *confirm);
 // path with the query that --wait and --wait-ms mean.
 const char *receipt_path(struct session *session, const char *path);
-// Prints a receipt; FAILURE when nodes are still pending.
+// Prints a receipt; FAILURE when nodes may still let the keys in.
 must_use enum exit_code receipt_show(struct session *session, const struct json *receipt);

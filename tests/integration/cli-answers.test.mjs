@@ -48,6 +48,12 @@ test('export asks for smaller pages where a page is too large for the node', asy
   assert.ok(asked.some(({ query }) => Number(query.get('limit')) > 5), 'it begins with large pages');
 });
 
+test('a node that may let keys in for ever has not confirmed either', async (t) => {
+  const nodes = [{ node: 'core-1', region: 'fra', state: 'applied', afterMs: 4 }, { node: 'edge-1', region: 'sin', state: 'unbounded', afterMs: null }];
+  const { cli } = await serve(t, () => ({ status: 202, body: { index: 1, level: 'everywhere', keys: 1, nodes } }));
+  assert.match((await cli(['key', 'revoke', 'acme', 'key_1', '--wait'], 1)).stderr, /1 of 2 nodes have not confirmed yet/);
+});
+
 test('a deletion that did not get everywhere in time shows its receipt, and fails as a revocation does', async (t) => {
   const receipt = {
     index: 4711, level: 'everywhere', requestedOn: '2026-01-31T12:00:00.000Z', committedOn: '2026-01-31T12:00:00.004Z', keys: 1,
