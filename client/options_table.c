@@ -27,7 +27,7 @@ const struct spec_option spec_options[KR_OPT_COUNT] = {
     [KR_OPT_CACERT] = {"cacert", 0, KR_OPTION_FILE, "FILE", 0, 0, "KEYREEVE_CACERT",
                        "trust the certificates of this PEM file"},
     [KR_OPT_TIMEOUT] = {"timeout", 0, NUMBER("SECONDS", 1, 3600),
-                        "give up on an answer after this long (default 30)"},
+                        "give up on an answer after this long (default 30); a --wait comes on top"},
     [KR_OPT_JSON] = {"json", 0, FLAG, "print JSON instead of a table"},
     [KR_OPT_HELP] = {"help", 'h', FLAG, "show help for the command"},
     [KR_OPT_VERSION] = {"version", 0, FLAG, "show the version"},

@@ -11,7 +11,12 @@
 #include "core/base/file.h"
 #include "core/base/json.h"
 
-enum { KR_SESSION_SECRET_MAX = 4096, KR_SESSION_TEXT_MAX = 1024, KR_SESSION_TIMEOUT_S = 30 };
+enum {
+    KR_SESSION_SECRET_MAX = 4096,
+    KR_SESSION_TEXT_MAX = 1024,
+    KR_SESSION_TIMEOUT_S = 30,
+    KR_SESSION_WAIT_MS = 10000 // what a node waits for the others when it is not told
+};
 
 void session_init(struct session *session, const struct invocation *in)
 {
@@ -181,6 +186,15 @@ static const char *without_slash(struct session *session, const char *url)
     return arena_text_of(&session->arena, bytes_of(url, size));
 }
 
+// A node that waits for all others answers when it has waited, and is given its time beyond that.
+static uint64_t timeout_ms(const struct invocation *in)
+{
+    uint64_t own_ms = parse_number(in, KR_OPT_TIMEOUT, KR_SESSION_TIMEOUT_S) * 1000;
+    if (!parse_has(in, KR_OPT_WAIT))
+        return own_ms;
+    return own_ms + parse_number(in, KR_OPT_WAIT_MS, KR_SESSION_WAIT_MS);
+}
+
 void session_connect(struct session *session, const char *url, const char *token)
 {
     http_free(&session->http);
@@ -189,7 +203,7 @@ void session_connect(struct session *session, const char *url, const char *token
     session->http = http_new(&(struct http_settings){
         .token = token,
         .cacert = session_setting(session, KR_OPT_CACERT),
-        .timeout_ms = parse_number(session->in, KR_OPT_TIMEOUT, KR_SESSION_TIMEOUT_S) * 1000,
+        .timeout_ms = timeout_ms(session->in),
     });
 }
 

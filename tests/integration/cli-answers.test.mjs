@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { dataDirFor, keyreeve, run } from './lib/node.mjs';
 
 /** A server that answers with what answer(request) says, {status, body}; and a command that asks it. */
@@ -68,4 +69,13 @@ test('a deletion that did not get everywhere in time shows its receipt, and fail
   const revoked = await cli(['key', 'revoke', 'acme', 'key_1', '--wait'], 1);
   assert.equal(revoked.stdout, deleted.stdout);
   assert.deepEqual(JSON.parse((await cli(['key', 'delete', 'acme', 'key_1', '--yes', '--wait', '--json'], 1)).stdout), receipt);
+});
+
+test('--timeout begins where the wait for every node ends', async (t) => {
+  const receipt = { index: 1, level: 'everywhere', keys: 1, nodes: [] };
+  // Longer than --timeout; for as long as it must be, a timer is what a slow node is.
+  const { cli } = await serve(t, () => pause(1500, { body: receipt }));
+  await cli(['key', 'revoke', 'acme', 'key_1', '--timeout', '1', '--wait', '--wait-ms', '30000']);
+  await cli(['key', 'revoke', 'acme', 'key_1', '--timeout', '1', '--wait']);
+  assert.match((await cli(['key', 'revoke', 'acme', 'key_1', '--timeout', '1'], 5)).stderr, /cannot reach/);
 });
