@@ -99,7 +99,8 @@ const struct spec_command spec_commands[] = {
      "keyreeve consumer revoke acme --wait --bucket production", run_consumer_revoke},
     {"consumer", "roll", "CONSUMER", KR_NEED_BUCKET, O(EXPIRES) | O(PRINT_KEY),
      "Replace a consumer's keys by one new key",
-     "The keys there are stop working at --expires (default: in 7 days); a new one is made. "
+     "The keys there are stop working at --expires (default: in 7 days; never is refused); a new "
+     "one is made. "
      "--print-key prints its value.",
      "keyreeve consumer roll acme --expires 24h --bucket production", run_consumer_roll},
 
@@ -121,7 +122,8 @@ const struct spec_command spec_commands[] = {
      run_key_update},
     {"key", "roll", "CONSUMER", KR_NEED_BUCKET, O(EXPIRES),
      "Replace a consumer's keys by one new key and print its value",
-     "The keys there are stop working at --expires (default: in 7 days). " PRINTS_KEY,
+     "The keys there are stop working at --expires (default: in 7 days; never is "
+     "refused). " PRINTS_KEY,
      "keyreeve key roll acme --expires 24h --bucket production", run_key_roll},
     {"key", "revoke", "CONSUMER KEY-ID", KR_NEED_BUCKET, RECEIPT, "Revoke a key",
      "Prints the receipt: with --wait one row for each node, and when it knew.",

@@ -118,6 +118,11 @@ enum exit_code roll_keys(struct session *session, const char *consumer, bool wan
     struct body body;
     struct api_answer answer = {0};
     const char *path = api_under(session, api_consumer(session, consumer), "roll-key");
+    const char *expires = parse_value(session->in, KR_OPT_EXPIRES);
+    if (expires != NULL && strcmp(expires, "never") == 0)
+        return session_fail(session, KR_EXIT_USAGE,
+                            "keyreeve key create makes a key beside those that there are",
+                            "--expires needs a time here: the keys that are replaced end");
     if (wants_value)
         path = api_with(session, path, "return", "key");
     body_begin(&body, session);

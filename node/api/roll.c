@@ -34,6 +34,9 @@ static enum kr_err read_request(struct roll *roll)
     enum kr_err err = api_body(call, members, sizeof(members) / sizeof(members[0]));
     if (err == KR_ERR_OK && wanted != NULL && strcmp(wanted, "key") != 0)
         err = api_problem(call, KR_ERR_INVALID, "parameter return: key");
+    // Null is "never" elsewhere; read as the default, it would end keys that were to stay.
+    if (err == KR_ERR_OK && is_given && roll->expires_ms == 0)
+        err = api_problem(call, KR_ERR_INVALID, "expiresOn: needs a time");
     roll->wants_key = wanted != NULL;
     if (roll->expires_ms == 0)
         roll->expires_ms = call->now_ms + KR_ROLL_DEFAULT_MS;

@@ -107,6 +107,14 @@ test('a key lives: made, verified, disabled, rolled, revoked with a receipt', as
   assert.equal((await json(['key', 'verify'], { input: rolled, code: 6 })).code, 'REVOKED');
 });
 
+test('a roll that would end no key is refused, and ends none', async () => {
+  await cli(['consumer', 'create', 'kept']);
+  await cli(['key', 'create', 'kept']);
+  for (const args of [['key', 'roll', 'kept'], ['consumer', 'roll', 'kept']])
+    assert.match((await cli([...args, '--expires', 'never'], { code: 2 })).stderr, /--expires needs a time/);
+  assert.deepEqual((await json(['key', 'list', 'kept'])).data.map(({ expiresOn }) => expiresOn), [null]);
+});
+
 test('what exits how', async () => {
   await cli(['nonsense'], { code: 2 });
   await cli(['bucket', 'show', 'no-such-bucket'], { code: 3 });

@@ -162,6 +162,18 @@ static void a_roll_into_the_past_revokes_at_once(void **state)
     assert_string_equal(text_at(world, 2, "status"), "active");
 }
 
+static void a_roll_wants_a_time_or_nothing(void **state)
+{
+    struct api_world *world = *state;
+    api_expect(world, 200, "POST", KR_KEYS, NULL);
+    api_expect_problem(world, 400, "POST", KR_ROLL, "{\"expiresOn\":null}",
+                       "expiresOn: needs a time");
+    api_expect(world, 200, "GET", KR_KEYS, NULL);
+    assert_int_equal(api_number(world, "total"), 1);
+    assert_null(text_at(world, 0, "expiresOn"));
+    api_expect(world, 204, "POST", KR_ROLL, "{}");
+}
+
 static void a_roll_leaves_what_has_ended_alone(void **state)
 {
     struct api_world *world = *state;
@@ -253,6 +265,7 @@ int main(void)
         KR_TEST(a_roll_ends_all_keys_and_makes_one),
         KR_TEST(a_roll_may_show_the_new_key),
         KR_TEST(a_roll_into_the_past_revokes_at_once),
+        KR_TEST(a_roll_wants_a_time_or_nothing),
         KR_TEST(a_roll_leaves_what_has_ended_alone),
         KR_TEST(a_revoked_key_passes_no_rights_on),
         KR_TEST(a_consumer_whose_keys_are_all_revoked_gets_a_fresh_one),
