@@ -20,7 +20,8 @@ struct import {
     const char *base; // path before a bucket's name
     int report_fd;    // -1: none
     bool is_dry;
-    bool is_at_end; // nothing more will be read
+    bool is_rehearsal; // dry, while an import of the same file that has a report has not ended
+    bool is_at_end;    // nothing more will be read
     size_t concurrency, batch;
     struct import_segment *segments; // a ring in the input's order
     size_t ring_size, first, count;

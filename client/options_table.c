@@ -99,7 +99,8 @@ const struct spec_option spec_options[KR_OPT_COUNT] = {
     [KR_OPT_CERT_KEY] = {"cert-key", 0, FILE_NAME, "its key (mode 0600)"},
     [KR_OPT_DRY_RUN] = {"dry-run", 0, FLAG, "check every row here and write nothing"},
     [KR_OPT_REPORT] = {"report", 0, FILE_NAME,
-                       "write refused rows there: JSON Lines of line number and reason"},
+                       "write refused rows there: JSON Lines of line number and reason; a run that "
+                       "goes on wants the report of the one before"},
     [KR_OPT_STATE] = {"state", 0, FILE_NAME,
                       "where progress is kept (default: the input's name + .keyreeve-state)"},
     [KR_OPT_RESTART] = {"restart", 0, FLAG, "forget earlier progress and begin at the first row"},

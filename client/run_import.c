@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/api.h"
@@ -42,10 +43,31 @@ static void fail(struct import *import, const struct fault *fault)
         "%s", fault->text);
 }
 
+// What an earlier run has reported is neither made up nor thrown away.
+static void check_report(struct import *import, const char *path)
+{
+    struct stat status;
+    uint64_t size = stat(path, &status) == 0 ? (uint64_t)status.st_size : 0;
+    if (size < import->state.report_bytes)
+        import->code = session_fail(import->session, KR_EXIT_FAILURE,
+                                    "name the report of the run before; --restart begins anew",
+                                    "%s is not the report that this import goes on with: it is "
+                                    "shorter",
+                                    path);
+    else if (import->is_rehearsal && size > 0)
+        import->code = session_fail(import->session, KR_EXIT_FAILURE,
+                                    "another --report for the dry run leaves that import its own",
+                                    "an import of this file has not ended, and %s may be its "
+                                    "report",
+                                    path);
+}
+
 static void open_report(struct import *import)
 {
     const char *path = parse_value(import->session->in, KR_OPT_REPORT);
-    if (path == NULL)
+    if (path != NULL)
+        check_report(import, path);
+    if (path == NULL || import->code != KR_EXIT_OK)
         return;
     import->report_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     // What an interrupted run wrote beyond its last saved state is written again.
@@ -60,8 +82,6 @@ static void open_report(struct import *import)
 static const char *state_path(struct import *import, const char *input)
 {
     const char *path = parse_value(import->session->in, KR_OPT_STATE);
-    if (import->is_dry)
-        return NULL;
     if (path != NULL || !import->reader.is_regular || strcmp(input, "-") == 0)
         return path;
     return arena_printf(&import->session->arena, "%s.keyreeve-state", input);
@@ -93,14 +113,17 @@ static void find_state(struct import *import, const char *input)
     struct fault fault = {0};
     struct import_state found;
     const struct session *session = import->session;
-    import->state_path = state_path(import, input);
+    const char *path = state_path(import, input);
+    import->state_path = import->is_dry ? NULL : path;
     snprintf(import->state.target, sizeof(import->state.target), "%s, account %s, bucket %s",
              session->url == NULL ? "-" : session->url, session->account,
              session->bucket == NULL ? "-" : session->bucket);
-    if (import->state_path == NULL || parse_has(session->in, KR_OPT_RESTART))
+    if (path == NULL || parse_has(session->in, KR_OPT_RESTART))
         return;
-    enum kr_err err = import_state_load(import->state_path, &found, &fault);
-    if (err == KR_ERR_OK && found.offset > 0)
+    enum kr_err err = import_state_load(path, &found, &fault);
+    if (import->is_dry)
+        import->is_rehearsal = err == KR_ERR_OK && found.report_bytes > 0;
+    else if (err == KR_ERR_OK && found.offset > 0)
         resume(import, &found);
     else if (err != KR_ERR_OK && err != KR_ERR_NOT_FOUND)
         fail(import, &fault);

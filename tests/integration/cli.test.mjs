@@ -2,6 +2,7 @@
 // The keyreeve command over a real node: logins, the life of a key, exit codes, import and export.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -203,6 +204,32 @@ test('an import that is killed goes on, and its counts and report are whole', as
   assert.equal(result.lines, count);
   assert.equal(result.imported + result.existing, count - 6);
   assert.deepEqual(lines(readFileSync(path('killed.report'), 'utf8')).map((line) => JSON.parse(line).line), [10_000, 20_000, 30_000, 40_000, 50_000, 60_000]);
+});
+
+test('the report of an import that goes on is neither made up nor thrown away', async () => {
+  const good = `${JSON.stringify({ consumer: 'reported', key: makeKey(8) })}\n`;
+  const [input, report, state] = ['reported.jsonl', 'reported.report', 'reported.jsonl.keyreeve-state'].map(path);
+  const reported = `${JSON.stringify({ line: 1, detail: 'not JSON' })}\n`;
+  const begin = `nonsense\n${good}`;
+  writeFileSync(input, `${begin}also nonsense\n`);
+  const kept = JSON.stringify({ format: 1, target: `${node.url}, account default, bucket production`, digest: createHash('sha256').update(begin).digest('hex'), offset: begin.length, lines: 2, imported: 1, existing: 0, refused: 1, reportBytes: reported.length });
+  writeFileSync(state, kept);
+  const go = (...more) => cli(['import', input, '--report', report, ...more], { code: 1 });
+
+  for (const found of [undefined, '', reported.slice(5)]) {
+    if (found !== undefined) writeFileSync(report, found);
+    assert.match((await go()).stderr, /reported\.report is not the report that this import goes on with.*\n.*--restart/);
+    assert.equal(existsSync(report) ? readFileSync(report, 'utf8') : undefined, found);
+  }
+  writeFileSync(report, `${reported}of a row beyond the state\n`);
+  assert.match((await go('--dry-run')).stderr, /has not ended.*\n.*another --report/);
+  assert.ok(readFileSync(report, 'utf8').startsWith(reported));
+  assert.equal(readFileSync(state, 'utf8'), kept);
+  const elsewhere = await json(['import', input, '--dry-run', '--report', path('rehearsed.report')], { code: 1 });
+  assert.deepEqual([elsewhere.good, elsewhere.refused], [1, 2]);
+
+  assert.match((await go()).stdout, /^refused +2$/m);
+  assert.deepEqual(lines(readFileSync(report, 'utf8')).map((line) => JSON.parse(line).line), [1, 3]);
 });
 
 test('a changed input is not continued', async () => {
