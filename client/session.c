@@ -207,12 +207,18 @@ void session_connect(struct session *session, const char *url, const char *token
     });
 }
 
+static bool is_dry(const struct session *session) // the node is not asked
+{
+    return parse_has(session->in, KR_OPT_DRY_RUN);
+}
+
 static enum exit_code find_context(struct session *session)
 {
     struct fault fault = {0};
     const char *name = session_setting(session, KR_OPT_CONTEXT);
     // A broken file is no obstacle when nothing is wanted of it.
-    bool is_needed = session_setting(session, KR_OPT_URL) == NULL || name != NULL;
+    enum spec_option_id wanted = is_dry(session) ? KR_OPT_BUCKET : KR_OPT_URL;
+    bool is_needed = session_setting(session, wanted) == NULL || name != NULL;
     enum kr_err err = contexts_load(&session->contexts, &fault);
     if (err != KR_ERR_OK && is_needed)
         return session_fail(session, err == KR_ERR_FORBIDDEN ? KR_EXIT_REFUSED : KR_EXIT_FAILURE,
@@ -271,11 +277,11 @@ enum exit_code session_open(struct session *session)
     enum exit_code code;
     if (session->in->command->need == KR_NEED_NOTHING)
         return KR_EXIT_OK;
-    if (parse_has(session->in, KR_OPT_DRY_RUN)) // the node is not asked
-        return find_place(session);
     code = find_context(session);
     if (code != KR_EXIT_OK)
         return code;
+    if (is_dry(session))
+        return find_place(session);
     if (url == NULL && session->context != NULL)
         url = session->context->url;
     if (url == NULL)

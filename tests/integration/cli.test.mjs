@@ -164,6 +164,21 @@ test('a dry run checks every row and writes nothing', async () => {
   await cli(['consumer', 'show', 'dry'], { code: 3 });
 });
 
+test('a dry run puts rows where the import would: into the bucket of the stored login', async () => {
+  writeFileSync(path('token3'), node.token, { mode: 0o600 });
+  writeFileSync(path('placed.jsonl'), JSON.stringify({ consumer: 'placed', key: makeKey(3) }));
+  const dry = (code, env) => json(['import', path('placed.jsonl'), '--dry-run'], { code, env: { ...place(), ...env } });
+  assert.deepEqual([(await dry(1)).refused, (await dry(0, { KEYREEVE_BUCKET: 'preview' })).good], [1, 1]);
+  await cli(['login', node.url, '--token-file', path('token3'), '--name', 'placed', '--bucket', 'preview'], { env: place() });
+  assert.equal((await dry(0)).good, 1);
+  // A file that nothing is wanted of is no obstacle.
+  chmodSync(path('config/keyreeve/contexts.json'), 0o644);
+  assert.equal((await dry(0, { KEYREEVE_BUCKET: 'preview' })).good, 1);
+  assert.match((await cli(['import', path('placed.jsonl'), '--dry-run'], { code: 4, env: place() })).stderr, /chmod 600/);
+  chmodSync(path('config/keyreeve/contexts.json'), 0o600);
+  await cli(['contexts', 'remove', 'placed'], { env: place() });
+});
+
 test('import counts what is new, what is there and what is refused, and keys work at once', async () => {
   const rows = Array.from({ length: 3000 }, (_, i) => ({ bucket: i % 2 ? 'preview' : 'production', consumer: `imported-${i % 50}`, key: makeKey(1000 + i), consumerMetadata: { n: i % 50 } }));
   rows[10].keyHash = { algorithm: 'sha256', value: 'ab'.repeat(32), last4: 'beef' };
