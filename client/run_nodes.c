@@ -72,8 +72,8 @@ enum exit_code run_node_remove(struct session *session)
 {
     struct api_answer answer = {0};
     const char *name = session->in->arguments[0];
-    if (!session_confirm(session, "node", name))
-        return KR_EXIT_REFUSED;
+    if (!session_confirm(session, "remove the node", name))
+        return KR_EXIT_USAGE;
     enum exit_code code = api_send(
         session,
         &(struct api_request){.method = "DELETE",

@@ -79,3 +79,19 @@ test('--timeout begins where the wait for every node ends', async (t) => {
   await cli(['key', 'revoke', 'acme', 'key_1', '--timeout', '1', '--wait']);
   assert.match((await cli(['key', 'revoke', 'acme', 'key_1', '--timeout', '1'], 5)).stderr, /cannot reach/);
 });
+
+test('what cannot be undone says what it would do, and does not without --yes', async (t) => {
+  const { asked, cli } = await serve(t, () => ({ status: 204 }));
+  for (const [args, would] of [
+    [['bucket', 'delete', 'b'], 'delete the bucket "b"'],
+    [['bucket', 'revoke', 'b'], 'revoke every key of the bucket "b"'],
+    [['consumer', 'delete', 'c'], 'delete the consumer "c"'],
+    [['consumer', 'revoke', 'c'], 'revoke every key of the consumer "c"'],
+    [['key', 'delete', 'c', 'key_1'], 'delete the key "key_1"'],
+    [['manager', 'remove', 'c', 'eusr_1'], 'delete the manager "eusr_1"'],
+    [['token', 'delete', 'key_1'], 'delete the token "key_1"'],
+    [['node', 'remove', 'fra-1'], 'remove the node "fra-1"'],
+  ])
+    assert.ok((await cli(args, 2)).stderr.includes(`not done: this would ${would}`), args.join(' '));
+  assert.equal(asked.length, 0);
+});
