@@ -138,7 +138,8 @@ const struct spec_command spec_commands[] = {
          O(CERT_KEY),
      "Ask the node whether a key is good",
      "Reads the key from standard input, or asks for it on a terminal without showing it. Exits "
-     "with 6 when the key is not valid. With --bucket, the key must be of that bucket. --bench "
+     "with 6 when the key is not valid. With a bucket, from --bucket, KEYREEVE_BUCKET or the "
+     "stored login, the key must be of that bucket. --bench "
      "asks as gateways with libkeyreeve do, 64 "
      "questions in flight, for so many seconds.",
      "keyreeve key verify --scope orders:read < key.txt", run_key_verify},

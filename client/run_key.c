@@ -216,7 +216,7 @@ enum exit_code run_key_verify(struct session *session)
     body_begin(&body, session);
     if (key != NULL)
         body_add_text(&body, "key", key);
-    if (parse_has(session->in, KR_OPT_BUCKET))
+    if (session->bucket != NULL)
         body_add_text(&body, "bucket", session->bucket);
     code = body_end(&body, false);
     if (code == KR_EXIT_OK)

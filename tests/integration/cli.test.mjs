@@ -108,6 +108,23 @@ test('a key lives: made, verified, disabled, rolled, revoked with a receipt', as
   assert.equal((await json(['key', 'verify'], { input: rolled, code: 6 })).code, 'REVOKED');
 });
 
+test('a key is verified against the bucket that is worked in, with --bench too', async () => {
+  await cli(['consumer', 'create', 'there', '-b', 'preview']);
+  const input = (await cli(['key', 'create', 'there', '-b', 'preview'])).stdout.trim();
+  const anywhere = { ...place(), KEYREEVE_URL: node.url };
+  const how = [['key', 'verify'], ['key', 'verify', '--bench', '1', '--nodes', node.binary]];
+  for (const args of how) {
+    assert.equal((await json(args, { input, env: anywhere })).code, 'VALID');
+    assert.equal((await json(args, { input, env: { ...anywhere, KEYREEVE_BUCKET: 'preview' } })).code, 'VALID');
+    assert.equal((await json(args, { input, env: { ...anywhere, KEYREEVE_BUCKET: 'production' }, code: 6 })).code, 'FORBIDDEN');
+    assert.equal((await json([...args, '-b', 'preview'], { input })).code, 'VALID');
+  }
+  writeFileSync(path('token4'), node.token, { mode: 0o600 });
+  await cli(['login', node.url, '--token-file', path('token4'), '--name', 'there', '--bucket', 'production'], { env: place() });
+  for (const args of how) assert.equal((await json(args, { input, env: place(), code: 6 })).code, 'FORBIDDEN');
+  await cli(['contexts', 'remove', 'there'], { env: place() });
+});
+
 test('a roll that would end no key is refused, and ends none', async () => {
   await cli(['consumer', 'create', 'kept']);
   await cli(['key', 'create', 'kept']);
