@@ -9,8 +9,8 @@
 #define RECEIPT (O(REASON) | O(WAIT) | O(WAIT_MS))
 #define LABELS (O(DESCRIPTION) | O(TAG))
 #define BUCKET_RULES                                                                               \
-    (LABELS | O(ENVIRONMENT) | O(KEY_PREFIX) | O(EXPIRY_DAYS) | O(MAX_STALENESS) |                 \
-     O(METADATA_LIMIT) | O(DELETE_PROTECTION))
+    (LABELS | O(KEY_PREFIX) | O(EXPIRY_DAYS) | O(MAX_STALENESS) | O(METADATA_LIMIT) |              \
+     O(DELETE_PROTECTION))
 
 #define DESTROYS "Asks first on a terminal; anywhere else it wants --yes."
 #define PRINTS_KEY                                                                                 \
@@ -64,9 +64,10 @@ const struct spec_command spec_commands[] = {
      run_bucket_list},
     {"bucket", "show", "NAME", KR_NEED_TOKEN, 0, "Show a bucket", NULL,
      "keyreeve bucket show production", run_bucket_show},
-    {"bucket", "create", "NAME", KR_NEED_TOKEN, BUCKET_RULES | O(RETRIEVABLE), "Create a bucket",
-     "A name has 3 to 128 of a-z, 0-9, _ and -. Whether values can be shown again (--retrievable) "
-     "cannot be changed later.",
+    {"bucket", "create", "NAME", KR_NEED_TOKEN, BUCKET_RULES | O(ENVIRONMENT) | O(RETRIEVABLE),
+     "Create a bucket",
+     "A name has 3 to 128 of a-z, 0-9, _ and -. The environment, and whether values can be shown "
+     "again (--retrievable), cannot be changed later.",
      "keyreeve bucket create partners --environment production --default-expiry-days 365",
      run_bucket_create},
     {"bucket", "update", "NAME", KR_NEED_TOKEN, BUCKET_RULES, "Change a bucket",

@@ -46,7 +46,7 @@ const struct spec_option spec_options[KR_OPT_COUNT] = {
                             "new keys expire after this many days; 0: never"},
     [KR_OPT_MAX_STALENESS] = {"max-staleness-ms", 0, TEXT("MS"),
                               "how old a node's knowledge may be; unbounded: always answer"},
-    [KR_OPT_METADATA_LIMIT] = {"metadata-limit", 0, NUMBER("BYTES", 0, 16384),
+    [KR_OPT_METADATA_LIMIT] = {"metadata-limit", 0, NUMBER("BYTES", 1, 16384),
                                "largest metadata in this bucket"},
     [KR_OPT_DELETE_PROTECTION] = {"delete-protection", 0, CHOICE("on|off"),
                                   "refuse to delete the bucket while on"},

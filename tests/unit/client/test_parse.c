@@ -138,6 +138,19 @@ static void an_option_is_the_one_of_its_command(void **state)
     assert_non_null(strstr(fault.text, "core|follower"));
 }
 
+// What the node refuses whatever its value is, the command does not offer.
+static void a_bucket_keeps_its_environment_and_some_metadata(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE(W("bucket"), W("create"), W("b"), W("--environment"), W("preview"),
+                           W("--metadata-limit"), W("1")),
+                     KR_ERR_OK);
+    assert_int_equal(PARSE(W("bucket"), W("update"), W("b"), W("--environment"), W("preview")),
+                     KR_ERR_INVALID);
+    assert_int_equal(PARSE(W("bucket"), W("update"), W("b"), W("--metadata-limit"), W("0")),
+                     KR_ERR_INVALID);
+}
+
 static void too_many_values_are_refused(void **state)
 {
     (void)state;
@@ -159,6 +172,7 @@ int main(void)
         cmocka_unit_test(a_key_on_the_command_line_is_refused_without_repeating_it),
         cmocka_unit_test(help_needs_no_arguments),
         cmocka_unit_test(an_option_is_the_one_of_its_command),
+        cmocka_unit_test(a_bucket_keeps_its_environment_and_some_metadata),
         cmocka_unit_test(too_many_values_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
