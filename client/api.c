@@ -160,7 +160,7 @@ static bool is_worth_another(const struct api_request *request, const struct htt
 {
     bool is_repeatable =
         strcmp(request->method, "POST") == 0 || strcmp(request->method, "GET") == 0;
-    return is_repeatable && !request->is_verdict && call->err == KR_ERR_OK &&
+    return is_repeatable && !request->is_verdict && !request->is_once && call->err == KR_ERR_OK &&
            (call->status == 429 || call->status == 503);
 }
 

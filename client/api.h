@@ -26,6 +26,7 @@ struct api_request {
     struct buf *body;  // finished JSON, or NULL
     const char *label; // what a wait over two seconds shows: "Revoking"; NULL: "Waiting"
     bool is_quiet;     // do not print errors
+    bool is_once;      // what is true now is asked: do not repeat it
     bool may_overflow; // do not print that the answer is too large
     bool is_verdict;   // a 503 with a code is the answer that was asked for: OK, sent once
 };

@@ -3,13 +3,21 @@
 #include "client/cluster_view.h"
 #include "client/run.h"
 
+// Asked once: a node that is not ready is to say so, and not to be waited for.
+static enum exit_code ask(struct session *session, const char *path, bool is_quiet,
+                          struct api_answer *answer)
+{
+    return api_send(
+        session,
+        &(struct api_request){.method = "GET", .path = path, .is_quiet = is_quiet, .is_once = true},
+        answer);
+}
+
 // One probe: the status, 0 when the node cannot be reached (and that is printed).
 static unsigned probe(struct session *session, const char *path, bool is_quiet)
 {
     struct api_answer answer;
-    enum exit_code code = api_send(
-        session, &(struct api_request){.method = "GET", .path = path, .is_quiet = is_quiet},
-        &answer);
+    enum exit_code code = ask(session, path, is_quiet, &answer);
     unsigned status = answer.status;
     api_answer_fini(&answer);
     return code == KR_EXIT_OK ? 200 : status;
@@ -59,18 +67,20 @@ static enum exit_code show_people(struct session *session, bool is_ready,
 
 enum exit_code run_status(struct session *session)
 {
-    struct api_answer cluster = {0};
+    struct api_answer answer = {0};
     enum exit_code code = KR_EXIT_OK;
     unsigned alive = probe(session, "/healthz", false);
     if (alive != 200)
         return api_exit_code(alive);
     bool is_ready = probe(session, "/readyz", true) == 200;
     if (session->token != NULL)
-        code = api_get(session, "/v1/cluster", &cluster);
-    if (code == KR_EXIT_OK)
-        code = session->is_json ? show_json(session, is_ready, cluster.json)
-                                : show_people(session, is_ready, cluster.json);
-    api_answer_fini(&cluster);
+        code = ask(session, "/v1/cluster", !is_ready, &answer);
+    // Until it is ready, a node may know neither the cluster nor the token.
+    const struct json *cluster = code == KR_EXIT_OK ? answer.json : NULL;
+    if (code == KR_EXIT_OK || !is_ready)
+        code = session->is_json ? show_json(session, is_ready, cluster)
+                                : show_people(session, is_ready, cluster);
+    api_answer_fini(&answer);
     if (session->token == NULL)
         session_note(session, "without a token the cluster's nodes are not shown");
     if (code == KR_EXIT_OK && !is_ready)

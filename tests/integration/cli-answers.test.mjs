@@ -95,3 +95,13 @@ test('what cannot be undone says what it would do, and does not without --yes', 
     assert.ok((await cli(args, 2)).stderr.includes(`not done: this would ${would}`), args.join(' '));
   assert.equal(asked.length, 0);
 });
+
+test('status says at once that a node is not ready, whatever else it cannot tell yet', async (t) => {
+  const { asked, cli } = await serve(t, ({ path }) => (path === '/healthz' ? {} : { status: 503, body: { detail: 'not yet' } }));
+  const ended = await cli(['status'], 1);
+  assert.match(ended.stdout, /^state +starting$/m);
+  assert.equal(ended.stderr, '');
+  assert.deepEqual(asked.map(({ path }) => path), ['/healthz', '/readyz', '/v1/cluster']);
+  const { ready, cluster } = JSON.parse((await cli(['status', '--json'], 1)).stdout);
+  assert.deepEqual([ready, cluster], [false, null]);
+});
