@@ -212,9 +212,10 @@ const struct spec_command spec_commands[] = {
     {NULL, "import", "FILE", KR_NEED_TOKEN,
      O(DRY_RUN) | O(REPORT) | O(STATE) | O(RESTART) | O(CONCURRENCY) | O(BATCH),
      "Import consumers and keys from JSON Lines",
-     "One object a line: {\"bucket\"?, \"consumer\", \"key\" or \"keyHash\", \"description\"?, "
-     "\"expiresOn\"?, \"scopes\"?, \"tags\"?, \"metadata\"?, \"consumerMetadata\"?, "
-     "\"consumerTags\"?, \"consumerDescription\"?}; keyHash is {\"algorithm\":\"sha256\", "
+     "One object a line: {\"bucket\"?, \"consumer\" (name or id), \"key\" or \"keyHash\", "
+     "\"description\"?, \"expiresOn\"?, \"notBefore\"?, \"enabled\"?, \"scopes\"?, \"ipAllow\"?, "
+     "\"tags\"?, \"metadata\"?, \"consumerMetadata\"?, \"consumerTags\"?, "
+     "\"consumerDescription\"?}; keyHash is {\"algorithm\":\"sha256\", "
      "\"value\": hex or base64, \"last4\"?}. Rows without a bucket go to --bucket. Consumers that "
      "do not exist are created. A row whose key its consumer has already counts as existing.\n"
      "Every row stands or falls alone: refused ones go to --report with line number and reason, "
@@ -225,7 +226,9 @@ const struct spec_command spec_commands[] = {
     {NULL, "export", "[BUCKET...]", KR_NEED_TOKEN, O(OUT),
      "Write buckets, consumers and keys as JSON Lines",
      "One object a line with a \"type\" of bucket, consumer or key. Values of keys are never "
-     "exported, only their masked form. Without BUCKET, all buckets.",
+     "exported, nor their digests, only their masked form: so it is no backup, and import takes a "
+     "key's line only when its key or keyHash is put in, and what import does not know left out. "
+     "Without BUCKET, all buckets.",
      "keyreeve export production --out production.jsonl", run_export},
 
     {NULL, "completion", "bash|zsh|fish", KR_NEED_NOTHING, 0,

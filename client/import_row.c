@@ -8,12 +8,14 @@
 
 #include <string.h>
 
+#include "core/base/cidr.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
 #include "core/keys/format.h"
 #include "core/keys/model.h"
 
-typedef enum kr_err check_fn(const struct json *value, struct fault *reason);
+// Of a value that is not null where null may stand; name is the member's.
+typedef enum kr_err check_fn(const char *name, const struct json *value, struct fault *reason);
 
 static enum kr_err wants(struct fault *reason, const char *name, const char *what)
 {
@@ -30,24 +32,25 @@ static bool is_text(const struct json *value)
     return json_type_of(value) == KR_JSON_STRING;
 }
 
-static enum kr_err check_bucket(const struct json *value, struct fault *reason)
+static enum kr_err check_bucket(const char *name, const struct json *value, struct fault *reason)
 {
     if (!is_text(value) || !model_is_bucket_name(json_text(value)))
-        return wants(reason, "bucket", "a name of 3 to 128 of a-z, 0-9, _ and -");
+        return wants(reason, name, "a name of 3 to 128 of a-z, 0-9, _ and -");
     return KR_ERR_OK;
 }
 
-static enum kr_err check_consumer(const struct json *value, struct fault *reason)
+static enum kr_err check_consumer(const char *name, const struct json *value, struct fault *reason)
 {
-    if (!is_text(value) || !model_is_consumer_name(json_text(value)))
-        return wants(reason, "consumer", "a name of 1 to 128 of a-z, 0-9, _ and -");
-    return KR_ERR_OK;
+    if (is_text(value) &&
+        (model_is_consumer_name(json_text(value)) || format_is_id(json_text(value), "csmr")))
+        return KR_ERR_OK;
+    return wants(reason, name, "a name of 1 to 128 of a-z, 0-9, _ and -, or an id");
 }
 
-static enum kr_err check_key(const struct json *value, struct fault *reason)
+static enum kr_err check_key(const char *name, const struct json *value, struct fault *reason)
 {
     if (!is_text(value) || !format_is_custom(bytes_text(json_text(value))))
-        return wants(reason, "key", "16 to 512 printable ASCII characters without spaces");
+        return wants(reason, name, "16 to 512 printable ASCII characters without spaces");
     // Such a key would be turned away before any look-up, whenever it is presented.
     if (format_check(bytes_text(json_text(value))) == KR_FORMAT_CHECKSUM)
         return fault_set(reason, KR_ERR_INVALID,
@@ -64,22 +67,22 @@ static bool is_digest(const char *text)
             size == sizeof(digest));
 }
 
-static enum kr_err check_hash(const struct json *value, struct fault *reason)
+static enum kr_err check_hash(const char *name, const struct json *value, struct fault *reason)
 {
     void *cursor = NULL;
-    const char *name;
+    const char *part;
     const struct json *item;
     bool has_algorithm = false, has_value = false;
     if (json_type_of(value) != KR_JSON_OBJECT)
-        return wants(reason, "keyHash", "an object");
-    while (json_next(value, &cursor, &name, &item)) {
+        return wants(reason, name, "an object");
+    while (json_next(value, &cursor, &part, &item)) {
         if (!is_text(item))
             return fault_set(reason, KR_ERR_INVALID, "keyHash has a member that is no string");
-        if (strcmp(name, "algorithm") == 0)
+        if (strcmp(part, "algorithm") == 0)
             has_algorithm = strcmp(json_text(item), "sha256") == 0;
-        else if (strcmp(name, "value") == 0)
+        else if (strcmp(part, "value") == 0)
             has_value = is_digest(json_text(item));
-        else if (strcmp(name, "last4") != 0)
+        else if (strcmp(part, "last4") != 0)
             return fault_set(reason, KR_ERR_INVALID, "keyHash has a member that is not known");
     }
     if (!has_algorithm)
@@ -89,68 +92,101 @@ static enum kr_err check_hash(const struct json *value, struct fault *reason)
     return KR_ERR_OK;
 }
 
-static enum kr_err check_text(const struct json *value, struct fault *reason)
+static enum kr_err check_text(const char *name, const struct json *value, struct fault *reason)
 {
-    return is_text(value) || is_null(value) ? KR_ERR_OK
-                                            : wants(reason, "a description", "a string");
+    return is_text(value) ? KR_ERR_OK : wants(reason, name, "a string");
 }
 
-static enum kr_err check_time(const struct json *value, struct fault *reason)
+static enum kr_err check_bool(const char *name, const struct json *value, struct fault *reason)
+{
+    return json_type_of(value) == KR_JSON_BOOL ? KR_ERR_OK : wants(reason, name, "true or false");
+}
+
+static enum kr_err check_time(const char *name, const struct json *value, struct fault *reason)
 {
     int64_t unix_ms;
-    if (is_null(value) ||
-        (is_text(value) && clock_parse(bytes_text(json_text(value)), &unix_ms) == 0))
+    if (is_text(value) && clock_parse(bytes_text(json_text(value)), &unix_ms) == 0)
         return KR_ERR_OK;
-    return wants(reason, "expiresOn", "a time like 2027-01-31T12:00:00Z, or null");
+    return wants(reason, name, "a time like 2027-01-31T12:00:00Z, or null");
 }
 
-static enum kr_err check_scopes(const struct json *value, struct fault *reason)
+static enum kr_err check_texts(const char *name, const struct json *value, struct fault *reason)
 {
     if (json_type_of(value) != KR_JSON_ARRAY)
-        return wants(reason, "scopes", "an array of strings");
+        return wants(reason, name, "an array of strings");
     for (size_t i = 0; i < json_size(value); i++)
         if (!is_text(json_at(value, i)))
-            return wants(reason, "scopes", "an array of strings");
+            return wants(reason, name, "an array of strings");
     return KR_ERR_OK;
 }
 
-static enum kr_err check_tags(const struct json *value, struct fault *reason)
+static enum kr_err check_blocks(const char *name, const struct json *value, struct fault *reason)
+{
+    struct cidr cidr;
+    enum kr_err err = check_texts(name, value, reason);
+    for (size_t i = 0; err == KR_ERR_OK && i < json_size(value); i++)
+        if (!cidr_parse(bytes_text(json_text(json_at(value, i))), &cidr))
+            err = wants(reason, name,
+                        "addresses or CIDR blocks without host bits, like 192.0.2.0/24");
+    return err;
+}
+
+static enum kr_err check_tags(const char *name, const struct json *value, struct fault *reason)
 {
     void *cursor = NULL;
-    const char *name;
+    const char *tag;
     const struct json *item;
     if (json_type_of(value) != KR_JSON_OBJECT)
-        return wants(reason, "tags", "an object of strings");
-    while (json_next(value, &cursor, &name, &item))
+        return wants(reason, name, "an object of strings");
+    while (json_next(value, &cursor, &tag, &item))
         if (!is_text(item))
-            return wants(reason, "tags", "an object of strings");
+            return wants(reason, name, "an object of strings");
     return KR_ERR_OK;
 }
 
-static enum kr_err check_object(const struct json *value, struct fault *reason)
+static enum kr_err check_object(const char *name, const struct json *value, struct fault *reason)
 {
-    return json_type_of(value) == KR_JSON_OBJECT ? KR_ERR_OK
-                                                 : wants(reason, "metadata", "an object");
+    return json_type_of(value) == KR_JSON_OBJECT ? KR_ERR_OK : wants(reason, name, "an object");
 }
 
+// What the node's $import takes, and the bucket.
 static const struct {
     const char *name;
     check_fn *check;
+    bool may_be_null; // which means: none
 } members[] = {
-    {"consumer", check_consumer}, {"key", check_key},
-    {"keyHash", check_hash},      {"bucket", check_bucket},
-    {"description", check_text},  {"expiresOn", check_time},
-    {"scopes", check_scopes},     {"tags", check_tags},
-    {"metadata", check_object},   {"consumerMetadata", check_object},
-    {"consumerTags", check_tags}, {"consumerDescription", check_text},
+    {"consumer", check_consumer, false},
+    {"key", check_key, true},
+    {"keyHash", check_hash, true},
+    {"bucket", check_bucket, false},
+    {"description", check_text, true},
+    {"expiresOn", check_time, true},
+    {"notBefore", check_time, true},
+    {"enabled", check_bool, false},
+    {"scopes", check_texts, true},
+    {"ipAllow", check_blocks, true},
+    {"tags", check_tags, true},
+    {"metadata", check_object, true},
+    {"consumerMetadata", check_object, true},
+    {"consumerTags", check_tags, true},
+    {"consumerDescription", check_text, true},
 };
 
 static enum kr_err check_member(const char *name, const struct json *value, struct fault *reason)
 {
-    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
-        if (strcmp(name, members[i].name) == 0)
-            return members[i].check(value, reason);
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        if (strcmp(name, members[i].name) != 0)
+            continue;
+        return is_null(value) && members[i].may_be_null ? KR_ERR_OK
+                                                        : members[i].check(name, value, reason);
+    }
     return fault_set(reason, KR_ERR_INVALID, "there is no member \"%.64s\" in a row", name);
+}
+
+static bool has(const struct json *root, const char *name)
+{
+    const struct json *value = json_member(root, name);
+    return value != NULL && !is_null(value);
 }
 
 static enum kr_err check_row(const struct json *root, struct fault *reason)
@@ -167,7 +203,7 @@ static enum kr_err check_row(const struct json *root, struct fault *reason)
     }
     if (json_member(root, "consumer") == NULL)
         return fault_set(reason, KR_ERR_INVALID, "consumer is missing");
-    if ((json_member(root, "key") == NULL) == (json_member(root, "keyHash") == NULL))
+    if (has(root, "key") == has(root, "keyHash"))
         return fault_set(reason, KR_ERR_INVALID, "a row has either key or keyHash");
     return KR_ERR_OK;
 }

@@ -218,6 +218,32 @@ test('import counts what is new, what is there and what is refused, and keys wor
   assert.ok(!readFileSync(path('other.report'), 'utf8').includes(makeKey(1001)));
 });
 
+test('import takes every setting that a key has, and by the names that export gives them', async () => {
+  const consumer = await json(['consumer', 'create', 'bound', '-b', 'preview']);
+  const settings = { description: 'bound', expiresOn: '2099-01-31T12:00:00.000Z', notBefore: '2020-01-31T12:00:00.000Z', enabled: false, scopes: ['a'], ipAllow: ['192.0.2.0/24', '2001:db8::/32'], tags: { x: 'y' }, metadata: { n: 1 } };
+  const ofKeys = async (bucket) => {
+    const rows = lines((await cli(['export', bucket])).stdout).map((line) => JSON.parse(line));
+    const keys = rows.filter((row) => row.type === 'key' && row.consumer === 'bound').map((row) => Object.fromEntries(['bucket', 'consumer', ...Object.keys(settings)].map((name) => [name, row[name]])));
+    return keys.sort((a, b) => (String(a.description) < String(b.description) ? -1 : 1));
+  };
+  writeFileSync(path('bound.jsonl'), [
+    JSON.stringify({ bucket: 'preview', consumer: consumer.id, key: makeKey(20), ...settings }),
+    JSON.stringify({ bucket: 'preview', consumer: 'bound', key: makeKey(21), keyHash: null, tags: null, scopes: null, ipAllow: null, notBefore: null, consumerTags: null }),
+  ].join('\n'));
+  assert.equal((await json(['import', path('bound.jsonl')])).imported, 2);
+  const keys = await ofKeys('preview');
+  const where = { bucket: 'preview', consumer: 'bound' };
+  assert.deepEqual(keys, [{ ...where, ...settings }, { ...where, description: null, expiresOn: null, notBefore: null, enabled: true, scopes: [], ipAllow: [], tags: {}, metadata: {} }]);
+
+  await cli(['bucket', 'create', 'elsewhere']);
+  const moved = keys.map((key) => ({ ...key, bucket: 'elsewhere' }));
+  writeFileSync(path('moved.jsonl'), moved.map((key, i) => JSON.stringify({ ...key, key: makeKey(30 + i) })).join('\n'));
+  assert.equal((await json(['import', path('moved.jsonl')])).imported, 2);
+  assert.deepEqual(await ofKeys('elsewhere'), moved);
+  const asked = { input: makeKey(20), env: { ...place(), KEYREEVE_URL: node.url } };
+  assert.equal((await json(['key', 'verify', '--ip', '192.0.2.7'], { ...asked, code: 6 })).code, 'DISABLED');
+});
+
 test('an import that is killed goes on, and its counts and report are whole', async () => {
   const count = 60_000;
   const rows = Array.from({ length: count }, (_, i) => JSON.stringify({ consumer: `killed-${i % 500}`, key: makeKey(100_000 + i), ...(i % 10_000 === 9_999 ? { colour: 'red' } : {}) }));

@@ -83,10 +83,33 @@ static void all_members_are_taken(void **state)
         take("{\"bucket\":\"bbb\",\"consumer\":\"a\",\"keyHash\":{\"algorithm\":\"sha256\","
              "\"value\":"
              "\"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\",\"last4\":\"abcd\"},"
-             "\"description\":null,\"expiresOn\":\"2027-01-31T12:00:00Z\",\"scopes\":[\"a\"],"
+             "\"description\":\"d\",\"expiresOn\":\"2027-01-31T12:00:00Z\",\"scopes\":[\"a\"],"
+             "\"notBefore\":\"2026-01-31\",\"enabled\":false,"
+             "\"ipAllow\":[\"192.0.2.0/24\",\"2001:db8::1\"],"
              "\"tags\":{\"x\":\"y\"},\"metadata\":{\"n\":1},\"consumerMetadata\":{},"
              "\"consumerTags\":{},\"consumerDescription\":\"d\"}"),
         KR_ERR_OK);
+}
+
+static void null_stands_for_what_is_not_there(void **state)
+{
+    (void)state;
+    assert_int_equal(take("{\"consumer\":\"a\"," KEY ",\"keyHash\":null,\"description\":null,"
+                          "\"expiresOn\":null,\"notBefore\":null,\"scopes\":null,\"ipAllow\":null,"
+                          "\"tags\":null,\"metadata\":null,\"consumerMetadata\":null,"
+                          "\"consumerTags\":null,\"consumerDescription\":null}"),
+                     KR_ERR_OK);
+    assert_refused("{\"consumer\":\"a\",\"key\":null}", "either");
+    assert_refused("{\"consumer\":null," KEY "}", "consumer");
+    assert_refused("{\"consumer\":\"a\"," KEY ",\"enabled\":null}", "enabled");
+}
+
+static void a_consumer_may_be_named_by_its_id(void **state)
+{
+    (void)state;
+    assert_int_equal(take("{\"consumer\":\"csmr_7hTz3KcVb9QwX2nLmR5sYpEa\"," KEY "}"), KR_ERR_OK);
+    assert_refused("{\"consumer\":\"csmr_7hTz3KcVb9QwX2nLmR5sYpE\"," KEY "}", "consumer");
+    assert_refused("{\"consumer\":\"bckt_7hTz3KcVb9QwX2nLmR5sYpEa\"," KEY "}", "consumer");
 }
 
 static void what_is_wrong_is_named(void **state)
@@ -116,6 +139,12 @@ static void what_is_wrong_is_named(void **state)
     assert_refused("{\"consumer\":\"a\"," KEY ",\"scopes\":[1]}", "scopes");
     assert_refused("{\"consumer\":\"a\"," KEY ",\"tags\":{\"a\":1}}", "tags");
     assert_refused("{\"consumer\":\"a\"," KEY ",\"metadata\":[]}", "metadata");
+    assert_refused("{\"consumer\":\"a\"," KEY ",\"notBefore\":\"soon\"}", "notBefore");
+    assert_refused("{\"consumer\":\"a\"," KEY ",\"enabled\":\"yes\"}", "enabled");
+    assert_refused("{\"consumer\":\"a\"," KEY ",\"ipAllow\":\"192.0.2.1\"}", "ipAllow");
+    assert_refused("{\"consumer\":\"a\"," KEY ",\"ipAllow\":[\"192.0.2.1/24\"]}", "ipAllow");
+    assert_refused("{\"consumer\":\"a\"," KEY ",\"consumerTags\":{\"a\":1}}", "consumerTags");
+    assert_refused("{\"consumer\":\"a\"," KEY ",\"consumerDescription\":1}", "consumerDescription");
     assert_refused("{\"consumer\":\"a\"," KEY ",\"colour\":\"red\"}", "colour");
 }
 
@@ -157,6 +186,8 @@ int main(void)
         cmocka_unit_test(only_the_top_level_bucket_is_cut),
         cmocka_unit_test(a_bucket_written_with_escapes_is_found_too),
         cmocka_unit_test(all_members_are_taken),
+        cmocka_unit_test(null_stands_for_what_is_not_there),
+        cmocka_unit_test(a_consumer_may_be_named_by_its_id),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(a_damaged_key_is_refused_and_not_quoted),
     };
