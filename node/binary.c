@@ -35,7 +35,6 @@ struct frame {
     enum binary_op op;
     uint16_t first, count;   // its questions
     enum binary_fault fault; // it is answered with an error, and was the last
-    bool is_ahead;           // asks for an index that did not come in time
 };
 
 struct binary {
@@ -238,7 +237,6 @@ static void add_questions(struct binary *binary, const struct binary_request *re
         question->ask.bucket = request->bucket;
         if (request->has_max_staleness)
             question->ask.max_staleness_ms = request->max_staleness_ms;
-        validate_prepare(binary->serve->node, question);
     }
 }
 
@@ -271,7 +269,7 @@ static enum gathered gather(struct binary *binary, struct connection *connection
         connection->wait_until_ms = 0;
         if (request.op == KR_BINARY_SUBSCRIBE)
             subscribe(binary, connection);
-        add_frame(binary, &request)->is_ahead = is_ahead(binary, request.min_index);
+        add_frame(binary, &request);
         add_questions(binary, &request);
         binary_conn_take(connection->binary, size);
     }
@@ -358,9 +356,9 @@ static void answer(struct binary *binary, const struct frame *frame)
     size_t begin = binary_begin_answer(&serve->out, frame->tag, frame->count);
     for (size_t i = 0; i < frame->count; i++) {
         struct validate_question *question = &binary->questions[frame->first + i];
+        if (validate_is_ahead(question))
+            validate_give_up(question);
         validate_judge(serve->node, question, serve->now_ms, serve->boot_ms);
-        if (frame->is_ahead)
-            question->code = KR_VERDICT_STALE;
         add_verdict(serve, question);
         index = question->index;
         if (question->age_ms > age_ms)

@@ -3,7 +3,7 @@
 // connection.c and the skins only.
 //
 // A turn: read callbacks put bytes into connections and mark them ready; the check hook then
-// gathers whole requests of the ready connections into jobs, prepares, looks up all together,
+// gathers whole requests of the ready connections into jobs, asks, looks up all together,
 // judges, and answers in order (turn.c). A job that cannot be answered in its turn — a management
 // call, a look-up in the index, a wait for an index — is suspended: its connection reads and parses
 // no further until it has been answered. With HTTP/2, only its stream waits.

@@ -200,17 +200,14 @@ static void judge_batch(struct serve *serve, size_t count)
     struct validate_question *some[KR_SERVE_JOBS];
     for (size_t done = 0; done < count; done += KR_SERVE_JOBS) {
         size_t part = count - done < KR_SERVE_JOBS ? count - done : KR_SERVE_JOBS;
-        for (size_t i = 0; i < part; i++) {
+        for (size_t i = 0; i < part; i++)
             some[i] = &serve->batch[done + i];
-            validate_prepare(serve->node, some[i]);
-        }
         validate_look_up(serve->node, some, part);
         serve->boot_ms = clock_boot_ms();
         for (size_t i = 0; i < part; i++) {
-            bool is_ahead = validate_is_ahead(serve->node, some[i]);
+            if (validate_is_ahead(some[i]))
+                validate_give_up(some[i]);
             validate_judge(serve->node, some[i], serve->now_ms, serve->boot_ms);
-            if (is_ahead)
-                some[i]->code = KR_VERDICT_STALE;
             metrics_bump(&serve->metrics->verdicts[some[i]->code], 1);
         }
     }

@@ -88,13 +88,9 @@ void suspend_wait(struct job *job)
 static void ask_again(struct serve *serve, struct suspended *suspended)
 {
     struct validate_question *question = &suspended->job.question;
-    validate_prepare(serve->node, question);
     validate_look_up(serve->node, &question, 1);
-    if (validate_is_ahead(serve->node, question)) {
-        question->needs_look_up = false;
-        question->found.lookup = KR_STORE_ABSENT;
-        question->code = KR_VERDICT_STALE;
-    }
+    if (validate_is_ahead(question))
+        validate_give_up(question);
 }
 
 static void end_wait(struct serve *serve, struct suspended *suspended)
@@ -110,10 +106,12 @@ static void end_wait(struct serve *serve, struct suspended *suspended)
 void suspend_check_waits(struct serve *serve)
 {
     struct suspended *next;
+    uint64_t applied = store_applied_index(serve->node->store);
     for (struct suspended *at = serve->waits; at != NULL; at = next) {
         next = at->next;
         bool is_over = uv_now(&serve->loop) >= at->wait_until_ms || serve->is_stopping;
-        if (is_over || at->is_abandoned || !validate_is_ahead(serve->node, &at->job.question))
+        bool is_reached = at->job.question.ask.min_index <= applied;
+        if (is_over || is_reached || at->is_abandoned)
             end_wait(serve, at);
     }
     if (serve->waits == NULL)

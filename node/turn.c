@@ -150,7 +150,6 @@ static void ask_all(struct serve *serve)
         if (!ask(job))
             continue;
         job->has_question = true;
-        validate_prepare(serve->node, &job->question);
         questions[count++] = &job->question;
     }
     if (count == 0)
@@ -253,7 +252,7 @@ static void answer(struct job *job)
         answer_refused(job);
     } else if (!job->has_question) {
         answer_route(job);
-    } else if (validate_is_ahead(job->connection->serve->node, &job->question)) {
+    } else if (validate_is_ahead(&job->question)) {
         suspend_wait(job);
     } else if (job->question.needs_look_up && job->question.found.lookup == KR_STORE_ASK_INDEX) {
         suspend_index(job);

@@ -32,7 +32,7 @@ static bool may_be_custom(const struct node *node, struct bytes key)
            (hot_has_custom(store_hot(node->store)) || !store_is_loaded(node->store));
 }
 
-void validate_prepare(const struct node *node, struct validate_question *question)
+static void look_at_structure(const struct node *node, struct validate_question *question)
 {
     question->code = KR_VERDICT_MALFORMED;
     switch (format_check(question->ask.key)) {
@@ -75,12 +75,13 @@ static void look_up_batch(const struct node *node, struct validate_question *con
 void validate_look_up(const struct node *node, struct validate_question *const *questions,
                       size_t count)
 {
-    // Read before the look-ups: the answer reflects at least this position, and is no younger.
+    // Read before anything else: the answer reflects at least this position, and is no younger.
     uint64_t index = store_applied_index(node->store);
     const struct replica_known known = replica_known(node->replica);
     for (size_t i = 0; i < count; i++) {
         questions[i]->index = index;
         questions[i]->known = known;
+        look_at_structure(node, questions[i]);
     }
     for (size_t done = 0; done < count; done += KR_VALIDATE_BATCH) {
         size_t left = count - done;
@@ -88,10 +89,11 @@ void validate_look_up(const struct node *node, struct validate_question *const *
     }
 }
 
-bool validate_is_ahead(const struct node *node, const struct validate_question *question)
+void validate_give_up(struct validate_question *question)
 {
-    return question->ask.min_index > 0 &&
-           question->ask.min_index > store_applied_index(node->store);
+    question->needs_look_up = false;
+    question->found.lookup = KR_STORE_ABSENT;
+    question->code = KR_VERDICT_STALE;
 }
 
 static uint32_t asked_bucket(const struct node *node, const struct store_found *found,

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The verify core: questions about keys → verdicts, from memory. Every skin asks through it.
 //
-// A question goes through validate_prepare (structure), validate_look_up (digest and look-up, many
-// at once) and validate_judge (verdict, freshness), each on a serving loop. What it found is lent
-// until the loop's next quiescent state. A question that memory cannot answer yet says so in
-// found.lookup.
+// A question goes through validate_look_up (structure, digest and look-up, many at once) and
+// validate_judge (verdict, freshness), each on a serving loop. What it found is lent until the
+// loop's next quiescent state. A question that memory cannot answer yet says so in found.lookup.
 #pragma once
 
 #include "core/keys/verdict.h"
@@ -20,7 +19,7 @@ struct validate_question {
     bool has_address;
 
     // what came of it
-    bool needs_look_up;             // until it has been looked up
+    bool needs_look_up;             // its structure is right, and it has not been judged
     uint8_t digest[KR_DIGEST_SIZE]; // from its look-up on
     struct store_found found;
     enum verdict_code code;
@@ -32,10 +31,8 @@ struct validate_question {
 // A question with nothing asked for but the key.
 void validate_init(struct validate_question *question);
 
-// Structure. Afterwards the code is MALFORMED, or needs_look_up is set.
-void validate_prepare(const struct node *node, struct validate_question *question);
-
-// Digests and looks up all that need it, in batches. Their keys are still lent.
+// Looks at their structure, digests and looks up what may be a key, in batches. Afterwards the code
+// is MALFORMED, or needs_look_up is set. Their keys are still lent.
 void validate_look_up(const struct node *node, struct validate_question *const *questions,
                       size_t count);
 
@@ -53,8 +50,14 @@ static inline bool validate_can_tell(enum verdict_code code)
     return code != KR_VERDICT_STALE && code != KR_VERDICT_UNAVAILABLE;
 }
 
-// Must this question wait for the node to reach ask.min_index?
-bool validate_is_ahead(const struct node *node, const struct validate_question *question);
+// Was it looked up before the node had reached ask.min_index? However far the node is by now, what
+// was found may be older than that.
+static inline bool validate_is_ahead(const struct validate_question *question)
+{
+    return question->ask.min_index > question->index;
+}
+// Ends a question that is ahead: STALE, and nothing is said of what was found.
+void validate_give_up(struct validate_question *question);
 
 // The JSON answer of API §2.1. node_json is `"node":"…","region":"…"`, rendered once.
 void validate_write_json(struct buf *out, const struct validate_question *question,

@@ -53,6 +53,31 @@ test('an answer goes to the connection that asked, whatever is refused in the sa
   }
 });
 
+// One turn: a revocation is handed over, long batches are answered while it is applied, and then the
+// question, which was looked up before all that.
+test('minIndex is not answered by what was found before that index', async (t) => {
+  const node = await startNode({ flags: ['--serve-threads', '1'] });
+  t.after(() => node.remove());
+  const api = client(node);
+  await api.makeConsumer('c');
+  const { headers, body } = expect(await api.post(api.keys('c'), {}), 200);
+  const minIndex = Number(headers.get('keyreeve-index')) + 1;
+  const batch = JSON.stringify(Array.from({ length: 250 }, () => ({ key: body.key, scopes: [] })));
+  const sent = [
+    `POST ${api.keys('c')}/${body.id}/revoke HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${node.token}\r\nContent-Length: 0\r\n\r\n`,
+    ...Array(62).fill(postOf('/v1/validate/$batch', batch)),
+    validateOf(body.key, { minIndex }),
+  ];
+  const connections = sent.map(() => raw(node));
+  t.after(() => connections.forEach((connection) => connection.destroy()));
+  await Promise.all(connections.map((connection) => new Promise((done) => connection.socket.on('connect', done))));
+  await inOneTurn(node, () => connections.forEach((connection, i) => connection.write(sent[i])));
+  const received = await connections.at(-1).until((text) => text.endsWith('}'));
+  const { code, index } = JSON.parse(received.slice(received.indexOf('\r\n\r\n')));
+  assert.ok(code === 'REVOKED' && index >= minIndex, received);
+  assert.deepEqual(statusesOf(await connections[0].until((text) => text.endsWith('}'))), [200]);
+});
+
 test('a peer that asks and asks but takes no answers is not answered into memory', async (t) => {
   const node = await startNode({ flags: ['--serve-threads', '1'] });
   t.after(() => node.remove());
