@@ -293,6 +293,12 @@ static void spin(uv_idle_t *idle)
     (void)idle;
 }
 
+void connection_wake(struct connection *connection)
+{
+    connection_mark_ready(connection);
+    uv_idle_start(&connection->serve->spin, spin);
+}
+
 bool connection_hold(struct connection *connection)
 {
     if (connection->writing_bytes <= KR_CONNECTION_WRITING_BYTES)
@@ -315,9 +321,7 @@ void connection_resume(struct connection *connection)
         return;
     if (!connection->has_ended)
         uv_read_start(&connection->uv.stream, give_space, got_bytes);
-    connection_mark_ready(connection);
-    // Resumed by a timer, or by a write, nothing else would wake the loop for what is buffered.
-    uv_idle_start(&connection->serve->spin, spin);
+    connection_wake(connection);
 }
 
 // --- lingering -----------------------------------------------------------------------------------

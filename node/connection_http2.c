@@ -105,8 +105,8 @@ void connection_http2_settle(struct connection *connection, bool has_answered)
         connection_progress(connection);
     if (is_over(connection))
         drain(connection);
-    else
-        connection_hold(connection);
+    else if (!connection_hold(connection) && http2_has_request(connection->http2))
+        connection_wake(connection); // it was kept back until enough of the answers was taken
 }
 
 void connection_http2_leave(struct connection *connection)

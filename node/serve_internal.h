@@ -201,6 +201,8 @@ uint8_t *connection_space(struct connection *connection, size_t *size);
 void connection_filled(struct connection *connection, size_t size);
 void connection_ended(struct connection *connection);      // its peer sends nothing any more
 void connection_mark_ready(struct connection *connection); // stands in its protocol's line
+// The same, from a timer or behind a write: nothing else would wake the loop for what is buffered.
+void connection_wake(struct connection *connection);
 void serve_line_init(struct serve_line *line);
 struct connection *serve_line_take(struct serve_line *line); // NULL: nobody is ready
 // Writes what serve->out holds for this connection and empties it.

@@ -424,11 +424,16 @@ static void copy_request(struct http_request *to, const struct http_request *fro
     memcpy(to->fields, from->fields, from->field_count * sizeof(from->fields[0]));
 }
 
+bool http2_has_request(const struct http2 *http2)
+{
+    return http2->whole != NULL && !http2->is_broken && http2->unsent <= KR_HTTP2_UNSENT_MAX;
+}
+
 enum http_next http2_next(struct http2 *http2, struct http_request *request,
                           struct http2_stream **stream, enum kr_err *err, const char **reason)
 {
     struct http2_stream *next = http2->whole;
-    if (next == NULL || http2->is_broken || http2->unsent > KR_HTTP2_UNSENT_MAX)
+    if (!http2_has_request(http2))
         return KR_HTTP_NEED_MORE;
     dequeue(http2, next);
     next->state = KR_HTTP2_LENT;

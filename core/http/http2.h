@@ -38,6 +38,8 @@ void http2_receive(struct http2 *http2, struct bytes input);
 // the peer does not take its answers.
 enum http_next http2_next(struct http2 *http2, struct http_request *request,
                           struct http2_stream **stream, enum kr_err *err, const char **reason);
+// Would it give one?
+bool http2_has_request(const struct http2 *http2);
 // Ends the loan: reply is a response as core/http/reply writes it, trailers are lines of further
 // fields behind its body, or empty. Both are written into. For a stream that was given up, nothing
 // is sent; what did not fit its buffer resets the stream.

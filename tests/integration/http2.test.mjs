@@ -227,6 +227,25 @@ test('a long answer goes out as its window allows', async (t) => {
   assert.equal(Buffer.concat(frames.of(TYPE.DATA, 1).map(({ payload }) => payload)).toString(), text);
 });
 
+// Behind so many answers that are not taken nothing more is asked, until one write opens all windows
+// at once: then no further frame comes that could be a reason to look at what waits.
+test('a request that waited behind a backlog is answered once that has drained', async (t) => {
+  const { bytes } = await exchange(node, { path: '/openapi', agent: false });
+  const frames = new Frames(node.port, { settings: [[4, 0]] });
+  t.after(() => frames.destroy());
+  const count = Math.floor((1 << 18) / bytes.length) + 1;
+  const ids = Array.from({ length: count }, (_, i) => 2 * i + 1);
+  frames.send(...ids.map((id) => headers(id, head('GET', '/openapi'))));
+  for (const id of ids) await frames.expect(TYPE.HEADERS, (one) => one.id === id);
+  const last = 2 * count + 1;
+  frames.send(headers(last));
+  await frames.isAlive();
+  assert.equal(frames.of(TYPE.HEADERS, last).length, 0, 'it waits');
+  frames.send(settings([4, 1 << 24]), windowUpdate(0, 1 << 24));
+  await frames.expect(TYPE.DATA, ({ id, flags }) => id === last && flags === END_STREAM, 'the answer that waited');
+  for (const id of ids) assert.equal(frames.of(TYPE.DATA, id).reduce((sum, { payload }) => sum + payload.length, 0), bytes.length);
+});
+
 test('who opens no window, or stops within a request, is cut off, whatever else he sends', async (t) => {
   for (const [name, send] of [
     ['no window', (frames) => frames.send(headers(1, head('GET', '/openapi')))],
