@@ -65,10 +65,10 @@ void connection_close(struct connection *connection)
 {
     if (connection->state == KR_CONNECTION_CLOSING)
         return;
-    connection->state = KR_CONNECTION_CLOSING;
-    connection_abandon(connection);
     if (connection->binary != NULL)
         binary_forget(connection->serve->binary, connection);
+    connection->state = KR_CONNECTION_CLOSING;
+    connection_abandon(connection);
     uv_close(&connection->uv.handle, closed);
 }
 

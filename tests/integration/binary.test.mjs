@@ -367,6 +367,24 @@ test('a subscriber that waits for an index, or is gone, does no harm', async (t)
   assert.deepEqual(codes(await waiting.next()), ['STALE']);
 });
 
+test('a subscriber that waits for an index and is found gone by its news is forgotten', async (t) => {
+  const other = await startNode({ dataDir: dataDirFor(t), flags: ['--serve-threads', '1'] });
+  const its = client(other);
+  await its.makeConsumer('caller');
+  const { key, id } = await its.makeKey('caller');
+  const [gone, asking] = [open(t, other.binary), open(t, other.binary)];
+  gone.write(subscription(1));
+  await gone.next();
+  const { index } = await asking.ask([]);
+  gone.write(request(2, [key], { minIndex: index + 1_000_000 }));
+  await asking.ask([]); // by now it waits
+  gone.socket.resetAndDestroy();
+  expect(await its.post(`${its.keys('caller')}/${id}/revoke`), 200);
+  assert.equal(await asking.code(key, { minIndex: index + 1_000_000 }), 'STALE'); // a second later
+  assert.equal(await asking.code(key), 'REVOKED');
+  await other.stop();
+});
+
 test('a subscriber that takes no news is cut', async (t) => {
   const connection = await subscribed(t);
   const deaf = await subscribed(t);
