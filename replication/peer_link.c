@@ -12,6 +12,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "core/base/clock.h"
@@ -368,15 +369,16 @@ struct peer_link *peer_link_connect(const struct peer_link_options *options, con
     return link;
 }
 
-struct peer_link *peer_link_accept(const struct peer_link_options *options,
-                                   struct uv_stream_s *listener)
+struct peer_link *peer_link_accept(const struct peer_link_options *options, int fd)
 {
     struct peer_link *link = make(options, true);
-    int status = uv_accept(listener, (uv_stream_t *)&link->socket);
-    if (status != 0)
-        end_uv(link, status, "accepting");
-    else
+    int status = uv_tcp_open(&link->socket, fd);
+    if (status == 0) {
         start_handshake(link);
+        return link;
+    }
+    close(fd); // UNTESTED: the kernel gives no socket that libuv does not take
+    end_uv(link, status, "accepting");
     return link;
 }
 

@@ -15,7 +15,6 @@
 #define KR_PEER_LINK_BATCH_BYTES (128u << 10)
 
 struct uv_loop_s;
-struct uv_stream_s;
 struct sockaddr_storage;
 struct peer_link;
 
@@ -48,9 +47,8 @@ struct peer_link_figures {
 
 // Begins to connect to HOST:PORT. Gives; `closed` comes for every link, never before this returns.
 struct peer_link *peer_link_connect(const struct peer_link_options *options, const char *address);
-// Accepts what waits at a listening uv stream. NULL: nothing could be accepted.
-struct peer_link *peer_link_accept(const struct peer_link_options *options,
-                                   struct uv_stream_s *listener);
+// The other end of one: takes the socket that was accepted.
+struct peer_link *peer_link_accept(const struct peer_link_options *options, int fd);
 // Asks for frames and sends them, while the socket takes them.
 void peer_link_pump(struct peer_link *link, uint64_t now_ms);
 // Deadlines. is_fair: this loop had the time to read since the last tick.

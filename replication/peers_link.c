@@ -7,15 +7,18 @@
 #include "replication/peers_link.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/rand.h"
+#include "replication/acceptor.h"
 #include "replication/peers_internal.h"
 
 enum {
@@ -26,7 +29,7 @@ enum {
 
 struct peers_port {
     struct peers *peers;
-    uv_tcp_t listener;
+    struct acceptor *acceptor; // NULL: not open
     uv_timer_t tick;
     uv_work_t work;
     struct state_import *import; // being checked; NULL: none
@@ -140,21 +143,20 @@ void peers_port_finish(struct peers *peers, struct state_import *import)
 
 static void on_tick(uv_timer_t *tick)
 {
-    struct peers *peers = ((struct peers_port *)tick->data)->peers;
-    watch_bundle(peers);
-    peers_tick(peers);
+    struct peers_port *port = tick->data;
+    acceptor_tick(port->acceptor);
+    watch_bundle(port->peers);
+    peers_tick(port->peers);
 }
 
 // --- the listener --------------------------------------------------------------------------------
 
-static void on_connection(uv_stream_t *listener, int status)
+static void on_connection(void *ctx, int fd)
 {
-    struct peers *peers = ((struct peers_port *)listener->data)->peers;
-    if (status != 0 || peers->is_closing)
-        return;
+    struct peers *peers = ((struct peers_port *)ctx)->peers;
     struct peers_child *child = peers_child_add(peers);
     struct peer_link_options options = peers_child_options(peers, child);
-    child->link = peer_link_accept(&options, listener);
+    child->link = peer_link_accept(&options, fd);
     peers_child_arrived(child);
 }
 
@@ -187,12 +189,12 @@ static int parse_address(const char *text, struct sockaddr_storage *out)
     return status == 0 ? 0 : uv_ip6_addr(host, (int)port, (struct sockaddr_in6 *)(void *)out);
 }
 
-static void learn_address(struct peers *peers)
+static void learn_address(struct peers *peers, int fd)
 {
-    struct sockaddr_storage name;
-    int size = sizeof(name);
+    struct sockaddr_storage name = {.ss_family = AF_INET};
+    socklen_t size = sizeof(name);
     char host[64];
-    uv_tcp_getsockname(&peers->port->listener, (struct sockaddr *)&name, &size);
+    getsockname(fd, (struct sockaddr *)&name, &size);
     if (name.ss_family == AF_INET6) {
         const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)&name;
         uv_ip6_name(in6, host, sizeof(host));
@@ -222,18 +224,48 @@ static void learn_source(struct peers *peers, const struct sockaddr_storage *add
         in6->sin6_port = 0;
 }
 
-static enum kr_err listen_on(struct peers *peers, struct fault *fault)
+// Gives the socket. A libuv error: there is none.
+static int bind_to(const struct sockaddr_storage *address, int *fd)
+{
+    int yes = 1;
+    *fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (*fd < 0)
+        return uv_translate_sys_error(errno);
+    setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+    if (bind(*fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
+        return 0;
+    int status = uv_translate_sys_error(errno);
+    close(*fd);
+    return status;
+}
+
+static int open_acceptor(struct peers *peers, int fd)
 {
     struct peers_port *port = peers->port;
+    const struct acceptor_options options = {.loop = peers->options.loop,
+                                             .fd = fd,
+                                             .backlog = KR_PEERS_BACKLOG,
+                                             .accepted = on_connection,
+                                             .ctx = port};
+    learn_address(peers, fd);
+    port->acceptor = acceptor_new(&options);
+    if (port->acceptor == NULL)
+        return uv_translate_sys_error(errno);
+    port->handles++;
+    return 0;
+}
+
+static enum kr_err listen_on(struct peers *peers, struct fault *fault)
+{
+    int fd = -1;
     struct sockaddr_storage address;
     int status = parse_address(peers->options.listen, &address);
     if (status == 0)
-        status = uv_tcp_bind(&port->listener, (const struct sockaddr *)&address, 0);
+        status = bind_to(&address, &fd);
     if (status == 0)
-        status = uv_listen((uv_stream_t *)&port->listener, KR_PEERS_BACKLOG, on_connection);
+        status = open_acceptor(peers, fd);
     if (status != 0)
         return refuse_listen(peers, status, fault);
-    learn_address(peers);
     learn_source(peers, &address);
     const char *advertise = peers->options.advertise;
     snprintf(peers->advertised, sizeof(peers->advertised), "%s",
@@ -248,10 +280,9 @@ static void open_port(struct peers *peers)
     struct peers_port *port = mem_zalloc(sizeof(*port));
     peers->port = port;
     port->peers = peers;
-    port->handles = 2;
-    uv_tcp_init(peers->options.loop, &port->listener);
+    port->handles = 1;
     uv_timer_init(peers->options.loop, &port->tick);
-    port->listener.data = port->tick.data = port;
+    port->tick.data = port;
     port->bundle_time = bundle_time(peers);
 }
 
@@ -268,11 +299,16 @@ static void finish_closing(struct peers *peers)
         closed(ctx);
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+static void on_acceptor_closed(void *ctx)
 {
-    struct peers_port *port = handle->data;
+    struct peers_port *port = ctx;
     port->handles--;
     peers_port_step(port->peers);
+}
+
+static void on_tick_closed(uv_handle_t *tick)
+{
+    on_acceptor_closed(tick->data);
 }
 
 // A session whose link went while its snapshot was checked is freed by that check's end.
@@ -289,8 +325,9 @@ void peers_close(struct peers *peers, void (*closed)(void *ctx), void *ctx)
     port->closed = closed;
     port->closed_ctx = ctx;
     peers_shut(peers);
-    uv_close((uv_handle_t *)&port->listener, on_handle_closed);
-    uv_close((uv_handle_t *)&port->tick, on_handle_closed);
+    if (port->acceptor != NULL)
+        acceptor_close(&port->acceptor, on_acceptor_closed);
+    uv_close((uv_handle_t *)&port->tick, on_tick_closed);
 }
 
 static enum kr_err configure(struct peers *peers, struct fault *fault)

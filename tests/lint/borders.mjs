@@ -10,7 +10,7 @@ const HOMES = [
   [/^openssl\//, /^(core\/keys\/digest\.c|(tests\/unit\/)?core\/tls\/.*)$/],
   [/^protobuf-c\/|\.pb-c\.h$/, /^proto\/codec(_\w+)?\.[ch]$/],
   [/^keyreeve\.h$/, /^docs\/examples\//],
-  [/^uv\.h$/, /^(docs\/examples\/.*|tests\/integration\/etcd_driver\.c|node\/.*|client\/.*|replication\/\w+_link\.c|tests\/unit\/(client\/libkeyreeve\/test_\w+\.c|replication\/(test_\w+_link\.c|peers_world\.h)))$/],
+  [/^uv\.h$/, /^(docs\/examples\/.*|tests\/integration\/etcd_driver\.c|node\/.*|client\/.*|replication\/(\w+_link|acceptor)\.c|tests\/unit\/(client\/libkeyreeve\/test_\w+\.c|replication\/(test_(\w+_link|acceptor)\.c|peers_world\.h)))$/],
   [/^sodium/, /^(core\/base\/(rand|mem)\.c|core\/keys\/(vault|password)\.c)$/],
   [/^jansson\.h$/, /^core\/base\/json\.c$/],
   [/^curl\//, /^(client\/http|node\/outbound|replication\/etcd_link)\.c$/],
