@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// One connection of a serving loop: accept, read, write, deadlines, close.
+// One connection of a serving loop: read, write, deadlines, close.
 //
-// Happy path: accepted → reading → ready → (turn) → flushed → reading … → peer ends → closed.
+// Happy path: begun → reading → ready → (turn) → flushed → reading … → peer ends → closed.
 // With TLS, what is read passes through connection_tls.c before it is HTTP or frames, and what is
 // written behind it; a handshake must be done within the time of a request.
-// Failures: too many connections (refused at accept), a request that takes too long or an idle
-// connection (swept), a peer that sends on behind a last answer (dropped while it lingers, then
-// closed), a peer that does not read (held: no further request is taken; swept while
-// writing), read or write errors (closed).
+// Failures: a request that takes too long or an idle connection (swept), a peer that sends on
+// behind a last answer (dropped while it lingers, then closed), a peer that does not read (held: no
+// further request is taken; swept while writing), read or write errors (closed).
 #include "node/serve_internal.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
+
+#include "node/ceilings.h"
 
 enum { KR_LINGER_MS = 1000, KR_LINGER_BYTES = 8 << 20, KR_CONNECTION_PROGRESS_BYTES = 16384 };
 
@@ -288,6 +289,37 @@ static void got_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *space)
         connection_mark_ready(connection);
 }
 
+static int open_socket(struct connection *connection)
+{
+    uv_loop_t *loop = &connection->serve->loop;
+    if (connection->listener->is_unix) {
+        uv_pipe_init(loop, &connection->uv.pipe, 0);
+        return uv_pipe_open(&connection->uv.pipe, connection->fd);
+    }
+    uv_tcp_init(loop, &connection->uv.tcp);
+    int status = uv_tcp_open(&connection->uv.tcp, connection->fd);
+    if (status == 0)
+        uv_tcp_nodelay(&connection->uv.tcp, 1);
+    return status;
+}
+
+void connection_begin(struct connection *connection)
+{
+    struct serve *serve = connection->serve;
+    link_in(connection);
+    metrics_bump(&serve->metrics->connections_accepted, 1);
+    metrics_bump(&serve->metrics->connections_open, 1);
+    int status = open_socket(connection);
+    connection->uv.handle.data = connection;
+    if (status != 0) { // UNTESTED: the kernel gives no socket that libuv does not take
+        close(connection->fd);
+        connection_close(connection);
+        return;
+    }
+    connection_deadline(connection);
+    uv_read_start(&connection->uv.stream, give_space, got_bytes);
+}
+
 static void spin(uv_idle_t *idle)
 {
     (void)idle;
@@ -454,114 +486,4 @@ done:
     buf_clear(out);
     if (connection->state == KR_CONNECTION_DRAINING && connection->writing_bytes == 0)
         end_writing(connection);
-}
-
-// --- accepting -----------------------------------------------------------------------------------
-
-static void learn_peer(struct connection *connection)
-{
-    const struct config *config = connection->serve->node->config;
-    struct sockaddr_storage name;
-    int size = sizeof(name);
-    if (uv_tcp_getpeername(&connection->uv.tcp, (struct sockaddr *)&name, &size) != 0)
-        return;
-    if (name.ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)&name;
-        connection->peer = cidr_of_ipv4((const uint8_t *)&in->sin_addr);
-    } else {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)&name;
-        memcpy(connection->peer.bytes, &in6->sin6_addr, 16);
-    }
-    connection->has_peer = true;
-    connection->is_trusted = cidr_any_contains(config->trusted_proxy_list,
-                                               config->trusted_proxy_count, &connection->peer);
-}
-
-static void close_refused(uv_handle_t *handle)
-{
-    mem_free(handle->data);
-}
-
-static struct connection *new_connection(const struct listener *listener)
-{
-    struct connection *connection = mem_zalloc(sizeof(*connection));
-    struct serve *serve = listener->serve;
-    connection->serve = serve;
-    connection->listener = listener;
-    // Whoever may open the unix socket is on this host and permitted.
-    connection->is_trusted = listener->is_unix;
-    if (listener->is_unix)
-        uv_pipe_init(&serve->loop, &connection->uv.pipe, 0);
-    else
-        uv_tcp_init(&serve->loop, &connection->uv.tcp);
-    connection->uv.handle.data = connection;
-    return connection;
-}
-
-// One address takes no more than its share; a trusted proxy stands for many.
-static bool may_enter(struct connection *connection)
-{
-    if (!connection->has_peer || connection->is_trusted)
-        return true;
-    connection->is_counted = ceilings_enter(connection->serve->node->ceilings, &connection->peer);
-    return connection->is_counted;
-}
-
-static struct connection *refuse(struct connection *connection)
-{
-    metrics_bump(&connection->serve->metrics->connections_refused, 1);
-    uv_close(&connection->uv.handle, close_refused);
-    return NULL;
-}
-
-// NULL: none could be taken.
-static struct connection *take(uv_stream_t *stream)
-{
-    const struct listener *listener = stream->data;
-    struct serve *serve = listener->serve;
-    struct connection *connection = new_connection(listener);
-    uint64_t share = (uint64_t)serve->node->config->connections_max / serve->node->serve_count + 1;
-    if (uv_accept(stream, &connection->uv.stream) != 0 || serve->is_stopping ||
-        serve->connection_count >= share)
-        return refuse(connection);
-    uv_fileno(&connection->uv.handle, &connection->fd);
-    if (!listener->is_unix) {
-        uv_tcp_nodelay(&connection->uv.tcp, 1);
-        learn_peer(connection);
-    }
-    if (!may_enter(connection))
-        return refuse(connection);
-    link_in(connection);
-    metrics_bump(&serve->metrics->connections_accepted, 1);
-    metrics_bump(&serve->metrics->connections_open, 1);
-    return connection;
-}
-
-static void begin(struct connection *connection)
-{
-    connection_deadline(connection);
-    uv_read_start(&connection->uv.stream, give_space, got_bytes);
-}
-
-void connection_accepted(uv_stream_t *stream, int status)
-{
-    struct connection *connection = status < 0 ? NULL : take(stream);
-    if (connection == NULL)
-        return;
-    connection->http = http_conn_new(&connection->serve->http_options);
-    if (connection->listener->is_tls)
-        connection_tls_begin(connection);
-    connection->is_fresh = connection->tls == NULL;
-    begin(connection);
-}
-
-void connection_accepted_binary(uv_stream_t *stream, int status)
-{
-    struct connection *connection = status < 0 ? NULL : take(stream);
-    if (connection == NULL)
-        return;
-    connection->binary = binary_conn_new(connection->serve->pool);
-    if (connection->listener->is_tls)
-        connection_tls_begin(connection);
-    begin(connection);
 }

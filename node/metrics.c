@@ -176,6 +176,9 @@ static void render_connections(const struct render *render)
     single(render, "connections_refused_total", "counter",
            "Connections refused: over the ceiling, or stopping.",
            sum(render, offsetof(struct metrics, connections_refused)));
+    single(render, "accept_pauses_total", "counter",
+           "Times that a listener waited for a descriptor, or for memory.",
+           sum(render, offsetof(struct metrics, accept_pauses)));
     single(render, "http2_connections_total", "counter", "Of them, those that spoke HTTP/2.",
            sum(render, offsetof(struct metrics, http2_connections)));
     single(render, "requests_refused_total", "counter",

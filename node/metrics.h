@@ -28,6 +28,7 @@ struct metrics {
     struct metrics_answers answers[KR_METRICS_ROUTES_MAX][KR_METRICS_STATUSES];
     atomic_uint_fast64_t verdicts[KR_VERDICT_COUNT];
     atomic_uint_fast64_t connections_accepted, connections_open, connections_refused;
+    atomic_uint_fast64_t accept_pauses;    // for want of a descriptor, or of memory
     atomic_uint_fast64_t requests_refused; // not HTTP, too large, too slow
     atomic_uint_fast64_t auth_failures;    // management requests with a wrong token
     atomic_uint_fast64_t auth_limited;     // of them, those that were told to wait

@@ -22,7 +22,6 @@ enum {
     KR_SWEEP_MS = 100,
     KR_POOL_BLOCKS = 256,
     KR_POOL_STREAMS = 512,
-    KR_BACKLOG = 1024,
     KR_BODIES_MIN_BYTES = 48 << 20
 };
 
@@ -40,18 +39,11 @@ static void on_check(uv_check_t *check)
     hot_offline();
 }
 
-static void close_listener(struct listener *listener)
-{
-    if (listener->is_open)
-        uv_close(&listener->uv.handle, NULL);
-    listener->is_open = false;
-}
-
-static void close_listeners(struct serve *serve)
+static void each_listener(struct serve *serve, void (*visit)(struct listener *listener))
 {
     for (size_t i = 0; i < KR_LISTEN_COUNT; i++) {
-        close_listener(&serve->listeners[i]);
-        close_listener(&serve->unix_listeners[i]);
+        visit(&serve->listeners[i]);
+        visit(&serve->unix_listeners[i]);
     }
 }
 
@@ -63,7 +55,7 @@ static void on_wake(void *ctx)
         return;
     serve->is_stopping = true;
     serve->stop_at_ms = uv_now(&serve->loop) + (uint64_t)serve->node->config->stop_timeout_ms;
-    close_listeners(serve);
+    each_listener(serve, accept_close);
 }
 
 static void close_own_handles(struct serve *serve)
@@ -80,6 +72,7 @@ static void on_sweep(uv_timer_t *timer)
 {
     struct serve *serve = timer->data;
     connection_sweep(timer);
+    each_listener(serve, accept_tick);
     if (!serve->is_stopping)
         return;
     if (uv_now(&serve->loop) >= serve->stop_at_ms) {
@@ -167,11 +160,6 @@ static void init_memory(struct serve *serve)
     json_write_string(&writer, "region", serve->node->identity.region);
 }
 
-static uv_connection_cb accept_of(enum listen_number number)
-{
-    return number == KR_LISTEN_BINARY ? connection_accepted_binary : connection_accepted;
-}
-
 static enum kr_err open_tcp(struct serve *serve, const struct listen_plan *plan,
                             enum listen_number number, struct fault *fault)
 {
@@ -184,13 +172,10 @@ static enum kr_err open_tcp(struct serve *serve, const struct listen_plan *plan,
         return err;
     *listener = (struct listener){.serve = serve,
                                   .serves = plan->serves,
-                                  .is_open = true,
+                                  .is_binary = number == KR_LISTEN_BINARY,
                                   .is_tls = plan->is_tls,
                                   .needs_client = plan->needs_client};
-    uv_tcp_init(&serve->loop, &listener->uv.tcp);
-    listener->uv.handle.data = listener;
-    if (uv_tcp_open(&listener->uv.tcp, fd) != 0 ||
-        uv_listen(&listener->uv.stream, KR_BACKLOG, accept_of(number)) != 0)
+    if (accept_open(listener, fd) != KR_ERR_OK)
         return fault_set(fault, KR_ERR_IO, "%s: cannot listen on %s: %s", plan->setting,
                          plan->address, strerror(errno));
     return KR_ERR_OK;
@@ -204,14 +189,13 @@ static enum kr_err open_unix(struct serve *serve, const struct listen_plan *plan
     enum kr_err err = listen_unix(plan, number, &fd, fault);
     if (err != KR_ERR_OK || fd < 0)
         return err;
-    *listener =
-        (struct listener){.serve = serve, .serves = plan->serves, .is_open = true, .is_unix = true};
-    uv_pipe_init(&serve->loop, &listener->uv.pipe, 0);
-    listener->uv.handle.data = listener;
-    if (uv_pipe_open(&listener->uv.pipe, fd) != 0 ||
-        uv_listen(&listener->uv.stream, KR_BACKLOG, accept_of(number)) != 0)
-        return fault_set(fault, KR_ERR_IO, "%s: cannot listen on %s", plan->unix_setting,
-                         plan->unix_path);
+    *listener = (struct listener){.serve = serve,
+                                  .serves = plan->serves,
+                                  .is_binary = number == KR_LISTEN_BINARY,
+                                  .is_unix = true};
+    if (accept_open(listener, fd) != KR_ERR_OK)
+        return fault_set(fault, KR_ERR_IO, "%s: cannot listen on %s: %s", plan->unix_setting,
+                         plan->unix_path, strerror(errno));
     return KR_ERR_OK;
 }
 
@@ -261,7 +245,7 @@ enum kr_err serve_new(struct node *node, size_t number, struct serve **out, stru
     serve->binary = binary_new(serve);
     enum kr_err err = open_listeners(serve, fault);
     if (err != KR_ERR_OK) {
-        close_listeners(serve);
+        each_listener(serve, accept_close);
         close_own_handles(serve);
         uv_run(&serve->loop, UV_RUN_DEFAULT);
         free_serve(&serve);
@@ -305,7 +289,7 @@ void serve_join(struct serve **serve)
     if ((*serve)->is_started) {
         pthread_join((*serve)->thread, NULL);
     } else {
-        close_listeners(*serve);
+        each_listener(*serve, accept_close);
         close_own_handles(*serve);
         uv_run(&(*serve)->loop, UV_RUN_DEFAULT);
     }

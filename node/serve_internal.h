@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the files of a serving loop share: the loop, a connection, a job. Included by serve*.c,
-// connection.c and the skins only.
+// accept.c, connection*.c and the skins only.
 //
 // A turn: read callbacks put bytes into connections and mark them ready; the check hook then
 // gathers whole requests of the ready connections into jobs, asks, looks up all together,
@@ -57,7 +57,7 @@ union serve_socket {
 struct connection {
     struct serve *serve;
     union serve_socket uv;
-    int fd; // the stream's
+    int fd; // the socket's
     const struct listener *listener;
     struct tls *tls;                    // NULL: in the clear
     struct connection *previous, *next; // of the loop's list
@@ -127,10 +127,10 @@ struct suspended {
 
 // A socket that accepts; several belong to a loop.
 struct listener {
-    union serve_socket uv;
+    struct acceptor *acceptor; // NULL: not open
     struct serve *serve;
     unsigned serves; // of enum dispatch_serves
-    bool is_open, is_unix, is_tls, needs_client;
+    bool is_unix, is_binary, is_tls, needs_client;
 };
 
 // Connections that have something to be looked at, in the order in which they came.
@@ -193,9 +193,15 @@ struct serve {
     uint64_t stop_at_ms; // uv_now
 };
 
+// --- accept.c ------------------------------------------------------------------------------------
+// Accepts connections at this bound socket, which is taken. IO: errno says why it cannot.
+must_use enum kr_err accept_open(struct listener *listener, int fd);
+void accept_tick(struct listener *listener); // some ten times a second
+void accept_close(struct listener *listener);
+
 // --- connection.c --------------------------------------------------------------------------------
-void connection_accepted(uv_stream_t *stream, int status);        // uv_connection_cb
-void connection_accepted_binary(uv_stream_t *stream, int status); // for the binary protocol
+// Reads from its socket, fd, from now on; the connection is the loop's.
+void connection_begin(struct connection *connection);
 // Where its protocol takes bytes in, in the clear; *size is 0 while it is full. Lends until filled.
 uint8_t *connection_space(struct connection *connection, size_t *size);
 void connection_filled(struct connection *connection, size_t size);
