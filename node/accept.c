@@ -53,7 +53,7 @@ static void learn_peer(struct connection *connection)
 static bool may_enter(struct connection *connection)
 {
     const struct serve *serve = connection->serve;
-    uint64_t share = (uint64_t)serve->node->config->connections_max / serve->node->serve_count + 1;
+    uint64_t share = serve->node->connections_max / serve->node->serve_count + 1;
     if (serve->is_stopping || serve->connection_count >= share)
         return false;
     if (!connection->has_peer || connection->is_trusted)

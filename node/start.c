@@ -11,7 +11,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
@@ -21,6 +20,7 @@
 #include "core/base/rand.h"
 #include "node/bootstrap.h"
 #include "node/config_row.h"
+#include "node/descriptors.h"
 #include "node/engines.h"
 #include "node/listen.h"
 #include "node/notify.h"
@@ -80,15 +80,6 @@ static void configure_log(const struct config *config)
         format = KR_LOG_JSON;
     if (is_known)
         log_configure(level, format);
-}
-
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static size_t core_count(void)
@@ -163,12 +154,29 @@ static void open_replica(struct node *node)
     node->replica = replica_new(&options);
 }
 
+static void bound_connections(struct node *node)
+{
+    char mend[128];
+    const struct config *config = node->config;
+    uint64_t limit = descriptors_raise();
+    node->connections_max = descriptors_connections(config, node->serve_count, limit);
+    if (node->connections_max == (uint64_t)config->connections_max)
+        return;
+    unsigned long long wanted = descriptors_wanted(config, node->serve_count);
+    snprintf(mend, sizeof(mend), "LimitNOFILE=%llu in the unit, or ulimit -n %llu before the start",
+             wanted, wanted);
+    LOG_WARN("fewer connections than connections_max: the limit of descriptors is too low",
+             LOG_NUMBER("connections", node->connections_max), LOG_NUMBER("descriptors", limit),
+             LOG_TEXT("mend", mend));
+}
+
 static enum kr_err open_serves(struct node *node, struct fault *fault)
 {
     size_t wanted = (size_t)node->config->serve_threads;
     node->serve_count = wanted > 0 ? wanted : core_count();
     if (node->serve_count > KR_NODE_LOOPS_MAX)
         node->serve_count = KR_NODE_LOOPS_MAX;
+    bound_connections(node);
     for (size_t i = 0; i < node->serve_count; i++)
         node->metrics[i] = metrics_new();
     for (size_t i = 0; i < node->serve_count; i++) {
@@ -392,7 +400,7 @@ void start_prepare(const struct config *config)
     configure_log(config);
     signal(SIGPIPE, SIG_IGN);
     hold_stop(SIG_BLOCK);
-    raise_descriptor_limit();
+    (void)descriptors_raise(); // the database is opened with it
     size_thread_pool();
     rand_init();
 }

@@ -19,9 +19,7 @@
 enum {
     KR_PEERS_TICK_MS = 20,
     KR_PEERS_FAIR_MS = 200,        // a tick later than this says nothing of who was silent
-    KR_PEERS_CHILDREN_MAX = 1024,  // that have shown a certificate
-    KR_PEERS_STRANGERS_MAX = 128,  // that have not yet
-    KR_PEERS_STRANGERS_HOST = 32,  // of them, from one address
+    KR_PEERS_STRANGERS_HOST = 32,  // of those without a certificate, from one address
     KR_PEERS_STRANGERS_MS = 10000, // in which so many of their ends are told
     KR_PEERS_STRANGERS_TOLD = 10,
     KR_PEERS_LINGER_MS = 500,     // for a Reject to be read

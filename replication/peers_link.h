@@ -11,6 +11,9 @@
 #include "replication/forward.h"
 #include "replication/replica.h"
 
+#define KR_PEERS_CHILDREN_MAX 1024 // links from nodes, which have shown a certificate
+#define KR_PEERS_STRANGERS_MAX 128 // links that have not yet
+
 struct uv_loop_s;
 struct peers;
 struct peers_call;

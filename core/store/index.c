@@ -17,7 +17,6 @@
 #include <sys/statvfs.h>
 
 #define KR_INDEX_BLOCK_BYTES 8192
-#define KR_INDEX_OPEN_FILES 512
 #define KR_INDEX_MEMTABLES_BYTES (96u << 20) // of all families together
 #define KR_INDEX_WAL_BYTES (128u << 20)      // bounds what a restart has to replay
 #define KR_INDEX_READAHEAD_BYTES (1u << 20)

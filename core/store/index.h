@@ -31,6 +31,7 @@
     X(COUNTS, "counts", 8192, true, false)
 
 #define KR_INDEX_FILTER_BITS 10.0
+#define KR_INDEX_OPEN_FILES 512 // at most
 
 enum index_family {
 #define X(name, text, memtable_kib, has_filter, is_packed) KR_INDEX_##name,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A node that has no descriptor left.
+// A node with few descriptors, and one that has none left.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { raw } from './lib/http.mjs';
+import { client, raw, statusesOf } from './lib/http.mjs';
 import { dataDirFor, run, startNode, until } from './lib/node.mjs';
 
 const PROBE = 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -19,6 +19,22 @@ async function setLimit(node, limit) {
   const { code, stderr } = await run('prlimit', ['--pid', String(node.pid), `--nofile=${limit}:`]);
   assert.equal(code, 0, stderr);
 }
+
+test('where descriptors are few there are fewer connections, and the rest of the node has its own', async (t) => {
+  const node = await startNode({ dataDir: dataDirFor(t), flags: ['--serve-threads', '1'], under: ['prlimit', '--nofile=200:256'] });
+  const said = node.stderr.split('\n').find((line) => line.includes('fewer connections than connections_max'));
+  assert.match(said, /"level":"warn".*"connections":128,"descriptors":256,"mend":"LimitNOFILE=\d+ in the unit, or ulimit -n \d+ before the start"/);
+  const connections = Array.from({ length: 200 }, () => raw(node));
+  t.after(() => connections.forEach((connection) => connection.destroy()));
+  const served = (await Promise.all(connections.map(isServed))).filter(Boolean).length;
+  assert.ok(served > 100 && served <= 129, `${served} of 200`);
+  const [one] = connections.filter(({ closed }) => !closed);
+  const body = JSON.stringify({ name: 'c' });
+  const before = one.received.length;
+  one.write(`POST ${client(node).consumers()} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${node.token}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+  await one.until((text) => text.slice(before).includes('"id"'));
+  assert.deepEqual(statusesOf(one.received.slice(before)), [200]);
+});
 
 test('without a descriptor a node goes on serving who is connected, and lets the others wait', async (t) => {
   const node = await startNode({ dataDir: dataDirFor(t), flags: ['--serve-threads', '1'] });

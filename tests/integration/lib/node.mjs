@@ -67,13 +67,13 @@ export async function killNodesOn(dataDir) {
 }
 
 class Node {
-  constructor(dataDir, flags, env) {
+  constructor(dataDir, flags, env, under) {
     this.dataDir = dataDir;
     this.stderr = '';
     this.stdout = '';
     this.exit = null;
-    const args = ['--data', dataDir, '--http', '127.0.0.1:0', '--binary-listen', '127.0.0.1:0', '--rate-limit-per-token', '0', ...flags];
-    this.process = spawn(keyreeved, args, {
+    const [program, ...args] = [...under, keyreeved, '--data', dataDir, '--http', '127.0.0.1:0', '--binary-listen', '127.0.0.1:0', '--rate-limit-per-token', '0', ...flags];
+    this.process = spawn(program, args, {
       env: { PATH: process.env.PATH, ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? '', TSAN_OPTIONS: process.env.TSAN_OPTIONS ?? '', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -168,14 +168,17 @@ class Node {
   }
 }
 
-/** A node that is ready: {url, port, binary, token, dataDir, pid, stop(), kill9(), remove(), metric(name)}. */
-export async function startNode({ dataDir = makeDataDir(), flags = [], env = {} } = {}) {
-  return new Node(dataDir, flags, env).ready();
+/**
+ * A node that is ready: {url, port, binary, token, dataDir, pid, stop(), kill9(), remove(), metric(name)}.
+ * under: a program with its arguments that becomes the node, like prlimit.
+ */
+export async function startNode({ dataDir = makeDataDir(), flags = [], env = {}, under = [] } = {}) {
+  return new Node(dataDir, flags, env, under).ready();
 }
 
 /** A node that must not come up: its exit and what it said. */
 export async function refuseNode({ dataDir = makeDataDir(), flags = [], env = {} } = {}) {
-  const node = new Node(dataDir, flags, env);
+  const node = new Node(dataDir, flags, env, []);
   const timer = setTimeout(() => node.process.kill('SIGABRT'), START_DEADLINE_MS);
   node.process.stderr.on('data', () => node.stderr.includes('"event":"ready"') && node.process.kill('SIGTERM'));
   await node.ended;
