@@ -25,9 +25,7 @@ enum {
     KR_ROUND_FRAMES = 64, // or so many frames
     KR_ROUND_QUESTIONS = KR_ROUND_KEYS - 1 + KR_BINARY_KEYS_MAX,
     KR_LINE_BYTES = 64,
-    KR_BODY_LINES = 4, // a consumer without metadata takes as many
-    KR_WAIT_MS = 1000,
-    KR_WAIT_POLL_MS = 2
+    KR_BODY_LINES = 4 // a consumer without metadata takes as many
 };
 
 struct frame {
@@ -42,6 +40,7 @@ struct binary {
     uv_timer_t wait; // runs while connections wait for an index
     struct serve_line ready;
     struct connection *waiting; // by next_ready
+    struct waits wait_bounds;   // of those
     struct connection *subscribers;
     atomic_size_t subscriber_count;
     uint64_t told; // position in the node's losses, while there are subscribers
@@ -59,6 +58,7 @@ struct binary *binary_new(struct serve *serve)
     struct binary *binary = mem_zalloc(sizeof(*binary));
     binary->serve = serve;
     serve_line_init(&binary->ready);
+    waits_init(&binary->wait_bounds);
     uv_timer_init(&serve->loop, &binary->wait);
     binary->wait.data = binary;
     return binary;
@@ -105,24 +105,37 @@ static void stop_waiting(struct binary *binary, struct connection *connection)
     struct connection **at = &binary->waiting;
     while (*at != NULL && *at != connection)
         at = &(*at)->next_ready;
-    if (*at != NULL)
+    if (*at == NULL)
+        return;
+    *at = connection->next_ready;
+    waits_remove(&binary->wait_bounds);
+}
+
+static void check_each(struct binary *binary, uint64_t applied)
+{
+    struct serve *serve = binary->serve;
+    struct connection **at = &binary->waiting, *connection;
+    waits_init(&binary->wait_bounds);
+    while ((connection = *at) != NULL) {
+        if (connection->wait_index > applied && !serve->is_stopping &&
+            uv_now(&serve->loop) < connection->wait_until_ms) {
+            waits_add(&binary->wait_bounds, connection->wait_index, connection->wait_until_ms);
+            at = &connection->next_ready;
+            continue;
+        }
         *at = connection->next_ready;
+        connection->state = KR_CONNECTION_OPEN;
+        connection_resume(connection);
+    }
 }
 
 static void check_waits(uv_timer_t *timer)
 {
     struct binary *binary = timer->data;
     struct serve *serve = binary->serve;
-    struct connection *next;
-    for (struct connection *at = binary->waiting; at != NULL; at = next) {
-        next = at->next_ready;
-        if (is_ahead(binary, at->wait_index) && uv_now(&serve->loop) < at->wait_until_ms &&
-            !serve->is_stopping)
-            continue;
-        stop_waiting(binary, at);
-        at->state = KR_CONNECTION_OPEN;
-        connection_resume(at);
-    }
+    uint64_t applied = store_applied_index(serve->node->store);
+    if (serve->is_stopping || waits_are_due(&binary->wait_bounds, applied, uv_now(&serve->loop)))
+        check_each(binary, applied);
     if (binary->waiting == NULL)
         uv_timer_stop(&binary->wait);
 }
@@ -134,18 +147,22 @@ static bool must_wait(struct binary *binary, struct connection *connection, uint
     if (!is_ahead(binary, min_index) || serve->is_stopping)
         return false;
     if (connection->wait_until_ms == 0)
-        connection->wait_until_ms = uv_now(&serve->loop) + KR_WAIT_MS;
+        connection->wait_until_ms = uv_now(&serve->loop) + KR_WAITS_MS;
     return uv_now(&serve->loop) < connection->wait_until_ms;
 }
 
-static void wait(struct binary *binary, struct connection *connection, uint64_t min_index)
+// False: too many wait already.
+static bool wait(struct binary *binary, struct connection *connection, uint64_t min_index)
 {
+    if (!waits_add(&binary->wait_bounds, min_index, connection->wait_until_ms))
+        return false;
     connection->state = KR_CONNECTION_SUSPENDED;
     connection->wait_index = min_index;
     connection->next_ready = binary->waiting;
     binary->waiting = connection;
     if (!uv_is_active((uv_handle_t *)&binary->wait))
-        uv_timer_start(&binary->wait, check_waits, KR_WAIT_POLL_MS, KR_WAIT_POLL_MS);
+        uv_timer_start(&binary->wait, check_waits, KR_WAITS_POLL_MS, KR_WAITS_POLL_MS);
+    return true;
 }
 
 // --- subscribers ---------------------------------------------------------------------------------
@@ -235,6 +252,7 @@ static void add_questions(struct binary *binary, const struct binary_request *re
         validate_init(question);
         question->ask.key = binary_next_key(&at);
         question->ask.bucket = request->bucket;
+        question->ask.min_index = request->min_index;
         if (request->has_max_staleness)
             question->ask.max_staleness_ms = request->max_staleness_ms;
     }
@@ -262,10 +280,9 @@ static enum gathered gather(struct binary *binary, struct connection *connection
         case KR_BINARY_FRAME:
             break;
         }
-        if (must_wait(binary, connection, request.min_index)) {
-            wait(binary, connection, request.min_index);
+        if (must_wait(binary, connection, request.min_index) &&
+            wait(binary, connection, request.min_index))
             return KR_GATHERED_ALL;
-        }
         connection->wait_until_ms = 0;
         if (request.op == KR_BINARY_SUBSCRIBE)
             subscribe(binary, connection);

@@ -136,6 +136,7 @@ static void init_handles(struct serve *serve)
 static void init_memory(struct serve *serve)
 {
     serve_line_init(&serve->ready);
+    waits_init(&serve->wait_bounds);
     serve->batch = mem_alloc(KR_VALIDATION_BATCH_MAX * sizeof(*serve->batch));
     serve->pool = http_pool_new(KR_POOL_BLOCKS);
     serve->streams = http2_streams_new(KR_POOL_STREAMS);

@@ -23,6 +23,7 @@
 #include "node/listen.h"
 #include "node/serve.h"
 #include "node/validate.h"
+#include "node/waits.h"
 #include "node/waker.h"
 
 #define KR_SERVE_JOBS 64
@@ -158,8 +159,9 @@ struct serve {
     size_t connection_count;
     struct serve_line ready;
     struct suspended *waits;
-    size_t works; // index look-ups on the pool
-    size_t calls; // handed to the control loop
+    struct waits wait_bounds; // of those
+    size_t works;             // index look-ups on the pool
+    size_t calls;             // handed to the control loop
 
     pthread_mutex_t answered_lock;
     struct suspended *answered; // by the control loop; newest first
@@ -270,10 +272,9 @@ void turn_count(struct job *job, unsigned status);
 struct suspended *suspend_job(struct job *job, enum suspended_kind kind);
 void suspend_end(struct suspended *suspended); // its connection waits for it no longer
 void suspend_free(struct suspended **suspended);
-void suspend_wait(struct job *job);  // until ask.min_index, at most a second
+// Until ask.min_index, at most a second. False: too many wait already, and it is not suspended.
+bool suspend_wait(struct job *job);
 void suspend_index(struct job *job); // asks the index on the pool
-void suspend_check_waits(struct serve *serve);
-void suspend_wait_timer(uv_timer_t *timer);
 
 // --- serve_call.c --------------------------------------------------------------------------------
 // ---------------------------------------------------------------------------------- Builds the

@@ -9,8 +9,6 @@
 
 #include <assert.h>
 
-enum { KR_WAIT_MS = 1000, KR_WAIT_POLL_MS = 2 };
-
 static struct bytes keep(struct arena *arena, struct bytes text)
 {
     return bytes_of(arena_text_of(arena, text), text.size);
@@ -70,18 +68,12 @@ static void unlink_wait(struct serve *serve, struct suspended *suspended)
         suspended->next->previous = suspended->previous;
 }
 
-void suspend_wait(struct job *job)
+static void link_wait(struct serve *serve, struct suspended *suspended)
 {
-    struct serve *serve = job->connection->serve;
-    struct suspended *suspended = suspend_job(job, KR_SUSPENDED_WAIT);
-    suspended->wait_until_ms = uv_now(&serve->loop) + KR_WAIT_MS;
-    if (job->deadline_ms < suspended->wait_until_ms)
-        suspended->wait_until_ms = job->deadline_ms;
     suspended->next = serve->waits;
     if (serve->waits != NULL)
         serve->waits->previous = suspended;
     serve->waits = suspended;
-    uv_timer_start(&serve->wait, suspend_wait_timer, KR_WAIT_POLL_MS, KR_WAIT_POLL_MS);
 }
 
 // What was looked up before the wait is too old: the record may have come with the index.
@@ -103,26 +95,49 @@ static void end_wait(struct serve *serve, struct suspended *suspended)
     suspend_free(&suspended);
 }
 
-void suspend_check_waits(struct serve *serve)
+static void check_each(struct serve *serve, uint64_t applied)
 {
     struct suspended *next;
-    uint64_t applied = store_applied_index(serve->node->store);
+    waits_init(&serve->wait_bounds);
     for (struct suspended *at = serve->waits; at != NULL; at = next) {
+        uint64_t wanted = at->job.question.ask.min_index;
         next = at->next;
         bool is_over = uv_now(&serve->loop) >= at->wait_until_ms || serve->is_stopping;
-        bool is_reached = at->job.question.ask.min_index <= applied;
-        if (is_over || is_reached || at->is_abandoned)
+        if (is_over || wanted <= applied || at->is_abandoned)
             end_wait(serve, at);
+        else
+            waits_add(&serve->wait_bounds, wanted, at->wait_until_ms);
+    }
+}
+
+static void check_waits(uv_timer_t *timer)
+{
+    struct serve *serve = timer->data;
+    uint64_t applied = store_applied_index(serve->node->store);
+    if (serve->is_stopping || waits_are_due(&serve->wait_bounds, applied, uv_now(&serve->loop))) {
+        hot_online();
+        check_each(serve, applied);
+        hot_offline();
     }
     if (serve->waits == NULL)
         uv_timer_stop(&serve->wait);
 }
 
-void suspend_wait_timer(uv_timer_t *timer)
+bool suspend_wait(struct job *job)
 {
-    hot_online();
-    suspend_check_waits(timer->data);
-    hot_offline();
+    struct serve *serve = job->connection->serve;
+    uint64_t until_ms = uv_now(&serve->loop) + KR_WAITS_MS;
+    if (job->deadline_ms < until_ms)
+        until_ms = job->deadline_ms;
+    if (!waits_add(&serve->wait_bounds, job->question.ask.min_index, until_ms))
+        return false;
+    struct suspended *suspended = suspend_job(job, KR_SUSPENDED_WAIT);
+    suspended->wait_until_ms = until_ms;
+    link_wait(serve, suspended);
+    // Started anew for each, it would not run out while more of them come.
+    if (!uv_is_active((uv_handle_t *)&serve->wait))
+        uv_timer_start(&serve->wait, check_waits, KR_WAITS_POLL_MS, KR_WAITS_POLL_MS);
+    return true;
 }
 
 // --- look-ups in the index -----------------------------------------------------------------------

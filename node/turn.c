@@ -246,6 +246,14 @@ static void answer_refused(struct job *job)
         serve_reply_problem(job, KR_ERR_NOT_FOUND, no_such_path(job->connection->listener));
 }
 
+static void wait_for_index(struct job *job)
+{
+    if (suspend_wait(job))
+        return;
+    validate_give_up(&job->question);
+    answer_question(job);
+}
+
 static void answer(struct job *job)
 {
     if (job->refusal != KR_ERR_OK || job->match.route == NULL) {
@@ -253,7 +261,7 @@ static void answer(struct job *job)
     } else if (!job->has_question) {
         answer_route(job);
     } else if (validate_is_ahead(&job->question)) {
-        suspend_wait(job);
+        wait_for_index(job);
     } else if (job->question.needs_look_up && job->question.found.lookup == KR_STORE_ASK_INDEX) {
         suspend_index(job);
     } else {

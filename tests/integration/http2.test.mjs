@@ -184,6 +184,29 @@ test('a stream that waits holds up no other one, and is answered', async (t) => 
   for (const name of names) assert.equal((await api.get(`${api.consumers()}/${name}`)).status, 200);
 });
 
+test('questions behind as many as may wait for an index are not waited for', async (t) => {
+  const busy = await startNode({ flags: ['--serve-threads', '1'] });
+  t.after(() => busy.remove());
+  const body = JSON.stringify({ key: strangerKey(), minIndex: 1e9 });
+  const question = (id) => Buffer.concat([headers(id, head('POST', '/v1/validate'), END_HEADERS), frame(TYPE.DATA, END_STREAM, id, body)]);
+  // On a busy machine a second may pass before all of them wait: then again.
+  await until(
+    async () => {
+      const waiting = Array.from({ length: 8 }, () => new Frames(busy.port));
+      const late = new Frames(busy.port);
+      for (const frames of waiting) frames.send(...Array.from({ length: 128 }, (_, i) => question(2 * i + 1)));
+      await Promise.all(waiting.map((frames) => frames.isAlive()));
+      late.send(question(1));
+      const { payload } = await late.expect(TYPE.DATA, ({ flags }) => flags === END_STREAM);
+      assert.equal(JSON.parse(payload).code, 'STALE');
+      const answered = waiting.reduce((sum, frames) => sum + frames.of(TYPE.HEADERS).length, 0);
+      for (const frames of [...waiting, late]) frames.destroy();
+      return answered === 0;
+    },
+    { what: 'an answer before those of 1024 questions that wait', deadlineMs: 60_000 },
+  );
+});
+
 test('a stream that is given up while it waits takes its change with it to the end', async (t) => {
   const over = session(t);
   const names = Array.from({ length: 40 }, (_, i) => `gone-${i}`);
