@@ -18,6 +18,7 @@
 #include "node/dispatch.h"
 #include "node/engines.h"
 #include "node/executor.h"
+#include "node/listen.h"
 #include "node/peering.h"
 #include "node/serve.h"
 #include "replication/roster.h"
@@ -275,6 +276,7 @@ static void step_stop(struct control *control)
     control->stop_at_ms = uv_now(&control->loop) + (uint64_t)node->config->stop_timeout_ms;
     atomic_store(&node->is_stopping, true);
     LOG_INFO("stopping", LOG_NUMBER("callsUnderWay", control_queued(control)));
+    listen_unix_end(node->config);
     for (size_t i = 0; i < node->serve_count; i++)
         if (node->serves[i] != NULL)
             serve_stop(node->serves[i]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Listening sockets. Called by the main thread before the loops run.
+// Listening sockets. Opened by the main thread before the loops run.
 #include "node/listen.h"
 
 #include <arpa/inet.h>
@@ -352,6 +352,15 @@ enum kr_err listen_unix(const struct listen_plan *plan, enum listen_number numbe
     return err;
 }
 
+// Who has connected and was not accepted finds the connection closed, and not one that is silent.
+static void turn_away(int fd)
+{
+    int waiting;
+    shutdown(fd, SHUT_RD); // of all descriptors of this socket: the loops have theirs
+    while ((waiting = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+        close(waiting);
+}
+
 void listen_unix_end(const struct config *config)
 {
     struct listen_plan plans[KR_LISTEN_COUNT];
@@ -359,8 +368,9 @@ void listen_unix_end(const struct config *config)
     for (size_t i = 0; i < KR_LISTEN_COUNT; i++) {
         if (unix_fds[i] < 0)
             continue;
+        unlink(plans[i].unix_path);
+        turn_away(unix_fds[i]);
         close(unix_fds[i]);
         unix_fds[i] = -1;
-        unlink(plans[i].unix_path);
     }
 }

@@ -45,5 +45,6 @@ void listen_tcp_address(const struct listen_plan *plan, enum listen_number numbe
 // stale socket file is replaced; one that answers is LOCKED.
 must_use enum kr_err listen_unix(const struct listen_plan *plan, enum listen_number number, int *fd,
                                  struct fault *fault);
-// Closes and removes the socket files.
+// Removes the socket files and lets nobody in there any more, whoever still has a descriptor. When
+// the node stops, and again at its end.
 void listen_unix_end(const struct config *config);

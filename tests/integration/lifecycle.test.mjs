@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -143,6 +144,27 @@ test('SIGTERM answers a request whose body is still on its way, and closes idle 
   slow.write(body.slice(5));
   const received = await slow.until((text, closed) => closed);
   assert.deepEqual(statusesOf(received), [200]);
+});
+
+test('while a node stops, nobody comes in at its unix sockets either', async (t) => {
+  const dataDir = dataDirFor(t);
+  const paths = ['http.sock', 'binary.sock'].map((name) => join(dataDir, name));
+  const node = await startNode({ dataDir, flags: ['--http-unix', paths[0], '--binary-unix', paths[1], '--stop-timeout-ms', '20000'] });
+  const body = JSON.stringify({ key: 'kr_live_short' });
+  const slow = raw(paths[0]); // the node waits for its end
+  slow.write(`POST /v1/validate HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 5)}`);
+  await until(async () => (await node.metric('connections_open')) >= 1, { what: 'the connection' });
+  const refusal = (path) =>
+    new Promise((done) => {
+      const socket = connect(path, () => done(socket.destroy() && undefined));
+      socket.on('error', ({ code }) => done(code));
+    });
+  node.process.kill('SIGTERM');
+  for (const path of paths) assert.match(await until(() => refusal(path), { what: `${path} to let nobody in` }), /^(ENOENT|ECONNREFUSED)$/);
+  assert.equal(node.exit, null, 'it is still at work');
+  slow.write(body.slice(5));
+  assert.deepEqual(statusesOf(await slow.until((text, closed) => closed)), [200]);
+  await node.stop();
 });
 
 test('SIGTERM under writes loses none that was acknowledged', async (t) => {
