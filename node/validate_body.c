@@ -76,8 +76,8 @@ static bool take_member(struct scan *scan, struct validation_ask *ask)
         place = &ask->key;
     else if (bytes_equal_text(name, "bucket"))
         place = &ask->bucket;
-    if (place == NULL || place->data != NULL)
-        return false; // another member, or a repeated one
+    if (place == NULL || place->data != NULL || (place == &ask->bucket && value.size == 0))
+        return false; // another member, a repeated one, or a bucket without a name
     *place = value;
     return true;
 }
@@ -114,6 +114,16 @@ static enum kr_err read_text(const char *name, const struct json *value, struct 
     const char *text = arena_text(arena, json_text(value));
     *out = bytes_text(text);
     return KR_ERR_OK;
+}
+
+// A variable that was empty is no permission for every bucket.
+static enum kr_err read_bucket(const struct json *value, struct arena *arena,
+                               struct validation_ask *ask, struct fault *fault)
+{
+    enum kr_err err = read_text("bucket", value, arena, &ask->bucket, fault);
+    if (err == KR_ERR_OK && ask->bucket.size == 0)
+        err = fault_set(fault, KR_ERR_INVALID, "bucket: empty; leave it out to ask for any");
+    return err;
 }
 
 static enum kr_err read_scopes(const struct json *value, struct arena *arena,
@@ -166,7 +176,7 @@ static enum kr_err read_member(const char *name, const struct json *value, struc
     if (json_type_of(value) == KR_JSON_NULL)
         return KR_ERR_OK; // every other member may be null: not asked
     if (strcmp(name, "bucket") == 0)
-        return read_text(name, value, arena, &ask->bucket, fault);
+        return read_bucket(value, arena, ask, fault);
     if (strcmp(name, "ip") == 0)
         return read_text(name, value, arena, &ask->ip, fault);
     if (strcmp(name, "method") == 0)

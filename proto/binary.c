@@ -96,9 +96,12 @@ static enum binary_fault read_parts(struct walk *walk, const struct request_head
     out->has_max_staleness = (head->flags & KR_BINARY_HAS_MAX_STALENESS) != 0;
     if (out->has_max_staleness)
         step_number(walk, &out->max_staleness_ms, sizeof(out->max_staleness_ms));
-    if (head->flags & KR_BINARY_HAS_BUCKET)
+    bool has_bucket = (head->flags & KR_BINARY_HAS_BUCKET) != 0;
+    if (has_bucket)
         out->bucket = step_bytes(walk);
-    if (!is_whole(walk) || out->bucket.size > KR_BINARY_BUCKET_MAX)
+    // A bucket without a name is not every bucket.
+    if (!is_whole(walk) || (has_bucket && out->bucket.size == 0) ||
+        out->bucket.size > KR_BINARY_BUCKET_MAX)
         return KR_BINARY_FAULT_SHAPE;
     return KR_BINARY_NO_FAULT;
 }

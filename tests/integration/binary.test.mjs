@@ -140,6 +140,7 @@ test('a frame that breaks the rules: what came before is answered, an error fram
     ['SHAPE', frame({ tag: 9, count: 1 }, Buffer.from([0xff, 0xff]), Buffer.from('x'))],
     ['SHAPE', frame({ tag: 9, flags: 1 }, Buffer.alloc(7))],
     ['SHAPE', frame({ tag: 9, flags: 4 }, Buffer.from([44, 1]), Buffer.alloc(300))],
+    ['SHAPE', request(9, [good.key], { bucket: '' })],
   ];
   for (const [fault, bytes] of cases) {
     const connection = open(t);

@@ -38,6 +38,7 @@ static void leaves_all_else_to_the_library(void **state)
         "{\"key\":\"a\",\"key\":\"b\"}",
         "{\"bucket\":\"b\"}",
         "{\"key\":\"a\",\"scopes\":[]}",
+        "{\"key\":\"a\",\"bucket\":\"\"}",
         "{\"key\":\"a\"}x",
         "[\"key\",\"a\"]",
         "{\"key\":\"\xc3\xa9\"}",
@@ -82,6 +83,9 @@ static void names_the_field_that_is_wrong(void **state)
     } cases[] = {
         {"{\"key\":1}", "key"},
         {"{\"bucket\":\"b\"}", "key"},
+        {"{\"key\":\"a\",\"bucket\":\"\"}", "bucket: empty"},
+        {"{\"bucket\":\"\",\"key\":\"a\"}", "bucket: empty"},
+        {"{\"key\":\"a\",\"scopes\":[],\"bucket\":\"\"}", "bucket: empty"},
         {"{\"key\":\"a\",\"scopes\":\"x\"}", "scopes"},
         {"{\"key\":\"a\",\"scopes\":[1]}", "scopes"},
         {"{\"key\":\"a\",\"ip\":\"1.2.3\"}", "ip"},

@@ -125,6 +125,7 @@ static void refuses_what_breaks_the_rules(void **state)
          "0b000000090000000104000002"
          "0061",
          KR_BINARY_FAULT_SHAPE, 9},
+        {"a bucket without a name", "0a00000009000000010400000000", KR_BINARY_FAULT_SHAPE, 9},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         uint8_t bytes[KR_SAMPLE_MAX];
