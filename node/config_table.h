@@ -61,7 +61,7 @@ NUMBER(connections_max, 20000, 1, 1000000, "connections", "open connections in a
 NUMBER(connections_per_address, 10000, 0, 1000000, "connections",
        "of them, from one address that is no trusted proxy; 0: no ceiling")
 NUMBER(auth_failures_per_minute, 60, 0, 1000000, "requests",
-       "management requests with a wrong token from one address; more get 429; 0: no ceiling")
+       "requests with a wrong management token from one address; more get 429; 0: no ceiling")
 NUMBER(calls_max, 4096, 1, 1000000, "requests",
        "management requests under way at a time; more get 503")
 NUMBER(request_timeout_ms, 10000, 100, 600000, "ms", "a request must arrive whole within this time")

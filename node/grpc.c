@@ -18,7 +18,7 @@ struct grpc_end grpc_refuse(enum kr_err err, const char *text)
         status = KR_GRPC_INVALID_ARGUMENT;
     else if (err == KR_ERR_TOO_LARGE)
         status = KR_GRPC_RESOURCE_EXHAUSTED;
-    else if (err == KR_ERR_HEADERS_TOO_LARGE)
+    else if (err == KR_ERR_HEADERS_TOO_LARGE || err == KR_ERR_LIMITED)
         status = KR_GRPC_RESOURCE_EXHAUSTED;
     else if (err == KR_ERR_UNAUTHORIZED)
         status = KR_GRPC_UNAUTHENTICATED;

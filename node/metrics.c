@@ -184,7 +184,7 @@ static void render_connections(const struct render *render)
     single(render, "requests_refused_total", "counter",
            "Requests refused before routing: malformed, too large, too slow.",
            sum(render, offsetof(struct metrics, requests_refused)));
-    single(render, "auth_failures_total", "counter", "Management requests with a wrong token.",
+    single(render, "auth_failures_total", "counter", "Requests with a wrong management token.",
            sum(render, offsetof(struct metrics, auth_failures)));
     single(render, "auth_limited_total", "counter",
            "Of those, the ones that were answered 429 for their number.",

@@ -30,7 +30,7 @@ struct metrics {
     atomic_uint_fast64_t connections_accepted, connections_open, connections_refused;
     atomic_uint_fast64_t accept_pauses;    // for want of a descriptor, or of memory
     atomic_uint_fast64_t requests_refused; // not HTTP, too large, too slow
-    atomic_uint_fast64_t auth_failures;    // management requests with a wrong token
+    atomic_uint_fast64_t auth_failures;    // requests with a wrong management token
     atomic_uint_fast64_t auth_limited;     // of them, those that were told to wait
     atomic_uint_fast64_t bytes_in, bytes_out;
     atomic_uint_fast64_t http2_connections; // of those accepted, that turned out to speak it

@@ -82,12 +82,27 @@ bool serve_call_admits(const struct serve *serve, const struct route *route,
            serve_call_token(serve, request, &actor);
 }
 
-static enum kr_err why_unknown(const struct serve *serve, const char **reason)
+// An address that tries token after token is told to wait; one that has a good token goes on, so
+// that nobody can shut out who shares an address with him.
+enum kr_err serve_call_unknown(struct job *job, const char **reason)
 {
-    bool is_loaded = store_is_loaded(serve->node->store);
-    *reason = is_loaded ? "send a valid management token: Authorization: Bearer kr_mgmt_…"
-                        : "the node is loading its keys; try again";
-    return is_loaded ? KR_ERR_UNAUTHORIZED : KR_ERR_BUSY;
+    struct serve *serve = job->connection->serve;
+    struct cidr_address client;
+    struct bytes token;
+    *reason = "send a valid management token: Authorization: Bearer kr_mgmt_…";
+    if (!call_find_token(&job->request, &token))
+        return KR_ERR_UNAUTHORIZED;
+    if (!store_is_loaded(serve->node->store)) {
+        *reason = "the node is loading its keys; try again";
+        return KR_ERR_BUSY;
+    }
+    metrics_bump(&serve->metrics->auth_failures, 1);
+    if (!find_client(job, &client) ||
+        ceilings_fail(serve->node->ceilings, &client, serve->boot_ms, &job->retry_ms))
+        return KR_ERR_UNAUTHORIZED;
+    metrics_bump(&serve->metrics->auth_limited, 1);
+    *reason = "too many requests with a wrong token came from this address";
+    return KR_ERR_LIMITED;
 }
 
 void serve_call_refused(struct job *job)
@@ -96,26 +111,13 @@ void serve_call_refused(struct job *job)
     struct dispatch_match match;
     dispatch_find(&job->request, &match);
     if (match.route != NULL && !serve_call_admits(serve, match.route, &job->request))
-        job->refusal = why_unknown(serve, &job->reason);
+        job->refusal = serve_call_unknown(job, &job->reason);
 }
 
-// An address that tries token after token is told to wait; one that has a good token goes on, so
-// that nobody can shut out who shares an address with him.
-static void refuse_unknown(struct job *job, bool has_token)
+static void refuse_unknown(struct job *job)
 {
-    struct serve *serve = job->connection->serve;
-    struct cidr_address client;
     const char *reason;
-    enum kr_err err = why_unknown(serve, &reason);
-    if (err == KR_ERR_UNAUTHORIZED && has_token) {
-        metrics_bump(&serve->metrics->auth_failures, 1);
-        if (find_client(job, &client) &&
-            !ceilings_fail(serve->node->ceilings, &client, serve->boot_ms, &job->retry_ms)) {
-            metrics_bump(&serve->metrics->auth_limited, 1);
-            err = KR_ERR_LIMITED;
-            reason = "too many requests with a wrong token came from this address";
-        }
-    }
+    enum kr_err err = serve_call_unknown(job, &reason);
     serve_reply_problem(job, err, reason);
 }
 
@@ -133,7 +135,7 @@ void serve_call_begin(struct job *job)
         return;
     }
     if (!resolve_token(call) && call->route->right != KR_RIGHT_NONE) {
-        refuse_unknown(job, call->token.size > 0);
+        refuse_unknown(job);
         call_free(&call);
         return;
     }

@@ -283,6 +283,9 @@ void serve_call_begin(struct job *job);
 // What the request's token may do; false: it has none, more than one, or none that is good.
 bool serve_call_token(const struct serve *serve, const struct http_request *request,
                       struct access *actor);
+// Why a request is refused that has no good token, and may be refused longer (job->retry_ms): a
+// wrong one is counted against its address.
+enum kr_err serve_call_unknown(struct job *job, const char **reason);
 // May this request bring all the body that its route takes? Else only what costs no memory.
 bool serve_call_admits(const struct serve *serve, const struct route *route,
                        const struct http_request *request);

@@ -56,11 +56,16 @@ static enum kr_err read_one(struct job *job, struct bytes body, struct fault *fa
 }
 
 // An explanation tells more than the code does, so it is for holders of a management token.
-static bool may_explain(struct job *job)
+static enum kr_err check_explain(struct job *job, struct fault *fault)
 {
     struct access access;
-    return serve_call_token(job->connection->serve, &job->request, &access) &&
-           access_allows(&access, KR_RIGHT_READ);
+    const char *reason = "its management token may read nothing";
+    enum kr_err err = KR_ERR_UNAUTHORIZED;
+    if (!serve_call_token(job->connection->serve, &job->request, &access))
+        err = serve_call_unknown(job, &reason);
+    else if (access_allows(&access, KR_RIGHT_READ))
+        return KR_ERR_OK;
+    return fault_set(fault, err, "explain: %s", reason);
 }
 
 // Fills the question; false when the job's fault says why it cannot be judged.
@@ -70,8 +75,8 @@ static bool read_question(struct job *job, struct bytes body)
     enum kr_err err = read_one(job, body, &fault);
     if (err == KR_ERR_OK)
         err = read_min_index(job, &fault);
-    if (err == KR_ERR_OK && job->question.ask.wants_explanation && !may_explain(job))
-        err = fault_set(&fault, KR_ERR_UNAUTHORIZED, "explain: needs a management token");
+    if (err == KR_ERR_OK && job->question.ask.wants_explanation)
+        err = check_explain(job, &fault);
     job->fault = err;
     if (err != KR_ERR_OK)
         job->fault_text = arena_text(&job->connection->serve->scratch, fault.text);
@@ -241,10 +246,11 @@ static enum kr_err answer_batch(struct job *job, struct bytes body, struct fault
     struct serve *serve = job->connection->serve;
     size_t count = 0;
     enum kr_err err = read_batch(job, body, &count, fault);
-    for (size_t i = 0; i < count && err == KR_ERR_OK; i++) {
-        if (serve->batch[i].ask.wants_explanation && !may_explain(job))
-            err = fault_set(fault, KR_ERR_UNAUTHORIZED, "explain: needs a management token");
-    }
+    bool wants_explanation = false;
+    for (size_t i = 0; i < count && err == KR_ERR_OK; i++)
+        wants_explanation |= serve->batch[i].ask.wants_explanation;
+    if (wants_explanation)
+        err = check_explain(job, fault);
     if (err != KR_ERR_OK)
         return err;
     judge_batch(serve, count);

@@ -82,6 +82,7 @@ static bool gather(struct serve *serve, struct connection *connection)
 {
     struct job *job = &serve->jobs[serve->job_count];
     job->refusal = KR_ERR_OK;
+    job->retry_ms = 0;
     job->request.field_count = 0;
     switch (next_request(connection, job)) {
     case KR_HTTP_NEED_MORE:
@@ -103,7 +104,6 @@ static bool gather(struct serve *serve, struct connection *connection)
     job->connection = connection;
     job->started_ns = serve->round_ns;
     job->has_question = job->is_suspended = false;
-    job->retry_ms = 0;
     job->fault = KR_ERR_OK;
     job->deadline_ms = UINT64_MAX;
     match_nothing(&job->match);

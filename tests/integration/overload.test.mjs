@@ -44,7 +44,7 @@ test('an address that tries tokens is told to wait; good tokens and keys are ser
   const node = await startNode({ flags: ['--auth-failures-per-minute', '5', '--trusted-proxies', '127.0.0.1/32'] });
   t.after(() => node.remove());
   const api = client(node);
-  const stranger = client(node, strangerKey('kr_mgmt'));
+  const stranger = { token: strangerKey('kr_mgmt') };
   const from = (address) => ({ headers: { 'X-Forwarded-For': address } });
   const ask = (who, address) => exchange(node, { path: '/v1/who-am-i', headers: { Authorization: `Bearer ${who}`, 'X-Forwarded-For': address } });
   for (let i = 0; i < 5; i++) assert.equal((await ask(stranger.token, '192.0.2.7')).status, 401);
@@ -56,6 +56,22 @@ test('an address that tries tokens is told to wait; good tokens and keys are ser
   assert.equal((await exchange(node, { path: '/v1/who-am-i', ...from('192.0.2.7') })).status, 401, 'no token is no attempt');
   assert.ok((await node.metric('auth_failures_total')) >= 7);
   assert.equal(await node.metric('auth_limited_total'), 1);
+  // Whatever else tells a good token from a wrong one counts as well.
+  const tries = [
+    { path: '/v1/validate', body: { key: stranger.token, explain: true } },
+    { path: '/v1/validate/$batch', body: [{ key: stranger.token }, { key: stranger.token, explain: true }, { key: stranger.token, explain: true }] },
+    { path: `${api.keys('c')}/$bulk`, body: 'x'.repeat(200_000) },
+  ];
+  for (const [i, { path, body }] of tries.entries()) {
+    const address = `192.0.2.${20 + i}`;
+    const attempt = (who) =>
+      exchange(node, { method: 'POST', path, headers: { Authorization: `Bearer ${who}`, 'Content-Type': 'application/json', 'X-Forwarded-For': address }, body: JSON.stringify(body), agent: false });
+    for (let n = 0; n < 5; n++) assert.equal((await attempt(stranger.token)).status, 401, path);
+    const told = await attempt(stranger.token);
+    assert.equal(told.status, 429, path);
+    assert.ok(Number(told.headers.get('retry-after')) > 5, path);
+    assert.ok((await attempt(node.token)).status !== 429, 'a good token goes on');
+  }
   await api.makeConsumer('c');
   assert.equal(await api.code((await api.makeKey('c')).key), 'VALID');
 });
