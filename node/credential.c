@@ -73,6 +73,20 @@ static void offer_cookie(struct credential *found, struct bytes value, const cha
     }
 }
 
+// What cannot be decoded is offered as it is: no key is like it, and another key beside it is not
+// taken alone.
+static void offer_query(struct credential *found, struct bytes query, const char *name,
+                        struct arena *arena)
+{
+    struct bytes value;
+    const uint8_t *end = query.data + query.size;
+    while (uri_query_value(query, name, &value)) {
+        const char *plain = uri_decode(value, arena);
+        query = bytes_of(value.data + value.size, (size_t)(end - value.data) - value.size);
+        offer(found, plain != NULL ? bytes_text(plain) : value, 0);
+    }
+}
+
 static void look_at(const struct http_field *field, const struct config *config,
                     struct arena *arena, struct credential *found)
 {
@@ -87,13 +101,11 @@ static void look_at(const struct http_field *field, const struct config *config,
 void credential_find(const struct http_request *request, const struct config *config,
                      struct bytes original_query, struct arena *arena, struct credential *out)
 {
-    struct bytes value;
     *out = (struct credential){.result = KR_CREDENTIAL_NONE};
     for (size_t i = 0; i < request->field_count; i++)
         look_at(&request->fields[i], config, arena, out);
-    if (config->credential_query[0] != '\0' &&
-        uri_query_value(original_query, config->credential_query, &value))
-        offer(out, value, 0);
+    if (config->credential_query[0] != '\0')
+        offer_query(out, original_query, config->credential_query, arena);
 }
 
 size_t credential_carriers(const struct credential *credential, const struct config *config,

@@ -98,6 +98,11 @@ bool uri_split_query(struct bytes query, struct arena *arena, struct uri_paramet
     return true;
 }
 
+const char *uri_decode(struct bytes value, struct arena *arena)
+{
+    return decode(value, arena, 0, false);
+}
+
 bool uri_query_value(struct bytes query, const char *name, struct bytes *value)
 {
     *value = bytes_of(NULL, 0);

@@ -22,6 +22,10 @@ struct uri_parameter {
 bool uri_split_query(struct bytes query, struct arena *arena, struct uri_parameter *parameters,
                      size_t max, size_t *count);
 
+// One value of a query, decoded into the arena and NUL-terminated; '+' stays, for what holds no
+// spaces. NULL when it is malformed.
+const char *uri_decode(struct bytes value, struct arena *arena);
+
 // The raw value of one parameter without decoding or allocation, for the serving path; empty and
 // false when it is absent.
 bool uri_query_value(struct bytes query, const char *name, struct bytes *value);

@@ -234,6 +234,10 @@ test('the key may come from a query parameter and a cookie where that is switche
     assert.equal(await from({ [name]: `/api/x?xapi_key=${value}` }), 401);
     assert.equal(await from({ [name]: `/api/api_key=${value}` }), 401);
   }
+  const odd = 'of=its&caller+100%-own';
+  expect(await own.post(own.keys('c'), { key: odd }), 200);
+  assert.equal(await from({ 'x-forwarded-uri': `/x?api_key=${encodeURIComponent(odd)}` }), 200, 'it is decoded');
+  assert.equal(await from({ 'x-forwarded-uri': `/x?api_key=${value}&api_key=${other}` }), 401, 'two different keys');
   assert.equal(await from({}, `/authz/envoy;bucket=production/x?a=b&api_key=${value}`), 200);
   assert.equal(await from({ 'x-forwarded-uri': `/x?api_key=${value}` }, '/authz/envoy/x'), 401, 'Envoy says the path itself');
   assert.equal(await from({ cookie: `a=b; kr=${value}; c=d` }), 200);

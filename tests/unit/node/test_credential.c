@@ -74,6 +74,25 @@ static void query_and_cookie_are_off_unless_configured(void **state)
     assert_int_equal(find(&request, &config, "x=1&apikey=K1", "K1"), KR_CREDENTIAL_FOUND);
 }
 
+static void a_key_in_the_query_is_decoded(void **state)
+{
+    (void)state;
+    struct config config = plain();
+    struct http_request request = {0};
+    config.credential_query = query;
+    assert_int_equal(find(&request, &config, "apikey=a%26b%3d%2B+%25", "a&b=++%"),
+                     KR_CREDENTIAL_FOUND);
+    assert_int_equal(find(&request, &config, "apikey=K1&x&apikey=%4B1", "K1"), KR_CREDENTIAL_FOUND);
+    assert_int_equal(find(&request, &config, "apikey=K1&apikey=K2", ""), KR_CREDENTIAL_AMBIGUOUS);
+    assert_int_equal(find(&request, &config, "apikey=&apikey", ""), KR_CREDENTIAL_NONE);
+    assert_int_equal(find(&request, &config, "", ""), KR_CREDENTIAL_NONE);
+    assert_int_equal(find(&request, &config, "apikey=K%", "K%"), KR_CREDENTIAL_FOUND);
+    add(&request, "X-API-Key", "a&b");
+    assert_int_equal(find(&request, &config, "apikey=a%26b", "a&b"), KR_CREDENTIAL_FOUND);
+    assert_int_equal(find(&request, &config, "apikey=a&b", ""), KR_CREDENTIAL_AMBIGUOUS);
+    assert_int_equal(find(&request, &config, "apikey=a%2", ""), KR_CREDENTIAL_AMBIGUOUS);
+}
+
 static void two_different_keys_are_ambiguous(void **state)
 {
     (void)state;
@@ -170,6 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_a_key_in_each_place),
         cmocka_unit_test(query_and_cookie_are_off_unless_configured),
+        cmocka_unit_test(a_key_in_the_query_is_decoded),
         cmocka_unit_test(two_different_keys_are_ambiguous),
         cmocka_unit_test(noise_is_no_key),
         cmocka_unit_test(believes_forwarded_addresses_of_trusted_peers_only),
