@@ -106,9 +106,10 @@ enum kr_err forward_serve_take(struct forward_serve *serve, const struct peer_fo
     if (serve->count >= KR_FORWARD_CALLS_MAX)
         return fault_set(fault, KR_ERR_INVALID, "peer frame: more than %u calls at once",
                          KR_FORWARD_CALLS_MAX);
-    if (*find(serve, forward->id) != NULL)
-        return fault_set(fault, KR_ERR_INVALID, "peer frame: call %llu is under way already",
-                         (unsigned long long)forward->id);
+    if (forward->id <= serve->last_id)
+        return fault_set(fault, KR_ERR_INVALID, "peer frame: call %llu comes behind call %llu",
+                         (unsigned long long)forward->id, (unsigned long long)serve->last_id);
+    serve->last_id = forward->id;
     struct forward_serve_call *call = add_call(serve, forward, now_ms);
     return add_part(serve, call, forward->body, forward->has_more, fault);
 }

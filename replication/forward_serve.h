@@ -18,6 +18,7 @@ struct forward_serve {
     forward_serve_fn *serve;
     void *ctx;
     struct forward_serve_call *first, **last; // in order of arrival
+    uint64_t last_id;                         // ids ascend, so that none ever means two calls
     size_t count, in_bytes, out_bytes;
 };
 

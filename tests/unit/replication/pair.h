@@ -313,6 +313,15 @@ static inline bool pair_step(struct pair *pair, bool is_down)
     return has_some;
 }
 
+// Answers the call that came last, unless it has been.
+static inline void pair_answer(struct pair *pair)
+{
+    const struct forward_answer answer = {.status = 200};
+    if (pair->forwarded_id > 0)
+        feed_answer(pair->feed, pair->forwarded_id, &answer);
+    pair->forwarded_id = 0;
+}
+
 // What one end has to say, said to nobody.
 static inline void pair_drain(struct pair *pair, bool is_up)
 {

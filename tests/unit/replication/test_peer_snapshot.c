@@ -414,6 +414,40 @@ static void a_call_that_was_sent_when_the_link_broke_has_an_unknown_fate(void **
     close_two(&two);
 }
 
+static void count_call(void *ctx, uint64_t id, const struct forward_request *request)
+{
+    (void)request;
+    *(uint64_t *)ctx = id;
+}
+
+// The first call may still run when it has been dropped: its answer must not meet another one.
+static void an_id_that_was_used_closes_the_link(void **state)
+{
+    struct peer_forward call = {.id = 5,
+                                .deadline_ms = 1,
+                                .method = "GET",
+                                .target = "/",
+                                .client_address = "",
+                                .request_id = ""};
+    const struct forward_answer answer = {.status = 200};
+    struct forward_serve serve;
+    struct fault fault;
+    uint64_t served = 0;
+    (void)state;
+    forward_serve_init(&serve, count_call, &served);
+    assert_int_equal(forward_serve_take(&serve, &call, 100, &fault), KR_ERR_OK);
+    assert_int_equal(served, 5);
+    forward_serve_tick(&serve, 102);
+    call.has_more = true;
+    assert_int_equal(forward_serve_take(&serve, &call, 102, &fault), KR_ERR_INVALID);
+    forward_serve_answer(&serve, 5, &answer);
+    call.id = 6;
+    assert_int_equal(forward_serve_take(&serve, &call, 102, &fault), KR_ERR_OK);
+    call.id = 4;
+    assert_int_equal(forward_serve_take(&serve, &call, 102, &fault), KR_ERR_INVALID);
+    forward_serve_fini(&serve);
+}
+
 static void an_answer_to_nothing_closes_the_link(void **state)
 {
     const struct peer_answer answer = {.id = 5, .status = 200};
@@ -441,6 +475,7 @@ int main(void)
         cmocka_unit_test(a_call_goes_up_and_its_answer_comes_back),
         cmocka_unit_test(a_call_without_a_link_waits_and_ends_at_its_deadline),
         cmocka_unit_test(a_call_that_was_sent_when_the_link_broke_has_an_unknown_fate),
+        cmocka_unit_test(an_id_that_was_used_closes_the_link),
         cmocka_unit_test(an_answer_to_nothing_closes_the_link),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
