@@ -191,14 +191,17 @@ static enum kr_err take_lease(struct follow *follow, const struct peer_lease *le
     return KR_ERR_OK;
 }
 
-static enum kr_err take_reject(struct follow *follow, const struct peer_reject *reject,
+// Not before our Hello; and behind a whole snapshot nothing is left to refuse.
+static enum kr_err take_reject(struct follow *follow, const struct peer_frame *frame,
                                uint64_t now_ms, struct fault *fault)
 {
+    const struct peer_reject *reject = &frame->as.reject;
+    if (follow->state < KR_FOLLOW_GREETED || follow->state > KR_FOLLOW_IMPORTING)
+        return out_of_place(follow, frame, fault);
     if (reject->code != KR_PEER_NOT_READY && reject->code != KR_PEER_FROM_FUTURE &&
         reject->code != KR_PEER_DESCENDANT && reject->code != KR_PEER_OLD_EPOCH)
         lease_forget(follow->options.lease, 0);
-    if (follow->state != KR_FOLLOW_ENDED)
-        follow_enter(follow, KR_FOLLOW_ENDED, now_ms);
+    follow_enter(follow, KR_FOLLOW_ENDED, now_ms);
     follow->reject.code = reject->code;
     return fault_set(fault, KR_ERR_FORBIDDEN, "%s refused this node: %s",
                      follow->options.upstream_id, reject->reason);
@@ -248,7 +251,7 @@ enum kr_err follow_take(struct follow *follow, const struct peer_frame *frame, u
     case KR_PEER_NEED_SNAPSHOT:
         return take_offer(follow, frame, now_ms, fault);
     case KR_PEER_REJECT:
-        return take_reject(follow, &frame->as.reject, now_ms, fault);
+        return take_reject(follow, frame, now_ms, fault);
     case KR_PEER_ENTRIES:
     case KR_PEER_LEASE:
     case KR_PEER_DIGESTS:

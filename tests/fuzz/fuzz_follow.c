@@ -14,17 +14,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t consumed;
     struct pair *pair = pair_new(up, down, "lower");
     arena_init(&arena);
-    pair_drain(pair, false);
+    if (size % 16 > 0)
+        pair_drain(pair, false); // Hello
     for (size_t at = 0; at < size && !pair->is_broken; at += consumed) {
         pair->now_ms += 100;
         arena_reset(&arena);
         if (codec_peer_read(bytes_of(data + at, size - at), &arena, &frame, &consumed,
                             &pair->fault) != KR_PEER_READ_FRAME)
             break;
+        bool was_finishing = follow_state(pair->follow) == KR_FOLLOW_FINISHING;
         pair_fail(pair, follow_take(pair->follow, &frame, pair->now_ms, &pair->fault));
+        assert(!was_finishing || follow_state(pair->follow) == KR_FOLLOW_FINISHING);
         if (!pair->is_broken)
             pair_fail(pair, follow_turn(pair->follow, pair->now_ms, &pair->fault));
-        if (follow_state(pair->follow) == KR_FOLLOW_FINISHING)
+        if (was_finishing)
             pair_finish_import(pair);
         pair_drain(pair, false);
     }

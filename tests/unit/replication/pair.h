@@ -197,10 +197,28 @@ static inline void pair_attach(struct pair *pair)
     pair->follow = follow_new(&follow, pair->now_ms);
 }
 
+static inline void pair_fail(struct pair *pair, enum kr_err err)
+{
+    if (err == KR_ERR_OK || pair->is_broken)
+        return;
+    pair->is_broken = true;
+    pair->err = err;
+    pair_note(pair, "closed: %s\n", pair->fault.text);
+}
+
+static inline void pair_finish_import(struct pair *pair)
+{
+    struct fault fault = {0};
+    enum kr_err err = pair->down->verbs.import_finish(pair->import, &fault);
+    pair_fail(pair, follow_finished(pair->follow, err, &fault, pair->now_ms, &pair->fault));
+}
+
 static inline void pair_detach(struct pair *pair)
 {
     if (pair->feed == NULL)
         return;
+    if (follow_state(pair->follow) == KR_FOLLOW_FINISHING)
+        pair_finish_import(pair);
     feed_free(&pair->feed, pair->now_ms);
     follow_free(&pair->follow);
     forward_lost(pair->forward);
@@ -259,15 +277,6 @@ static inline void pair_tell(struct pair *pair, const char *arrow, const struct 
         pair_note(pair, " at %llu%s", (unsigned long long)frame->as.snapshot_request.index,
                   frame->as.snapshot_request.last_key.size > 0 ? " from the middle" : "");
     pair_note(pair, "\n");
-}
-
-static inline void pair_fail(struct pair *pair, enum kr_err err)
-{
-    if (err == KR_ERR_OK || pair->is_broken)
-        return;
-    pair->is_broken = true;
-    pair->err = err;
-    pair_note(pair, "closed: %s\n", pair->fault.text);
 }
 
 // Decodes what one end wrote and gives it to the other.
@@ -336,13 +345,6 @@ static inline void pair_drain(struct pair *pair, bool is_up)
     if (err != KR_ERR_NOT_FOUND)
         pair_fail(pair, err);
     buf_fini(&bytes);
-}
-
-static inline void pair_finish_import(struct pair *pair)
-{
-    struct fault fault = {0};
-    enum kr_err err = pair->down->verbs.import_finish(pair->import, &fault);
-    pair_fail(pair, follow_finished(pair->follow, err, &fault, pair->now_ms, &pair->fault));
 }
 
 // Until neither has anything to say.

@@ -85,6 +85,30 @@ static void behind_the_retained_log_comes_a_snapshot(void **state)
     close_two(&two);
 }
 
+// Neither before our Hello nor behind a whole snapshot: that is checked on another thread.
+static void a_reject_out_of_place_closes_the_link_and_nothing_else(void **state)
+{
+    const struct peer_frame reject = {.type = KR_PEER_REJECT,
+                                      .as.reject = {.code = KR_PEER_NOT_READY, .reason = "no"}};
+    struct fault fault;
+    struct two two;
+    (void)state;
+    open_two(&two, KR_HOLD_VALIDATION, 20);
+    struct pair *pair = two.pair;
+    two.up->first = 15;
+    assert_int_equal(follow_take(pair->follow, &reject, pair->now_ms, &fault), KR_ERR_INVALID);
+    assert_int_equal(follow_state(pair->follow), KR_FOLLOW_NEW);
+    while (follow_state(pair->follow) != KR_FOLLOW_FINISHING)
+        if (!pair_step(pair, true))
+            assert_true(pair_step(pair, false));
+    assert_int_equal(follow_take(pair->follow, &reject, pair->now_ms, &fault), KR_ERR_INVALID);
+    assert_int_equal(follow_state(pair->follow), KR_FOLLOW_FINISHING);
+    pair_finish_import(pair);
+    assert_int_equal(follow_take(pair->follow, &reject, pair->now_ms, &fault), KR_ERR_INVALID);
+    assert_int_equal(follow_state(pair->follow), KR_FOLLOW_REPLACED);
+    close_two(&two);
+}
+
 // The last index that the log still shows to fit is its oldest row's.
 static void at_the_edge_of_retention(void **state)
 {
@@ -462,6 +486,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(behind_the_retained_log_comes_a_snapshot),
+        cmocka_unit_test(a_reject_out_of_place_closes_the_link_and_nothing_else),
         cmocka_unit_test(at_the_edge_of_retention),
         cmocka_unit_test(who_falls_out_of_the_log_while_attached_gets_a_snapshot),
         cmocka_unit_test(a_snapshot_goes_on_where_it_stopped),
