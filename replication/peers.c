@@ -48,12 +48,17 @@ void peers_note_lease(struct peers *peers)
                            peers->carry.must_rebuild ? 0 : lease_until(&peers->lease));
 }
 
+void peers_count_member(struct peers *peers, const struct state_member *member)
+{
+    if (roster_member(peers->options.roster, member->id, member->is_removed) != KR_ERR_OK)
+        LOG_WARN("too many members", LOG_TEXT("node", member->id));
+}
+
 static void note_member(void *ctx, const struct state_member *member)
 {
     struct peers *peers = ctx;
     upstream_member(&peers->upstream, member);
-    if (roster_member(peers->options.roster, member->id, member->is_removed) != KR_ERR_OK)
-        LOG_WARN("too many members", LOG_TEXT("node", member->id));
+    peers_count_member(peers, member);
 }
 
 void peers_refresh_members(struct peers *peers)

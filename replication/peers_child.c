@@ -57,17 +57,33 @@ static void attached(void *ctx, struct feed *feed, const struct peer_hello *hell
     struct peers_child *child = ctx;
     struct peers *peers = child->peers;
     const struct peer_member *node = feed_child(feed);
+    if (roster_member(peers->options.roster, node->id, false) != KR_ERR_OK) {
+        peers_child_close(child, KR_PEERS_REFUSED, KR_ERR_TOO_LARGE, "too many nodes are known");
+        return;
+    }
     close_former(child);
     child->is_attached = true;
-    if (roster_member(peers->options.roster, node->id, false) == KR_ERR_OK)
-        roster_attached(peers->options.roster, node->id, hello->started_ms, hello->applied_index);
+    roster_attached(peers->options.roster, node->id, hello->started_ms, hello->applied_index);
     LOG_INFO("a node attached", LOG_TEXT("node", node->id), LOG_TEXT("region", node->region),
              LOG_NUMBER("index", hello->applied_index));
+}
+
+// Of the names in an Ack those that are registered, since the members were looked at last, are
+// counted one by one; so is who was removed and is still fed.
+static void enroll(struct peers *peers, const struct peer_ack *ack)
+{
+    const struct state *state = peers->options.state;
+    struct state_member member;
+    for (size_t i = 0; i < ack->count; i++)
+        if (!roster_has(peers->options.roster, ack->items[i].id) &&
+            state->member(state->ctx, ack->items[i].id, &member))
+            peers_count_member(peers, &member);
 }
 
 static void acked(void *ctx, struct feed *feed, const struct peer_ack *ack, uint64_t now_ms)
 {
     struct peers *peers = ((struct peers_child *)ctx)->peers;
+    enroll(peers, ack);
     roster_heard(peers->options.roster, feed_child(feed)->id, ack, now_ms);
     peers->options.owner.heard(peers->options.owner.ctx);
     if (peers->session != NULL && peers->session->follow != NULL)
@@ -396,8 +412,7 @@ void peers_child_check_members(struct peers *peers)
         if (!child->is_attached ||
             !state->member(state->ctx, feed_child(child->feed)->id, &member) || !member.is_removed)
             continue;
-        if (roster_member(peers->options.roster, member.id, true) != KR_ERR_OK)
-            LOG_WARN("too many members", LOG_TEXT("node", member.id));
+        peers_count_member(peers, &member);
         peers_child_close(child, KR_PEERS_REFUSED, KR_ERR_FORBIDDEN,
                           "it was removed from the cluster");
     }

@@ -130,6 +130,8 @@ void peers_note_closed(struct peers *peers, const char *what, const char *node, 
 void peers_note_lease(struct peers *peers);
 // Members → roster and candidates.
 void peers_refresh_members(struct peers *peers);
+// One of them → roster.
+void peers_count_member(struct peers *peers, const struct state_member *member);
 
 // --- peers_child.c -------------------------------------------------------------------------------
 struct peer_link_options peers_child_options(struct peers *peers, struct peers_child *child);

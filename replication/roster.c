@@ -299,7 +299,7 @@ static void take_words(struct roster *roster, struct listed *child, const struct
     child->word_count = 0;
     for (size_t i = 0; i < ack->count; i++) {
         const struct peer_node_report *report = &ack->items[i];
-        struct word word = {.member = find_or_add(roster, report->id),
+        struct word word = {.member = find(roster, report->id),
                             .started_ms = report->started_ms,
                             .epoch = report->epoch,
                             .applied_index = report->applied_index,
@@ -312,6 +312,11 @@ static void take_words(struct roster *roster, struct listed *child, const struct
         if (word.member != NULL && !word.member->is_attached)
             note_ack(word.member, report->applied_index, now_ms);
     }
+}
+
+bool roster_has(const struct roster *roster, const char *id)
+{
+    return find(roster, id) != NULL;
 }
 
 void roster_heard(struct roster *roster, const char *id, const struct peer_ack *ack,

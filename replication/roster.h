@@ -41,7 +41,9 @@ void roster_attached(struct roster *roster, const char *id, uint64_t started_ms,
 void roster_detached(struct roster *roster, const char *id);
 // A Lease is being sent to a child.
 void roster_granted(struct roster *roster, const char *id, uint64_t remaining_ms, uint64_t now_ms);
-// An Ack of a child has come. Its nodes are members, too.
+// Is that a name that was given to it?
+bool roster_has(const struct roster *roster, const char *id);
+// An Ack of a child has come. Names in it that the roster has not count among the others.
 void roster_heard(struct roster *roster, const char *id, const struct peer_ack *ack,
                   uint64_t now_ms);
 

@@ -261,6 +261,40 @@ static void an_address_has_a_few_places_for_strangers(void **state)
     leave(50);
 }
 
+static void who_comes_when_the_roster_is_full_is_refused(void **state)
+{
+    struct world *world = *state;
+    struct peers_figures figures;
+    struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, NULL);
+    char name[16];
+    commit(leader, "first");
+    for (unsigned i = 0; i < KR_PEER_NODES_MAX; i++) {
+        snprintf(name, sizeof(name), "n%u", i);
+        assert_int_equal(roster_member(leader->roster, name, false), KR_ERR_OK);
+    }
+    struct peer_node *follower = add_node(world, "follower", KR_HOLD_VALIDATION, leader);
+    wait_for(world, leader->peers->figures.closed[KR_PEERS_REFUSED] > 0);
+    peers_figures(leader->peers, &figures);
+    assert_int_equal(figures.children, 0);
+    assert_false(is_fresh(follower));
+}
+
+// A name that nobody has registered, in the Ack of one that is a member.
+static void names_that_a_child_makes_up_are_no_members(void **state)
+{
+    struct world *world = *state;
+    struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, NULL);
+    struct peer_node *relay = add_node(world, "a-relay", KR_HOLD_VALIDATION, leader);
+    const struct state_member removed = {.id = "gone", .region = "fra", .is_removed = true};
+    fake_add_member(leader->fake, &removed);
+    commit(leader, "first");
+    wait_for(world, is_fresh(relay));
+    roster_attached(relay->roster, "gone", 1, 1);
+    roster_attached(relay->roster, "made-up", 1, 1);
+    wait_for(world, roster_has(leader->roster, "gone"));
+    assert_false(roster_has(leader->roster, "made-up"));
+}
+
 struct told {
     enum kr_err err;
     uint32_t status;
@@ -502,6 +536,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_lost_upstream_is_replaced_by_another, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stranger_is_refused_and_disturbs_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(noise_is_closed_and_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_comes_when_the_roster_is_full_is_refused, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(names_that_a_child_makes_up_are_no_members, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_call_from_a_leaf_is_answered_by_the_leader, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_a_relay_does_not_know_of_a_call_its_leaf_does_not_know,

@@ -135,6 +135,17 @@ static void words_of_another_epoch_and_of_a_dead_process_do_not_count(void **sta
     assert_views(*state, &asked, 102000, "a applied 102000;b pending 105010;c pending 105010;");
 }
 
+static void a_name_that_is_no_members_counts_among_the_others(void **state)
+{
+    const struct peer_node_report below[] = {{"b", 10, 0, 5, 3, 0}, {"x", 9, 700, 5, 3, 0}};
+    const struct peer_ack one = {10, 10, 3, 0, below, 2, INT64_MAX, {0}};
+    roster_attached(*state, "a", 5, 9);
+    roster_granted(*state, "a", 2000, 110000);
+    roster_heard(*state, "a", &one, 110000);
+    assert_true(roster_has(*state, "b") && !roster_has(*state, "x"));
+    assert_views(*state, &asked, 110000, "a applied 110000;b applied 110000;c pending 114312;");
+}
+
 static void a_relay_covers_what_its_living_children_do(void **state)
 {
     struct roster *roster = *state;
@@ -214,6 +225,7 @@ int main(void)
         TEST(a_removed_member_counts_while_it_may_answer),
         TEST(a_relay_speaks_for_those_below),
         TEST(words_of_another_epoch_and_of_a_dead_process_do_not_count),
+        TEST(a_name_that_is_no_members_counts_among_the_others),
         TEST(a_relay_covers_what_its_living_children_do),
         TEST(what_is_flushed_is_told_apart_from_what_is_applied),
     };
