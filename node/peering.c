@@ -61,11 +61,9 @@ static void on_outranked(void *ctx, uint64_t epoch)
 {
     const struct peering *peering = ctx;
     struct node *node = peering->options.node;
-    if (!node->engine->is_store_backed || !replica_is_leader(node->replica))
-        return;
-    LOG_WARN("stepping down: another node leads under a higher epoch",
-             LOG_NUMBER("ownEpoch", replica_epoch(node->replica)), LOG_NUMBER("epoch", epoch));
-    engine_local_step_down(node->engine);
+    if (node->engine->is_store_backed && engine_local_step_down(node->engine))
+        LOG_WARN("stepping down: another node leads under a higher epoch",
+                 LOG_NUMBER("ownEpoch", replica_epoch(node->replica)), LOG_NUMBER("epoch", epoch));
 }
 
 static void on_unopposed(void *ctx)

@@ -73,11 +73,13 @@ enum kr_err engine_local_promote(struct engine *engine, uint64_t known_epoch)
     return KR_ERR_OK;
 }
 
-void engine_local_step_down(struct engine *engine)
+bool engine_local_step_down(struct engine *engine)
 {
     struct engine_local *local = local_of(engine);
-    if (local->closed == NULL && local->role == KR_ENGINE_LEADER)
-        take_role(local, KR_ENGINE_STANDBY);
+    if (local->closed != NULL || local->role != KR_ENGINE_LEADER)
+        return false;
+    take_role(local, KR_ENGINE_STANDBY);
+    return true;
 }
 
 // The error of a failed append whose callback is still due: what comes behind it fails alike, for

@@ -24,5 +24,5 @@ must_use enum kr_err engine_local_promote(struct engine *engine, uint64_t known_
 // Leads from the next turn on, under the stored epoch, as it did before it was stopped: no other
 // node has been promoted since. Passed over when it leads already, or is closing.
 void engine_local_resume(struct engine *engine);
-// Another node leads under a higher epoch: stands by from now on.
-void engine_local_step_down(struct engine *engine);
+// Another node leads under a higher epoch: stands by from now on. False: it did so already.
+bool engine_local_step_down(struct engine *engine);

@@ -146,9 +146,11 @@ static void watch_leadership(struct peers *peers, uint64_t now_ms)
     peers->was_leader = is_leader;
     if (is_leader) {
         uint64_t epoch = replica_epoch(peers->options.replica);
-        if (epoch > peers->carry.known_epoch)
-            peers->carry.known_epoch = epoch;
         roster_take_over(peers->options.roster, epoch, state->applied_index(state->ctx), now_ms);
+        if (epoch < peers->carry.known_epoch)
+            peers->options.owner.outranked(peers->options.owner.ctx, peers->carry.known_epoch);
+        else
+            peers->carry.known_epoch = epoch;
         peers_session_close(peers, KR_PEERS_LEFT, KR_ERR_OK, "this node leads now");
         peers_ask(peers, now_ms);
     } else {

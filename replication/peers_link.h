@@ -28,7 +28,8 @@ struct peers_owner {
     // This node leads, and the member is not registered, or has moved: commit a MEMBER_PUT, unless
     // one is under way. Texts lent for the call.
     void (*enlist)(void *ctx, const struct peer_member *member);
-    // Another node knows a higher epoch: who leads here steps down.
+    // Another node knows a higher epoch: who leads here, or is about to, steps down. Again when
+    // this node leads in spite of it.
     void (*outranked)(void *ctx, uint64_t epoch);
     // With asks_first, once: no core node that could be asked knows a higher epoch, so this node
     // leads again.

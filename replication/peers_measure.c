@@ -54,12 +54,14 @@ static void take_word(struct peers *peers, const char *address, uint64_t epoch)
         peers_outranked(peers, epoch);
 }
 
+// What was heard while this node did not lead counts again when it does.
 void peers_outranked(struct peers *peers, uint64_t epoch)
 {
-    if (epoch <= peers->carry.known_epoch)
-        return;
-    peers->carry.known_epoch = epoch;
-    peers->options.owner.outranked(peers->options.owner.ctx, epoch);
+    bool is_news = epoch > peers->carry.known_epoch;
+    if (is_news)
+        peers->carry.known_epoch = epoch;
+    if (is_news || (peers_leads(peers) && epoch > own_epoch(peers)))
+        peers->options.owner.outranked(peers->options.owner.ctx, epoch);
 }
 
 // --- one link ------------------------------------------------------------------------------------

@@ -244,11 +244,11 @@ static void a_leader_that_steps_down_appends_no_more(void **state)
     struct local_fixture *fixture = *state;
     lead(fixture);
     assert_int_equal(append(fixture, 1, 1, 1), KR_ERR_OK);
-    engine_local_step_down(fixture->engine);
+    assert_true(engine_local_step_down(fixture->engine));
     assert_int_equal(append(fixture, 2, 1, 1), KR_ERR_NO_LEADER);
     assert_true(engine_turn(fixture->engine));
     assert_happened(&fixture->base, "done ok\nrole 1 epoch 1\n");
-    engine_local_step_down(fixture->engine);
+    assert_false(engine_local_step_down(fixture->engine));
     assert_false(engine_turn(fixture->engine));
 }
 
@@ -267,6 +267,17 @@ static void a_former_leader_resumes_under_the_stored_epoch(void **state)
     assert_int_equal(append(fixture, 2, 1, 1), KR_ERR_OK);
 }
 
+static void who_is_told_before_it_leads_again_does_not(void **state)
+{
+    struct local_fixture *fixture = *state;
+    restart(fixture, false);
+    buf_clear(&fixture->base.transcript);
+    engine_local_resume(fixture->engine);
+    assert_true(engine_local_step_down(fixture->engine));
+    assert_true(engine_turn(fixture->engine));
+    assert_happened(&fixture->base, "role 1 epoch 1\n");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -283,6 +294,7 @@ int main(void)
         TEST(a_promotion_goes_above_every_epoch_that_was_heard_of),
         TEST(a_leader_that_steps_down_appends_no_more),
         TEST(a_former_leader_resumes_under_the_stored_epoch),
+        TEST(who_is_told_before_it_leads_again_does_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

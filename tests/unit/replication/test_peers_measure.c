@@ -94,6 +94,33 @@ static void a_promotion_ends_the_asking(void **state)
     assert_int_equal(former->unopposed, 0);
 }
 
+// It heard of it while it stood by, when nothing followed from that.
+static void who_begins_to_lead_below_an_epoch_that_it_knows_steps_down(void **state)
+{
+    struct world *world = *state;
+    struct peer_node *node = add_core(world, 1, false);
+    turn(world);
+    peers_outranked(node->peers, 3);
+    node->outranked = 0;
+    promote(node, 2);
+    wait_for(world, node->outranked == 3 && !replica_is_leader(node->replica));
+    assert_int_equal(peers_known_epoch(node->peers), 3);
+}
+
+static void a_leader_steps_down_for_an_epoch_that_was_known_already(void **state)
+{
+    struct world *world = *state;
+    struct peer_node *node = add_core(world, 1, false);
+    promote(node, 2);
+    wait_for(world, node->peers->was_leader);
+    node->peers->carry.known_epoch = 3;
+    peers_outranked(node->peers, 2);
+    assert_int_equal(node->outranked, 0);
+    peers_outranked(node->peers, 3);
+    assert_int_equal(node->outranked, 3);
+    wait_for(world, !replica_is_leader(node->replica));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -104,6 +131,10 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_leader_tells_an_older_one_of_its_epoch, setup, teardown),
         cmocka_unit_test_setup_teardown(a_promotion_ends_the_asking, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_begins_to_lead_below_an_epoch_that_it_knows_steps_down,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_leader_steps_down_for_an_epoch_that_was_known_already,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
