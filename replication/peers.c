@@ -151,7 +151,6 @@ static void watch_leadership(struct peers *peers, uint64_t now_ms)
             peers->options.owner.outranked(peers->options.owner.ctx, peers->carry.known_epoch);
         else
             peers->carry.known_epoch = epoch;
-        peers_session_close(peers, KR_PEERS_LEFT, KR_ERR_OK, "this node leads now");
         peers_ask(peers, now_ms);
     } else {
         const struct replica_known known = replica_known(peers->options.replica);

@@ -5,6 +5,11 @@
 // is measured. Ways it ends: the link's, the session's, this node leads, a move. Then the next
 // candidate is tried, each with a back-off of its own. While a received snapshot is being checked
 // no other session begins.
+//
+// INVARIANT. The log has one writer at a time. The replica is it from the moment at which the
+// engine says that this node leads until its last append is settled, which may be long after
+// another node leads; only a replica at rest leaves the log to a session. So a session begins at
+// rest, takes nothing once the replica is not, and what it has gathered by then is never applied.
 #include "replication/peers_internal.h"
 
 #include <assert.h>
@@ -197,10 +202,21 @@ static void opened(void *ctx)
     peers->figures.opened++;
 }
 
+// False: the log is the replica's now, and the session is over.
+static bool goes_on(struct peers *peers)
+{
+    if (replica_is_at_rest(peers->options.replica))
+        return true;
+    peers_session_close(peers, KR_PEERS_LEFT, KR_ERR_OK, "this node leads now");
+    return false;
+}
+
 static enum kr_err take(void *ctx, const struct peer_frame *frame, uint64_t now_ms,
                         struct fault *fault)
 {
     struct peers *peers = ctx;
+    if (!goes_on(peers))
+        return KR_ERR_OK;
     enum kr_err err = follow_take(peers->session->follow, frame, now_ms, fault);
     peers_note_lease(peers);
     if (err == KR_ERR_IO) // of the state: frames are read without any
@@ -310,7 +326,7 @@ void peers_session_finished(struct peers *peers, enum kr_err err, const struct f
     struct peers_session *session = peers->session;
     struct fault own = {0};
     err = follow_finished(session->follow, err, fault, clock_boot_ms(), &own);
-    if (err == KR_ERR_OK && peers_leads(peers)) {
+    if (err == KR_ERR_OK && !replica_is_at_rest(peers->options.replica)) {
         drop_snapshot(peers);
         return;
     }
@@ -370,7 +386,8 @@ void peers_session_turn(struct peers *peers, uint64_t now_ms)
 {
     struct peers_session *session = peers->session;
     struct fault fault = {0};
-    if (session == NULL || session->follow == NULL || session->link == NULL)
+    if (session == NULL || session->follow == NULL || session->link == NULL ||
+        !peer_link_is_open(session->link) || !goes_on(peers))
         return;
     enum kr_err err = follow_turn(session->follow, now_ms, &fault);
     peers_note_lease(peers);
@@ -443,19 +460,16 @@ static void consider_moving(struct peers *peers, uint64_t now_ms)
 
 void peers_session_tick(struct peers *peers, bool is_fair, uint64_t now_ms)
 {
-    bool is_leader = peers_leads(peers);
     forward_tick(peers->forward, now_ms);
-    if (is_leader)
+    if (peers_leads(peers))
         forward_end_waiting(peers->forward);
-    if (peers->session == NULL && !is_leader && peers->asking == KR_PEERS_KNOWS &&
-        !peers->is_closing) {
+    if (peers->session == NULL && replica_is_at_rest(peers->options.replica) &&
+        peers->asking == KR_PEERS_KNOWS && !peers->is_closing) {
         const struct upstream_candidate *candidate = upstream_pick(&peers->upstream, now_ms);
         if (candidate != NULL)
             begin(peers, candidate);
     } else if (peers->session != NULL && peers->session->link != NULL) {
-        if (is_leader)
-            peers_session_close(peers, KR_PEERS_LEFT, KR_ERR_OK, "this node leads now");
-        else
+        if (goes_on(peers))
             consider_moving(peers, now_ms);
         tick_link(peers, is_fair, now_ms);
     }

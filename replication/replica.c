@@ -227,7 +227,8 @@ static void settle(struct replica *replica)
     }
 }
 
-// A committed batch that cannot be applied leaves a node whose state is not what the log says.
+// A committed batch that cannot be applied leaves a node whose state is not what the log says. One
+// that came another way, to a node that leads no more, is there; what each entry did is not known.
 static enum kr_err apply_append(struct append *append, struct fault *fault)
 {
     const struct state *state = append->owner->options.state;
@@ -237,6 +238,8 @@ static enum kr_err apply_append(struct append *append, struct fault *fault)
         return KR_ERR_OK;
     if (append->owner->is_behind)
         return KR_ERR_DISK_FULL;
+    if (append->owner->state == KR_REPLICA_STANDBY && batch->rows[0].index <= applied)
+        return KR_ERR_TIMEOUT;
     if (batch->rows[0].index != applied + 1)
         return fault_set(fault, KR_ERR_INTERNAL,
                          "log engine %s committed index %llu out of order, applied is %llu",
@@ -258,7 +261,7 @@ static void on_appended(void *ctx, enum kr_err err, const struct fault *fault)
     append->err = applied == KR_ERR_OK ? err : KR_ERR_TIMEOUT;
     append->committed_ms = clock_unix_ms();
     replica->is_behind |= applied == KR_ERR_DISK_FULL;
-    if (applied != KR_ERR_OK && applied != KR_ERR_DISK_FULL)
+    if (applied != KR_ERR_OK && !is_survivable(applied))
         fail_for_good(replica, applied, &own);
     else if (err != KR_ERR_OK && !is_survivable(err))
         fail_for_good(replica, err, fault);
@@ -465,6 +468,11 @@ bool replica_is_leader(const struct replica *replica)
 uint64_t replica_epoch(const struct replica *replica)
 {
     return atomic_load_explicit(&replica->epoch, memory_order_acquire);
+}
+
+bool replica_is_at_rest(const struct replica *replica)
+{
+    return replica->state == KR_REPLICA_STANDBY && replica->append_count == 0;
 }
 
 const char *replica_engine_name(const struct replica *replica)

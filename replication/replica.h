@@ -57,6 +57,9 @@ must_use enum kr_err replica_submit(struct replica *replica, const struct comman
 bool replica_turn(struct replica *replica);
 
 bool replica_is_leader(const struct replica *replica); // any thread
+// It stands by, and none of its appends is unsettled: it changes the state no more before the
+// engine says that this node leads. Only then may another write to the log. Control loop.
+bool replica_is_at_rest(const struct replica *replica);
 uint64_t replica_epoch(const struct replica *replica); // any thread
 const char *replica_engine_name(const struct replica *replica);
 // How long a node that does not lead counts as fresh: the end of its lease, or 0 when what it holds

@@ -18,8 +18,7 @@
 #include "core/base/log.h"
 #include "core/base/rand.h"
 #include "core/tls/authority.h"
-#include "replication/peers_link.h"
-#include "replication/roster.h"
+#include "replication/peers_internal.h"
 
 enum { KR_TEST_NODES = 4, KR_TEST_WAIT_MS = 20000 };
 
@@ -37,6 +36,8 @@ struct peer_node {
     struct peers *peers; // NULL: down
     size_t enlisted, replaced, applied, heard, unopposed;
     struct peers_call *call;
+    engine_done_fn *done; // of the append that is on its way; NULL: none
+    void *done_ctx;
     struct world *world;
 };
 
@@ -66,6 +67,28 @@ static inline uint64_t engine_valid(const struct engine *engine)
     return node->valid_until_ms != 0 ? node->valid_until_ms : UINT64_MAX;
 }
 
+static inline enum kr_err engine_append(struct engine *engine, const struct engine_batch *batch,
+                                        engine_done_fn *done, void *ctx)
+{
+    struct peer_node *node = node_of(engine);
+    (void)batch;
+    assert_null(node->done);
+    node->done = done;
+    node->done_ctx = ctx;
+    return KR_ERR_OK;
+}
+
+// Its log lies elsewhere, and is being fetched.
+static inline enum kr_err engine_read(struct engine *engine, uint64_t index, struct arena *arena,
+                                      struct bytes *entry, struct fault *fault)
+{
+    (void)engine;
+    (void)index;
+    (void)arena;
+    *entry = (struct bytes){0};
+    return fault_set(fault, KR_ERR_BUSY, "later");
+}
+
 static inline bool engine_step(struct engine *engine)
 {
     struct peer_node *node = node_of(engine);
@@ -92,6 +115,8 @@ static inline void promote(struct peer_node *node, uint64_t epoch)
 
 static const struct engine_verbs verbs = {.name = "told",
                                           .campaign = engine_campaign,
+                                          .append = engine_append,
+                                          .read = engine_read,
                                           .valid_until_ms = engine_valid,
                                           .turn = engine_step};
 
@@ -345,4 +370,11 @@ static inline void commit(struct peer_node *leader, const char *text)
 {
     fake_commit_text(leader->fake, text);
     peers_committed(leader->peers);
+}
+
+// Tells the node whether it leads, and waits until its peers know.
+static inline void lead(struct peer_node *node, bool leads)
+{
+    take_role(node, leads);
+    wait_for(node->world, node->peers->was_leader == leads);
 }

@@ -3,8 +3,6 @@
 // upstream, strangers, calls, snapshots, a renewed bundle.
 #include "peers_world.h"
 
-#include "replication/peers_internal.h"
-
 // --- tests ---------------------------------------------------------------------------------------
 
 struct seen {
@@ -426,14 +424,6 @@ static void a_renewed_bundle_is_used_by_new_links(void **state)
     peers_reload(leader->peers);
     commit(leader, "still");
     wait_for(world, is_same_index(leader, follower) && is_same_index(leader, late));
-}
-
-// Tells the node whether it leads, and waits until its peers know.
-static void lead(struct peer_node *node, bool leads)
-{
-    node->leads = leads;
-    node->has_role = true;
-    wait_for(node->world, node->peers->was_leader == leads);
 }
 
 static void what_waits_to_be_sent_ends_when_this_node_leads(void **state)

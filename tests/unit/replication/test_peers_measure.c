@@ -3,8 +3,6 @@
 // what they tell an older leader.
 #include "peers_world.h"
 
-#include "replication/peers_internal.h"
-
 // A core node that led when it stopped; its state knows the others as members.
 static struct peer_node *add_former_leader(struct world *world, const char *other,
                                            const char *address)

@@ -228,6 +228,39 @@ static void a_lost_leadership_fails_the_queue_and_waits_for_what_is_in_flight(vo
     assert_happened(&fixture->base, "aaa: index 1 epoch 1\nbbb: no leader\n");
 }
 
+static void it_is_at_rest_when_it_stands_by_and_all_is_settled(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    const struct replica *replica = fixture->base.replica;
+    assert_true(replica_is_at_rest(replica));
+    fixture->engine.refuse_read = KR_ERR_BUSY;
+    scripted_role(&fixture->engine, KR_ENGINE_LEADER, 1);
+    assert_false(replica_is_at_rest(replica));
+    fixture->engine.refuse_read = KR_ERR_OK;
+    lead(fixture);
+    submit_in_a_turn(fixture, "aaa");
+    scripted_role(&fixture->engine, KR_ENGINE_STANDBY, 0);
+    assert_false(replica_is_at_rest(replica));
+    scripted_answer(&fixture->engine, 0, KR_ERR_NO_LEADER, false);
+    assert_true(replica_is_at_rest(replica));
+}
+
+static void a_batch_that_was_applied_meanwhile_is_of_unknown_fate(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    struct apply_result result;
+    struct fault fault = {0};
+    lead(fixture);
+    submit_in_a_turn(fixture, "aaa");
+    scripted_role(&fixture->engine, KR_ENGINE_STANDBY, 0);
+    const struct store_row row = {1, buf_bytes(&fixture->engine.pending[0].entries[0])};
+    assert_int_equal(fixture->base.state.apply(fixture->base.store, &row, 1, &result, &fault),
+                     KR_ERR_OK);
+    buf_clear(&fixture->base.transcript);
+    scripted_answer(&fixture->engine, 0, KR_ERR_OK, true);
+    assert_happened(&fixture->base, "aaa: deadline exceeded\n");
+}
+
 // Another leader's entry, as it would come to stand in the log.
 static void log_foreign(struct replica_fixture *fixture, uint64_t index, uint64_t epoch,
                         const char *name)
@@ -490,6 +523,8 @@ int main(void)
         TEST(a_failed_append_gives_its_indexes_back),
         TEST(an_append_refused_at_once_is_answered),
         TEST(a_lost_leadership_fails_the_queue_and_waits_for_what_is_in_flight),
+        TEST(it_is_at_rest_when_it_stands_by_and_all_is_settled),
+        TEST(a_batch_that_was_applied_meanwhile_is_of_unknown_fate),
         TEST(a_new_leader_applies_the_log_before_it_appends),
         TEST(an_unknown_fate_is_looked_up_in_the_log),
         TEST(an_error_of_the_disk_is_fatal_once),

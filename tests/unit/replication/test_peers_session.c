@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// The session upwards and the replica beside it: who may write to the log, and when.
+#include "peers_world.h"
+
+#include "replication/feed_internal.h"
+#include "replication/follow_internal.h"
+
+// The leader and another core node that follows it.
+struct two {
+    struct peer_node *leader, *heir;
+};
+
+static struct two make_two(struct world *world)
+{
+    struct two two = {.leader = add_node(world, "leader", KR_HOLD_ALL, NULL)};
+    two.heir = add_node(world, "heir", KR_HOLD_ALL, two.leader);
+    commit(two.leader, "first");
+    wait_for(world, is_fresh(two.heir) && is_same_index(two.leader, two.heir));
+    return two;
+}
+
+static void take_turn(struct peer_node *node)
+{
+    engine_turn(&node->engine);
+    replica_turn(node->replica);
+}
+
+static void on_outcome(void *ctx, const struct replica_outcome *outcome)
+{
+    *(enum kr_err *)ctx = outcome->err;
+}
+
+static void who_leads_no_more_follows_once_its_last_append_is_settled(void **state)
+{
+    struct world *world = *state;
+    const struct command command = {.request_id = "req", .actor = "system"};
+    const struct fault unknown = {.err = KR_ERR_TIMEOUT};
+    enum kr_err outcome = KR_ERR_OK;
+    struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, NULL);
+    commit(leader, "first");
+    struct peer_node *former = make_node(world, "former", KR_HOLD_ALL, leader);
+    former->leads = true;
+    start(former);
+    take_turn(former);
+    assert_int_equal(replica_submit(former->replica, &command, on_outcome, &outcome), KR_ERR_OK);
+    take_turn(former);
+    assert_non_null(former->done);
+    take_role(former, false);
+    take_turn(former);
+    peers_tick(former->peers);
+    assert_null(former->peers->session);
+    former->done(former->done_ctx, KR_ERR_TIMEOUT, &unknown);
+    assert_int_equal(outcome, KR_ERR_TIMEOUT);
+    peers_tick(former->peers);
+    assert_non_null(former->peers->session);
+    wait_for(world, is_same_index(leader, former));
+}
+
+static void who_is_about_to_lead_follows_no_more(void **state)
+{
+    struct world *world = *state;
+    const struct two two = make_two(world);
+    two.heir->engine.is_store_backed = false; // its log has to be read before it leads
+    take_role(two.heir, true);
+    wait_for(world, two.heir->peers->session == NULL);
+    assert_false(replica_is_leader(two.heir->replica));
+    commit(two.leader, "under the former leadership");
+    peers_tick(two.heir->peers);
+    assert_null(two.heir->peers->session);
+    assert_int_equal(two.heir->fake->position.index, 1);
+}
+
+// Digests make the session apply at once what it has gathered.
+static void send_digests(const struct peer_node *leader, bool may)
+{
+    leader->peers->children->feed->digest_due_ms = may ? 0 : UINT64_MAX;
+}
+
+// It is promoted in the turn of the loop in which that entry has come, and writes its own first.
+static void promote_over_what_was_gathered(struct world *world, const struct two *two)
+{
+    send_digests(two->leader, false);
+    commit(two->leader, "gathered");
+    while (two->heir->peers->session->follow->row_count == 0)
+        uv_run(&world->loop, UV_RUN_ONCE);
+    promote(two->heir, 2);
+    take_turn(two->heir);
+    assert_true(replica_is_leader(two->heir->replica));
+    fake_commit(two->heir->fake, 2, bytes_text("of the new leader"));
+}
+
+static void assert_untouched(const struct peer_node *heir)
+{
+    struct peers_figures figures;
+    peers_figures(heir->peers, &figures);
+    assert_int_equal(figures.differences, 0);
+    assert_false(heir->peers->carry.must_rebuild);
+    assert_int_equal(heir->fake->position.index, 2);
+    assert_int_equal(heir->fake->position.epoch, 2);
+}
+
+static void what_was_gathered_when_it_was_promoted_is_never_applied(void **state)
+{
+    struct world *world = *state;
+    const struct two two = make_two(world);
+    promote_over_what_was_gathered(world, &two);
+    wait_for(world, two.heir->peers->session == NULL);
+    assert_untouched(two.heir);
+}
+
+// In the same turn.
+static void what_comes_behind_a_promotion_is_passed_over(void **state)
+{
+    struct world *world = *state;
+    const struct two two = make_two(world);
+    promote_over_what_was_gathered(world, &two);
+    send_digests(two.leader, true);
+    commit(two.leader, "and more");
+    while (two.heir->peers->session != NULL)
+        uv_run(&world->loop, UV_RUN_ONCE);
+    assert_untouched(two.heir);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(who_leads_no_more_follows_once_its_last_append_is_settled),
+        TEST(who_is_about_to_lead_follows_no_more),
+        TEST(what_was_gathered_when_it_was_promoted_is_never_applied),
+        TEST(what_comes_behind_a_promotion_is_passed_over),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
