@@ -461,6 +461,8 @@ void control_stop(struct control *control)
 
 void control_restart(struct control *control)
 {
+    if (atomic_load(&control->is_asked_to_stop))
+        return;
     control->node->must_restart = true;
     control_stop(control);
 }

@@ -23,8 +23,9 @@ void control_run(struct control *control);
 // replaced. It leads when this returns OK; what is submitted first then makes its epoch durable.
 // Control loop.
 must_use enum kr_err control_promote(struct control *control);
-void control_stop(struct control *control);    // any thread, and signal watchers
-void control_restart(struct control *control); // stops, and the process starts the node again
+void control_stop(struct control *control); // any thread, and signal watchers
+// Stops, and the process starts the node again; passed over once a stop was asked for.
+void control_restart(struct control *control);
 // Another node leads: links upwards go there.
 void control_leader_is(struct control *control, const char *member_id, const char *peer_address);
 void control_free(struct control **control);

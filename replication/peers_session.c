@@ -330,6 +330,11 @@ void peers_session_finished(struct peers *peers, enum kr_err err, const struct f
         drop_snapshot(peers);
         return;
     }
+    if (err == KR_ERR_OK && peers->is_closing) { // the next start opens it
+        if (session->link == NULL)
+            free_session(peers);
+        return;
+    }
     if (err == KR_ERR_OK) {
         LOG_INFO("the snapshot is good; this node starts again with it",
                  LOG_TEXT("upstream", session->peer.node_id));

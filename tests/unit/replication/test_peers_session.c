@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The session upwards and the replica beside it: who may write to the log, and when.
+// The session upwards and the replica beside it: who may write to the log, and when; and a stop
+// while a snapshot is being checked.
 #include "peers_world.h"
 
 #include "replication/feed_internal.h"
@@ -121,6 +122,42 @@ static void what_comes_behind_a_promotion_is_passed_over(void **state)
     assert_untouched(two.heir);
 }
 
+// --- the end of a snapshot -----------------------------------------------------------------------
+
+static uv_sem_t begun, may_end;
+
+static enum kr_err finish_when_told(struct state_import *import, struct fault *fault)
+{
+    uv_sem_post(&begun);
+    uv_sem_wait(&may_end);
+    return fake_import_finish(import, fault);
+}
+
+static void a_stop_waits_for_the_check_and_ends_with_it(void **state)
+{
+    struct world *world = *state;
+    struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, NULL);
+    for (int i = 0; i < 50; i++)
+        commit(leader, "entry");
+    leader->fake->first = 40;
+    struct peer_node *follower = make_node(world, "follower", KR_HOLD_VALIDATION, leader);
+    uv_sem_init(&begun, 0);
+    uv_sem_init(&may_end, 0);
+    follower->fake->verbs.import_finish = finish_when_told;
+    start(follower);
+    wait_for(world, uv_sem_trywait(&begun) == 0);
+    peers_close(follower->peers, on_closed, follower);
+    follower->peers = NULL;
+    wait_for(world, leader->peers->figures.closed[KR_PEERS_LEFT] > 0);
+    assert_false(follower->is_closed);
+    uv_sem_post(&may_end);
+    wait_for(world, follower->is_closed);
+    assert_int_equal(follower->replaced, 0);
+    assert_true(follower->fake->is_next_whole); // the next start goes on with it
+    uv_sem_destroy(&begun);
+    uv_sem_destroy(&may_end);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -130,6 +167,7 @@ int main(void)
         TEST(who_is_about_to_lead_follows_no_more),
         TEST(what_was_gathered_when_it_was_promoted_is_never_applied),
         TEST(what_comes_behind_a_promotion_is_passed_over),
+        TEST(a_stop_waits_for_the_check_and_ends_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
