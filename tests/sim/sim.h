@@ -89,8 +89,9 @@ struct sim {
     uint64_t event_seq, event_total;
     struct sim_node nodes[KR_SIM_NODES];
     unsigned node_count, core_count;
-    bool is_etcd;  // else `local`
-    bool is_quiet; // the faults are over, since healed_us
+    bool is_etcd;    // else `local`
+    bool is_quiet;   // the faults are over, since healed_us
+    bool has_rotted; // a record was damaged
     uint64_t healed_us;
     unsigned slow_slot;       // at the end
     unsigned rotten_chunks;   // to come
@@ -131,7 +132,7 @@ uint64_t sim_between(uint64_t low, uint64_t high); // both included
 void sim_at(uint64_t at_us, struct sim_node *node, sim_event_fn *fn, uint64_t arg);
 void sim_after(uint64_t delay_us, struct sim_node *node, sim_event_fn *fn, uint64_t arg);
 void sim_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-// An invariant is broken; letter is REPLICATION §8's. The run ends.
+// An invariant is broken; letter is CONTRIBUTING.md's. The run ends.
 void sim_violated(char letter, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static inline bool sim_is_broken(enum sim_break one)

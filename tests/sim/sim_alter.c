@@ -24,6 +24,14 @@ static bool alter(struct sim_node *node, struct peer_frame *frame, struct arena 
         frame->as.ack.covered_index = frame->as.ack.applied_index;
         return true;
     }
+    if (frame->type == KR_PEER_DIGESTS && sim_is_broken(KR_SIM_DIGESTS_ALTERED)) {
+        struct peer_digests *digests = &frame->as.digests.digests;
+        struct peer_digest *items = arena_alloc(arena, digests->count * sizeof(*items));
+        memcpy(items, digests->items, digests->count * sizeof(*items));
+        items[0].sum.low ^= 1;
+        digests->items = items;
+        return true;
+    }
     if (frame->type == KR_PEER_SNAPSHOT_CHUNK && sim.rotten_chunks > 0) {
         struct bytes rows = frame->as.snapshot_chunk.rows;
         char *copy = arena_text_of(arena, rows);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What can be broken on purpose, at the simulated edge of the product: to show that the check finds
-// it. Each row: name, the invariants of REPLICATION §8 that it may break, what is done.
+// it. Each row: name, the invariants of CONTRIBUTING.md that it may break, what is done.
 #pragma once
 
 #define KR_SIM_BREAKS(X)                                                                           \
@@ -27,6 +27,7 @@
     X(OLD_SNAPSHOT, "old-snapshot", "abde", "a snapshot of old rows goes as a new one, unchecked") \
     X(CHAIN_UNCHECKED, "chain-unchecked", "e", "chains are not compared")                          \
     X(DIGESTS_DROPPED, "digests-dropped", "ef", "state digests are not compared")                  \
+    X(DIGESTS_ALTERED, "digests-altered", "i", "state digests are altered on their way")           \
     X(NO_RETRY, "no-retry", "g", "a link that was lost is not made again")                         \
     X(SLOW_BLOCKS, "slow-blocks", "h", "a slow child stops its upstream")
 

@@ -314,6 +314,12 @@ static bool is_slow_itself(const struct sim_node *node, const struct sim_node *s
     return node == slow || (*below_us != 0 && sim.now_us < *below_us + KR_SIM_DELAYED_US);
 }
 
+// It has everything to catch up with: it was removed at last, and set up anew.
+static bool is_new(const struct sim_node *node)
+{
+    return !node->is_up || sim.now_us < node->up_since_us + KR_SIM_DELAYED_US;
+}
+
 // One node that nobody follows is slow; the others must not notice.
 static void look_at_slow(struct sim_node *none, uint64_t began_us)
 {
@@ -327,7 +333,7 @@ static void look_at_slow(struct sim_node *none, uint64_t began_us)
     for (unsigned i = 0; i < sim.node_count; i++) {
         const struct sim_node *node = &sim.nodes[i];
         uint64_t age_us = sim_check_age_us(node->disk->position.index);
-        if (!is_slow_itself(node, slow) && age_us > KR_SIM_DELAYED_US)
+        if (!is_slow_itself(node, slow) && !is_new(node) && age_us > KR_SIM_DELAYED_US)
             sim_violated('h', "%s is slow, and %s is %llu ms behind", slow->id, node->id,
                          ULL(age_us / 1000));
     }

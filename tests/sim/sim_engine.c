@@ -4,17 +4,19 @@
 //
 // Happy path: campaign won → tail read → LEADER → appends and keep-alives. What is not answered is
 // settled by reading the key back. It stops leading when its validity is over by its own clock, or
-// the service says that another one leads.
+// the service says that another one leads; what is on its way then is settled all the same, and may
+// turn out to be committed while another one leads. Only then does it stand by again.
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "replication/engine_etcd.h"
 #include "replication/lease.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/sim_service.h"
 
 enum { KR_SIM_KEEP_MS = 300, KR_SIM_CAMPAIGN_MS = 350, KR_SIM_GIVE_WAY_MS = 4000 };
 
-enum sim_phase { KR_SIM_STANDS_BY, KR_SIM_CAMPAIGNS, KR_SIM_READS, KR_SIM_LEADS };
+enum sim_phase { KR_SIM_STANDS_BY, KR_SIM_RESIGNS, KR_SIM_CAMPAIGNS, KR_SIM_READS, KR_SIM_LEADS };
 
 enum sim_append_stage { KR_SIM_WAITS, KR_SIM_SENT, KR_SIM_UNSURE, KR_SIM_SETTLES, KR_SIM_SETTLED };
 
@@ -22,8 +24,10 @@ struct sim_append {
     struct sim_append *next;
     struct bytes *rows; // heap
     size_t count;
-    uint64_t index;
+    uint64_t index, deadline_ms;
     enum sim_append_stage stage;
+    bool is_in_flight; // it was sent, and may be in the log
+    bool is_deposed;   // and whatever was sent has had its effect, or has none
     enum kr_err err;
     engine_done_fn *done;
     void *ctx;
@@ -58,24 +62,50 @@ static void free_rows(struct bytes *rows, size_t count)
 
 // --- leaving -------------------------------------------------------------------------------------
 
-// What has been sent may be in the log.
-static void fail_appends(struct sim_engine *engine, enum kr_err err)
+// The first one that is not settled; NULL: none.
+static struct sim_append *head_of(const struct sim_engine *engine)
 {
-    for (struct sim_append *one = engine->first; one != NULL; one = one->next) {
-        if (one->stage == KR_SIM_SETTLED)
-            continue;
-        one->err = one->stage == KR_SIM_WAITS ? KR_ERR_NO_LEADER : err;
-        one->stage = KR_SIM_SETTLED;
-    }
+    struct sim_append *append = engine->first;
+    while (append != NULL && append->stage == KR_SIM_SETTLED)
+        append = append->next;
+    return append;
 }
 
-static void leave(struct sim_engine *engine, uint64_t wait_ms, enum kr_err err, const char *why)
+static bool has_flight(const struct sim_engine *engine)
 {
+    const struct sim_append *head = head_of(engine);
+    return head != NULL && head->is_in_flight;
+}
+
+static void finish(struct sim_append *append, enum kr_err err)
+{
+    append->stage = KR_SIM_SETTLED;
+    append->err = err;
+}
+
+// Nothing is in flight: what waited behind it was not written.
+static void fail_waiting(struct sim_engine *engine)
+{
+    for (struct sim_append *one; (one = head_of(engine)) != NULL;)
+        finish(one, KR_ERR_NO_LEADER);
+}
+
+static void leave(struct sim_engine *engine, uint64_t wait_ms, const char *why)
+{
+    if (engine->phase == KR_SIM_RESIGNS)
+        return;
     sim_say("engine: leads no more: %s", why);
     engine->has_role_event = engine->phase == KR_SIM_LEADS;
-    engine->phase = KR_SIM_STANDS_BY;
+    engine->phase = KR_SIM_RESIGNS;
     engine->campaign_due_ms = clock_boot_ms() + wait_ms + sim_below(200);
-    fail_appends(engine, err);
+}
+
+static void end_resigning(struct sim_engine *engine)
+{
+    if (engine->phase != KR_SIM_RESIGNS || has_flight(engine))
+        return;
+    fail_waiting(engine);
+    engine->phase = KR_SIM_STANDS_BY;
 }
 
 // --- campaign and take-over ----------------------------------------------------------------------
@@ -86,12 +116,11 @@ static void on_read(struct sim_node *node, struct sim_call *call)
     if (engine->phase != KR_SIM_READS)
         return;
     if (call->result == KR_SIM_UNKNOWN) {
-        leave(engine, KR_SIM_CAMPAIGN_MS, KR_ERR_TIMEOUT, "the tail could not be read");
+        leave(engine, KR_SIM_CAMPAIGN_MS, "the tail could not be read");
         return;
     }
     if (call->first > call->index) {
-        leave(engine, KR_SIM_GIVE_WAY_MS, KR_ERR_NO_LEADER,
-              "the log is trimmed beyond what is here");
+        leave(engine, KR_SIM_GIVE_WAY_MS, "the log is trimmed beyond what is here");
         sim_service_ask(node, &(struct sim_call){.kind = KR_SIM_RESIGN, .epoch = engine->epoch},
                         on_read);
         return;
@@ -141,26 +170,26 @@ static void on_kept(struct sim_node *node, struct sim_call *call)
     if (engine->phase < KR_SIM_READS || call->epoch != engine->epoch)
         return;
     if (call->result == KR_SIM_REFUSED)
-        leave(engine, KR_SIM_CAMPAIGN_MS, KR_ERR_TIMEOUT, "another one may lead");
+        leave(engine, KR_SIM_CAMPAIGN_MS, "another one may lead");
     else if (call->result == KR_SIM_DONE && until_ms > engine->valid_until_ms)
         engine->valid_until_ms = until_ms;
 }
 
 // --- appends -------------------------------------------------------------------------------------
 
-// The first one that is not settled; NULL: none.
-static struct sim_append *head_of(const struct sim_engine *engine)
+// It has failed, and what is behind it with it.
+static void give_up(struct sim_engine *engine, struct sim_append *append, enum kr_err err,
+                    const char *why)
 {
-    struct sim_append *append = engine->first;
-    while (append != NULL && append->stage == KR_SIM_SETTLED)
-        append = append->next;
-    return append;
+    finish(append, err);
+    fail_waiting(engine);
+    leave(engine, KR_SIM_CAMPAIGN_MS, why);
 }
 
-static void finish(struct sim_append *append, enum kr_err err)
+static bool is_ours(const struct sim_append *append, const struct sim_call *call)
 {
-    append->stage = KR_SIM_SETTLED;
-    append->err = err;
+    return call->count > 0 && call->rows[0].size == append->rows[0].size &&
+           memcmp(call->rows[0].data, append->rows[0].data, append->rows[0].size) == 0;
 }
 
 static void on_settled(struct sim_node *node, struct sim_call *call)
@@ -171,13 +200,16 @@ static void on_settled(struct sim_node *node, struct sim_call *call)
         return;
     if (call->result == KR_SIM_UNKNOWN)
         append->stage = KR_SIM_UNSURE;
-    else if (call->count == 0)
-        append->stage = KR_SIM_WAITS; // no effect, or not yet: the same again
-    else if (call->rows[0].size == append->rows[0].size &&
-             memcmp(call->rows[0].data, append->rows[0].data, append->rows[0].size) == 0)
+    else if (is_ours(append, call))
         finish(append, KR_ERR_OK);
+    else if (call->count > 0)
+        give_up(engine, append, KR_ERR_NO_LEADER, "that entry is another's");
+    else if (call->first > append->index)
+        give_up(engine, append, KR_ERR_TIMEOUT, "the log is trimmed beyond an append");
+    else if (append->is_deposed)
+        give_up(engine, append, KR_ERR_NO_LEADER, "an append had no effect");
     else
-        leave(engine, KR_SIM_CAMPAIGN_MS, KR_ERR_NO_LEADER, "that entry is another's");
+        append->stage = KR_SIM_WAITS; // no effect, or not yet: the same again
 }
 
 static void on_put(struct sim_node *node, struct sim_call *call)
@@ -187,26 +219,38 @@ static void on_put(struct sim_node *node, struct sim_call *call)
     if (append == NULL || append->stage != KR_SIM_SENT || append->index != call->index ||
         call->epoch != engine->epoch)
         return;
+    append->is_deposed = call->result == KR_SIM_REFUSED;
+    if (append->is_deposed)
+        leave(engine, KR_SIM_CAMPAIGN_MS, "an append was refused");
     if (call->result == KR_SIM_DONE)
         finish(append, KR_ERR_OK);
-    else if (call->result == KR_SIM_REFUSED)
-        leave(engine, KR_SIM_CAMPAIGN_MS, KR_ERR_TIMEOUT, "an append was refused");
-    else if (sim_is_broken(KR_SIM_GUESSED_APPEND))
+    else if (call->result == KR_SIM_UNKNOWN && sim_is_broken(KR_SIM_GUESSED_APPEND))
         finish(append, KR_ERR_OK);
-    else if (sim_is_broken(KR_SIM_NO_ABSENCE_GUARD))
+    else if (call->result == KR_SIM_UNKNOWN && sim_is_broken(KR_SIM_NO_ABSENCE_GUARD))
         finish(append, KR_ERR_TIMEOUT);
     else
         append->stage = KR_SIM_UNSURE;
 }
 
-// One at a time, so that the log has no hole.
+static void watch_deadline(struct sim_engine *engine)
+{
+    struct sim_append *append = head_of(engine);
+    bool is_called =
+        append != NULL && (append->stage == KR_SIM_SENT || append->stage == KR_SIM_SETTLES);
+    if (append != NULL && !is_called && append->is_in_flight &&
+        clock_boot_ms() >= append->deadline_ms)
+        give_up(engine, append, KR_ERR_TIMEOUT, "an append was not settled in time");
+}
+
+// One at a time, so that the log has no hole. What has been sent goes on when another one leads.
 static void send_head(struct sim_engine *engine)
 {
     struct sim_append *append = head_of(engine);
-    if (append == NULL || engine->phase != KR_SIM_LEADS)
+    if (append == NULL || (engine->phase != KR_SIM_LEADS && !append->is_in_flight))
         return;
     if (append->stage == KR_SIM_WAITS) {
         append->stage = KR_SIM_SENT;
+        append->is_in_flight = true;
         sim_service_ask(engine->node,
                         &(struct sim_call){.kind = KR_SIM_APPEND,
                                            .epoch = engine->epoch,
@@ -234,6 +278,7 @@ static enum kr_err put(struct engine *base, const struct engine_batch *batch, en
         append->rows[i] = sim_rows_copy(batch->rows[i].entry);
     append->count = batch->count;
     append->index = batch->rows[0].index;
+    append->deadline_ms = clock_boot_ms() + KR_ETCD_APPEND_MS;
     append->done = done;
     append->ctx = ctx;
     while (*at != NULL)
@@ -251,14 +296,16 @@ static void campaign(struct engine *base)
     engine->campaign_due_ms = clock_boot_ms() + sim_below(300);
 }
 
+// A long tail comes in pieces, which have to be waited for.
 static enum kr_err read_one(struct engine *base, uint64_t index, struct arena *arena,
                             struct bytes *entry, struct fault *fault)
 {
     const struct sim_engine *engine = (const struct sim_engine *)base;
     (void)arena;
-    (void)fault;
     if (index < engine->tail_index || index >= engine->tail_index + engine->tail_count)
         return KR_ERR_NOT_FOUND;
+    if (sim_chance(10))
+        return fault_set(fault, KR_ERR_BUSY, "the tail is being read");
     *entry = engine->tail[index - engine->tail_index];
     return KR_ERR_OK;
 }
@@ -281,7 +328,7 @@ static void watch_time(struct sim_engine *engine, uint64_t now_ms)
 {
     bool is_over = now_ms >= engine->valid_until_ms && !sim_is_broken(KR_SIM_ENDLESS_VALIDITY);
     if (engine->phase >= KR_SIM_READS && is_over)
-        leave(engine, KR_SIM_CAMPAIGN_MS, KR_ERR_TIMEOUT, "its validity is over");
+        leave(engine, KR_SIM_CAMPAIGN_MS, "its validity is over");
     if (engine->phase >= KR_SIM_READS && now_ms >= engine->keep_due_ms && !engine->is_keeping) {
         engine->is_keeping = true;
         engine->keep_due_ms = now_ms + KR_SIM_KEEP_MS;
@@ -319,8 +366,11 @@ static bool tell(struct sim_engine *engine)
 static bool turn(struct engine *base)
 {
     struct sim_engine *engine = (struct sim_engine *)base;
-    if (engine->closed == NULL)
+    if (engine->closed == NULL) {
         watch_time(engine, clock_boot_ms());
+        watch_deadline(engine);
+        end_resigning(engine);
+    }
     bool were_any = tell(engine);
     send_head(engine);
     if (engine->closed == NULL || base->events.role != NULL)
@@ -337,7 +387,9 @@ static void close_engine(struct engine *base, void (*closed)(void *ctx), void *c
 {
     struct sim_engine *engine = (struct sim_engine *)base;
     engine->phase = KR_SIM_STANDS_BY;
-    fail_appends(engine, KR_ERR_TIMEOUT);
+    if (has_flight(engine)) // the process ends, and nobody will know
+        finish(head_of(engine), KR_ERR_TIMEOUT);
+    fail_waiting(engine);
     engine->closed = closed;
     engine->closed_ctx = ctx;
 }

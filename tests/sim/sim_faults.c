@@ -9,6 +9,7 @@
 #include "tests/sim/sim_alter.h"
 #include "tests/sim/sim_asks.h"
 #include "tests/sim/sim_check.h"
+#include "tests/sim/sim_service.h"
 #include "tests/sim/sim_writes.h"
 
 enum sim_fault_kind {
@@ -28,6 +29,7 @@ enum sim_fault_kind {
     KR_SIM_DIES_WRITING,
     KR_SIM_WALL_JUMP,
     KR_SIM_SERVICE_CUT,
+    KR_SIM_SERVICE_CUT_APPEND,
     KR_SIM_SERVICE_LOSS,
     KR_SIM_SLOW,
     KR_SIM_BEHIND,
@@ -55,6 +57,7 @@ static const char *const texts[] = {"delay",
                                     "die writing",
                                     "wall jump",
                                     "cut from the service",
+                                    "cut behind an append",
                                     "service loses",
                                     "slow",
                                     "away, then slow",
@@ -269,6 +272,7 @@ static void begin_on_ways(const struct sim_planned *fault, bool is_on)
     case KR_SIM_POWER_CUT_CORE:
     case KR_SIM_DIES_WRITING:
     case KR_SIM_WALL_JUMP:
+    case KR_SIM_SERVICE_CUT_APPEND:
     case KR_SIM_WIPE:
     case KR_SIM_REMOVE:
     case KR_SIM_PROMOTE:
@@ -314,6 +318,9 @@ static void begin_on_node(const struct sim_planned *fault)
         break;
     case KR_SIM_WALL_JUMP:
         node->wall_offset_us += (int64_t)sim_below(7200) * 1000000 - INT64_C(3600000000);
+        break;
+    case KR_SIM_SERVICE_CUT_APPEND:
+        sim_service_cut_next(duration_us);
         break;
     case KR_SIM_WIPE:
         if (node != sim_node_leader() && node != sim.appointed &&
@@ -372,6 +379,8 @@ static uint64_t duration_us(enum sim_fault_kind kind)
 {
     if (kind == KR_SIM_PAUSE || kind == KR_SIM_PAUSE_ASKED)
         return sim_chance(50) ? sim_between(50000, 900000) : sim_between(900000, 7000000);
+    if (kind == KR_SIM_SERVICE_CUT_APPEND) // until another one leads, and not until it is given up
+        return sim_between(1500000, 5000000);
     if (kind == KR_SIM_BEHIND)
         return sim_between(2000000, 6000000);
     return sim_chance(50) ? sim_between(100000, 1500000) : sim_between(1500000, 7000000);
@@ -383,7 +392,7 @@ static void plan_one(uint64_t end_us)
     do
         fault->kind = (enum sim_fault_kind)sim_below(KR_SIM_FAULT_COUNT);
     while (sim.is_etcd ? fault->kind == KR_SIM_PROMOTE
-                       : fault->kind == KR_SIM_SERVICE_CUT || fault->kind == KR_SIM_SERVICE_LOSS);
+                       : fault->kind >= KR_SIM_SERVICE_CUT && fault->kind <= KR_SIM_SERVICE_LOSS);
     bool is_of_core = fault->kind == KR_SIM_SERVICE_CUT || sim_chance(30);
     fault->a = (unsigned)sim_below(is_of_core ? sim.core_count : sim.node_count);
     fault->b = (fault->a + 1 + (unsigned)sim_below(sim.node_count - 1)) % sim.node_count;

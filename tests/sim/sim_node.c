@@ -107,7 +107,8 @@ static void fail(void *ctx, enum kr_err err, const struct fault *fault)
 {
     struct sim_node *node = ctx;
     if (!node->is_dying)
-        sim_say("fails: %s: %s", err_text(err), fault->text);
+        sim_violated('i', "%s stops, and its disk is sound: %s: %s", node->id, err_text(err),
+                     fault->text);
     node->has_failed = true;
 }
 
@@ -173,6 +174,13 @@ static void watch_leadership(struct sim_node *node)
     sim_writes_lead(node);
 }
 
+// Damage is found where some was done, or where it has spread to by a snapshot.
+static void watch_differences(struct sim_node *node)
+{
+    if (node->peers->figures.differences > 0 && !sim.has_rotted)
+        sim_violated('i', "%s takes its state for damaged, and nothing was", node->id);
+}
+
 static void turn(struct sim_node *node, uint64_t arg)
 {
     (void)arg;
@@ -185,6 +193,7 @@ static void turn(struct sim_node *node, uint64_t arg)
         peers_committed(node->peers);
     node->told_index = node->disk->position.index;
     peers_turn(node->peers);
+    watch_differences(node);
     sim_writes_turn(node);
     if (node->must_start_again)
         node->has_failed = true;
@@ -395,6 +404,18 @@ static void close_replica(struct sim_node *node)
     node->engine = NULL;
 }
 
+// A stop waits for the check of a snapshot; a death does not.
+static void end_check(struct sim_node *node, bool is_stop)
+{
+    struct fault fault = {.err = KR_ERR_TIMEOUT, .text = "the process has ended"};
+    struct state_import *import = node->finishing;
+    if (import == NULL)
+        return;
+    node->finishing = NULL;
+    enum kr_err err = is_stop ? verbs[node->slot].import_finish(import, &fault) : fault.err;
+    peers_session_finished(node->peers, err, &fault);
+}
+
 static void start_later(struct sim_node *none, uint64_t slot)
 {
     (void)none;
@@ -403,7 +424,6 @@ static void start_later(struct sim_node *none, uint64_t slot)
 
 void sim_node_kill(struct sim_node *node, bool is_power_cut)
 {
-    const struct fault gone = {.err = KR_ERR_TIMEOUT, .text = "the process has ended"};
     bool is_by_itself = node->has_failed;
     if (!node->is_up)
         return;
@@ -413,10 +433,8 @@ void sim_node_kill(struct sim_node *node, bool is_power_cut)
     node->is_dying = true;
     sim_writes_drop(node);
     peers_shut(node->peers);
-    if (node->finishing != NULL)
-        peers_session_finished(node->peers, KR_ERR_TIMEOUT, &gone);
-    node->finishing = NULL;
     sim_net_drop(node, is_power_cut);
+    end_check(node, !is_power_cut && sim_chance(50));
     close_replica(node);
     assert(peers_is_shut(node->peers));
     peers_free(node->peers);
@@ -467,6 +485,7 @@ void sim_node_promote(struct sim_node *node)
     sim.figures.promotions++;
     sim.running = node;
     sim.appointed_epoch = sim_engine_local_promote(node->engine, known_epoch);
+    engine_turn(node->engine);
     sim_say("is promoted at entry %llu", (unsigned long long)node->disk->position.index);
     sim_check_cut(node->disk->position.index, sim.appointed_epoch);
     sim_node_turn_soon(node);

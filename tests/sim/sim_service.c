@@ -16,7 +16,8 @@ struct sim_service {
     uint64_t rate_ppm; // of its clock, 500: right
     struct bytes log[KR_SIM_INDEXES];
     uint64_t first, last;
-    uint64_t held; // an append that is on its way until the next leadership; UINT64_MAX: none
+    uint64_t cut_us; // how long whoever appends next is cut off; 0: it is not
+    uint64_t held;   // an append that is on its way until the next leadership; UINT64_MAX: none
     struct sim_asked **asked;
     size_t asked_count, asked_capacity;
 };
@@ -191,11 +192,39 @@ static void give_up(struct sim_node *node, uint64_t number)
     answer(node, number);
 }
 
+static void set_cut(const struct sim_node *node, bool is_cut)
+{
+    sim.ways[node->slot][KR_SIM_NODES].is_cut = sim.ways[KR_SIM_NODES][node->slot].is_cut = is_cut;
+}
+
+static void heal(struct sim_node *none, uint64_t slot)
+{
+    (void)none;
+    set_cut(&sim.nodes[slot], false);
+}
+
+void sim_service_cut_next(uint64_t duration_us)
+{
+    service()->cut_us = duration_us;
+}
+
+static void cut_off(const struct sim_call *call)
+{
+    bool is_due = call->kind == KR_SIM_APPEND && call->result == KR_SIM_DONE && !sim.is_quiet;
+    if (!is_due || service()->cut_us == 0)
+        return;
+    sim_say("service: %s is cut off", call->node->id);
+    set_cut(call->node, true);
+    sim_after(service()->cut_us, NULL, heal, call->node->slot);
+    service()->cut_us = 0;
+}
+
 static void arrive(struct sim_node *none, uint64_t number)
 {
     struct sim_call *call = &service()->asked[number]->call;
     (void)none;
     transact(call);
+    cut_off(call);
     bool is_lost = sim_below(1000000) < sim.ways[KR_SIM_NODES][call->node->slot].loss_ppm;
     uint64_t at_us = sim_net_arrival(KR_SIM_NODES, call->node->slot, 64);
     if (is_lost || at_us == UINT64_MAX || call->node->incarnation != call->incarnation) {

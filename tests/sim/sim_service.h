@@ -46,6 +46,8 @@ void sim_service_new(void);
 void sim_service_free(void);
 // Copies what to ask; done comes once to that process, in a later event. The call is lent for it.
 void sim_service_ask(struct sim_node *node, const struct sim_call *call, sim_call_fn *done);
+// Cuts a node off for so long, behind the effect of its append and before its answer.
+void sim_service_cut_next(uint64_t duration_us);
 void sim_service_trim(uint64_t below_index);
 uint64_t sim_service_count(void); // entries of the log
 uint64_t sim_service_last(void);

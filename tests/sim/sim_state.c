@@ -173,7 +173,7 @@ bool sim_state_rot(struct sim_state *state, uint64_t chance)
         return false;
     struct key *key = &state->fake.keys[chance % state->fake.key_count];
     key->created_ms ^= 1;
-    state->is_rotten = true;
+    state->is_rotten = sim.has_rotted = true;
     struct hash128 sums[KR_CLASS_COUNT];
     sim_state_sums(state, sums);
     memcpy(state->position.digest, sums, sizeof(sums));
