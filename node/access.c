@@ -133,6 +133,11 @@ bool access_allows(const struct access *access, enum access_right right)
     return false;
 }
 
+bool access_is_limited(const struct access *access)
+{
+    return access->bucket_count > 0 || access->environment >= 0;
+}
+
 bool access_allows_bucket(const struct access *access, const struct bucket *bucket)
 {
     if (access->environment >= 0 && (int)bucket->environment != access->environment)

@@ -59,5 +59,7 @@ bool access_resolve(const struct store *store, struct bytes token, int64_t now_m
 must_use enum kr_err access_resolve_index(const struct store *store, struct bytes token,
                                           int64_t now_ms, struct arena *arena, struct access *out);
 bool access_allows(const struct access *access, enum access_right right);
+// Limited to some buckets or an environment?
+bool access_is_limited(const struct access *access);
 // May it touch this bucket? (the bucket limits and the environment)
 bool access_allows_bucket(const struct access *access, const struct bucket *bucket);

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "core/base/clock.h"
+#include "core/base/log.h"
 #include "node/api/api.h"
 #include "node/api/idempotency.h"
 #include "node/api/receipt.h"
@@ -53,10 +54,9 @@ static enum kr_err check_right(struct call *call)
         snprintf(roles + used, sizeof(roles) - used, "%s%s", used > 0 ? ", " : "",
                  access_role_text((enum access_role)role));
     }
-    enum kr_err err = api_problem(call, KR_ERR_FORBIDDEN, "the token's roles (%s) do not allow %s",
-                                  roles, call->route->name);
-    api_audit(call, "access.denied", call->actor.token_id, call->route->name, NULL);
-    return err;
+    return api_deny(call, call->actor.token_id, call->route->name,
+                    arena_printf(&call->arena, "the token's roles (%s) do not allow %s", roles,
+                                 call->route->name));
 }
 
 // A call that another node passes on is believed no more than one of a client.
@@ -141,8 +141,21 @@ static enum executor_next not_committed(struct call *call, enum kr_err err)
     return KR_EXECUTOR_ANSWERED;
 }
 
+// A denial stands whether its row could be written or not: a standby, for one, writes none.
+static bool is_denial(const struct call *call)
+{
+    return call->answer.status == err_http_status(KR_ERR_FORBIDDEN);
+}
+
 enum executor_next executor_committed(struct call *call, const struct replica_outcome *outcome)
 {
+    if (outcome->err != KR_ERR_OK && is_denial(call)) {
+        LOG_WARN("a denial has no row in the audit trail",
+                 LOG_TEXT("reason", err_text(outcome->err)),
+                 LOG_TEXT("actor", call->actor.token_id), LOG_TEXT("route", call->route->name),
+                 LOG_TEXT("requestId", call->request_id));
+        return KR_EXECUTOR_ANSWERED;
+    }
     if (outcome->err != KR_ERR_OK)
         return not_committed(call, outcome->err);
     if (outcome->result.code != KR_APPLY_OK) {

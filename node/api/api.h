@@ -109,6 +109,11 @@ struct command_op *api_op(struct call *call, enum command_kind kind); // marks h
 // The audit row of this call; detail is a JSON object text, or NULL.
 void api_audit(struct call *call, const char *action, const char *target, const char *target_name,
                const char *detail);
+// 403 with this detail, and a row access.denied about the target; returns FORBIDDEN.
+enum kr_err api_deny(struct call *call, const char *target, const char *target_name,
+                     const char *detail);
+// Denies the route to a limited token: it is about the account or the cluster as a whole.
+enum kr_err api_check_unlimited(struct call *call, const char *detail);
 const char *api_detail(struct call *call, const char *name, const char *value); // {"name":"value"}
 // {"changed":[…]}: the names of the members of the call's body, which have been taken.
 const char *api_detail_changed(struct call *call);

@@ -3,6 +3,7 @@
 //
 // Details hold names of fields, ids and counts; never a value of a key.
 #include "node/api/api.h"
+#include "node/dispatch.h"
 
 enum { KR_AUDIT_DETAIL_MAX = 8192 };
 
@@ -33,6 +34,21 @@ void api_audit(struct call *call, const char *action, const char *target, const 
         call->command.op_count = 0;
     call->command.audit = audit;
     call->has_command = true;
+}
+
+enum kr_err api_deny(struct call *call, const char *target, const char *target_name,
+                     const char *detail)
+{
+    enum kr_err err = api_problem(call, KR_ERR_FORBIDDEN, "%s", detail);
+    api_audit(call, "access.denied", target, target_name, NULL);
+    return err;
+}
+
+enum kr_err api_check_unlimited(struct call *call, const char *detail)
+{
+    if (!access_is_limited(&call->actor))
+        return KR_ERR_OK;
+    return api_deny(call, call->actor.token_id, call->route->name, detail);
 }
 
 static const char *detail_text(struct call *call, struct buf *text)

@@ -134,11 +134,9 @@ bool api_tags_match(const struct call *call, const struct tags *tags)
 
 static enum kr_err check_visible(struct call *call, const struct bucket *bucket)
 {
-    if (!access_allows(&call->actor, KR_RIGHT_REVEAL)) {
-        api_problem(call, KR_ERR_FORBIDDEN, "the token's roles do not allow key-format=visible");
-        api_audit(call, "access.denied", bucket->id, bucket->name, NULL);
-        return KR_ERR_FORBIDDEN;
-    }
+    if (!access_allows(&call->actor, KR_RIGHT_REVEAL))
+        return api_deny(call, bucket->id, bucket->name,
+                        "the token's roles do not allow key-format=visible");
     if (!bucket->is_retrievable)
         return api_problem(call, KR_ERR_CONFLICT,
                            "the bucket %s keeps no values; key-format is masked or none",

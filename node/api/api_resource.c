@@ -44,9 +44,7 @@ enum kr_err api_bucket(struct call *call, struct bucket *bucket)
         return not_found(call, "bucket", call->bucket_name);
     if (access_allows_bucket(&call->actor, bucket))
         return KR_ERR_OK;
-    err = api_problem(call, KR_ERR_FORBIDDEN, "the token is limited to other buckets");
-    api_audit(call, "access.denied", bucket->id, bucket->name, NULL);
-    return err;
+    return api_deny(call, bucket->id, bucket->name, "the token is limited to other buckets");
 }
 
 bool api_find_consumer(struct call *call, const struct bucket *bucket, const char *name,

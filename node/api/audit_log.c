@@ -70,21 +70,11 @@ static enum kr_err read_cursor(struct call *call, struct trail *trail)
     return KR_ERR_OK;
 }
 
-// The trail is the whole account's; a limited token would learn from it of what it must not see.
-static enum kr_err check_unlimited(struct call *call)
-{
-    if (call->actor.bucket_count == 0 && call->actor.environment < 0)
-        return KR_ERR_OK;
-    api_problem(call, KR_ERR_FORBIDDEN, "the token is limited; the audit trail is the account's");
-    api_audit(call, "access.denied", call->actor.token_id, call->route->name, NULL);
-    return KR_ERR_FORBIDDEN;
-}
-
 static enum kr_err read_query(struct call *call, struct trail *trail)
 {
     enum kr_err err = api_account(call);
     if (err == KR_ERR_OK)
-        err = check_unlimited(call);
+        err = api_check_unlimited(call, "the token is limited; the audit trail is the account's");
     if (err == KR_ERR_OK)
         err = api_page(call, KR_LIST_LIMIT, KR_LIST_LIMIT_MAX, &trail->page);
     if (err == KR_ERR_OK)

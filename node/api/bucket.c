@@ -135,13 +135,9 @@ static enum kr_err take_new(struct call *call, struct bucket *bucket)
 static enum kr_err check_new(struct call *call, const struct bucket *bucket)
 {
     struct bucket other;
-    if (!access_allows_bucket(&call->actor, bucket)) {
-        enum kr_err err =
-            api_problem(call, KR_ERR_FORBIDDEN,
+    if (!access_allows_bucket(&call->actor, bucket))
+        return api_deny(call, NULL, bucket->name,
                         "the token is limited to certain buckets or another environment");
-        api_audit(call, "access.denied", NULL, bucket->name, NULL);
-        return err;
-    }
     if (store_get_bucket_named(call->view, bucket->name, &call->arena, &other))
         return api_problem(call, KR_ERR_CONFLICT, "name: a bucket %s exists", bucket->name);
     return KR_ERR_OK;

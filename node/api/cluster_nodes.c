@@ -94,6 +94,14 @@ enum kr_err api_cluster_nearest(struct call *call)
     return api_json_end(call, &writer);
 }
 
+// --- who may -------------------------------------------------------------------------------------
+
+// Every bucket lives by the nodes, those too that a limited token must not touch.
+static enum kr_err check_unlimited(struct call *call)
+{
+    return api_check_unlimited(call, "the token is limited; the nodes serve the whole account");
+}
+
 // --- promotion -----------------------------------------------------------------------------------
 
 // On the control loop, which owns the engine. The call's command is the first entry of the new
@@ -124,7 +132,9 @@ enum kr_err api_cluster_promote(struct call *call)
     bool is_down = false;
     const struct api_member members[] = {
         {"oldLeaderIsDown", KR_MEMBER_BOOL, &is_down, 0, true, NULL}};
-    enum kr_err err = api_body(call, members, 1);
+    enum kr_err err = check_unlimited(call);
+    if (err == KR_ERR_OK)
+        err = api_body(call, members, 1);
     if (err != KR_ERR_OK)
         return err;
     if (!is_down)
@@ -145,8 +155,11 @@ enum kr_err api_cluster_promote(struct call *call)
 enum kr_err api_node_remove(struct call *call)
 {
     struct member member;
+    enum kr_err err = check_unlimited(call);
+    if (err != KR_ERR_OK)
+        return err;
     if (!store_get_member(call->view, call->item, &call->arena, &member) || member.is_removed) {
-        enum kr_err err = api_check_view(call);
+        err = api_check_view(call);
         return err != KR_ERR_OK
                    ? err
                    : api_problem(call, KR_ERR_NOT_FOUND, "there is no node %.64s", call->item);

@@ -63,6 +63,17 @@ static bool find_bucket(struct call *call, const char *target, struct bucket *bu
            store_get_bucket(call->view, consumer.bucket_id, &call->arena, bucket);
 }
 
+// A limited token asks for what befell its own buckets. Of what has been purged nobody can tell
+// whose it was.
+static enum kr_err check_access(struct call *call, const struct bucket *bucket)
+{
+    bool is_own =
+        bucket->id != NULL && !bucket->is_system && access_allows_bucket(&call->actor, bucket);
+    if (is_own || !access_is_limited(&call->actor))
+        return KR_ERR_OK;
+    return api_deny(call, bucket->id, bucket->name, "the token is limited to other buckets");
+}
+
 enum kr_err receipt_again(struct call *call, uint64_t index)
 {
     struct bucket bucket = {.max_staleness_ms = KR_UNBOUNDED};
@@ -78,6 +89,9 @@ enum kr_err receipt_again(struct call *call, uint64_t index)
                                  (unsigned long long)index);
     }
     find_bucket(call, record.target, &bucket);
+    err = check_access(call, &bucket);
+    if (err != KR_ERR_OK)
+        return err;
     receipt_take_bound(&call->receipt, &bucket);
     call->receipt.record = record;
     // Behind a restart only the entry's own time is known, which is a little earlier.

@@ -89,8 +89,57 @@ static void write_token(struct call *call, struct json_writer *writer, const str
     json_close(writer, '}');
 }
 
+// --- limits --------------------------------------------------------------------------------------
+
+static bool has_bucket(const struct access *access, const char *id)
+{
+    for (size_t i = 0; i < access->bucket_count; i++) {
+        if (strcmp(access->buckets[i], id) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_within(const struct access *wanted, const struct access *own)
+{
+    if (own->environment >= 0 && wanted->environment != own->environment)
+        return false;
+    if (own->bucket_count == 0)
+        return true;
+    for (size_t i = 0; i < wanted->bucket_count; i++) {
+        if (!has_bucket(own, wanted->buckets[i]))
+            return false;
+    }
+    return wanted->bucket_count > 0;
+}
+
+// A limited owner knows of the tokens that it could have made.
+static bool is_shown(const struct call *call, const struct key *key)
+{
+    struct access access;
+    access_from_scopes(&key->scopes, &access);
+    return is_within(&access, &call->actor);
+}
+
 // --- list ----------------------------------------------------------------------------------------
 
+static uint64_t count_shown(struct call *call, const char *consumer_id)
+{
+    struct arena scratch;
+    struct key key;
+    uint64_t count = 0;
+    arena_init(&scratch);
+    struct store_cursor *cursor = store_keys(call->view, consumer_id, NULL);
+    while (store_next_key(cursor, &scratch, &key)) {
+        count += is_shown(call, &key);
+        arena_reset(&scratch);
+    }
+    store_cursor_close(&cursor);
+    arena_fini(&scratch);
+    return count;
+}
+
+// Tokens are few; all of them are walked.
 enum kr_err api_token_list(struct call *call)
 {
     struct bucket bucket;
@@ -104,21 +153,23 @@ enum kr_err api_token_list(struct call *call)
     struct json_writer writer;
     struct key key;
     const char *last = NULL;
+    uint64_t behind = 0, shown = 0;
     struct store_cursor *cursor = store_keys(call->view, consumer.id, page.after);
-    store_cursor_skip(cursor, page.offset);
     api_json_begin(call, &writer);
     json_open(&writer, NULL, '{');
     json_open(&writer, "data", '[');
-    for (uint64_t i = 0; i < page.limit && store_next_key(cursor, &call->arena, &key); i++) {
+    while (behind <= page.offset + shown && store_next_key(cursor, &call->arena, &key)) {
+        if (!is_shown(call, &key) || ++behind <= page.offset || shown == page.limit)
+            continue;
         write_token(call, &writer, &key, key_status_of(&key, &consumer, &bucket, call->now_ms),
                     NULL);
         last = key.id;
+        shown++;
     }
-    bool has_more = store_cursor_skip(cursor, 1) == 1;
     store_cursor_close(&cursor);
     json_close(&writer, ']');
-    api_write_page(&writer, &page, store_get_count(call->view, 'k', consumer.id),
-                   has_more ? last : NULL);
+    api_write_page(&writer, &page, count_shown(call, consumer.id),
+                   behind > page.offset + shown ? last : NULL);
     json_close(&writer, '}');
     return api_json_end(call, &writer);
 }
@@ -173,35 +224,12 @@ static enum kr_err take_environment(struct call *call, struct token_body *body)
     return KR_ERR_OK;
 }
 
-static bool has_bucket(const struct access *access, const char *id)
-{
-    for (size_t i = 0; i < access->bucket_count; i++) {
-        if (strcmp(access->buckets[i], id) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool is_within(const struct access *wanted, const struct access *own)
-{
-    if (own->environment >= 0 && wanted->environment != own->environment)
-        return false;
-    if (own->bucket_count == 0)
-        return true;
-    for (size_t i = 0; i < wanted->bucket_count; i++) {
-        if (!has_bucket(own, wanted->buckets[i]))
-            return false;
-    }
-    return wanted->bucket_count > 0;
-}
-
 static enum kr_err check_within(struct call *call, const struct access *wanted)
 {
     if (is_within(wanted, &call->actor))
         return KR_ERR_OK;
-    api_problem(call, KR_ERR_FORBIDDEN, "a limited token cannot handle one that reaches further");
-    api_audit(call, "access.denied", call->actor.token_id, call->route->name, NULL);
-    return KR_ERR_FORBIDDEN;
+    return api_deny(call, call->actor.token_id, call->route->name,
+                    "a limited token cannot handle one that reaches further");
 }
 
 static enum kr_err take_body(struct call *call, struct token_body *body, struct key *record)

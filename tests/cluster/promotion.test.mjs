@@ -3,7 +3,7 @@
 // holds writes that nobody else has, comes back.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { expect } from '../integration/lib/http.mjs';
+import { client, expect, expectProblem } from '../integration/lib/http.mjs';
 import { until } from '../integration/lib/node.mjs';
 import { Cluster, Promises, Validator, Writer, answersUntil, assertAllThere, assertSameState, assertStandbyIsNotMissed, codeAt, makeKey, revoke } from './lib/cluster.mjs';
 
@@ -37,6 +37,7 @@ test('a leader and two standbys', { timeout: 600_000 }, async (t) => {
     before.key = await makeKey(cluster.api('core-1'), 'revoked-before', 'short');
     before.receipt = expect(await revoke(cluster.api('core-1'), before.key, '?wait=everywhere&timeoutMs=20000'), 200).body;
     assert.ok(before.receipt.nodes.every(({ state }) => state === 'applied'), JSON.stringify(before.receipt));
+    before.limited = await cluster.api('core-1').makeToken('limited', { roles: ['owner'], buckets: ['short'] });
     before.writer = new Writer(cluster, cluster.names, 'written');
     await until(() => before.writer.acknowledged.length >= 20, { what: 'twenty writes' });
     before.written = await before.writer.stop();
@@ -48,6 +49,8 @@ test('a leader and two standbys', { timeout: 600_000 }, async (t) => {
     await until(async () => (await cluster.metric('core-1', 'children')) === 0, { what: 'the cut to be felt' });
     before.lost = await makeKey(cluster.api('core-1'), 'lost');
     await cluster.kill('core-1');
+    // Denied, though a standby without a leader cannot write the denial down.
+    expectProblem(await client(cluster.node('core-2'), before.limited.token).post('/v1/cluster/promote', { oldLeaderIsDown: true }), 403, /limited/);
     const validator = new Validator(cluster, survivors, steady);
     const promoted = await cluster.cli('core-2', ['promote', '--old-leader-is-down']);
     assert.equal(promoted.code, 0, promoted.stderr);

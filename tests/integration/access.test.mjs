@@ -138,6 +138,22 @@ test('a token limited to an environment sees and touches no other', async () => 
   expectProblem(await own.post(tokens, { label: 'escape', roles: ['owner'] }), 403);
   expectProblem(await own.post(tokens, { label: 'escape', roles: ['viewer'], environment: 'production' }), 403);
   expect(await own.post(tokens, { label: 'inside', roles: ['viewer'], environment: 'development' }), 200);
+  const seen = expect(await own.get(tokens), 200).body;
+  assert.deepEqual([seen.data.map(({ label }) => label), seen.total], [['dev only', 'inside'], 2]);
+});
+
+test('an owner who is limited touches neither the nodes nor what befell other buckets', async () => {
+  const own = client(node, (await api.makeToken('dev owner', { roles: ['owner'], environment: 'development' })).token);
+  await api.makeConsumer('revoked');
+  const { index } = expect(await api.post(`${api.consumers()}/revoked/revoke`, { confirm: 'revoked' }), 200).body;
+  for (const [method, path, body] of [
+    ['POST', '/v1/cluster/promote', { oldLeaderIsDown: true }], ['DELETE', '/v1/cluster/nodes/node-2'], ['GET', `/v1/receipts/${index}`],
+  ]) {
+    const answer = expectProblem(await own.call(method, path, body), 403, /limited/);
+    const { data } = expect(await api.get(`${audits}?action=access.denied&limit=1`), 200).body;
+    assert.equal(data[0].requestId, answer.headers.get('x-request-id'));
+  }
+  expect(await api.get(`/v1/receipts/${index}`), 200);
 });
 
 // --- the audit trail -----------------------------------------------------------------------------

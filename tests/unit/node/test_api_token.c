@@ -138,21 +138,36 @@ static void only_an_owner_manages_tokens(void **state)
     api_expect(world, 403, "DELETE", token_path(world, KR_OWNER_ID), NULL);
 }
 
-static unsigned create_limited(struct api_world *world, const char *bucket_id, const char *body)
+static void send_limited(struct api_world *world, const char *bucket_id, const char *method,
+                         const char *target, const char *body)
 {
+    struct fault fault;
     api_end_call(world);
-    api_make(world, "POST", KR_TOKENS, bytes_text(body));
+    api_make(world, method, target, bytes_text(body));
     world->call->actor.bucket_count = 1;
     strcpy(world->call->actor.buckets[0], bucket_id);
     api_run(world);
+    if (world->call->answer.body.size > 0)
+        assert_int_equal(json_parse(buf_bytes(&world->call->answer.body), &world->json, &fault),
+                         KR_ERR_OK);
+}
+
+static unsigned create_limited(struct api_world *world, const char *bucket_id, const char *body)
+{
+    send_limited(world, bucket_id, "POST", KR_TOKENS, body);
     return world->call->answer.status;
+}
+
+static const char *id_of_bucket(struct api_world *world, const char *name)
+{
+    api_expect(world, 200, "GET", arena_printf(&world->arena, KR_API_BUCKETS "/%s", name), NULL);
+    return api_text(world, "id");
 }
 
 static void a_limited_owner_makes_no_token_that_reaches_further(void **state)
 {
     struct api_world *world = *state;
-    api_expect(world, 200, "GET", KR_API_BUCKETS "/vault", NULL);
-    const char *id = api_text(world, "id");
+    const char *id = id_of_bucket(world, "vault");
     assert_int_equal(create_limited(world, id, "{\"roles\":[\"owner\"]}"), 403);
     assert_int_equal(
         create_limited(world, id,
@@ -163,19 +178,83 @@ static void a_limited_owner_makes_no_token_that_reaches_further(void **state)
                      200);
 }
 
+static void a_limited_owner_sees_the_tokens_within_its_limits(void **state)
+{
+    struct api_world *world = *state;
+    const char *id = id_of_bucket(world, "vault");
+    static const char *const bodies[] = {
+        "{\"label\":\"a\",\"roles\":[\"viewer\"],\"buckets\":[\"vault\"]}",
+        "{\"label\":\"b\",\"roles\":[\"viewer\"],\"buckets\":[\"vault\",\"production\"]}",
+        "{\"label\":\"c\",\"roles\":[\"viewer\"],\"environment\":\"production\"}",
+        "{\"label\":\"d\",\"roles\":[\"owner\"],\"buckets\":[\"vault\"]}",
+    };
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        world->now_ms++;
+        api_expect(world, 200, "POST", KR_TOKENS, bodies[i]);
+    }
+    send_limited(world, id, "GET", KR_TOKENS "?limit=1", "");
+    assert_int_equal(api_number(world, "total"), 2);
+    assert_string_equal(api_text(world, "data.0.label"), "a");
+    const char *cursor = api_text(world, "cursor");
+    send_limited(world, id, "GET",
+                 arena_printf(&world->arena, KR_TOKENS "?limit=1&cursor=%s", cursor), "");
+    assert_string_equal(api_text(world, "data.0.label"), "d");
+    assert_null(api_value(world, "cursor"));
+    send_limited(world, id, "GET", KR_TOKENS "?offset=1", "");
+    assert_int_equal(json_size(api_value(world, "data")), 1);
+    assert_string_equal(api_text(world, "data.0.label"), "d");
+    api_expect(world, 200, "GET", KR_TOKENS, NULL);
+    assert_int_equal(api_number(world, "total"), 5);
+}
+
+static void a_limited_token_sees_the_receipts_of_its_buckets(void **state)
+{
+    struct api_world *world = *state;
+    const char *own = id_of_bucket(world, "vault"), *other = id_of_bucket(world, "production");
+    api_expect(world, 200, "POST", KR_API_BUCKETS "/vault/revoke", "{\"confirm\":\"vault\"}");
+    const char *path =
+        arena_printf(&world->arena, "/v1/receipts/%lld", (long long)api_number(world, "index"));
+    send_limited(world, own, "GET", path, "");
+    assert_int_equal(world->call->answer.status, 200);
+    send_limited(world, other, "GET", path, "");
+    assert_int_equal(world->call->answer.status, 403);
+    assert_string_equal(api_last_audit(world).action, "access.denied");
+}
+
 static void a_limited_token_does_not_reach_what_is_the_accounts(void **state)
 {
     struct api_world *world = *state;
-    const char *targets[] = {KR_AUDIT, token_path(world, KR_OWNER_ID)};
+    const struct {
+        const char *method, *target, *body;
+    } calls[] = {
+        {"GET", KR_AUDIT, ""},
+        {"DELETE", token_path(world, KR_OWNER_ID), ""},
+        {"POST", "/v1/cluster/promote", "{\"oldLeaderIsDown\":true}"},
+        {"DELETE", "/v1/cluster/nodes/node-2", ""},
+    };
     api_expect(world, 200, "POST", KR_TOKENS, "{\"roles\":[\"owner\"]}");
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
         api_end_call(world);
-        api_make(world, i == 0 ? "GET" : "DELETE", targets[i], bytes_text(""));
+        api_make(world, calls[i].method, calls[i].target, bytes_text(calls[i].body));
         world->call->actor.environment = KR_ENV_PRODUCTION;
         api_run(world);
         assert_int_equal(world->call->answer.status, 403);
-        assert_string_equal(api_last_audit(world).action, "access.denied");
+        struct audit audit = api_last_audit(world);
+        assert_string_equal(audit.action, "access.denied");
+        assert_string_equal(audit.request_id, world->call->request_id);
     }
+}
+
+static void a_denial_stands_where_nothing_can_be_written(void **state)
+{
+    struct api_world *world = *state;
+    const struct replica_outcome outcome = {.err = KR_ERR_NO_LEADER};
+    world->roles = KR_ROLE_VIEWER;
+    api_end_call(world);
+    api_make(world, "POST", "/v1/cluster/promote", bytes_text("{\"oldLeaderIsDown\":true}"));
+    assert_int_equal(executor_run(world->call), KR_EXECUTOR_SUBMIT);
+    assert_int_equal(executor_committed(world->call, &outcome), KR_EXECUTOR_ANSWERED);
+    assert_int_equal(world->call->answer.status, 403);
 }
 
 static void a_deleted_token_is_revoked(void **state)
@@ -330,7 +409,10 @@ int main(void)
         TEST(what_is_not_valid_is_refused_by_name),
         TEST(only_an_owner_manages_tokens),
         TEST(a_limited_owner_makes_no_token_that_reaches_further),
+        TEST(a_limited_owner_sees_the_tokens_within_its_limits),
+        TEST(a_limited_token_sees_the_receipts_of_its_buckets),
         TEST(a_limited_token_does_not_reach_what_is_the_accounts),
+        TEST(a_denial_stands_where_nothing_can_be_written),
         TEST(a_deleted_token_is_revoked),
         TEST(the_last_owner_token_stays),
         TEST(a_limited_owner_is_no_last_owner),
