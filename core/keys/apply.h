@@ -13,7 +13,7 @@
 
 enum apply_code {
     KR_APPLY_OK,
-    KR_APPLY_EXISTS,    // id, name or digest in use
+    KR_APPLY_EXISTS,    // id, name or digest (its first KR_DIGEST_UNIQUE_BYTES) in use
     KR_APPLY_MISSING,   // the record, or its bucket or consumer, is not there (or is deleted)
     KR_APPLY_STALE,     // expected_version is not the stored one
     KR_APPLY_DUPLICATE, // an unexpired answer is stored under this idempotency scope
@@ -71,6 +71,7 @@ struct apply_state {
     void (*delete_consumer)(void *ctx, const struct consumer *record);
     void (*free_consumer_name)(void *ctx, const struct consumer *record);
 
+    // Is there a key whose digest begins with the same KR_DIGEST_UNIQUE_BYTES?
     bool (*has_digest)(void *ctx, const uint8_t digest[KR_DIGEST_SIZE]);
     bool (*get_key)(void *ctx, const uint8_t digest[KR_DIGEST_SIZE], struct key *out);
     bool (*has_key_id)(void *ctx, const char *id);

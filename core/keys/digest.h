@@ -7,6 +7,9 @@
 #include "core/base/bytes.h"
 
 #define KR_DIGEST_SIZE 32
+// No two keys agree in these first bytes: they are all that the hot table has to tell keys apart.
+// See docs/decisions.md.
+#define KR_DIGEST_UNIQUE_BYTES 24
 
 void digest_sha256(struct bytes text, uint8_t out[KR_DIGEST_SIZE]);
 // out[i] of texts[i]; of two and more together, each takes three quarters of the time.

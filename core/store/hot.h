@@ -5,7 +5,8 @@
 // per-process seed, and a record's address), ≤ 0.85 full, grown a few buckets at a time: readers
 // look in the old table, then in the new one; the writer publishes in the new before it clears the
 // old. Records are 64 bytes, immutable but for last_used, and retired through RCU (liburcu QSBR).
-// An older revision never replaces a newer one.
+// An older revision never replaces a newer one. Two keys whose digests begin alike (nothing makes
+// such a pair any more) have one record, which says so and stays.
 //
 // Threading: hot_find* by registered reader threads, results valid until that thread's next
 // hot_quiescent or hot_offline. Everything under "writer" by one thread at a time (the caller's
@@ -20,14 +21,15 @@
 #include "core/base/cidr.h"
 #include "core/keys/model.h"
 
-#define KR_HOT_DIGEST_BYTES 24 // of SHA-256's 32: 192 bits tell keys apart; see docs/decisions.md
+#define KR_HOT_DIGEST_BYTES KR_DIGEST_UNIQUE_BYTES
 
 enum hot_flag {
     KR_HOT_REVOKED = 1,
     KR_HOT_DISABLED = 2,
     KR_HOT_EXTRA = 4, // number names a hot_extra, which names the subject
     KR_HOT_CUSTOM = 8,
-    KR_HOT_REMOVED = 16 // a deletion remembered while the table is being loaded
+    KR_HOT_REMOVED = 16, // a deletion remembered while the table is being loaded
+    KR_HOT_SHARED = 32   // of two keys, or one that is left of two: only the index tells them apart
 };
 
 struct hot_record {

@@ -136,6 +136,20 @@ static bool is_older(uint64_t revision, struct hot_place place)
            revision < hot_record_u48(hot_word_record(place.word)->revision);
 }
 
+static bool is_marked(struct hot_place place, enum hot_flag flag)
+{
+    return place.word != KR_HOT_EMPTY && (hot_word_record(place.word)->flags & flag) != 0;
+}
+
+// Is the record that of another key, or of two?
+static bool is_shared(struct hot_place place, const struct hot_put *put)
+{
+    if (place.word == KR_HOT_EMPTY || is_marked(place, KR_HOT_REMOVED))
+        return false;
+    return is_marked(place, KR_HOT_SHARED) ||
+           memcmp(hot_word_record(place.word)->id, put->id, sizeof(put->id)) != 0;
+}
+
 static struct hot_record *new_record(struct hot *hot, const uint8_t *digest, uint64_t revision)
 {
     struct hot_record *record = hot_slab_alloc(&hot->slab);
@@ -161,13 +175,16 @@ static void after_insert(struct hot *hot)
 static void put_hashed(struct hot *hot, const struct hot_put *put, uint64_t hash)
 {
     struct hot_place place = locate(hot, hash, put->digest);
-    if (is_older(put->revision, place))
+    bool is_of_two = is_shared(place, put);
+    if (!is_of_two && is_older(put->revision, place))
         return;
     assert(put->expires_ms >= 0);
     struct hot_record *record = new_record(hot, put->digest, put->revision);
     memcpy(record->id, put->id, sizeof(record->id));
     store_u48(record->expires, (uint64_t)put->expires_ms);
     record->flags = put->flags & (KR_HOT_REVOKED | KR_HOT_DISABLED | KR_HOT_CUSTOM);
+    if (is_of_two)
+        record->flags |= KR_HOT_SHARED | (hot_word_record(place.word)->flags & KR_HOT_CUSTOM);
     record->number = put->subject;
     if (put->extra != NULL) {
         record->flags |= KR_HOT_EXTRA;
@@ -231,7 +248,7 @@ void hot_remove(struct hot *hot, const uint8_t digest[KR_DIGEST_SIZE], uint64_t 
 {
     uint64_t hash = hot_hash(hot, digest, KR_HOT_DIGEST_BYTES);
     struct hot_place place = locate(hot, hash, digest);
-    if (is_older(revision, place))
+    if (is_older(revision, place) || is_marked(place, KR_HOT_SHARED))
         return;
     if (hot->is_loading)
         put_removed(hot, place, hash, new_record(hot, digest, revision));
@@ -253,9 +270,7 @@ void hot_loading_end(struct hot *hot)
 static void forget_record(struct hot *hot, const uint8_t *digest)
 {
     struct hot_place place = locate(hot, hot_hash(hot, digest, KR_HOT_DIGEST_BYTES), digest);
-    if (place.word == KR_HOT_EMPTY)
-        return;
-    if ((hot_word_record(place.word)->flags & KR_HOT_REMOVED) != 0)
+    if (is_marked(place, KR_HOT_REMOVED))
         unlink_record(hot, place);
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core/base/hash.h"
+#include "core/keys/digest.h"
 
 #define KR_STAGE_SLOTS_MIN 1024u
 #define KR_STAGE_SLOTS_KEPT 65536u // a larger table is given back after the commit
@@ -106,6 +107,15 @@ static struct bytes keep(struct stage *stage, struct bytes bytes)
     return bytes_of(copy, bytes.size);
 }
 
+// Rows of KEYS that begin alike lie on one way through the table, where stage_has_key finds them.
+static uint64_t hash_of(enum index_family family, struct bytes key)
+{
+    if (family == KR_INDEX_KEYS && key.size > KR_DIGEST_UNIQUE_BYTES) {
+        key.size = KR_DIGEST_UNIQUE_BYTES;
+    }
+    return hash_u64(key, (uint64_t)family);
+}
+
 static struct stage_row **slot_of(const struct stage *stage, enum index_family family,
                                   struct bytes key, uint64_t hash)
 {
@@ -133,7 +143,7 @@ static void grow_slots(struct stage *stage)
 // The row in the table, added as unread when it was not there.
 static struct stage_row *touch(struct stage *stage, enum index_family family, struct bytes key)
 {
-    uint64_t hash = hash_u64(key, (uint64_t)family);
+    uint64_t hash = hash_of(family, key);
     struct stage_row **slot = slot_of(stage, family, key, hash);
     if (*slot) {
         return *slot;
@@ -182,7 +192,7 @@ void stage_assume_absent(struct stage *stage, enum index_family family, struct b
 
 bool stage_is_changed(const struct stage *stage, enum index_family family, struct bytes key)
 {
-    const struct stage_row *row = *slot_of(stage, family, key, hash_u64(key, (uint64_t)family));
+    const struct stage_row *row = *slot_of(stage, family, key, hash_of(family, key));
     return row && row->is_changed;
 }
 
@@ -241,7 +251,7 @@ static int compare(struct bytes a, struct bytes b)
 
 static bool is_deleted(const struct stage *stage, enum index_family family, struct bytes key)
 {
-    const struct stage_row *row = *slot_of(stage, family, key, hash_u64(key, (uint64_t)family));
+    const struct stage_row *row = *slot_of(stage, family, key, hash_of(family, key));
     return row && row->is_changed && row->state == KR_STAGE_ABSENT;
 }
 
@@ -274,6 +284,30 @@ static bool first_of_index(struct stage *stage, enum index_family family, struct
     enum kr_err err = index_cursor_result(walk->cursor, &stage->reader.fault);
     (void)err; // the reader's fault remembers it
     return false;
+}
+
+static bool is_staged(const struct stage *stage, enum index_family family, struct bytes start)
+{
+    uint64_t hash = hash_of(family, start);
+    size_t mask = stage->slot_count - 1;
+    for (size_t at = hash & mask; stage->slots[at]; at = (at + 1) & mask) {
+        const struct stage_row *row = stage->slots[at];
+        if (row->hash == hash && row->family == family && row->state == KR_STAGE_PRESENT &&
+            bytes_starts_with(row->key, start)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool stage_has_key(struct stage *stage, struct bytes start, bool may_be_in_index)
+{
+    struct bytes key;
+    if (stage->reader.fault.err != KR_ERR_OK) {
+        return false;
+    }
+    return is_staged(stage, KR_INDEX_KEYS, start) ||
+           (may_be_in_index && first_of_index(stage, KR_INDEX_KEYS, start, start, &key));
 }
 
 bool stage_first(struct stage *stage, enum index_family family, struct bytes prefix,

@@ -27,6 +27,9 @@ void stage_assume_absent(struct stage *stage, enum index_family family, struct b
 bool stage_is_changed(const struct stage *stage, enum index_family family, struct bytes key);
 void stage_put(struct stage *stage, enum index_family family, struct bytes key, struct bytes value);
 void stage_delete(struct stage *stage, enum index_family family, struct bytes key);
+// Has KEYS a row that begins with these KR_DIGEST_UNIQUE_BYTES? may_be_in_index false: the
+// caller knows that the index has none.
+bool stage_has_key(struct stage *stage, struct bytes start, bool may_be_in_index);
 // The first row ≥ from whose key begins with prefix; from may be empty.
 bool stage_first(struct stage *stage, enum index_family family, struct bytes prefix,
                  struct bytes from, struct bytes *key);

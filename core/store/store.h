@@ -78,7 +78,7 @@ struct store_found {
     const struct hot_extra *extra; // NULL: none
 };
 
-// From memory alone. ASK_INDEX only while the table is being loaded.
+// From memory alone. ASK_INDEX only while the table is being loaded, and for KR_HOT_SHARED.
 void store_find_many(const struct store *store, const uint8_t (*digests)[KR_DIGEST_SIZE],
                      size_t count, struct store_found found[]);
 // From the index (disk): on a pool thread, which need not be registered. What is found lies in the
@@ -118,15 +118,14 @@ uint64_t store_log_first(const struct store *store); // oldest retained index; 0
 // A bounded step of growth, reclamation, log trimming and writing back last-used times; each turn
 // or timer tick. True: more to do soon.
 bool store_maintain(struct store *store, int64_t now_ms);
-bool store_is_due(struct store *store, int64_t now_ms); // is anything (PURGE)?
+bool store_is_due(struct store *store, int64_t now_ms); // is there anything to PURGE?
 
 // --- reading: consistent views -------------------------------------------------------------------
 struct store_view;                                       // a snapshot of the index
 struct store_view *store_view_open(struct store *store); // gives
 void store_view_close(struct store_view **view);
 uint64_t store_view_index(struct store_view *view); // applied
-// The first damage that a read of this view met: every read answers "not there" behind it, so the
-// caller looks here before it believes an absence.
+// The first damage that a read of it met, behind which all answer "not there": look here first.
 enum kr_err store_view_error(const struct store_view *view, struct fault *fault);
 
 struct store_cluster {
@@ -151,6 +150,8 @@ bool store_get_consumer_named(struct store_view *view, const char *bucket_id, co
                               struct arena *arena, struct consumer *out);
 bool store_get_key(struct store_view *view, const uint8_t digest[KR_DIGEST_SIZE],
                    struct arena *arena, struct key *out);
+// Do a key's KR_DIGEST_UNIQUE_BYTES begin so? The loaded hot table may deny what only the view has.
+bool store_has_digest(struct store_view *view, const uint8_t digest[KR_DIGEST_SIZE]);
 bool store_get_key_by_id(struct store_view *view, const char *id, struct arena *arena,
                          struct key *out);
 bool store_get_sealed(struct store_view *view, const char *key_id, struct arena *arena,

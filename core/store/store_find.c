@@ -12,6 +12,10 @@ static void resolve(const struct store *store, const struct hot_record *record,
                     struct store_found *found)
 {
     const struct hot *hot = store->hot;
+    if ((record->flags & KR_HOT_SHARED) != 0) {
+        found->lookup = KR_STORE_ASK_INDEX;
+        return;
+    }
     found->record = record;
     found->extra = hot_record_extra(hot, record);
     struct hot_holder holder = hot_record_holder(hot, record);

@@ -165,6 +165,39 @@ bool store_get_key(struct store_view *view, const uint8_t digest[KR_DIGEST_SIZE]
            store_view_decoded(view, KR_INDEX_KEYS, codec_key(value, arena, out));
 }
 
+// This thread may be no registered reader; under the lock nothing is retired.
+static bool is_in_table(struct store *store, const uint8_t digest[KR_DIGEST_SIZE])
+{
+    pthread_mutex_lock(&store->hot_lock);
+    bool is_there = hot_find(store->hot, digest) != NULL;
+    pthread_mutex_unlock(&store->hot_lock);
+    return is_there;
+}
+
+bool store_has_digest(struct store_view *view, const uint8_t digest[KR_DIGEST_SIZE])
+{
+    struct rows_key start, end;
+    struct bytes key, value;
+    if (store_is_loaded(view->store) && !is_in_table(view->store, digest)) {
+        return false;
+    }
+    rows_digest(&start, digest, KR_DIGEST_UNIQUE_BYTES);
+    rows_prefix_end(&end, rows_key_bytes(&start));
+    struct index_cursor *cursor =
+        index_cursor_open(view->store->index, &(struct index_range){.family = KR_INDEX_KEYS,
+                                                                    .snapshot = view->snapshot,
+                                                                    .lower = rows_key_bytes(&start),
+                                                                    .upper = rows_key_bytes(&end)});
+    index_cursor_first(cursor);
+    bool is_there = index_cursor_row(cursor, &key, &value);
+    if (!is_there && view->reader.fault.err == KR_ERR_OK) {
+        enum kr_err err = index_cursor_result(cursor, &view->reader.fault);
+        (void)err; // the reader's fault remembers it
+    }
+    index_cursor_close(&cursor);
+    return is_there;
+}
+
 bool store_get_key_by_id(struct store_view *view, const char *id, struct arena *arena,
                          struct key *out)
 {

@@ -69,7 +69,7 @@ static enum kr_err put_key(struct creation *creation, struct api_new_key *key)
     if (err != KR_ERR_OK)
         return err;
     for (const struct api_new_key *other = creation->keys; other < key; other++) {
-        if (memcmp(other->record.digest, key->record.digest, KR_DIGEST_SIZE) == 0)
+        if (memcmp(other->record.digest, key->record.digest, KR_DIGEST_UNIQUE_BYTES) == 0)
             return api_problem(creation->call, KR_ERR_CONFLICT,
                                "%skey: the same value as an item before it", key->where);
     }

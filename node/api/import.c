@@ -43,7 +43,7 @@ struct import {
     struct api_member members[KR_ROW_MEMBERS];
     const char *actor;   // of every new key
     struct seen names;   // → owners
-    struct seen digests; // of the rows that stand → owners
+    struct seen digests; // of the rows that stand, whole and by what must differ → owners
     struct owner *owners;
     struct refusal *refusals;
     size_t owner_count, imported, existing, refused; // each at most the count of rows
@@ -67,7 +67,7 @@ static void init(struct import *import, size_t rows)
     import->owners = arena_alloc(arena, rows * sizeof(*import->owners));
     import->refusals = arena_alloc(arena, rows * sizeof(*import->refusals));
     seen_init(&import->names, arena, rows);
-    seen_init(&import->digests, arena, rows);
+    seen_init(&import->digests, arena, 2 * rows);
 }
 
 // --- one row -------------------------------------------------------------------------------------
@@ -164,14 +164,17 @@ static enum kr_err put_key(struct import *import, uint32_t position, bool *is_pu
         return KR_ERR_OK;
     if (err != KR_ERR_OK)
         return err;
-    if (!seen_find(&import->digests, bytes_of(key->record.digest, KR_DIGEST_SIZE), &before)) {
+    if (!seen_find(&import->digests, bytes_of(key->record.digest, KR_DIGEST_UNIQUE_BYTES),
+                   &before)) {
         uint8_t *digest = arena_alloc(&call->arena, KR_DIGEST_SIZE);
         memcpy(digest, key->record.digest, KR_DIGEST_SIZE);
+        seen_add(&import->digests, bytes_of(digest, KR_DIGEST_UNIQUE_BYTES), position);
         seen_add(&import->digests, bytes_of(digest, KR_DIGEST_SIZE), position);
         return KR_ERR_OK;
     }
     *is_put = false;
-    if (strcmp(import->owners[before].id, owner->id) == 0)
+    if (seen_find(&import->digests, bytes_of(key->record.digest, KR_DIGEST_SIZE), &before) &&
+        strcmp(import->owners[before].id, owner->id) == 0)
         return KR_ERR_OK;
     return api_problem(call, KR_ERR_CONFLICT, "key: another row has the same value");
 }

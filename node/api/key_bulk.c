@@ -20,14 +20,14 @@ struct bulk {
 // told both places.
 static enum kr_err check_duplicate(struct bulk *bulk, const struct command_op *op, size_t position)
 {
-    struct bytes digest = bytes_of(op->as.key_put.record.digest, KR_DIGEST_SIZE);
+    struct bytes digest = bytes_of(op->as.key_put.record.digest, KR_DIGEST_UNIQUE_BYTES);
     uint32_t first;
     if (seen_find(&bulk->digests, digest, &first))
         return api_problem(bulk->call, KR_ERR_CONFLICT, "[%zu].key: the same value as [%u].key",
                            position, first);
-    uint8_t *copy = arena_alloc(&bulk->call->arena, KR_DIGEST_SIZE);
-    memcpy(copy, digest.data, KR_DIGEST_SIZE);
-    seen_add(&bulk->digests, bytes_of(copy, KR_DIGEST_SIZE), (uint32_t)position);
+    uint8_t *copy = arena_alloc(&bulk->call->arena, digest.size);
+    memcpy(copy, digest.data, digest.size);
+    seen_add(&bulk->digests, bytes_of(copy, digest.size), (uint32_t)position);
     return KR_ERR_OK;
 }
 

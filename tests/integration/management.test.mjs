@@ -328,6 +328,10 @@ test('values of other systems are imported, validated, and refused when in use a
   await api.makeConsumer('importer', {}, 'preview');
   expectProblem(await api.post(api.keys('importer', 'preview'), { key: plain }), 409, /in use/);
   expectProblem(await api.post(path, { keyHash: { algorithm: 'sha256', value: sha256(plain, 'hex') } }), 409, /in use/);
+  // What only begins like its digest would take its place in memory.
+  const alike = `${sha256(plain, 'hex').slice(0, 48)}${'0'.repeat(16)}`;
+  expectProblem(await api.post(api.keys('importer', 'preview'), { keyHash: { algorithm: 'sha256', value: alike } }), 409, /in use/);
+  assert.equal((await api.validate(plain)).body.keyId, made.id);
 
   const hosted = 'zpka_d67b7e241bb948758f415b79aa8ec822_2efb7009';
   const kept = await api.makeKey('importer', { key: hosted });

@@ -131,6 +131,23 @@ static void equal_values_in_one_import_count_once(void **state)
     assert_int_equal(total_of(world, "/acme/keys"), 1);
 }
 
+#define KR_HASH_ROW(consumer, end)                                                                 \
+    "{\"consumer\":\"" consumer "\",\"keyHash\":{\"algorithm\":\"sha256\",\"value\":"              \
+    "\"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a" end "\"}}"
+
+static void a_hash_that_begins_like_another_is_refused(void **state)
+{
+    struct api_world *world = *state;
+    import(world, KR_HASH_ROW("acme", "08") "," KR_HASH_ROW("acme", "09") "," KR_HASH_ROW(
+                      "acme", "08") "," KR_HASH_ROW("other", "0a"));
+    expect_counts(world, 1, 1, 2);
+    expect_refused(world, 0, 1, "same value");
+    expect_refused(world, 1, 3, "same value");
+    import(world, KR_HASH_ROW("acme", "09") "," KR_HASH_ROW("acme", "08"));
+    expect_counts(world, 0, 1, 1);
+    expect_refused(world, 0, 0, "in use");
+}
+
 static void a_bad_row_leaves_the_others_alone(void **state)
 {
     static const struct {
@@ -279,6 +296,7 @@ int main(void)
         KR_TEST(a_repeated_import_changes_nothing),
         KR_TEST(a_value_of_another_consumer_is_refused),
         KR_TEST(equal_values_in_one_import_count_once),
+        KR_TEST(a_hash_that_begins_like_another_is_refused),
         KR_TEST(a_bad_row_leaves_the_others_alone),
         KR_TEST(a_consumer_may_be_named_by_its_id),
         KR_TEST(what_is_no_list_of_rows_is_refused_whole),

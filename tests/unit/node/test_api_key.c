@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tests of keys over the API: create, list, show, change, delete, revoke, reveal.
+#include "core/base/text.h"
 #include "tests/unit/node/api_fixture.h"
 
 #define KR_CONSUMERS KR_API_BUCKETS "/production/consumers"
@@ -102,6 +103,40 @@ static void a_hash_may_be_imported_but_never_revealed(void **state)
                        "{\"keyHash\":{\"algorithm\":\"sha256\",\"value\":"
                        "\"n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=\"}}",
                        "keyHash");
+}
+
+// A hash that begins like the digest of a value: whoever knows that may choose the rest.
+static const char *hash_like(struct api_world *world, const char *value)
+{
+    uint8_t digest[KR_DIGEST_SIZE];
+    char hex[2 * KR_DIGEST_SIZE + 1];
+    digest_sha256(bytes_text(value), digest);
+    digest[KR_DIGEST_UNIQUE_BYTES] ^= 1;
+    text_hex(digest, KR_DIGEST_SIZE, hex);
+    return arena_printf(&world->arena, "{\"keyHash\":{\"algorithm\":\"sha256\",\"value\":\"%s\"}}",
+                        hex);
+}
+
+#define KR_VALUE "zpka_d67b7e241bb948758f415b79aa8ec822_2efb7009"
+
+static void a_hash_that_begins_like_another_digest_is_in_use(void **state)
+{
+    struct api_world *world = *state;
+    api_expect(world, 200, "POST", KR_KEYS, "{\"key\":\"" KR_VALUE "\"}");
+    api_expect_problem(world, 409, "POST", KR_KEPT "/keys", hash_like(world, KR_VALUE), "keyHash");
+}
+
+static void make_value(struct api_world *world)
+{
+    api_expect(world, 200, "POST", KR_KEYS, "{\"key\":\"" KR_VALUE "\"}");
+}
+
+static void two_that_begin_alike_are_not_made_at_once(void **state)
+{
+    struct api_world *world = *state;
+    world->meanwhile = make_value;
+    api_expect_problem(world, 409, "POST", KR_KEPT "/keys", hash_like(world, KR_VALUE), "keyHash");
+    assert_int_equal(world->runs, 2);
 }
 
 static void what_a_new_key_may_not_be(void **state)
@@ -370,6 +405,18 @@ static void a_key_whose_consumer_is_revoked_stays_so_through_changes(void **stat
     api_expect_problem(world, 409, "PATCH", path, "{\"enabled\":true}", "enabled");
 }
 
+// Until a key that stops being good now is purged.
+static void pass_retention(struct api_world *world)
+{
+    const int64_t day_ms = INT64_C(86400000);
+    assert_false(store_is_due(world->node.store, world->now_ms + 30 * day_ms - 1));
+    world->now_ms += 30 * day_ms;
+    struct command purge = {.actor = "system"};
+    command_add(&purge, KR_OP_PURGE, &world->arena)->as.purge =
+        (struct command_purge){.now_ms = world->now_ms, .limit = 100};
+    assert_int_equal(api_apply(world, &purge).code, KR_APPLY_OK);
+}
+
 static void a_deleted_key_stays_listed_for_the_retention_period(void **state)
 {
     struct api_world *world = *state;
@@ -379,14 +426,7 @@ static void a_deleted_key_stays_listed_for_the_retention_period(void **state)
     api_expect(world, 200, "GET", path, NULL);
     assert_string_equal(api_text(world, "status"), "revoked");
     api_expect(world, 204, "DELETE", path, NULL);
-
-    const int64_t day_ms = INT64_C(86400000);
-    assert_false(store_is_due(world->node.store, world->now_ms + 30 * day_ms - 1));
-    world->now_ms += 30 * day_ms;
-    struct command purge = {.actor = "system"};
-    command_add(&purge, KR_OP_PURGE, &world->arena)->as.purge =
-        (struct command_purge){.now_ms = world->now_ms, .limit = 100};
-    assert_int_equal(api_apply(world, &purge).code, KR_APPLY_OK);
+    pass_retention(world);
     api_expect(world, 404, "GET", path, NULL);
     api_expect(world, 200, "GET", KR_KEYS, NULL);
     assert_int_equal(api_number(world, "total"), 0);
@@ -457,6 +497,8 @@ int main(void)
         KR_TEST(a_creation_is_audited_without_the_value),
         KR_TEST(a_caller_may_supply_a_value_once),
         KR_TEST(a_hash_may_be_imported_but_never_revealed),
+        KR_TEST(a_hash_that_begins_like_another_digest_is_in_use),
+        KR_TEST(two_that_begin_alike_are_not_made_at_once),
         KR_TEST(what_a_new_key_may_not_be),
         KR_TEST(a_list_comes_in_pages),
         KR_TEST(a_list_is_filtered_by_status),

@@ -90,6 +90,17 @@ static const char *bulk_of(struct api_world *world, unsigned count)
     return body;
 }
 
+#define KR_HASH(end)                                                                               \
+    "{\"keyHash\":{\"algorithm\":\"sha256\",\"value\":"                                            \
+    "\"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a" end "\"}}"
+
+static void hashes_that_begin_alike_are_one_value(void **state)
+{
+    struct api_world *world = *state;
+    api_expect_problem(world, 409, "POST", KR_BULK, "[" KR_HASH("08") "," KR_HASH("09") "]", "[1]");
+    expect_total(world, "", 0);
+}
+
 static void more_than_ten_thousand_are_too_many(void **state)
 {
     struct api_world *world = *state;
@@ -261,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         KR_TEST(many_keys_are_made_by_one_entry),
         KR_TEST(one_bad_item_makes_none),
+        KR_TEST(hashes_that_begin_alike_are_one_value),
         KR_TEST(more_than_ten_thousand_are_too_many),
         KR_TEST(a_roll_ends_all_keys_and_makes_one),
         KR_TEST(a_roll_may_show_the_new_key),

@@ -35,6 +35,13 @@ static void an_id_name_or_digest_in_use_is_refused(void **state)
     assert_int_equal(commit(), KR_APPLY_EXISTS);
     add_key(key_of("c2", "k1", 4), 0);
     assert_int_equal(commit(), KR_APPLY_EXISTS);
+    struct key alike = key_of("c2", "k4", 1);
+    alike.digest[KR_DIGEST_UNIQUE_BYTES] = 1; // the hot table could not tell it from key 1
+    add_key(alike, 0);
+    assert_int_equal(commit(), KR_APPLY_EXISTS);
+    alike.digest[KR_DIGEST_UNIQUE_BYTES - 1] = 1;
+    add_key(alike, 0);
+    assert_int_equal(commit(), KR_APPLY_OK);
     add_bucket("b2", "bucket-2", 0);
     add_consumer("b2", "c3", "one", 0); // the name is another bucket's
     assert_int_equal(commit(), KR_APPLY_OK);

@@ -240,6 +240,26 @@ static void an_older_revision_never_replaces_or_removes_a_newer_one(void **state
     hot_free(&hot);
 }
 
+static void two_keys_that_begin_alike_share_a_record_that_says_so(void **state)
+{
+    (void)state;
+    struct hot *hot = hot_new(0);
+    struct hot_put one = sample_put(7, 20), other = sample_put(7, 19);
+    other.id[0] ^= 1;
+    other.flags = KR_HOT_CUSTOM;
+    other.digest[KR_HOT_DIGEST_BYTES] ^= 1;
+    hot_put(hot, &one);
+    hot_put(hot, &other); // older, and yet not to be lost
+    assert_int_equal(find(hot, 7)->flags, KR_HOT_CUSTOM | KR_HOT_SHARED);
+    one.revision = 30;
+    hot_put(hot, &one);
+    assert_int_equal(find(hot, 7)->flags, KR_HOT_CUSTOM | KR_HOT_SHARED);
+    assert_int_equal(figures(hot).custom_keys, 1);
+    remove_key(hot, 7, 40); // one of them; the other is still there
+    assert_int_equal(find(hot, 7)->flags, KR_HOT_CUSTOM | KR_HOT_SHARED);
+    hot_free(&hot);
+}
+
 static void a_late_put_does_not_bring_back_what_was_removed_while_loading(void **state)
 {
     (void)state;
@@ -471,6 +491,7 @@ int main(void)
         cmocka_unit_test(churn_does_not_make_the_table_larger),
         cmocka_unit_test(replaced_records_are_used_again_after_a_grace_period),
         cmocka_unit_test(an_older_revision_never_replaces_or_removes_a_newer_one),
+        cmocka_unit_test(two_keys_that_begin_alike_share_a_record_that_says_so),
         cmocka_unit_test(a_late_put_does_not_bring_back_what_was_removed_while_loading),
         cmocka_unit_test(removals_of_loading_are_forgotten_in_bounded_steps),
         cmocka_unit_test(any_number_is_put_and_found_at_once),

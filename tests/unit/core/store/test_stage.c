@@ -148,6 +148,35 @@ static void the_first_row_counts_both_what_is_stored_and_what_is_staged(void **s
     close_desk(&desk);
 }
 
+static void a_row_of_keys_is_found_by_its_beginning(void **state)
+{
+    struct desk desk;
+    const struct bytes start = bytes_text("abcdefghijklmnopqrstuvwx");
+    const struct bytes rows[] = {bytes_text("abcdefghijklmnopqrstuvwx1"),
+                                 bytes_text("abcdefghijklmnopqrstuvwx2"),
+                                 bytes_text("abcdefghijklmnopqrstuvw_2")};
+    (void)state;
+    open_desk(&desk);
+    assert_int_equal(start.size, KR_DIGEST_UNIQUE_BYTES);
+    stage_put(desk.stage, KR_INDEX_KEYS, rows[2], bytes_text(""));
+    assert_false(stage_has_key(desk.stage, start, true));
+    size_t mark = stage_mark(desk.stage);
+    stage_put(desk.stage, KR_INDEX_KEYS, rows[0], bytes_text(""));
+    assert_true(stage_has_key(desk.stage, start, false));
+    stage_undo(desk.stage, mark);
+    assert_false(stage_has_key(desk.stage, start, true));
+    stage_put(desk.stage, KR_INDEX_KEYS, rows[0], bytes_text(""));
+    stage_put(desk.stage, KR_INDEX_KEYS, rows[1], bytes_text(""));
+    write_all(&desk);
+    assert_true(stage_has_key(desk.stage, start, true));
+    assert_false(stage_has_key(desk.stage, start, false));
+    stage_delete(desk.stage, KR_INDEX_KEYS, rows[0]);
+    assert_true(stage_has_key(desk.stage, start, true));
+    stage_delete(desk.stage, KR_INDEX_KEYS, rows[1]);
+    assert_false(stage_has_key(desk.stage, start, true));
+    close_desk(&desk);
+}
+
 static void many_rows_survive_the_table_s_growth(void **state)
 {
     struct desk desk;
@@ -193,6 +222,7 @@ int main(void)
         cmocka_unit_test(a_change_is_seen_before_and_after_it_is_written),
         cmocka_unit_test(undo_takes_back_what_came_after_the_mark),
         cmocka_unit_test(the_first_row_counts_both_what_is_stored_and_what_is_staged),
+        cmocka_unit_test(a_row_of_keys_is_found_by_its_beginning),
         cmocka_unit_test(many_rows_survive_the_table_s_growth),
         cmocka_unit_test(a_key_without_bytes_is_damage),
     };
