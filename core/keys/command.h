@@ -60,7 +60,7 @@ struct command_key_revoke {
     uint8_t digest[KR_DIGEST_SIZE];
     uint64_t expected_version; // 0: any
     enum revoke_reason reason;
-    int64_t purge_ms; // 0: keep it listed until a DELETE
+    int64_t purge_ms; // when its row goes (the retention period); 0: not by this revocation
 };
 
 struct command_manager_delete {

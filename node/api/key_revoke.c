@@ -18,7 +18,8 @@ enum kr_err api_key_revoke(struct call *call)
     if (err != KR_ERR_OK)
         return err;
     struct command_op *op = api_op(call, KR_OP_KEY_REVOKE);
-    op->as.key_revoke = (struct command_key_revoke){.reason = reason};
+    op->as.key_revoke =
+        (struct command_key_revoke){.reason = reason, .purge_ms = api_purge_ms(call)};
     memcpy(op->as.key_revoke.digest, place.key.digest, KR_DIGEST_SIZE);
     key_audit(call, "key.revoke", &place, "reason", revoke_reason_text(reason));
     return KR_ERR_OK;

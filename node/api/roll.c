@@ -56,7 +56,8 @@ static void revoke(struct roll *roll, const struct key *key)
 {
     struct command_op *op = api_op(roll->call, KR_OP_KEY_REVOKE);
     op->as.key_revoke = (struct command_key_revoke){.expected_version = key->version,
-                                                    .reason = KR_REASON_SUPERSEDED};
+                                                    .reason = KR_REASON_SUPERSEDED,
+                                                    .purge_ms = api_purge_ms(roll->call)};
     memcpy(op->as.key_revoke.digest, key->digest, KR_DIGEST_SIZE);
     roll->rolled++;
 }

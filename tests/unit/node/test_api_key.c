@@ -432,6 +432,19 @@ static void a_deleted_key_stays_listed_for_the_retention_period(void **state)
     assert_int_equal(api_number(world, "total"), 0);
 }
 
+static void so_does_a_revoked_one_and_one_that_was_rolled_away(void **state)
+{
+    struct api_world *world = *state;
+    const char *revoked = key_path(world, KR_KEYS, NULL), *rolled = key_path(world, KR_KEYS, NULL);
+    api_expect(world, 200, "POST", with(world, revoked, "/revoke"), NULL);
+    api_expect(world, 204, "POST", KR_ACME "/roll-key", "{\"expiresOn\":\"2020-01-01T00:00:00Z\"}");
+    pass_retention(world);
+    api_expect(world, 404, "GET", revoked, NULL);
+    api_expect(world, 404, "GET", rolled, NULL);
+    api_expect(world, 200, "GET", KR_KEYS, NULL);
+    assert_int_equal(api_number(world, "total"), 1);
+}
+
 // --- reveal and rights ---------------------------------------------------------------------------
 
 static void a_reveal_shows_the_value_and_leaves_a_trace(void **state)
@@ -514,6 +527,7 @@ int main(void)
         KR_TEST(a_revoked_key_never_comes_back),
         KR_TEST(a_key_whose_consumer_is_revoked_stays_so_through_changes),
         KR_TEST(a_deleted_key_stays_listed_for_the_retention_period),
+        KR_TEST(so_does_a_revoked_one_and_one_that_was_rolled_away),
         KR_TEST(a_reveal_shows_the_value_and_leaves_a_trace),
         KR_TEST(nothing_is_revealed_that_is_not_kept),
         KR_TEST(roles_decide),
