@@ -146,6 +146,8 @@ enum kr_err api_new_key_check(struct call *call, struct api_new_key *new_key);
 // Replaces CIDR blocks by their canonical texts; 400 names the item. where: as new_key->where.
 enum kr_err api_canonical_cidrs(struct call *call, const char *where, struct texts *blocks);
 // consumer_id and is_enabled are the caller's to fill; id, bucket_id, created_by, times, metadata
+// notBefore must lie before expiresOn, the one that the bucket's default has set too.
+enum kr_err api_check_life(struct call *call, const char *where, const struct key *key);
 // are filled when unset. 409 when the value is in use in the view; equal values inside one command
 // are the caller's to find (apply would refuse the whole).
 enum kr_err api_put_new_key(struct call *call, const struct bucket *bucket,

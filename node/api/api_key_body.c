@@ -55,10 +55,14 @@ enum kr_err api_new_key_check(struct call *call, struct api_new_key *new_key)
         err = api_canonical_cidrs(call, new_key->where, &record->ip_allow);
     if (err == KR_ERR_OK && record->expires_ms != 0 && record->expires_ms <= call->now_ms)
         err = api_problem(call, KR_ERR_INVALID, "%sexpiresOn: is in the past", new_key->where);
-    if (err == KR_ERR_OK && record->expires_ms != 0 && record->not_before_ms >= record->expires_ms)
-        err = api_problem(call, KR_ERR_INVALID, "%snotBefore: must be before expiresOn",
-                          new_key->where);
     return err;
+}
+
+enum kr_err api_check_life(struct call *call, const char *where, const struct key *key)
+{
+    if (key->expires_ms == 0 || key->not_before_ms < key->expires_ms)
+        return KR_ERR_OK;
+    return api_problem(call, KR_ERR_INVALID, "%snotBefore: must be before expiresOn", where);
 }
 
 void api_new_key_defaults(struct api_new_key *new_key)

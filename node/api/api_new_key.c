@@ -152,6 +152,9 @@ enum kr_err api_put_new_key(struct call *call, const struct bucket *bucket,
     if (err != KR_ERR_OK)
         return err;
     complete(call, bucket, new_key);
+    err = api_check_life(call, new_key->where, &new_key->record);
+    if (err != KR_ERR_OK)
+        return err;
     api_op(call, KR_OP_KEY_PUT)->as.key_put.record = new_key->record;
     if (new_key->record.is_sealed)
         put_sealed(call, new_key);

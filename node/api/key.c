@@ -39,9 +39,9 @@ enum kr_err api_key_show(struct call *call)
 
 // --- change --------------------------------------------------------------------------------------
 
-// What a PATCH gives that a revoked key must not get.
+// What a PATCH gives of what is checked against the rest of the key.
 struct given {
-    bool expiry, enabled;
+    bool expiry, enabled, not_before;
 };
 
 // A revocation is for ever; a change that pretends to undo it would mislead.
@@ -61,14 +61,15 @@ static enum kr_err check_revoked(struct call *call, const struct key_place *befo
     return KR_ERR_OK;
 }
 
+// A roll may have let a key end before it begins; that must keep nobody from disabling it.
 static enum kr_err take_changes(struct call *call, const struct key_place *place, struct key *key)
 {
-    struct given given = {false, false};
+    struct given given = {0};
     const struct api_member members[] = {
         {"description", KR_MEMBER_TEXT, &key->description, KR_DESCRIPTION_MAX, false, NULL},
         {"expiresOn", KR_MEMBER_TIME, &key->expires_ms, 0, false, &given.expiry},
         {"enabled", KR_MEMBER_BOOL, &key->is_enabled, 0, false, &given.enabled},
-        {"notBefore", KR_MEMBER_TIME, &key->not_before_ms, 0, false, NULL},
+        {"notBefore", KR_MEMBER_TIME, &key->not_before_ms, 0, false, &given.not_before},
         {"ipAllow", KR_MEMBER_TEXTS, &key->ip_allow, KR_CIDRS_MAX, false, NULL},
         {"tags", KR_MEMBER_TAGS, &key->tags, KR_TAGS_MAX, false, NULL},
         {"metadata", KR_MEMBER_METADATA, &key->metadata, place->bucket.metadata_limit_bytes, false,
@@ -81,8 +82,8 @@ static enum kr_err take_changes(struct call *call, const struct key_place *place
     enum kr_err err = api_body(call, members, sizeof(members) / sizeof(members[0]));
     if (err == KR_ERR_OK)
         err = api_canonical_cidrs(call, "", &key->ip_allow);
-    if (err == KR_ERR_OK && key->expires_ms != 0 && key->not_before_ms >= key->expires_ms)
-        err = api_problem(call, KR_ERR_INVALID, "notBefore: must be before expiresOn");
+    if (err == KR_ERR_OK && (given.expiry || given.not_before))
+        err = api_check_life(call, "", key);
     return err == KR_ERR_OK ? check_revoked(call, place, key, &given) : err;
 }
 

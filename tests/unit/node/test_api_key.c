@@ -139,6 +139,16 @@ static void two_that_begin_alike_are_not_made_at_once(void **state)
     assert_int_equal(world->runs, 2);
 }
 
+static void a_default_expiry_counts_for_not_before(void **state)
+{
+    struct api_world *world = *state;
+    api_expect(world, 200, "PATCH", KR_API_BUCKETS "/production", "{\"defaultExpiryDays\":1}");
+    api_expect_problem(world, 400, "POST", KR_KEYS, "{\"notBefore\":\"2023-12-01T00:00:00Z\"}",
+                       "notBefore");
+    api_expect(world, 200, "POST", KR_KEYS,
+               "{\"notBefore\":\"2023-12-01T00:00:00Z\",\"expiresOn\":null}");
+}
+
 static void what_a_new_key_may_not_be(void **state)
 {
     static const struct {
@@ -291,6 +301,20 @@ static void a_change_keeps_what_it_does_not_name(void **state)
     assert_string_equal(api_text(world, "updatedOn"), "2023-11-14T22:13:21.000Z");
     api_expect(world, 200, "PATCH", path, "{\"expiresOn\":null,\"enabled\":true}");
     assert_string_equal(api_text(world, "status"), "active");
+}
+
+static void a_key_that_ends_before_it_begins_can_be_disabled(void **state)
+{
+    struct api_world *world = *state;
+    const char *path = key_path(world, KR_KEYS, "{\"notBefore\":\"2024-06-01T00:00:00Z\"}");
+    api_expect(world, 204, "POST", KR_ACME "/roll-key", "{\"expiresOn\":\"2024-01-01T00:00:00Z\"}");
+    api_expect(world, 200, "PATCH", path, "{\"enabled\":false}");
+    assert_string_equal(api_text(world, "status"), "disabled");
+    api_expect_problem(world, 400, "PATCH", path, "{\"expiresOn\":\"2024-02-01T00:00:00Z\"}",
+                       "notBefore");
+    api_expect_problem(world, 400, "PATCH", path, "{\"notBefore\":\"2024-02-01T00:00:00Z\"}",
+                       "notBefore");
+    api_expect(world, 200, "PATCH", path, "{\"notBefore\":null,\"enabled\":true}");
 }
 
 static void what_is_fixed_stays(void **state)
@@ -512,6 +536,7 @@ int main(void)
         KR_TEST(a_hash_may_be_imported_but_never_revealed),
         KR_TEST(a_hash_that_begins_like_another_digest_is_in_use),
         KR_TEST(two_that_begin_alike_are_not_made_at_once),
+        KR_TEST(a_default_expiry_counts_for_not_before),
         KR_TEST(what_a_new_key_may_not_be),
         KR_TEST(a_list_comes_in_pages),
         KR_TEST(a_list_is_filtered_by_status),
@@ -519,6 +544,7 @@ int main(void)
         KR_TEST(tags_of_the_consumer_are_a_precondition),
         KR_TEST(a_key_is_found_only_under_its_consumer),
         KR_TEST(a_change_keeps_what_it_does_not_name),
+        KR_TEST(a_key_that_ends_before_it_begins_can_be_disabled),
         KR_TEST(what_is_fixed_stays),
         KR_TEST(if_match_guards_changes),
         KR_TEST(a_change_beside_another_loses_neither),
