@@ -144,6 +144,12 @@ struct command_op *api_op(struct call *call, enum command_kind kind)
     return command_add(&call->command, kind, &call->arena);
 }
 
+void api_one_at_a_time(struct call *call, const struct consumer *consumer)
+{
+    api_op(call, KR_OP_CONSUMER_PUT)->as.consumer_put =
+        (struct command_consumer_put){.record = *consumer, .expected_version = consumer->version};
+}
+
 char *api_new_id(struct call *call, const char *type)
 {
     char random[KR_ID_CHARACTERS + 1] = "";

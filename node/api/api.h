@@ -117,6 +117,9 @@ enum kr_err api_check_unlimited(struct call *call, const char *detail);
 const char *api_detail(struct call *call, const char *name, const char *value); // {"name":"value"}
 // {"changed":[…]}: the names of the members of the call's body, which have been taken.
 const char *api_detail_changed(struct call *call);
+// Puts the consumer as it is, so that of two calls that do so at once the second finds it changed,
+// and runs again on what the first has made.
+void api_one_at_a_time(struct call *call, const struct consumer *consumer);
 char *api_new_id(struct call *call, const char *type); // "key_" + 24 base62
 
 // Puts one key into the command: minted or given (plain or hashed), sealed where the bucket is
@@ -143,11 +146,11 @@ void api_new_key_defaults(struct api_new_key *new_key);
 void api_new_key_table(const struct bucket *bucket, struct api_new_key *new_key,
                        struct api_member members[KR_NEW_KEY_MEMBERS]);
 enum kr_err api_new_key_check(struct call *call, struct api_new_key *new_key);
+// notBefore must lie before expiresOn, the one that the bucket's default has set too.
+enum kr_err api_check_life(struct call *call, const char *where, const struct key *key);
 // Replaces CIDR blocks by their canonical texts; 400 names the item. where: as new_key->where.
 enum kr_err api_canonical_cidrs(struct call *call, const char *where, struct texts *blocks);
 // consumer_id and is_enabled are the caller's to fill; id, bucket_id, created_by, times, metadata
-// notBefore must lie before expiresOn, the one that the bucket's default has set too.
-enum kr_err api_check_life(struct call *call, const char *where, const struct key *key);
 // are filled when unset. 409 when the value is in use in the view; equal values inside one command
 // are the caller's to find (apply would refuse the whole).
 enum kr_err api_put_new_key(struct call *call, const struct bucket *bucket,

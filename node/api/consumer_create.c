@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A new consumer, with keys and managers when the body or the query asks for them: all or nothing.
+#include <strings.h>
+
 #include "node/api/api.h"
 #include "node/api/handlers.h"
 #include "node/api/manager_body.h"
@@ -101,7 +103,7 @@ static enum kr_err put_keys(struct creation *creation)
 static bool is_listed(const struct manager *managers, size_t count, const char *email)
 {
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(managers[i].email, email) == 0)
+        if (strcasecmp(managers[i].email, email) == 0)
             return true;
     }
     return false;

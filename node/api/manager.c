@@ -87,6 +87,7 @@ enum kr_err api_manager_list(struct call *call)
 }
 
 // An invited address that comes with a subject is an acceptance: the invite becomes the manager.
+// What another call adds meanwhile is in no view yet: whoever comes second runs again.
 static enum kr_err merge(struct call *call, const char *consumer_id, struct manager *manager)
 {
     struct manager stored;
@@ -115,6 +116,7 @@ enum kr_err api_manager_create(struct call *call)
         err = merge(call, consumer.id, &manager);
     if (err != KR_ERR_OK)
         return err;
+    api_one_at_a_time(call, &consumer);
     api_op(call, KR_OP_MANAGER_PUT)->as.manager_put = manager;
     api_audit(call, "manager.create", manager.id, manager.email,
               api_detail(call, "consumer", consumer.id));

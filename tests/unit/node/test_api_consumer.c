@@ -89,7 +89,7 @@ static void what_is_wrong_in_a_part_refuses_the_whole(void **state)
          "apiKeys[1].key"},
         {400, "{\"name\":\"acme\",\"managers\":[{\"email\":\"nobody\"}]}", "managers[0].email"},
         {400, "{\"name\":\"acme\",\"managers\":[{\"sub\":\"s\"}]}", "managers[0].email"},
-        {409, "{\"name\":\"acme\",\"managers\":[{\"email\":\"a@b.c\"},{\"email\":\"a@b.c\"}]}",
+        {409, "{\"name\":\"acme\",\"managers\":[{\"email\":\"a@b.c\"},{\"email\":\"A@b.c\"}]}",
          "managers[1].email"},
         {400, "{\"name\":\"Acme\"}", "name"},
         {400, "{\"name\":\"acme\",\"metadata\":[]}", "metadata"},
@@ -357,6 +357,33 @@ static void managers_are_invited_accepted_and_removed(void **state)
     api_expect(world, 404, "DELETE", arena_printf(&world->arena, KR_ACME "/managers/%s", id), NULL);
 }
 
+static void invite_ada(struct api_world *world)
+{
+    api_expect(world, 200, "POST", KR_ACME "/managers", "{\"email\":\"ada@example.com\"}");
+}
+
+static void accept_ada(struct api_world *world)
+{
+    api_expect(world, 200, "POST", KR_ACME "/managers",
+               "{\"email\":\"ada@example.com\",\"sub\":\"auth0|1\"}");
+}
+
+static void two_at_once_make_no_address_twice(void **state)
+{
+    struct api_world *world = *state;
+    api_expect(world, 200, "POST", KR_CONSUMERS, "{\"name\":\"acme\"}");
+    world->meanwhile = invite_ada;
+    api_expect_problem(world, 409, "POST", KR_ACME "/managers", "{\"email\":\"Ada@example.com\"}",
+                       "email");
+    assert_int_equal(world->runs, 2);
+    world->meanwhile = accept_ada;
+    api_expect_problem(world, 409, "POST", KR_ACME "/managers",
+                       "{\"email\":\"ada@example.com\",\"sub\":\"auth0|2\"}", "email");
+    api_expect(world, 200, "GET", KR_ACME "/managers", NULL);
+    assert_int_equal(api_number(world, "total"), 1);
+    assert_string_equal(api_text(world, "data.0.sub"), "auth0|1");
+}
+
 static void an_address_is_one(void **state)
 {
     static const char *const refused[] = {"",      "a",     "@b",         "a@",
@@ -392,6 +419,7 @@ int main(void)
         TEST(a_deleted_consumer_makes_room_for_its_name),
         TEST(every_key_of_a_consumer_dies_by_one_record),
         TEST(managers_are_invited_accepted_and_removed),
+        TEST(two_at_once_make_no_address_twice),
         TEST(an_address_is_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
