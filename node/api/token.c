@@ -2,7 +2,7 @@
 // Management tokens: keys of the reserved bucket, whose scopes say roles and limits.
 //
 // A token makes and deletes none that reaches further than itself. The last owner token that works
-// cannot be deleted: nobody could manage anything any more.
+// cannot be deleted, nor one that outlasts all others: nobody could manage anything any more.
 #include "node/api/token.h"
 
 #include "node/api/handlers.h"
@@ -323,6 +323,12 @@ static bool is_working_owner(struct call *call, const struct key *key, const str
            access.environment < 0 && (status == KR_KEY_ACTIVE || status == KR_KEY_EXPIRING);
 }
 
+static bool lasts_as_long(const struct key *other, const struct key *key)
+{
+    return other->expires_ms == 0 || (key->expires_ms != 0 && other->expires_ms >= key->expires_ms);
+}
+
+// Would everybody be shut out without this owner, now or when the others have ended?
 static bool is_last_owner(struct call *call, const struct key *key, const struct bucket *bucket,
                           const struct consumer *consumer)
 {
@@ -330,14 +336,14 @@ static bool is_last_owner(struct call *call, const struct key *key, const struct
     bool is_last = true;
     struct store_cursor *cursor = store_keys(call->view, consumer->id, NULL);
     while (is_last && store_next_key(cursor, &call->arena, &other))
-        is_last =
-            strcmp(other.id, key->id) == 0 || !is_working_owner(call, &other, bucket, consumer);
+        is_last = strcmp(other.id, key->id) == 0 || !lasts_as_long(&other, key) ||
+                  !is_working_owner(call, &other, bucket, consumer);
     store_cursor_close(&cursor);
     return is_last;
 }
 
 // Two deletions of the last two owners at once would each see the other. So one that takes an owner
-// also writes the consumer: the second finds it changed, and looks again.
+// also writes the consumer.
 static enum kr_err check_owner(struct call *call, const struct key *key,
                                const struct bucket *bucket, const struct consumer *consumer)
 {
@@ -345,11 +351,8 @@ static enum kr_err check_owner(struct call *call, const struct key *key,
         return KR_ERR_OK;
     if (is_last_owner(call, key, bucket, consumer))
         return api_problem(call, KR_ERR_CONFLICT,
-                           "this is the last owner token; create another one before");
-    struct command_op *op = api_op(call, KR_OP_CONSUMER_PUT);
-    op->as.consumer_put =
-        (struct command_consumer_put){.record = *consumer, .expected_version = consumer->version};
-    op->as.consumer_put.record.updated_ms = call->now_ms;
+                           "no other owner token lasts as long as this one; create one before");
+    api_one_at_a_time(call, consumer);
     return KR_ERR_OK;
 }
 

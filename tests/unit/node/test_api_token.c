@@ -291,6 +291,23 @@ static void a_limited_owner_is_no_last_owner(void **state)
     api_expect(world, 204, "DELETE", limited, NULL);
 }
 
+static void an_owner_that_ends_replaces_none_that_lasts(void **state)
+{
+    struct api_world *world = *state;
+    api_expect(world, 200, "POST", KR_TOKENS,
+               "{\"roles\":[\"owner\"],\"expiresOn\":\"2024-01-01T00:00:00Z\"}");
+    const char *early = token_path(world, api_text(world, "id"));
+    api_expect(world, 409, "DELETE", token_path(world, KR_OWNER_ID), NULL);
+    api_expect(world, 200, "POST", KR_TOKENS,
+               "{\"roles\":[\"owner\"],\"expiresOn\":\"2024-02-01T00:00:00Z\"}");
+    const char *late = token_path(world, api_text(world, "id"));
+    api_expect(world, 409, "DELETE", token_path(world, KR_OWNER_ID), NULL);
+    api_expect(world, 204, "DELETE", early, NULL);
+    api_expect(world, 200, "POST", KR_TOKENS, "{\"roles\":[\"owner\"]}");
+    api_expect(world, 204, "DELETE", token_path(world, KR_OWNER_ID), NULL);
+    api_expect(world, 204, "DELETE", late, NULL);
+}
+
 static void delete_first_owner(struct api_world *world)
 {
     api_expect(world, 204, "DELETE", token_path(world, KR_OWNER_ID), NULL);
@@ -416,6 +433,7 @@ int main(void)
         TEST(a_deleted_token_is_revoked),
         TEST(the_last_owner_token_stays),
         TEST(a_limited_owner_is_no_last_owner),
+        TEST(an_owner_that_ends_replaces_none_that_lasts),
         TEST(two_deletions_at_once_leave_an_owner),
         TEST(who_am_i_says_what_the_token_is),
         TEST(the_trail_is_newest_first_in_pages),
