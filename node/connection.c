@@ -56,8 +56,10 @@ static void closed(uv_handle_t *handle)
 
 void connection_abandon(struct connection *connection)
 {
-    for (struct suspended *at = connection->suspended; at != NULL; at = at->next_of_connection)
+    for (struct suspended *at = connection->suspended; at != NULL; at = at->next_of_connection) {
         at->is_abandoned = true;
+        serve_call_give_up(at);
+    }
     connection->suspended = NULL;
 }
 
@@ -136,6 +138,7 @@ void connection_sweep(uv_timer_t *timer)
     struct connection *next;
     for (struct connection *at = serve->connections; at != NULL; at = next) {
         next = at->next;
+        serve_call_sweep(at);
         if (at->state == KR_CONNECTION_SUSPENDED || at->state == KR_CONNECTION_CLOSING)
             continue;
         bool is_leaving = serve->is_stopping && at->http2 != NULL;

@@ -2,8 +2,9 @@
 // The control loop: calls in, handlers on the pool, commands to the replica, one append a turn.
 //
 // Happy path of a call: submitted → rate checked → run on the pool, or passed to the leader →
-// command submitted → committed → answered. Ways to fail: over the rate (429), stopping (503),
-// refused by the replica (503), the state moved on (run again, at the end 409).
+// command submitted → committed → answered. One that only reads waits for its turn on the pool
+// (readers.c). Ways to fail: over the rate (429), too many that read (503), stopping (503), refused
+// by the replica (503), the state moved on (run again, at the end 409), given up by its client.
 // The stop: no new calls, what is under way ends, the serving loops end, the links close, the
 // replica closes, the loop's handles close, the loop ends.
 #include "node/control_internal.h"
@@ -26,12 +27,21 @@
 enum { KR_TICK_MS = 50, KR_RATE_DIGEST = 12, KR_AT_ONCE_CALLS = 2, KR_AT_ONCE_BYTES = 8192 };
 
 static const char stopping_text[] = "the node is stopping; ask another one";
+static const char reading_text[] =
+    "too many management requests that read are under way; try again";
 
 // --- a call's way --------------------------------------------------------------------------------
+
+static bool is_change(const struct call *call)
+{
+    return call->route->kind == KR_ROUTE_CHANGE;
+}
 
 static void answer(struct task *task)
 {
     struct control *control = task->control;
+    readers_leave(&control->readers, &task->reader);
+    atomic_fetch_sub(&control->changes, is_change(task->call));
     task->answered(task->ctx, task->call);
     atomic_fetch_sub(&control->tasks, 1);
     mem_free(task);
@@ -105,25 +115,60 @@ static void run(uv_work_t *work)
     task->outcome = KR_EXECUTOR_ANSWERED;
 }
 
+static void start_readers(struct control *control);
+
 static void ran(uv_work_t *work, int status)
 {
     struct task *task = work->data;
+    struct control *control = task->control;
     (void)status; // never cancelled
+    if (route_is_reading(task->call->route)) {
+        readers_ran(&control->readers, &task->reader);
+        start_readers(control);
+    }
     go_on(task, (enum executor_next)task->outcome);
 }
 
-static void start_run(struct task *task)
+static void start_work(struct task *task)
 {
     task->work.data = task;
     uv_queue_work(&task->control->loop, &task->work, run, ran);
 }
 
-// The way to a pool thread and back costs more than a short handler does, so that a call which
-// finds this loop idle runs here. Many at a time go to the pool, which has the other cores.
+static void start_readers(struct control *control)
+{
+    struct reader *reader;
+    while ((reader = readers_next(&control->readers)) != NULL)
+        start_work(reader->owner);
+}
+
+static void start_run(struct task *task)
+{
+    struct control *control = task->control;
+    if (!route_is_reading(task->call->route)) {
+        start_work(task);
+        return;
+    }
+    readers_wait(&control->readers, &task->reader, clock_boot_ms());
+    start_readers(control);
+}
+
+// What waits in vain makes room.
+static void refuse_expired(struct control *control)
+{
+    struct reader *reader;
+    while ((reader = readers_expired(&control->readers, clock_boot_ms())) != NULL) {
+        executor_refuse(reader->call, KR_ERR_BUSY, reading_text);
+        answer(reader->owner);
+    }
+}
+
+// The way to a pool thread and back costs more than a short handler does, so that a change which
+// finds hardly any other runs here. Many at a time go to the pool, which has the other cores.
 static bool runs_at_once(const struct control *control, const struct call *call)
 {
-    return call->route->kind == KR_ROUTE_CHANGE && call->body.size <= KR_AT_ONCE_BYTES &&
-           control_queued(control) <= KR_AT_ONCE_CALLS;
+    return is_change(call) && call->body.size <= KR_AT_ONCE_BYTES &&
+           atomic_load_explicit(&control->changes, memory_order_relaxed) <= KR_AT_ONCE_CALLS;
 }
 
 static void run_at_once(struct task *task)
@@ -163,6 +208,13 @@ static void remote_answered(void *ctx, struct call *call)
         answer(ctx);
 }
 
+// False: it reads, and too many others do.
+static bool may_read(struct task *task)
+{
+    return !route_is_reading(task->call->route) ||
+           readers_enter(&task->control->readers, &task->reader);
+}
+
 static void begin(struct task *task)
 {
     struct control *control = task->control;
@@ -171,6 +223,8 @@ static void begin(struct task *task)
         executor_refuse(call, KR_ERR_BUSY, stopping_text);
     } else if (is_over_rate(control, call)) {
         executor_refuse(call, KR_ERR_LIMITED, "the token's request rate is used up; slow down");
+    } else if (!may_read(task)) {
+        executor_refuse(call, KR_ERR_BUSY, reading_text);
     } else if (!runs_here(control, call)) {
         remote_call(control->remote, call, remote_answered, task);
         return;
@@ -186,7 +240,9 @@ void control_submit(struct control *control, struct call *call, control_answered
 {
     struct task *task = mem_zalloc(sizeof(*task));
     *task = (struct task){.control = control, .call = call, .answered = answered, .ctx = ctx};
+    task->reader = (struct reader){.call = call, .owner = task};
     atomic_fetch_add(&control->tasks, 1);
+    atomic_fetch_add(&control->changes, is_change(call));
     pthread_mutex_lock(&control->lock);
     *control->submitted_tail = task;
     control->submitted_tail = &task->next;
@@ -197,6 +253,11 @@ void control_submit(struct control *control, struct call *call, control_answered
 uint64_t control_queued(const struct control *control)
 {
     return atomic_load_explicit(&control->tasks, memory_order_relaxed);
+}
+
+void control_reads(const struct control *control, struct readers_figures *out)
+{
+    readers_figures(&control->readers, out);
 }
 
 static void on_spin(uv_idle_t *spin)
@@ -291,6 +352,7 @@ static void step_closing(struct control *control)
     if (uv_now(&control->loop) >= control->stop_at_ms) {
         atomic_store(&control->is_late, true);
         remote_end(control->remote);
+        readers_give_up(&control->readers);
     }
     everywhere_stop(control->everywhere);
     if (control_queued(control) > 0 || serve_any_running(control->node))
@@ -361,6 +423,7 @@ static void on_tick(uv_timer_t *tick)
     struct control *control = tick->data;
     step_stop(control);
     step_closing(control);
+    refuse_expired(control);
     remote_tick(control->remote, clock_boot_ms());
     everywhere_ask(control->everywhere);
     peering_tick(control->peering, clock_boot_ms());
@@ -414,6 +477,7 @@ struct control *control_new(struct node *node)
     const struct remote_port port = {control, forward, run_for_another, end_forwarded};
     control->node = node;
     control->submitted_tail = &control->submitted;
+    readers_init(&control->readers, node->pool_threads, (uint64_t)node->config->calls_max);
     control->limiter = limiter_new((uint64_t)node->config->rate_limit_per_token, 1000);
     pthread_mutex_init(&control->lock, NULL);
     init_handles(control);

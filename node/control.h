@@ -9,6 +9,7 @@
 #include "node/api/call.h"
 
 struct node;
+struct readers_figures;
 struct control;
 
 // Gives; keeps node. In this order, before it runs: the engine, which the replica needs, and the
@@ -36,3 +37,4 @@ typedef void control_answered_fn(void *ctx, struct call *call);
 void control_submit(struct control *control, struct call *call, control_answered_fn *answered,
                     void *ctx);
 uint64_t control_queued(const struct control *control); // calls under way; any thread
+void control_reads(const struct control *control, struct readers_figures *out); // any thread

@@ -12,6 +12,7 @@
 #include "node/leading.h"
 #include "node/limiter.h"
 #include "node/node.h"
+#include "node/readers.h"
 #include "node/readiness.h"
 #include "node/remote.h"
 #include "node/waker.h"
@@ -23,6 +24,7 @@ struct task {
     control_answered_fn *answered;
     void *ctx;
     struct task *next; // of the submitted queue
+    struct reader reader;
     uv_work_t work;
     int outcome; // enum executor_next of the run
 };
@@ -45,6 +47,8 @@ struct control {
     struct peering *peering; // NULL without peers, and once it is closed
     struct engines *engines; // NULL before the engine is opened, and once it is closed
     atomic_size_t tasks;     // calls under way
+    atomic_size_t changes;   // of them, those of kind CHANGE
+    struct readers readers;  // and those that only read
     atomic_bool is_asked_to_stop;
     atomic_bool is_late;      // past stop_at_ms: what has not begun is refused
     struct store_flush flush; // the one under way

@@ -50,6 +50,12 @@ static inline bool route_is_call(const struct route *route)
     return route->kind >= KR_ROUTE_CALL;
 }
 
+// A call that changes nothing, and may walk long lists for it.
+static inline bool route_is_reading(const struct route *route)
+{
+    return route->kind == KR_ROUTE_CALL && strcmp(route->method, "GET") == 0;
+}
+
 extern const struct route dispatch_routes[];
 extern const size_t dispatch_route_count;
 

@@ -98,6 +98,8 @@ enum executor_next executor_run(struct call *call)
 {
     reset(call);
     call->view = store_view_open(call->node->store);
+    if (route_is_reading(call->route))
+        store_view_heed(call->view, &call->is_given_up);
     enum kr_err err = handle(call);
     // A damaged row reads as an absence; nobody shall take that for the truth.
     if (api_check_view(call) != KR_ERR_OK)

@@ -260,6 +260,14 @@ static void render_node(const struct render *render, const struct metrics_node *
     single(render, "is_leader", "gauge", "1 when this node accepts writes.", node->is_leader);
     single(render, "epoch", "gauge", "Epoch of the leadership.", node->epoch);
     single(render, "calls_under_way", "gauge", "Management calls under way.", node->calls_queued);
+    single(render, "reads_running", "gauge", "Of them, those that read on a thread of the pool.",
+           node->reads.running);
+    single(render, "reads_waiting", "gauge", "Of them, those that wait to read.",
+           node->reads.waiting);
+    single(render, "reads_refused_total", "counter", "Calls that read, refused for their number.",
+           node->reads.refused);
+    single(render, "reads_given_up_total", "counter",
+           "Calls that read, and that nobody waited for.", node->reads.given_up);
     single(render, "uptime_seconds", "gauge", "Seconds since the start.", node->uptime_s);
     single(render, "resident_bytes", "gauge", "Resident memory of the process.", resident_bytes());
 }

@@ -9,6 +9,7 @@
 #include "core/base/buf.h"
 #include "core/keys/verdict.h"
 #include "core/store/store.h"
+#include "node/readers.h"
 #include "node/secure.h"
 #include "replication/peers_link.h"
 
@@ -56,6 +57,7 @@ struct metrics_node {
     struct store_figures store;
     uint64_t epoch, calls_queued, uptime_s;
     uint64_t age_ms; // of what it knows; UINT64_MAX: nothing is known
+    struct readers_figures reads;
     struct peers_figures links;
     struct secure_figures certificates;
     bool is_leader;

@@ -331,6 +331,7 @@ static struct call *build(struct remote *remote, const struct forward_request *r
     if (call == NULL)
         return NULL;
     call->is_forwarded = true;
+    call->until_ms = request->deadline_ms;
     // The handler hears of it, before it changes anything.
     buf_init(&call->answer.body, KR_FORWARD_BODY_MAX);
     return call;

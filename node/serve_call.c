@@ -3,11 +3,16 @@
 //
 // Happy path: token resolved → call built → control loop → answered queue → wake → reply → resumed.
 // Failures: no valid token (401 at once), a malformed path or query (400/404 at once), the
-// connection gone meanwhile (the answer is dropped, the change stands).
+// connection gone meanwhile (the answer is dropped, the change stands; what only reads is given
+// up).
 #include "node/serve_internal.h"
+
+#include <poll.h>
 
 #include "core/base/clock.h"
 #include "node/call_build.h"
+
+#define KR_CALL_PATIENCE_NS UINT64_C(1000000000)
 
 // --- building ------------------------------------------------------------------------------------
 
@@ -121,10 +126,13 @@ static void refuse_unknown(struct job *job)
     serve_reply_problem(job, err, reason);
 }
 
-static bool is_full(const struct serve *serve)
+// The second half of the loop's places is for changes alone: whoever reads much must not keep
+// anybody from taking a key back.
+static bool is_full(const struct serve *serve, const struct route *route)
 {
     const struct node *node = serve->node;
-    return serve->calls >= (size_t)node->config->calls_max / node->serve_count + 1;
+    size_t places = (size_t)node->config->calls_max / node->serve_count + 1;
+    return serve->calls >= (route_is_reading(route) ? (places + 1) / 2 : places);
 }
 
 void serve_call_begin(struct job *job)
@@ -139,7 +147,7 @@ void serve_call_begin(struct job *job)
         call_free(&call);
         return;
     }
-    if (is_full(job->connection->serve)) {
+    if (is_full(job->connection->serve, call->route)) {
         call_free(&call);
         serve_reply_problem(job, KR_ERR_BUSY,
                             "too many management requests are under way; try again");
@@ -163,6 +171,40 @@ void serve_call_reply(struct suspended *suspended)
     http_reply_end(&serve->out, &job->request, answer->status, answer->content_type,
                    buf_bytes(&answer->body));
     turn_count(job, answer->status);
+}
+
+// --- clients that have gone ----------------------------------------------------------------------
+
+// Its end, or a reset: neither is read while a request of HTTP/1.1 is being answered.
+static bool has_hung_up(const struct connection *connection)
+{
+    struct pollfd poll_fd = {.fd = connection->fd, .events = POLLRDHUP};
+    return poll(&poll_fd, 1, 0) > 0;
+}
+
+// Who ends his side of a connection may still read the answer, so that a short one is not cut off.
+static bool has_gone(const struct suspended *suspended)
+{
+    const struct job *job = &suspended->job;
+    const struct connection *connection = job->connection;
+    if (job->stream != NULL && http2_is_given_up(job->stream))
+        return true;
+    return clock_mono_ns() - job->started_ns >= KR_CALL_PATIENCE_NS &&
+           (connection->has_ended || has_hung_up(connection));
+}
+
+void serve_call_sweep(struct connection *connection)
+{
+    for (struct suspended *at = connection->suspended; at != NULL; at = at->next_of_connection) {
+        if (at->kind == KR_SUSPENDED_CALL && route_is_reading(at->call->route) && has_gone(at))
+            serve_call_give_up(at);
+    }
+}
+
+void serve_call_give_up(struct suspended *suspended)
+{
+    if (suspended->call != NULL)
+        atomic_store_explicit(&suspended->call->is_given_up, true, memory_order_relaxed);
 }
 
 static struct suspended *take_answered(struct serve *serve)

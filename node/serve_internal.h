@@ -293,6 +293,9 @@ bool serve_call_admits(const struct serve *serve, const struct route *route,
 void serve_call_refused(struct job *job);
 void serve_call_reply(struct suspended *suspended); // writes the call's answer
 void serve_call_drain(struct serve *serve);         // answered calls; on the loop
+// Gives up what the connection's client has asked to read and waits for no longer. Each sweep.
+void serve_call_sweep(struct connection *connection);
+void serve_call_give_up(struct suspended *suspended); // nobody waits for its answer
 
 // --- serve_reply.c -------------------------------------------------------------------------------
 // --------------------------------------------------------------------------------- A problem+json

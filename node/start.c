@@ -88,6 +88,13 @@ static size_t core_count(void)
     return cores > 0 ? (size_t)cores : 1;
 }
 
+// How many libuv will start: at its first piece of work, once for the process.
+static size_t pool_threads(void)
+{
+    const char *given = getenv("UV_THREADPOOL_SIZE");
+    return given == NULL ? KR_POOL_THREADS_MIN : (size_t)strtoul(given, NULL, 10);
+}
+
 static void size_thread_pool(void)
 {
     char text[24];
@@ -410,6 +417,7 @@ static struct node *new_node(const struct config *config)
     struct node *node = mem_zalloc(sizeof(*node));
     node->config = config;
     node->started_boot_ms = clock_boot_ms();
+    node->pool_threads = pool_threads();
     node->figures = figures_new();
     node->commits = commits_new();
     node->losses = losses_new();

@@ -40,6 +40,8 @@ enum http_next http2_next(struct http2 *http2, struct http_request *request,
                           struct http2_stream **stream, enum kr_err *err, const char **reason);
 // Would it give one?
 bool http2_has_request(const struct http2 *http2);
+// The peer takes no answer to a lent stream any more.
+bool http2_is_given_up(const struct http2_stream *stream);
 // Ends the loan: reply is a response as core/http/reply writes it, trailers are lines of further
 // fields behind its body, or empty. Both are written into. For a stream that was given up, nothing
 // is sent; what did not fit its buffer resets the stream.

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "core/base/text.h"
+#include "core/http/http2.h"
 #include "core/http/syntax.h"
 
 enum { KR_HTTP2_BODY_KEPT = 16384, KR_HTTP2_ANSWER_MAX = 64 << 20 };
@@ -256,4 +257,9 @@ bool http2_stream_end_head(struct http2_stream *stream)
     if (reason != NULL)
         http2_stream_refuse(stream, KR_ERR_INVALID, reason);
     return stream->err == KR_ERR_OK;
+}
+
+bool http2_is_given_up(const struct http2_stream *stream)
+{
+    return stream->is_given_up;
 }

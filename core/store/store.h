@@ -42,8 +42,7 @@ struct store_options {
     uint64_t log_retention_bytes; // of the log family; 0: no limit
     int64_t log_retention_ms;     // 0: no limit
     unsigned load_threads;        // start-up; 0: two
-    bool is_log_elsewhere; // the log is safe in another place: commits do not wait for this disk,
-                           // see store_flush.h. Followers' never do
+    bool is_log_elsewhere;        // commits do not wait for this disk, see store_flush.h
 };
 
 struct store;
@@ -115,8 +114,7 @@ must_use enum kr_err store_log_read(struct store *store, uint64_t index, struct 
                                     struct fault *fault);
 uint64_t store_log_first(const struct store *store); // oldest retained index; 0 when empty
 
-// A bounded step of growth, reclamation, log trimming and writing back last-used times; each turn
-// or timer tick. True: more to do soon.
+// A bounded step of growth, reclamation, log trimming and last-used times. True: more to do soon.
 bool store_maintain(struct store *store, int64_t now_ms);
 bool store_is_due(struct store *store, int64_t now_ms); // is there anything to PURGE?
 
@@ -124,8 +122,9 @@ bool store_is_due(struct store *store, int64_t now_ms); // is there anything to 
 struct store_view;                                       // a snapshot of the index
 struct store_view *store_view_open(struct store *store); // gives
 void store_view_close(struct store_view **view);
-uint64_t store_view_index(struct store_view *view); // applied
-// The first damage that a read of it met, behind which all answer "not there": look here first.
+uint64_t store_view_index(struct store_view *view);                     // applied
+void store_view_heed(struct store_view *view, const _Atomic bool *end); // keeps; true ends cursors
+// The first damage that a read of it met; BUSY: it was given up. All answer "not there" behind it.
 enum kr_err store_view_error(const struct store_view *view, struct fault *fault);
 
 struct store_cluster {

@@ -121,11 +121,20 @@ void store_cursor_close(struct store_cursor **cursor)
     *cursor = NULL;
 }
 
+// Whoever gave the view up waits for no more rows.
+static bool is_given_up(const struct store_view *view)
+{
+    return view->is_given_up && atomic_load_explicit(view->is_given_up, memory_order_relaxed);
+}
+
 // The row here, with damage remembered.
 static bool here(struct store_cursor *cursor, struct bytes *key, struct bytes *value)
 {
     struct index_reader *reader = &cursor->view->reader;
     struct fault fault;
+    if (reader->fault.err == KR_ERR_OK && is_given_up(cursor->view)) {
+        (void)fault_set(&reader->fault, KR_ERR_BUSY, "nobody waits for the rows any more");
+    }
     if (reader->fault.err != KR_ERR_OK) {
         return false;
     }

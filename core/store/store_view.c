@@ -25,6 +25,11 @@ void store_view_close(struct store_view **view)
     *view = NULL;
 }
 
+void store_view_heed(struct store_view *view, const _Atomic bool *end)
+{
+    view->is_given_up = end;
+}
+
 uint64_t store_view_index(struct store_view *view)
 {
     struct arena arena;

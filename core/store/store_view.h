@@ -8,6 +8,7 @@ struct store_view {
     struct store *store;
     struct index_snapshot *snapshot;
     struct index_reader reader;
+    const _Atomic bool *is_given_up; // NULL: never
 };
 
 // Remembers that a row of the family is damaged, unless the view has met damage before.

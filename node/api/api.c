@@ -97,6 +97,8 @@ enum kr_err api_check_view(struct call *call)
     enum kr_err err = store_view_error(call->view, &fault);
     if (err == KR_ERR_OK)
         return KR_ERR_OK;
+    if (err == KR_ERR_BUSY)
+        return api_problem(call, err, "given up: its client has gone, or the node is stopping");
     LOG_ERROR("stored rows cannot be read", LOG_TEXT("reason", fault.text),
               LOG_TEXT("requestId", call->request_id));
     return api_problem(call, err, "the node cannot read its stored state: %s", err_text(err));

@@ -24,7 +24,8 @@ void api_field(struct call *call, const char *name, const char *value);
 // Starts a 200 application/json answer; end checks the sticky error.
 void api_json_begin(struct call *call, struct json_writer *writer);
 enum kr_err api_json_end(struct call *call, struct json_writer *writer);
-// The damage that a view met turns an absence into 500; handlers call it before a 404. OK: none.
+// The damage that a view met turns an absence into 500, and that it was given up into 503; handlers
+// call it before a 404. OK: neither.
 enum kr_err api_check_view(struct call *call);
 
 // --- the resources of the path -------------------------------------------------------------------

@@ -7,9 +7,10 @@
 // fills `command`; the control loop submits the command. When apply refuses it because the state
 // moved on meanwhile, the handler runs again on a newer view (see executor.c). So a handler has no
 // effects of its own: it may run several times.
-// Threading: one thread at a time owns it; no locks.
+// Threading: one thread at a time owns it; no locks. Only is_given_up is set by others meanwhile.
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "core/base/buf.h"
@@ -82,6 +83,8 @@ struct call {
     struct access actor;
     bool is_forwarded; // another node has checked the token; it is checked again where it runs
     int64_t now_ms;    // wall clock when it was accepted
+    uint64_t until_ms; // boot clock: when nobody waits for it any more; 0: not known
+    atomic_bool is_given_up; // nobody does: one that only reads ends at its next row
 
     // while a handler runs
     struct store_view *view;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one address may take of a node, and what a busy node says.
 import assert from 'node:assert/strict';
+import { connect, constants } from 'node:http2';
 import { test } from 'node:test';
 import { client, exchange, expect, expectProblem, raw } from './lib/http.mjs';
-import { strangerKey } from './lib/keys.mjs';
+import { foreignValue, strangerKey } from './lib/keys.mjs';
 import { startNode, until } from './lib/node.mjs';
 
 const PROBE = 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -91,4 +92,89 @@ test('management requests beyond the ceiling get 503 with Retry-After, validatio
   }
   assert.equal(await api.code(key), 'VALID');
   expect(await api.get('/v1/who-am-i'), 200);
+});
+
+// --- long lists ----------------------------------------------------------------------------------
+
+// A bucket whose consumers are looked through one by one, because no index has managers.
+const LISTED = 4000;
+const SLOW_LIST = 'key-buckets/many/consumers?manager-email=nobody%40example.com';
+
+async function makeManyConsumers(api) {
+  await api.makeBucket('many');
+  for (let at = 0; at < LISTED; at += 2000) {
+    const rows = Array.from({ length: 2000 }, (_, i) => ({ consumer: `c-${at + i}`, key: foreignValue() }));
+    assert.equal(expect(await api.post(`${api.buckets}/many/$import`, { rows }), 200).body.imported, 2000);
+  }
+}
+
+const reads = async (node) => (await node.metric('reads_running')) + (await node.metric('reads_waiting'));
+
+test('a viewer with many slow lists holds up no revocation', async (t) => {
+  const lists = 60;
+  const node = await startNode({ flags: ['--rate-limit-per-token', '0'] });
+  t.after(() => node.remove());
+  const api = client(node);
+  await makeManyConsumers(api);
+  await api.makeConsumer('c');
+  const keys = [];
+  for (let i = 0; i < 5; i++) keys.push(await api.makeKey('c'));
+  const viewer = client(node, (await api.makeToken('looks', { roles: ['viewer'] })).token);
+  let answered = 0;
+  const all = Array.from({ length: lists }, async () => {
+    const answer = await viewer.get(`/v1/accounts/default/${SLOW_LIST}`);
+    answered++;
+    return answer;
+  });
+  await until(async () => (await node.metric('calls_under_way')) > lists / 2, { what: 'the lists to be under way' });
+  for (const { id, key } of keys) {
+    expect(await api.post(`${api.keys('c')}/${id}/revoke`, { reason: 'keyCompromise' }), 200);
+    assert.equal(await api.code(key), 'REVOKED');
+  }
+  assert.ok(answered < lists / 2, `${answered} of ${lists} lists were answered before the revocations`);
+  // Where the machine is busy, the last ones wait longer than anybody may.
+  for (const answer of await Promise.all(all)) answer.status === 200 ? assert.equal(answer.body.total, 0) : expectProblem(answer, 503, /too many/);
+});
+
+test('a list ends when its client has gone, and makes room', async (t) => {
+  const lists = 120;
+  const node = await startNode({ flags: ['--rate-limit-per-token', '0'] });
+  t.after(() => node.remove());
+  const api = client(node);
+  await makeManyConsumers(api);
+  const ask = `GET /v1/accounts/default/${SLOW_LIST} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${node.token}\r\n\r\n`;
+  const gone = Array.from({ length: lists }, () => raw(node));
+  for (const connection of gone) connection.write(ask);
+  await until(async () => (await reads(node)) > lists / 2, { what: 'the lists to be under way' });
+  for (const connection of gone) connection.destroy();
+  await until(async () => (await reads(node)) === 0, { what: 'the lists to end' });
+  const givenUp = await node.metric('reads_given_up_total');
+  assert.ok(givenUp > 0);
+
+  const session = connect(node.url);
+  t.after(() => session.destroy());
+  const streams = Array.from({ length: lists }, () => session.request({ ':path': `/v1/accounts/default/${SLOW_LIST}`, authorization: `Bearer ${node.token}` }));
+  for (const stream of streams) stream.on('error', () => {});
+  await until(async () => (await reads(node)) > lists / 2, { what: 'the lists to be under way' });
+  for (const stream of streams) stream.close(constants.NGHTTP2_CANCEL);
+  await until(async () => (await reads(node)) === 0, { what: 'the lists to end' });
+  assert.ok((await node.metric('reads_given_up_total')) > givenUp);
+});
+
+test('half of the calls may only read: lists beyond that get 503, changes do not', async (t) => {
+  const node = await startNode({ flags: ['--serve-threads', '1', '--calls-max', '8', '--rate-limit-per-token', '0'] });
+  t.after(() => node.remove());
+  const api = client(node);
+  await makeManyConsumers(api);
+  const all = Array.from({ length: 12 }, () => api.get(`/v1/accounts/default/${SLOW_LIST}`));
+  await until(async () => (await reads(node)) > 2, { what: 'the lists to be under way' });
+  await api.makeConsumer('c');
+  const answers = await Promise.all(all);
+  const busy = answers.filter((answer) => answer.status === 503);
+  assert.ok(busy.length >= 4 && busy.length < 12, `${busy.length} of 12`);
+  for (const answer of busy) {
+    expectProblem(answer, 503, /too many management requests/);
+    assert.ok(Number(answer.headers.get('retry-after')) >= 1);
+  }
+  assert.ok((await node.metric('reads_refused_total')) > 0);
 });

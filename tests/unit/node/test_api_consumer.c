@@ -181,6 +181,31 @@ static void the_list_is_filtered_by_prefix_tags_and_manager(void **state)
                        "include-api-keys");
 }
 
+static void run_given_up(struct api_world *world, const char *method, const char *target,
+                         const char *body)
+{
+    api_end_call(world);
+    api_make(world, method, target, bytes_text(body));
+    world->call->is_given_up = true;
+    api_run(world);
+}
+
+static void a_list_that_nobody_waits_for_ends_and_a_change_does_not(void **state)
+{
+    static const char *const lists[] = {KR_CONSUMERS, KR_CONSUMERS "?q=ac", KR_CONSUMERS "?tag.a=b",
+                                        KR_ACME "/keys?status=active",
+                                        "/v1/accounts/default/audit-logs"};
+    struct api_world *world = *state;
+    run_given_up(world, "POST", KR_CONSUMERS "?with-api-key=true", "{\"name\":\"acme\"}");
+    assert_int_equal(world->call->answer.status, 200);
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        api_expect(world, 200, "GET", lists[i], NULL);
+        run_given_up(world, "GET", lists[i], "");
+        assert_int_equal(world->call->answer.status, 503);
+        assert_true(api_answer_has(world, "given up"));
+    }
+}
+
 static void pages_follow_each_other_by_cursor(void **state)
 {
     struct api_world *world = *state;
@@ -409,6 +434,7 @@ int main(void)
         TEST(metadata_is_bounded_by_its_bucket),
         TEST(a_name_is_unique_in_its_bucket),
         TEST(the_list_is_filtered_by_prefix_tags_and_manager),
+        TEST(a_list_that_nobody_waits_for_ends_and_a_change_does_not),
         TEST(pages_follow_each_other_by_cursor),
         TEST(a_page_that_is_too_large_says_so),
         TEST(keys_and_managers_are_embedded_when_asked),

@@ -102,6 +102,19 @@ static void every_row_finds_itself(void **state)
     }
 }
 
+static void what_needs_no_more_than_reading_is_known_as_such(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < dispatch_route_count; i++) {
+        const struct route *route = &dispatch_routes[i];
+        if (route->right == KR_RIGHT_READ || route->right == KR_RIGHT_AUDIT)
+            assert_true(route_is_reading(route));
+        if (strcmp(route->method, "GET") != 0)
+            assert_false(route_is_reading(route));
+    }
+    assert_false(route_is_reading(find("GET", "/metrics").route)); // who looks must not wait
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,6 +124,7 @@ int main(void)
         cmocka_unit_test(names_the_allowed_methods),
         cmocka_unit_test(refuses_what_is_no_route),
         cmocka_unit_test(every_row_finds_itself),
+        cmocka_unit_test(what_needs_no_more_than_reading_is_known_as_such),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

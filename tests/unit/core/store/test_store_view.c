@@ -199,6 +199,32 @@ static void consumers_are_listed_by_bucket_and_prefix(void **state)
     world_fini(&world);
 }
 
+static void a_view_that_is_given_up_ends_its_walks_and_says_so(void **state)
+{
+    struct world world;
+    struct consumer consumer;
+    _Atomic bool is_given_up = false;
+    (void)state;
+    world_start(&world);
+    put_bucket(&world, 1, "production");
+    for (unsigned i = 1; i <= 5; i++) {
+        put_consumer(&world, 1, i);
+    }
+    struct store_view *view = store_view_open(world.store);
+    store_view_heed(view, &is_given_up);
+    struct store_cursor *cursor = store_consumers(view, id_of(&world, "bckt", 1), NULL, NULL);
+    assert_true(store_next_consumer(cursor, &world.arena, &consumer));
+    assert_int_equal(store_cursor_skip(cursor, 1), 1);
+    assert_int_equal(store_view_error(view, NULL), KR_ERR_OK);
+    is_given_up = true;
+    assert_int_equal(store_cursor_skip(cursor, UINT64_MAX), 0);
+    assert_false(store_next_consumer(cursor, &world.arena, &consumer));
+    assert_int_equal(store_view_error(view, NULL), KR_ERR_BUSY);
+    store_cursor_close(&cursor);
+    store_view_close(&view);
+    world_fini(&world);
+}
+
 static void keys_are_listed_by_creation_and_from_behind_one(void **state)
 {
     struct world world;
@@ -387,6 +413,7 @@ int main(void)
         cmocka_unit_test(a_view_stays_as_it_was_while_the_store_goes_on),
         cmocka_unit_test(buckets_are_listed_by_name_without_deleted_ones),
         cmocka_unit_test(consumers_are_listed_by_bucket_and_prefix),
+        cmocka_unit_test(a_view_that_is_given_up_ends_its_walks_and_says_so),
         cmocka_unit_test(keys_are_listed_by_creation_and_from_behind_one),
         cmocka_unit_test(managers_are_listed_by_consumer),
         cmocka_unit_test(members_and_their_leader_read_back),
