@@ -57,6 +57,8 @@ TEXT(credential_cookie, "", "cookie that may carry a key; empty: none")
 NUMBER(rate_limit_per_token, 100, 0, 1000000, "requests/s",
        "management requests a token; 0: no limit")
 NUMBER(retention_days, 30, 1, 3650, "days", "how long revoked keys stay listed")
+NUMBER(audit_retention_days, 400, 0, 36500, "days",
+       "how long rows of the audit trail are kept; 0: for ever")
 NUMBER(connections_max, 20000, 1, 1000000, "connections", "open connections in all")
 NUMBER(connections_per_address, 10000, 0, 1000000, "connections",
        "of them, from one address that is no trusted proxy; 0: no ceiling")

@@ -8,6 +8,8 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 
+#define KR_DAY_MS INT64_C(86400000)
+
 enum { KR_PURGE_ROWS = 1000, KR_SECOND_TICKS = 20, KR_MAINTAIN_BUDGET_NS = 2000000 };
 
 static void purged(void *ctx, const struct replica_outcome *outcome)
@@ -19,15 +21,24 @@ static void purged(void *ctx, const struct replica_outcome *outcome)
                  LOG_NUMBER("index", outcome->index));
 }
 
+// 0: audit rows are kept for ever.
+static int64_t audit_until_ms(const struct config *config, int64_t now_ms)
+{
+    return config->audit_retention_days == 0 ? 0
+                                             : now_ms - config->audit_retention_days * KR_DAY_MS;
+}
+
 // What is due goes by a log entry, so that every node drops the same rows at the same index.
 static void purge(struct control *control)
 {
     int64_t now_ms = clock_unix_ms();
+    int64_t until_ms = audit_until_ms(control->node->config, now_ms);
     if (control->is_purging || !replica_is_leader(control->node->replica) ||
-        !store_is_due(control->node->store, now_ms))
+        !store_is_due(control->node->store, now_ms, until_ms))
         return;
-    struct command_op op = {.kind = KR_OP_PURGE,
-                            .as.purge = {.now_ms = now_ms, .limit = KR_PURGE_ROWS}};
+    struct command_op op = {
+        .kind = KR_OP_PURGE,
+        .as.purge = {.now_ms = now_ms, .limit = KR_PURGE_ROWS, .audit_until_ms = until_ms}};
     struct command command = {.ops = &op, .op_count = 1, .actor = "system", .requested_ms = now_ms};
     control->is_purging =
         replica_submit(control->node->replica, &command, purged, control) == KR_ERR_OK;

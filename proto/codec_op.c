@@ -130,6 +130,7 @@ static void fill_purge(struct op_messages *out, const struct command_purge *in)
     keyreeve__v1__purge__init(message);
     KR_CODEC_SET(message, now_ms, in->now_ms);
     KR_CODEC_SET(message, limit, in->limit);
+    KR_CODEC_SET(message, audit_until_ms, in->audit_until_ms);
     out->op.purge = message;
 }
 
@@ -336,6 +337,7 @@ enum kr_err codec_read_op(const Keyreeve__V1__Op *message, struct arena *arena,
     case KEYREEVE__V1__OP__OP_PURGE:
         out->as.purge.now_ms = message->purge->now_ms;
         out->as.purge.limit = message->purge->limit;
+        out->as.purge.audit_until_ms = message->purge->audit_until_ms;
         return KR_ERR_OK;
     case KEYREEVE__V1__OP__OP_MEMBER_PUT:
         return codec_read_member(message->member_put, &out->as.member_put);

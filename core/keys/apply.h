@@ -91,6 +91,9 @@ struct apply_state {
     void (*put_receipt)(void *ctx, const struct receipt *record);
     void (*delete_receipt)(void *ctx, uint64_t index);
     void (*put_audit)(void *ctx, const struct audit *record);
+    void (*delete_audit)(void *ctx, int64_t at_ms, uint64_t index);
+    // The oldest audit row, if it is before until_ms; false when there is none.
+    bool (*first_audit)(void *ctx, int64_t until_ms, int64_t *at_ms, uint64_t *index);
     void (*put_cluster)(void *ctx, const struct command_cluster_init *record);
     bool (*get_member)(void *ctx, const char *id, struct member *out); // removed ones too
     void (*put_member)(void *ctx, const struct member *record);

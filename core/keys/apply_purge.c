@@ -5,7 +5,8 @@
 // longer) to be removed stays. When the limit is met inside a consumer or bucket its due row stays,
 // and the next purge goes on there.
 //
-// First the due rows of validation records, then those of the rest, each with the limit for itself:
+// First the due rows of validation records, then those of the rest, then audit rows that are older
+// than the entry says, each with the limit for itself:
 // a follower has only the former, and comes to the same end of them. So a consumer's managers,
 // which it does not have, do not count while the consumer goes; a due row of their own takes them.
 #include <endian.h>
@@ -179,9 +180,24 @@ enum apply_due_group apply_due_group(enum apply_due kind)
     return KR_DUE_OF_CORE;
 }
 
+// They have no due rows: their own order is that of their times.
+static void purge_audits(struct apply *apply, const struct command_purge *command)
+{
+    const struct apply_state *state = apply->state;
+    uint64_t end = apply->purged + command->limit, index;
+    int64_t at_ms;
+    while (apply->purged < end &&
+           state->first_audit(state->ctx, command->audit_until_ms, &at_ms, &index)) {
+        state->delete_audit(state->ctx, at_ms, index);
+        apply->purged++;
+    }
+}
+
 enum apply_code apply_purge(struct apply *apply, const struct command_purge *command)
 {
     purge_group(apply, command, KR_DUE_OF_VALIDATION);
     purge_group(apply, command, KR_DUE_OF_CORE);
+    if (command->audit_until_ms > 0)
+        purge_audits(apply, command);
     return KR_APPLY_OK;
 }

@@ -72,10 +72,12 @@ struct command_cluster_init {
 };
 
 // What is due: apply removes at most limit rows' worth of what `due` rows ≤ now_ms name; of those
-// that followers hold, and as many of those that only core nodes hold.
+// that followers hold, and as many of those that only core nodes hold. As many of the oldest audit
+// rows go as well, of those before audit_until_ms; 0: none, as always until there was this field.
 struct command_purge {
     int64_t now_ms;
     uint32_t limit;
+    int64_t audit_until_ms;
 };
 
 // The member stays known as removed, so that its certificate cannot bring it back. The one that

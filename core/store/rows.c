@@ -123,14 +123,27 @@ void rows_time(struct rows_key *key, int64_t at_ms)
     end(key, &out);
 }
 
-bool rows_read_due(struct bytes key, struct apply_due_row *out)
+// What add_time has added.
+static bool get_time(struct bytes eight, int64_t *at_ms)
 {
     uint64_t at = 0;
-    if (key.size < KR_ROWS_U64_SIZE + 3 || !rows_get_u64(bytes_of(key.data + 1, 8), &at)) {
+    bool is_time = rows_get_u64(eight, &at);
+    *at_ms = (int64_t)(at ^ (UINT64_C(1) << 63));
+    return is_time;
+}
+
+bool rows_read_audit(struct bytes key, int64_t *at_ms, uint64_t *index)
+{
+    return key.size == 2 * KR_ROWS_U64_SIZE && get_time(bytes_of(key.data, 8), at_ms) &&
+           rows_get_u64(bytes_of(key.data + 8, 8), index);
+}
+
+bool rows_read_due(struct bytes key, struct apply_due_row *out)
+{
+    if (key.size < KR_ROWS_U64_SIZE + 3 || !get_time(bytes_of(key.data + 1, 8), &out->at_ms)) {
         return false;
     }
     uint8_t kind = key.data[9];
-    out->at_ms = (int64_t)(at ^ (UINT64_C(1) << 63));
     out->kind = (enum apply_due)kind;
     out->id = bytes_of(key.data + 10, key.size - 10);
     return kind >= KR_DUE_KEY && kind <= KR_DUE_MANAGERS &&

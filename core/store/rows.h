@@ -65,6 +65,8 @@ void rows_due_from(struct rows_key *key, enum apply_due_group group, int64_t at_
 void rows_due_group(struct rows_key *key, enum apply_due_group group);               // the prefix
 void rows_time(struct rows_key *key, int64_t at_ms);    // how audit rows begin
 void rows_member(struct rows_key *key, const char *id); // "": the prefix of all
+// The place behind the key. False: it is no audit row.
+bool rows_read_audit(struct bytes key, int64_t *at_ms, uint64_t *index);
 // The row behind the key. False: it is no due row. out->id lends key.
 bool rows_read_due(struct bytes key, struct apply_due_row *out);
 

@@ -67,6 +67,7 @@ enum kr_err store_open(const struct store_options *options, struct store **out, 
     for (size_t i = 0; i < KR_DUE_GROUP_COUNT; i++) {
         store->due[i].from_ms = INT64_MIN;
     }
+    store->audits.from_ms = INT64_MIN;
     pthread_mutex_init(&store->hot_lock, NULL);
     arena_init(&store->arena);
     buf_init(&store->record, KR_STORE_RECORD_MAX);
@@ -183,43 +184,56 @@ bool store_maintain(struct store *store, int64_t now_ms)
     return has_more;
 }
 
-// Where the first due row is, looked for from where the last one was: what a purge has deleted
-// before it would have to be stepped over each time.
-static void find_due(struct store *store, enum apply_due_group group)
+// Looks for the first row from where the last one was: what a purge has deleted before it would
+// have to be stepped over each time.
+static void find_first(struct store *store, struct store_due *first, enum index_family family,
+                       const struct rows_key *from, const struct rows_key *end)
 {
-    struct store_due *due = &store->due[group];
-    struct rows_key from, prefix, end;
     struct bytes key, value;
     struct apply_due_row row;
-    rows_due_from(&from, group, due->from_ms);
-    rows_due_group(&prefix, group);
-    rows_prefix_end(&end, rows_key_bytes(&prefix));
+    uint64_t index;
     struct index_cursor *cursor =
-        index_cursor_open(store->index, &(struct index_range){.family = KR_INDEX_DUE,
-                                                              .lower = rows_key_bytes(&from),
-                                                              .upper = rows_key_bytes(&end)});
+        index_cursor_open(store->index, &(struct index_range){.family = family,
+                                                              .lower = rows_key_bytes(from),
+                                                              .upper = rows_key_bytes(end)});
     index_cursor_first(cursor);
     if (!index_cursor_row(cursor, &key, &value)) {
         // Damage is no end: the purge that is then asked for meets it and reports it.
         bool is_end = index_cursor_result(cursor, NULL) == KR_ERR_OK;
-        due->from_ms = is_end ? INT64_MAX : due->from_ms;
-    } else if (rows_read_due(key, &row)) {
-        due->from_ms = row.at_ms;
+        first->from_ms = is_end ? INT64_MAX : first->from_ms;
+    } else if (family == KR_INDEX_AUDIT ? rows_read_audit(key, &row.at_ms, &index)
+                                        : rows_read_due(key, &row)) {
+        first->from_ms = row.at_ms;
     }
-    due->is_known = true;
+    first->is_known = true;
     index_cursor_close(&cursor);
 }
 
-bool store_is_due(struct store *store, int64_t now_ms)
+static bool is_due(struct store *store, enum apply_due_group group, int64_t now_ms)
 {
-    bool is_due = false;
-    for (size_t i = 0; i < KR_DUE_GROUP_COUNT; i++) {
-        if (!store->due[i].is_known) {
-            find_due(store, (enum apply_due_group)i);
-        }
-        is_due |= store->due[i].from_ms <= now_ms;
+    struct store_due *due = &store->due[group];
+    struct rows_key from, prefix, end;
+    if (!due->is_known) {
+        rows_due_from(&from, group, due->from_ms);
+        rows_due_group(&prefix, group);
+        rows_prefix_end(&end, rows_key_bytes(&prefix));
+        find_first(store, due, KR_INDEX_DUE, &from, &end);
     }
-    return is_due;
+    return due->from_ms <= now_ms;
+}
+
+bool store_is_due(struct store *store, int64_t now_ms, int64_t audit_until_ms)
+{
+    struct rows_key from, end = {.size = 0};
+    if (!store->audits.is_known) {
+        rows_time(&from, store->audits.from_ms);
+        find_first(store, &store->audits, KR_INDEX_AUDIT, &from, &end);
+    }
+    bool is_due_now = audit_until_ms > 0 && store->audits.from_ms < audit_until_ms;
+    for (size_t i = 0; i < KR_DUE_GROUP_COUNT; i++) {
+        is_due_now |= is_due(store, (enum apply_due_group)i, now_ms);
+    }
+    return is_due_now;
 }
 
 void store_figures(struct store *store, struct store_figures *out)

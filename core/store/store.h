@@ -116,7 +116,7 @@ uint64_t store_log_first(const struct store *store); // oldest retained index; 0
 
 // A bounded step of growth, reclamation, log trimming and last-used times. True: more to do soon.
 bool store_maintain(struct store *store, int64_t now_ms);
-bool store_is_due(struct store *store, int64_t now_ms); // is there anything to PURGE?
+bool store_is_due(struct store *store, int64_t now_ms, int64_t audit_until_ms); // a PURGE?
 
 // --- reading: consistent views -------------------------------------------------------------------
 struct store_view;                                       // a snapshot of the index

@@ -19,7 +19,7 @@
 
 struct store_load;
 
-// Where the due rows of a group begin.
+// Where the due rows of a group begin, or the audit rows.
 struct store_due {
     int64_t from_ms; // no row is before this
     bool is_known;   // from_ms is exactly the first one's time
@@ -62,7 +62,7 @@ struct store {
     bool must_reopen;           // RocksDB met a full disk: it refuses writes until it is reopened
     int64_t log_first_at_ms;    // time of the oldest retained entry; INT64_MIN: not looked at
     int64_t log_last_at_ms;     // of the newest
-    struct store_due due[KR_DUE_GROUP_COUNT];
+    struct store_due due[KR_DUE_GROUP_COUNT], audits;
     struct store_sweep sweep;
 
     store_lost_fn *lost; // NULL: nobody watches

@@ -95,6 +95,15 @@ static void delete_receipt(void *ctx, uint64_t index)
     store_state_delete_record(ctx, KR_CLASS_CORE, KR_INDEX_RECEIPTS, &key);
 }
 
+// A row was put, which may come before all others; its entry may be undone.
+static void note_first(struct store_due *first, int64_t at_ms)
+{
+    if (at_ms < first->from_ms) {
+        first->from_ms = at_ms;
+        first->is_known = false;
+    }
+}
+
 // An entry has one audit row, and its index is in the row's key: there can be no older one.
 static void put_audit(void *ctx, const struct audit *record)
 {
@@ -103,6 +112,33 @@ static void put_audit(void *ctx, const struct audit *record)
     codec_add_audit(out, record);
     rows_audit(&key, record->at_ms, record->index);
     store_state_put_new_record(ctx, KR_CLASS_CORE, KR_INDEX_AUDIT, &key, buf_bytes(out));
+    note_first(&((struct store_state *)ctx)->store->audits, record->at_ms);
+}
+
+static void delete_audit(void *ctx, int64_t at_ms, uint64_t index)
+{
+    struct store_state *state = ctx;
+    struct rows_key key;
+    rows_audit(&key, at_ms, index);
+    store_state_delete_record(state, KR_CLASS_CORE, KR_INDEX_AUDIT, &key);
+    state->store->audits.is_known = false;
+}
+
+static bool first_audit(void *ctx, int64_t until_ms, int64_t *at_ms, uint64_t *index)
+{
+    struct store_state *state = ctx;
+    struct rows_key from;
+    struct bytes key;
+    rows_time(&from, state->store->audits.from_ms);
+    if (!stage_first(state->store->stage, KR_INDEX_AUDIT, bytes_text(""), rows_key_bytes(&from),
+                     &key)) {
+        return false;
+    }
+    if (!rows_read_audit(key, at_ms, index)) {
+        store_state_note(state, KR_INDEX_AUDIT, KR_ERR_CORRUPT);
+        return false;
+    }
+    return *at_ms < until_ms;
 }
 
 // --- what is due ---------------------------------------------------------------------------------
@@ -126,10 +162,7 @@ static void put_due(void *ctx, const struct apply_due_row *row)
     }
     rows_due(&key, row);
     store_state_put_record(state, class_of(row), KR_INDEX_DUE, &key, bytes_text(""));
-    if (row->at_ms < due->from_ms) {
-        due->from_ms = row->at_ms;
-        due->is_known = false; // the entry may be undone
-    }
+    note_first(due, row->at_ms);
 }
 
 static void delete_due(void *ctx, const struct apply_due_row *row)
@@ -250,6 +283,8 @@ void store_state_add_core(struct apply_state *verbs)
     verbs->put_receipt = put_receipt;
     verbs->delete_receipt = delete_receipt;
     verbs->put_audit = put_audit;
+    verbs->delete_audit = delete_audit;
+    verbs->first_audit = first_audit;
     verbs->put_due = put_due;
     verbs->delete_due = delete_due;
     verbs->first_due = first_due;

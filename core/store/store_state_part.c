@@ -56,6 +56,17 @@ static void put_audit(void *ctx, const struct audit *record)
     (void)ctx, (void)record;
 }
 
+static void delete_audit(void *ctx, int64_t at_ms, uint64_t index)
+{
+    (void)ctx, (void)at_ms, (void)index;
+}
+
+static bool first_audit(void *ctx, int64_t until_ms, int64_t *at_ms, uint64_t *index)
+{
+    (void)ctx, (void)until_ms, (void)at_ms, (void)index;
+    return false;
+}
+
 // Counts are for management requests, which a follower passes on.
 static uint64_t get_count(void *ctx, char what, const char *id)
 {
@@ -80,6 +91,8 @@ void store_state_keep_part(struct apply_state *verbs)
     verbs->put_receipt = put_receipt;
     verbs->delete_receipt = delete_receipt;
     verbs->put_audit = put_audit;
+    verbs->delete_audit = delete_audit;
+    verbs->first_audit = first_audit;
     verbs->get_count = get_count;
     verbs->add_count = add_count;
 }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who may do what: tokens, roles against every route of the table, limits, the audit trail, rates.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { client, expect, expectProblem } from './lib/http.mjs';
 import { strangerKey } from './lib/keys.mjs';
-import { startNode, until } from './lib/node.mjs';
+import { dataDirFor, startNode, until } from './lib/node.mjs';
+import { encode } from './lib/protobuf.mjs';
 import { readRoutes } from './lib/routes.mjs';
 
 const routes = readRoutes().filter((route) => route.kind === 'CALL');
@@ -213,6 +216,29 @@ test('every denial is an audit row that tells the actor and the route', async ()
   assert.equal(data[0].actor, (await as.viewer.get('/v1/who-am-i')).body.sub);
   assert.equal(data[0].requestId, answer.headers.get('x-request-id'));
   assert.ok(JSON.stringify(data[0]).includes('key.create'));
+});
+
+test('audit rows older than audit_retention_days go, and stay where it is 0', async (t) => {
+  const dataDir = dataDirFor(t);
+  const first = await startNode({ dataDir });
+  await first.stop();
+  // A row of two days ago: by its time and index an AuditRecord, of which the action and the time.
+  const at = BigInt(Date.now() - 2 * 86_400_000);
+  const row = Buffer.alloc(16);
+  row.writeBigUInt64BE(at ^ (1n << 63n));
+  row.writeBigUInt64BE(1n, 8);
+  const record = encode([[1, 'long.ago'], [10, Number(at)]]);
+  const hex = (bytes) => `0x${bytes.toString('hex').toUpperCase()}`;
+  execFileSync('ldb', [`--db=${join(dataDir, 'db')}`, '--column_family=audit', '--hex', 'put', hex(row), hex(record)], { stdio: 'ignore' });
+  const count = async (by, query) => expect(await client(by).get(`${audits}?${query}`), 200).body.pagination.total;
+  const keeping = await startNode({ dataDir, flags: ['--audit-retention-days', '0'] });
+  const all = await count(keeping, 'limit=1');
+  assert.equal(await count(keeping, 'action=long.ago'), 1);
+  await keeping.stop();
+  const purging = await startNode({ dataDir, flags: ['--audit-retention-days', '1'] });
+  await until(async () => (await count(purging, 'action=long.ago')) === 0, { what: 'the old row to go' });
+  assert.equal(await count(purging, 'limit=1'), all - 1, 'the rows of today stay');
+  await purging.stop();
 });
 
 test('the audit list clamps limit to 100, pages, filters, and keeps to 30 days', async () => {

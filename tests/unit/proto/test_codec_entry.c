@@ -31,7 +31,7 @@ static const struct command_op sample_ops[] = {
                                            .email = "a@example.org"}},
     {KR_OP_MANAGER_DELETE, .as.manager_delete = {KR_SAMPLE_CONSUMER_ID, KR_SAMPLE_MANAGER_ID}},
     {KR_OP_VAULT_PUT, .as.vault_put = {KR_SAMPLE_KEY_ID, 1, {sample_box, sizeof(sample_box)}}},
-    {KR_OP_PURGE, .as.purge = {1700000000021, 500}},
+    {KR_OP_PURGE, .as.purge = {1700000000021, 500, 0}},
     {KR_OP_MEMBER_PUT, .as.member_put = {.id = "eu-1",
                                          .region = "eu",
                                          .role = KR_MEMBER_FOLLOWER,
@@ -152,6 +152,22 @@ static void a_creation_for_a_name_survives(void **state)
     arena_fini(&arena);
 }
 
+static void how_far_a_purge_takes_audit_rows_survives(void **state)
+{
+    (void)state;
+    struct command_op op = {KR_OP_PURGE, .as.purge = {1700000000021, 500, 1600000000000}};
+    struct entry entry = {.index = 1, .command = {.ops = &op, .op_count = 1}}, got;
+    struct arena arena;
+    struct buf out;
+    arena_init(&arena);
+    buf_init(&out, KR_SAMPLE_MAX);
+    codec_add_entry(&out, &entry);
+    assert_int_equal(codec_entry(buf_bytes(&out), &arena, &got), KR_ERR_OK);
+    assert_int_equal(got.command.ops[0].as.purge.audit_until_ms, 1600000000000);
+    buf_fini(&out);
+    arena_fini(&arena);
+}
+
 static void damaged_entries_are_refused_or_settle(void **state)
 {
     (void)state;
@@ -261,6 +277,7 @@ int main(void)
         cmocka_unit_test(a_decoded_entry_has_its_parts),
         cmocka_unit_test(each_operation_survives_alone),
         cmocka_unit_test(a_creation_for_a_name_survives),
+        cmocka_unit_test(how_far_a_purge_takes_audit_rows_survives),
         cmocka_unit_test(damaged_entries_are_refused_or_settle),
         cmocka_unit_test(an_unknown_operation_is_of_another_version),
         cmocka_unit_test(an_operation_without_its_parts_is_corrupt),

@@ -95,7 +95,7 @@ static inline void add_key_revoke(uint8_t digest, uint64_t expected_version, int
 
 static inline enum apply_code purge(int64_t now_ms, uint32_t limit)
 {
-    add(KR_OP_PURGE)->as.purge = (struct command_purge){now_ms, limit};
+    add(KR_OP_PURGE)->as.purge = (struct command_purge){.now_ms = now_ms, .limit = limit};
     return commit();
 }
 

@@ -202,7 +202,7 @@ static void build_entry(void)
     run.entry.at_unix_us += (int64_t)below(3) * DAY_MS * 1000;
     if (below(8) == 0) {
         struct command_op *op = command_add(&run.entry.command, KR_OP_PURGE, &run.entry_texts);
-        op->as.purge = (struct command_purge){run.entry.at_unix_us / 1000, below(20)};
+        op->as.purge = (struct command_purge){run.entry.at_unix_us / 1000, below(20), 0};
         return;
     }
     for (unsigned ops = 1 + below(OPS_MAX); ops > 0; ops--)
@@ -387,7 +387,7 @@ static void delete_everything(void)
     run.entry.command = (struct command){0};
     run.entry.index++;
     struct command_op *op = command_add(&run.entry.command, KR_OP_PURGE, &run.entry_texts);
-    op->as.purge = (struct command_purge){INT64_MAX, FOREVER};
+    op->as.purge = (struct command_purge){INT64_MAX, FOREVER, 0};
     assert_int_equal(fake_apply(&run.state, &run.entry).code, KR_APPLY_OK);
     const struct fake *left = &run.state;
     assert_int_equal(left->bucket_count + left->consumer_count + left->key_count +

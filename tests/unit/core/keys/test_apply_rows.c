@@ -112,6 +112,60 @@ static void an_expired_answer_makes_way_and_takes_its_due_row_with_it(void **sta
 }
 
 // --- purge ---------------------------------------------------------------------------------------
+// The fake keeps its audit rows in the order of their times; one that is gone has no action.
+static bool first_audit(void *ctx, int64_t until_ms, int64_t *at_ms, uint64_t *index)
+{
+    const struct fake *fake = ctx;
+    size_t i = 0;
+    while (i < fake->audit_count && fake->audits[i].action == NULL)
+        i++;
+    if (i == fake->audit_count || fake->audits[i].at_ms >= until_ms)
+        return false;
+    *at_ms = fake->audits[i].at_ms;
+    *index = fake->audits[i].index;
+    return true;
+}
+
+static void delete_audit(void *ctx, int64_t at_ms, uint64_t index)
+{
+    struct fake *fake = ctx;
+    for (size_t i = 0; i < fake->audit_count; i++) {
+        if (fake->audits[i].at_ms == at_ms && fake->audits[i].index == index)
+            fake->audits[i].action = NULL;
+    }
+}
+
+// How many rows it removed.
+static uint64_t purge_audits(uint32_t limit, int64_t until_ms)
+{
+    struct apply_state verbs = fake_verbs(&room.fake);
+    struct command_op op = {KR_OP_PURGE, .as.purge = {0, limit, until_ms}};
+    const struct entry entry = {.index = 1, .command = {.ops = &op, .op_count = 1}};
+    verbs.first_audit = first_audit;
+    verbs.delete_audit = delete_audit;
+    return apply_entry(&verbs, &entry, &room.texts).purged;
+}
+
+static void a_purge_takes_the_oldest_audit_rows_as_far_as_it_says(void **state)
+{
+    (void)state;
+    int64_t at_ms[4];
+    for (size_t i = 0; i < 4; i++) {
+        struct audit audit = {.action = "key.create"};
+        room.entry.command.audit = &audit;
+        assert_int_equal(commit(), KR_APPLY_OK);
+        at_ms[i] = last_ms();
+    }
+    assert_int_equal(purge(INT64_MAX, 10), KR_APPLY_OK);
+    assert_int_equal(room.result.purged, 0); // it does not say
+    assert_int_equal(purge_audits(10, at_ms[0]), 0);
+    assert_int_equal(purge_audits(2, at_ms[3]), 2);
+    assert_null(room.fake.audits[0].action);
+    assert_null(room.fake.audits[1].action);
+    assert_int_equal(purge_audits(2, at_ms[3]), 1);
+    assert_non_null(room.fake.audits[3].action);
+}
+
 static void a_purge_removes_a_revoked_key_when_it_is_due(void **state)
 {
     (void)state;
@@ -229,6 +283,7 @@ int main(void)
         CASE(a_failed_entry_says_which_operation_and_leaves_no_row),
         CASE(an_unexpired_answer_makes_the_entry_a_duplicate),
         CASE(an_expired_answer_makes_way_and_takes_its_due_row_with_it),
+        CASE(a_purge_takes_the_oldest_audit_rows_as_far_as_it_says),
         CASE(a_purge_removes_a_revoked_key_when_it_is_due),
         CASE(a_stale_due_row_does_not_remove_a_key_that_is_good),
         CASE(a_consumer_goes_with_its_keys_and_managers),

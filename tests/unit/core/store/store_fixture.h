@@ -266,13 +266,19 @@ static inline void delete_target(struct world *world, enum command_kind kind, co
     assert_int_equal(world_apply(world, &command), KR_APPLY_OK);
 }
 
-static inline uint64_t purge(struct world *world, int64_t now_ms, uint32_t limit)
+static inline uint64_t purge_audits(struct world *world, int64_t now_ms, uint32_t limit,
+                                    int64_t audit_until_ms)
 {
     struct command command = {0};
     struct command_op *op = command_add(&command, KR_OP_PURGE, &world->arena);
-    op->as.purge = (struct command_purge){.now_ms = now_ms, .limit = limit};
+    op->as.purge = (struct command_purge){now_ms, limit, audit_until_ms};
     assert_int_equal(world_apply(world, &command), KR_APPLY_OK);
     return world->result.purged;
+}
+
+static inline uint64_t purge(struct world *world, int64_t now_ms, uint32_t limit)
+{
+    return purge_audits(world, now_ms, limit, 0);
 }
 
 // --- what the state says -------------------------------------------------------------------------

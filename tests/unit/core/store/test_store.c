@@ -222,10 +222,10 @@ static void purging_everything_leaves_the_sums_where_they_began(void **state)
     world_start(&world);
     put_keys(&world, 50);
     delete_target(&world, KR_OP_BUCKET_DELETE, id_of(&world, "bckt", 1), world.now_ms + 1000);
-    assert_false(store_is_due(world.store, world.now_ms));
-    assert_true(store_is_due(world.store, world.now_ms + 1000));
+    assert_false(store_is_due(world.store, world.now_ms, 0));
+    assert_true(store_is_due(world.store, world.now_ms + 1000, 0));
     world.now_ms += 40 * INT64_C(86400000);
-    while (store_is_due(world.store, world.now_ms)) {
+    while (store_is_due(world.store, world.now_ms, 0)) {
         assert_true(purge(&world, world.now_ms, 7) <= 8);
     }
     store_position(world.store, &position);
@@ -241,6 +241,36 @@ static void purging_everything_leaves_the_sums_where_they_began(void **state)
     world_fini(&world);
 }
 
+static void old_audit_rows_go_with_a_purge_and_leave_the_sums_where_they_began(void **state)
+{
+    struct world world;
+    struct store_position position;
+    (void)state;
+    world_start(&world);
+    int64_t start_ms = world.now_ms;
+    for (unsigned i = 0; i < 10; i++) {
+        struct command command = {.actor = "system"};
+        add_audit(&world, &command, "some.action");
+        world.now_ms = start_ms + i;
+        assert_int_equal(world_apply(&world, &command), KR_APPLY_OK);
+    }
+    assert_false(store_is_due(world.store, INT64_MAX - 1, 0));
+    assert_false(store_is_due(world.store, INT64_MAX - 1, start_ms));
+    assert_true(store_is_due(world.store, 0, start_ms + 1));
+    assert_int_equal(purge_audits(&world, 0, 100, 0), 0);
+    assert_int_equal(purge_audits(&world, 0, 3, start_ms + 5), 3);
+    assert_true(store_is_due(world.store, 0, start_ms + 5));
+    assert_int_equal(purge_audits(&world, 0, 3, start_ms + 5), 2);
+    assert_false(store_is_due(world.store, 0, start_ms + 5));
+    world_reopen(&world);
+    assert_false(store_is_due(world.store, 0, start_ms + 5));
+    assert_int_equal(purge_audits(&world, 0, 100, INT64_MAX), 5);
+    assert_false(store_is_due(world.store, 0, INT64_MAX));
+    store_position(world.store, &position);
+    assert_true(hash_equal(position.digest[KR_CLASS_CORE], (struct hash128){0}));
+    world_fini(&world);
+}
+
 static void a_freed_name_can_be_taken_again_and_the_purge_leaves_its_new_bearer(void **state)
 {
     struct world world;
@@ -251,7 +281,7 @@ static void a_freed_name_can_be_taken_again_and_the_purge_leaves_its_new_bearer(
     delete_target(&world, KR_OP_BUCKET_DELETE, id_of(&world, "bckt", 1), world.now_ms + 1);
     put_bucket(&world, 2, "production");
     world.now_ms += 2;
-    while (store_is_due(world.store, world.now_ms)) {
+    while (store_is_due(world.store, world.now_ms, 0)) {
         purge(&world, world.now_ms, 100);
     }
     struct store_view *view = store_view_open(world.store);
@@ -459,6 +489,7 @@ int main(void)
         cmocka_unit_test(rows_of_one_batch_see_each_other_around_a_refused_one),
         cmocka_unit_test(a_row_that_does_not_follow_is_refused_and_nothing_is_written),
         cmocka_unit_test(purging_everything_leaves_the_sums_where_they_began),
+        cmocka_unit_test(old_audit_rows_go_with_a_purge_and_leave_the_sums_where_they_began),
         cmocka_unit_test(a_freed_name_can_be_taken_again_and_the_purge_leaves_its_new_bearer),
         cmocka_unit_test(a_changed_environment_shows_in_every_subject),
         cmocka_unit_test(a_full_disk_refuses_writes_and_says_the_mend),

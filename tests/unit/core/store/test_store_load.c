@@ -101,7 +101,7 @@ static void what_is_written_before_and_while_loading_wins(void **state)
     for (unsigned i = 2; i <= 60; i++) {
         revoke_key(&world, i, world.now_ms + 1);
     }
-    while (store_is_due(world.store, world.now_ms + 1)) {
+    while (store_is_due(world.store, world.now_ms + 1, 0)) {
         purge(&world, world.now_ms + 1, 1000);
     }
     put_key(&world, 1, 2, 9001);
@@ -129,7 +129,7 @@ static void whole_buckets_purged_while_loading_stay_gone(void **state)
     delete_target(&world, KR_OP_BUCKET_DELETE, id_of(&world, "bckt", 2), world.now_ms + 1);
     world_reopen(&world);
     loading_begin(&world, &loading);
-    while (store_is_due(world.store, world.now_ms + 1)) {
+    while (store_is_due(world.store, world.now_ms + 1, 0)) {
         purge(&world, world.now_ms + 1, 100);
     }
     assert_int_equal(loading_wait(&loading), KR_ERR_OK);

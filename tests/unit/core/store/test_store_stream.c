@@ -155,7 +155,7 @@ static void build(struct world *world, struct command *command)
     if (below(8) == 0) {
         command->op_count = 0;
         command_add(command, KR_OP_PURGE, &world->arena)->as.purge =
-            (struct command_purge){world->now_ms, below(6)};
+            (struct command_purge){world->now_ms, below(6), world->now_ms - 2 * KR_DAY_MS};
     }
     if (below(2) == 0)
         add_audit(world, command, "some.action");

@@ -128,7 +128,7 @@ static void assert_upgrades(unsigned kept)
     world_load(&world);
     assert_int_equal(find_key(&world, 20).lookup, KR_STORE_FOUND);
     // Life goes on: the log begins anew, and what was due is purged.
-    assert_true(store_is_due(world.store, world.now_ms + KR_DAY_MS));
+    assert_true(store_is_due(world.store, world.now_ms + KR_DAY_MS, 0));
     assert_int_equal(purge(&world, world.now_ms + KR_DAY_MS, 100), 5 + 1);
     assert_int_equal(store_log_first(world.store), before.index + 1);
     world_reopen(&world);
