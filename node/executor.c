@@ -41,7 +41,7 @@ static enum kr_err check_form(struct call *call)
     return api_problem(call, KR_ERR_MEDIA_TYPE, "send the body as Content-Type: application/json");
 }
 
-// A denial of someone who is known is a row of the audit trail; the answer does not wait for more.
+// A denial of someone who is known is told in the audit trail; the answer does not wait for more.
 static enum kr_err check_right(struct call *call)
 {
     if (access_allows(&call->actor, call->route->right))
@@ -151,6 +151,8 @@ static bool is_denial(const struct call *call)
 
 enum executor_next executor_committed(struct call *call, const struct replica_outcome *outcome)
 {
+    if (outcome->err != KR_ERR_OK)
+        api_denied_lost(call);
     if (outcome->err != KR_ERR_OK && is_denial(call)) {
         LOG_WARN("a denial has no row in the audit trail",
                  LOG_TEXT("reason", err_text(outcome->err)),

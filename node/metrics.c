@@ -268,6 +268,8 @@ static void render_node(const struct render *render, const struct metrics_node *
            node->reads.refused);
     single(render, "reads_given_up_total", "counter",
            "Calls that read, and that nobody waited for.", node->reads.given_up);
+    single(render, "denials_left_out_total", "counter",
+           "Denials without an audit row of their own.", node->denials_left_out);
     single(render, "uptime_seconds", "gauge", "Seconds since the start.", node->uptime_s);
     single(render, "resident_bytes", "gauge", "Resident memory of the process.", resident_bytes());
 }

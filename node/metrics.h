@@ -58,6 +58,7 @@ struct metrics_node {
     uint64_t epoch, calls_queued, uptime_s;
     uint64_t age_ms; // of what it knows; UINT64_MAX: nothing is known
     struct readers_figures reads;
+    uint64_t denials_left_out;
     struct peers_figures links;
     struct secure_figures certificates;
     bool is_leader;

@@ -13,6 +13,7 @@
 #include "node/commits.h"
 #include "node/config.h"
 #include "node/control.h"
+#include "node/denials.h"
 #include "node/figures.h"
 #include "node/identity.h"
 #include "node/losses.h"
@@ -38,6 +39,7 @@ struct node {
     struct commits *commits;   // for receipts; NULL: not remembered
     struct losses *losses;     // keys that stopped being good, for clients that keep answers
     struct ceilings *ceilings; // of what one address may take
+    struct denials *denials;   // what the audit trail has told of them
     struct board *board;       // the cluster at the moment, for any thread
     struct serve *serves[KR_NODE_LOOPS_MAX];
     struct metrics *metrics[KR_NODE_LOOPS_MAX]; // one a serving loop

@@ -423,6 +423,7 @@ static struct node *new_node(const struct config *config)
     node->losses = losses_new();
     node->ceilings = ceilings_new((uint64_t)node->config->connections_per_address,
                                   (uint64_t)node->config->auth_failures_per_minute);
+    node->denials = denials_new();
     node->board = board_new();
     return node;
 }
@@ -433,6 +434,7 @@ static void free_node(struct node *node)
     ceilings_free(&node->ceilings);
     commits_free(&node->commits);
     losses_free(&node->losses);
+    denials_free(&node->denials);
     board_free(&node->board);
     mem_free(node);
 }

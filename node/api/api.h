@@ -110,9 +110,11 @@ struct command_op *api_op(struct call *call, enum command_kind kind); // marks h
 // The audit row of this call; detail is a JSON object text, or NULL.
 void api_audit(struct call *call, const char *action, const char *target, const char *target_name,
                const char *detail);
-// 403 with this detail, and a row access.denied about the target; returns FORBIDDEN.
+// 403 with this detail, and, where one is due (denials.h), a row access.denied about the target;
+// returns FORBIDDEN. Lost: the row was not written.
 enum kr_err api_deny(struct call *call, const char *target, const char *target_name,
                      const char *detail);
+void api_denied_lost(const struct call *call);
 // Denies the route to a limited token: it is about the account or the cluster as a whole.
 enum kr_err api_check_unlimited(struct call *call, const char *detail);
 const char *api_detail(struct call *call, const char *name, const char *value); // {"name":"value"}

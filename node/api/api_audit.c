@@ -3,7 +3,9 @@
 //
 // Details hold names of fields, ids and counts; never a value of a key.
 #include "node/api/api.h"
+#include "node/denials.h"
 #include "node/dispatch.h"
+#include "node/node.h"
 
 enum { KR_AUDIT_DETAIL_MAX = 8192 };
 
@@ -36,12 +38,34 @@ void api_audit(struct call *call, const char *action, const char *target, const 
     call->has_command = true;
 }
 
+static const char denied[] = "access.denied";
+
+static void audit_denial(struct call *call, const char *target, const char *target_name)
+{
+    uint64_t left_out = 0;
+    const char *detail = NULL;
+    if (!denials_tell(call->node->denials, call->actor.token_id, call->route->name, call->now_ms,
+                      &left_out)) {
+        call->has_command = false;
+        return;
+    }
+    if (left_out > 0)
+        detail = arena_printf(&call->arena, "{\"leftOut\":%llu}", (unsigned long long)left_out);
+    api_audit(call, denied, target, target_name, detail);
+}
+
 enum kr_err api_deny(struct call *call, const char *target, const char *target_name,
                      const char *detail)
 {
     enum kr_err err = api_problem(call, KR_ERR_FORBIDDEN, "%s", detail);
-    api_audit(call, "access.denied", target, target_name, NULL);
+    audit_denial(call, target, target_name);
     return err;
+}
+
+void api_denied_lost(const struct call *call)
+{
+    if (call->command.audit != NULL && strcmp(call->command.audit->action, denied) == 0)
+        denials_untell(call->node->denials, call->actor.token_id, call->route->name);
 }
 
 enum kr_err api_check_unlimited(struct call *call, const char *detail)

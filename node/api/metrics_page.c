@@ -22,6 +22,7 @@ enum kr_err api_metrics(struct call *call)
     facts.links = board.links;
     facts.age_ms = replica_age_ms(node->replica, clock_boot_ms());
     figures_read(node->figures, &facts.store);
+    facts.denials_left_out = denials_left_out(node->denials);
     control_reads(node->control, &facts.reads);
     secure_figures(node->secure, &facts.certificates);
     api_answer_status(call, 200);

@@ -137,6 +137,7 @@ static inline void api_start(struct api_world *world)
         fail_msg("open: %s", fault.text);
     world->node.config = &world->config;
     world->node.vault = vault_new(master);
+    world->node.denials = denials_new();
     strcpy(world->node.cluster_id, "clst_000000000000000000000001");
     strcpy(world->node.identity.node_id, "node-1");
     strcpy(world->node.identity.region, "local");
@@ -162,6 +163,7 @@ static inline void api_end(struct api_world *world)
     api_end_call(world);
     store_close(&world->node.store);
     vault_free(&world->node.vault);
+    denials_free(&world->node.denials);
     arena_fini(&world->arena);
     nftw(world->directory, api_remove, 16, FTW_DEPTH | FTW_PHYS);
 }

@@ -433,7 +433,7 @@ static void a_key_whose_consumer_is_revoked_stays_so_through_changes(void **stat
 static void pass_retention(struct api_world *world)
 {
     const int64_t day_ms = INT64_C(86400000);
-    assert_false(store_is_due(world->node.store, world->now_ms + 30 * day_ms - 1));
+    assert_false(store_is_due(world->node.store, world->now_ms + 30 * day_ms - 1, 0));
     world->now_ms += 30 * day_ms;
     struct command purge = {.actor = "system"};
     command_add(&purge, KR_OP_PURGE, &world->arena)->as.purge =

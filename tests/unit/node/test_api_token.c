@@ -221,6 +221,26 @@ static void a_limited_token_sees_the_receipts_of_its_buckets(void **state)
     assert_string_equal(api_last_audit(world).action, "access.denied");
 }
 
+static void a_denial_again_and_again_is_a_row_a_minute(void **state)
+{
+    struct api_world *world = *state;
+    world->roles = KR_ROLE_VIEWER;
+    api_expect(world, 403, "POST", KR_TOKENS, "{\"roles\":[\"viewer\"]}");
+    uint64_t index = store_applied_index(world->node.store);
+    for (int i = 0; i < 5; i++) {
+        api_expect(world, 403, "POST", KR_TOKENS, "{\"roles\":[\"viewer\"]}");
+        assert_null(api_answer_field(world, "Keyreeve-Index"));
+    }
+    assert_int_equal(store_applied_index(world->node.store), index);
+    assert_null(api_last_audit(world).detail);
+    api_expect(world, 403, "GET", KR_TOKENS, NULL); // another route
+    assert_int_equal(store_applied_index(world->node.store), index + 1);
+    world->now_ms += 60000;
+    api_expect(world, 403, "POST", KR_TOKENS, "{\"roles\":[\"viewer\"]}");
+    assert_string_equal(api_last_audit(world).action, "access.denied");
+    assert_string_equal(api_last_audit(world).detail, "{\"leftOut\":5}");
+}
+
 static void a_limited_token_does_not_reach_what_is_the_accounts(void **state)
 {
     struct api_world *world = *state;
@@ -428,6 +448,7 @@ int main(void)
         TEST(a_limited_owner_makes_no_token_that_reaches_further),
         TEST(a_limited_owner_sees_the_tokens_within_its_limits),
         TEST(a_limited_token_sees_the_receipts_of_its_buckets),
+        TEST(a_denial_again_and_again_is_a_row_a_minute),
         TEST(a_limited_token_does_not_reach_what_is_the_accounts),
         TEST(a_denial_stands_where_nothing_can_be_written),
         TEST(a_deleted_token_is_revoked),
