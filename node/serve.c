@@ -22,7 +22,8 @@ enum {
     KR_SWEEP_MS = 100,
     KR_POOL_BLOCKS = 256,
     KR_POOL_STREAMS = 512,
-    KR_BODIES_MIN_BYTES = 48 << 20
+    KR_BODIES_MIN_BYTES = 48 << 20,
+    KR_LAST_MS = 1000 // for refusals, beyond the stop timeout
 };
 
 // --- hooks ---------------------------------------------------------------------------------------
@@ -75,7 +76,8 @@ static void on_sweep(uv_timer_t *timer)
     each_listener(serve, accept_tick);
     if (!serve->is_stopping)
         return;
-    if (uv_now(&serve->loop) >= serve->stop_at_ms) {
+    // The control loop refuses what is under way at that time, and its refusals are sent.
+    if (uv_now(&serve->loop) >= serve->stop_at_ms + (serve->calls > 0 ? KR_LAST_MS : 0)) {
         for (struct connection *at = serve->connections; at != NULL; at = at->next)
             connection_close(at);
     }

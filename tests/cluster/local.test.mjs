@@ -138,6 +138,7 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     assert.equal(await codeAt(cluster, silent, key, { minIndex: key.index }), 'VALID');
     const answer = await cluster.whileStopped(silent, async () => {
       const asked = revoke(cluster.api(name), key, '?wait=everywhere&timeoutMs=60000');
+      asked.catch(() => {}); // it is awaited below
       await until(async () => (await codeAt(cluster, 'core-1', key)) === 'REVOKED', { what: 'the revocation' });
       await cluster.stop(name);
       return asked;
