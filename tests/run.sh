@@ -409,7 +409,7 @@ all)
     part_fuzz
     part_tsan
     part_integration
-    part_bench beside plan report
+    part_bench beside help plan report
     part_gateway
     part_cluster
     ;;
