@@ -430,6 +430,8 @@ static void on_tick(uv_timer_t *tick)
     secure_tick(control->node->secure, clock_boot_ms());
     if (!has_replica(control))
         return;
+    if (!control->node->identity.has_peers)
+        alone_tick(&control->alone, control->node, clock_boot_ms());
     readiness_tell(control->node, &control->told);
     housekeeping_tick(control);
 }

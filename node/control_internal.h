@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "core/store/store_flush.h"
+#include "node/alone.h"
 #include "node/control.h"
 #include "node/everywhere.h"
 #include "node/leading.h"
@@ -45,6 +46,7 @@ struct control {
     struct leading *leading;
     struct roster *roster;   // NULL without peers
     struct peering *peering; // NULL without peers, and once it is closed
+    struct alone alone;      // without peers
     struct engines *engines; // NULL before the engine is opened, and once it is closed
     atomic_size_t tasks;     // calls under way
     atomic_size_t changes;   // of them, those of kind CHANGE

@@ -8,7 +8,7 @@
 #include "core/base/log.h"
 #include "node/control_internal.h"
 #include "node/engines.h"
-#include "node/metrics.h"
+#include "node/throughput.h"
 #include "replication/engine_etcd.h"
 #include "replication/engine_local.h"
 #include "replication/roster.h"
@@ -24,7 +24,7 @@ struct peering {
     struct peers *peers;
     uint64_t pushed_index; // what the children have been told of
     uint64_t board_at_ms;
-    uint64_t counted, counted_at_ms, per_second; // validations
+    struct throughput throughput;
     void (*closed)(void *ctx);
     void *closed_ctx;
 };
@@ -101,7 +101,7 @@ static void on_fatal(void *ctx, enum kr_err err, const struct fault *fault)
 
 static uint64_t on_validations(void *ctx)
 {
-    return ((const struct peering *)ctx)->per_second;
+    return ((const struct peering *)ctx)->throughput.per_second;
 }
 
 // --- the board -----------------------------------------------------------------------------------
@@ -205,28 +205,6 @@ static void trim(struct peering *peering, uint64_t now_ms)
         engine->verbs->trim(engine, below_index);
 }
 
-static uint64_t validations(const struct node *node)
-{
-    uint64_t sum = 0;
-    for (size_t loop = 0; loop < node->serve_count; loop++)
-        for (size_t code = 0; code < KR_VERDICT_COUNT; code++)
-            sum += atomic_load_explicit(&node->metrics[loop]->verdicts[code], memory_order_relaxed);
-    return sum;
-}
-
-// Once a second.
-static void measure(struct peering *peering, uint64_t now_ms)
-{
-    uint64_t passed_ms = now_ms - peering->counted_at_ms;
-    if (passed_ms < 1000)
-        return;
-    uint64_t counted = validations(peering->options.node);
-    peering->per_second = (counted - peering->counted) * 1000 / passed_ms;
-    peering->counted = counted;
-    peering->counted_at_ms = now_ms;
-    trim(peering, now_ms);
-}
-
 // --- life ----------------------------------------------------------------------------------------
 
 enum kr_err peering_new(const struct peering_options *options, struct peering **out,
@@ -285,7 +263,8 @@ void peering_tick(struct peering *peering, uint64_t now_boot_ms)
 {
     if (peering == NULL || peering->closed != NULL)
         return;
-    measure(peering, now_boot_ms);
+    if (throughput_measure(&peering->throughput, peering->options.node, now_boot_ms))
+        trim(peering, now_boot_ms);
     if (now_boot_ms < peering->board_at_ms)
         return;
     peering->board_at_ms = now_boot_ms + KR_PEERING_BOARD_MS;

@@ -142,7 +142,12 @@ test('what exits how', async () => {
   await cli(['status', '--url', 'http://127.0.0.1:9'], { code: 5 });
   await cli(['consumer', 'delete', 'twice'], { code: 2 });
   await cli(['consumer', 'delete', 'twice', '--yes']);
-  await cli(['status']);
+  // A node alone leads, and says so as soon as it has looked.
+  const status = await until(async () => {
+    const { stdout } = await cli(['status']);
+    return /^leader +node-1$/m.test(stdout) && stdout;
+  }, { what: 'the node to name itself as the leader' });
+  assert.match(status, /^node-1 +local +leader +serving +- +\d+ +0 /m);
   const ended = await cli(['bucket', 'show', 'no-such-bucket', '--json'], { code: 3 });
   assert.ok(JSON.parse(ended.stderr).hint);
 });
