@@ -124,6 +124,9 @@ static void print_problem(struct session *session, const struct http_call *call,
     else if (call->err != KR_ERR_OK)
         session_fail(session, KR_EXIT_UNREACHABLE, hint_of(0), "cannot reach %s: %s", session->url,
                      call->fault.text);
+    else if (call->status < 300)
+        session_fail(session, KR_EXIT_FAILURE, "--limit asks for less",
+                     "the answer has too many values to be read");
     else if (*call->request_id != '\0' && call->status >= 500)
         session_fail(session, KR_EXIT_FAILURE, hint_of(call->status), "%s (%u, request %s)", said,
                      call->status, call->request_id);
@@ -149,11 +152,13 @@ static bool is_wanted(const struct api_request *request, const struct http_call 
            api_text(json, "code") != NULL;
 }
 
-// Too large for us, or for the node: of a list, a smaller page is not.
-static bool is_too_large(const struct api_request *request, const struct http_call *call)
+// Too large for us, as bytes or as values, or for the node: of a list, a smaller page is not.
+static bool is_too_large(const struct api_request *request, const struct http_call *call,
+                         const struct json *json)
 {
-    return call->err == KR_ERR_TOO_LARGE ||
-           (call->err == KR_ERR_OK && call->status == 413 && strcmp(request->method, "GET") == 0);
+    if (call->err != KR_ERR_OK || strcmp(request->method, "GET") != 0)
+        return call->err == KR_ERR_TOO_LARGE;
+    return call->status == 413 || (json == NULL && json_is_excessive(buf_bytes(&call->answer)));
 }
 
 static bool is_worth_another(const struct api_request *request, const struct http_call *call)
@@ -202,7 +207,7 @@ enum exit_code api_send(struct session *session, const struct api_request *reque
     if (call.err == KR_ERR_OK && call.answer.size > 0 &&
         json_parse(buf_bytes(&call.answer), &answer->json, NULL) != KR_ERR_OK)
         answer->json = NULL; // a proxy's page, say: the status speaks for itself
-    answer->is_too_large = is_too_large(request, &call);
+    answer->is_too_large = is_too_large(request, &call, answer->json);
     enum exit_code code = answer->is_too_large ? KR_EXIT_FAILURE : api_exit_code(answer->status);
     if (is_wanted(request, &call, answer->json))
         code = KR_EXIT_OK;

@@ -34,7 +34,7 @@ struct api_request {
 struct api_answer {
     struct json *json; // NULL when the answer has no JSON body
     unsigned status;   // 0: no answer
-    bool is_too_large; // beyond KR_HTTP_ANSWER_MAX, or what the node answers (413 to a GET)
+    bool is_too_large; // beyond KR_HTTP_ANSWER_MAX or what json_parse takes, or 413 to a GET
     uint64_t index;    // Keyreeve-Index
 };
 

@@ -100,6 +100,11 @@ static enum kr_err check_bounds(struct bytes text, struct fault *fault)
     return KR_ERR_OK;
 }
 
+bool json_is_excessive(struct bytes text)
+{
+    return check_bounds(text, NULL) != KR_ERR_OK;
+}
+
 // jansson ends its reasons with the text that it stumbled over: " near '…'".
 static enum kr_err tell(struct json_error_t *error, struct fault *fault)
 {

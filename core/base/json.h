@@ -32,6 +32,8 @@ enum json_type {
 // Gives a document; INVALID with "line L, column C: reason" otherwise, which quotes nothing of the
 // text, because the text may hold a key.
 must_use enum kr_err json_parse(struct bytes text, struct json **out, struct fault *fault);
+// Does json_parse refuse it for its depth, or for how many values it has?
+bool json_is_excessive(struct bytes text);
 // Takes the root; its memory is zeroed first, because bodies hold keys. Clears the caller's
 // pointer.
 void json_free(struct json **root);

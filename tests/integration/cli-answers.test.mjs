@@ -31,12 +31,16 @@ async function serve(t, answer) {
   return { asked, cli };
 }
 
-test('export asks for smaller pages where a page is too large for the node', async (t) => {
+// Too large for the node, and one of more values than the command reads.
+const tooLarge = { status: 413, body: { title: 'Content Too Large', detail: 'the answer is too large; ask for fewer items' } };
+const tooMany = { body: { data: Array(1_000_001).fill(0), total: 25 } };
+
+for (const [whose, large] of [['the node', tooLarge], ['the command', tooMany]]) test(`export asks for smaller pages where a page is too large for ${whose}`, async (t) => {
   const all = Array.from({ length: 25 }, (_, i) => ({ name: `c${i}`, apiKeys: [{ id: `key_${i}` }] }));
   const { asked, cli } = await serve(t, ({ path, query }) => {
     if (!path.endsWith('/consumers')) return { body: { name: 'production' } };
     const [limit, from] = [Number(query.get('limit')), Number(query.get('cursor') ?? query.get('offset'))];
-    if (limit > 5) return { status: 413, body: { title: 'Content Too Large', detail: 'the answer is too large; ask for fewer items' } };
+    if (limit > 5) return large;
     const data = all.slice(from, from + limit);
     const isLast = from + data.length === all.length;
     return { body: { data, limit, offset: 0, total: all.length, ...(isLast ? {} : { cursor: String(from + data.length) }) } };
