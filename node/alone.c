@@ -4,14 +4,12 @@
 
 #include <stdio.h>
 
-enum { KR_ALONE_BOARD_MS = 200 };
-
 void alone_tick(struct alone *alone, const struct node *node, uint64_t now_boot_ms)
 {
     throughput_measure(&alone->throughput, node, now_boot_ms);
     if (now_boot_ms < alone->board_at_ms)
         return;
-    alone->board_at_ms = now_boot_ms + KR_ALONE_BOARD_MS;
+    alone->board_at_ms = now_boot_ms + KR_BOARD_MS;
     bool is_leader = replica_is_leader(node->replica);
     struct board_node self = {.state = atomic_load(&node->is_loaded) ? KR_BOARD_SERVING
                                                                      : KR_BOARD_LOADING,

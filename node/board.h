@@ -11,6 +11,7 @@
 #include "core/tls/tls.h"
 #include "replication/peers_link.h"
 
+#define KR_BOARD_MS 200             // from one copy to the next
 #define KR_BOARD_UNKNOWN UINT64_MAX // of a number that nobody has told
 
 enum board_state {

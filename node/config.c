@@ -373,3 +373,8 @@ bool config_is_loopback(const char *host)
 {
     return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
 }
+
+bool config_wants_etcd(const struct config *config)
+{
+    return strcmp(config->engine, "etcd") == 0;
+}

@@ -48,3 +48,4 @@ void config_print_manual(FILE *out); // troff, man section 8
 // "127.0.0.1:7400", "[::1]:7400" → host and port; false when malformed.
 bool config_split_address(const char *text, char *host, size_t host_size, unsigned *port);
 bool config_is_loopback(const char *host);
+bool config_wants_etcd(const struct config *config); // as the log engine; else local

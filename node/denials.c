@@ -15,7 +15,7 @@ enum { KR_DENIALS_SETS = 128, KR_DENIALS_WAYS = 8, KR_DENIALS_MS = 60000 };
 
 struct denial {
     char token_id[KR_ID_SIZE]; // "": unused
-    char route[KR_ID_SIZE];
+    const char *route;         // of the table of routes
     int64_t told_ms;
     uint64_t left_out, told; // since the last row; in it
 };
@@ -41,12 +41,6 @@ void denials_free(struct denials **denials)
     *denials = NULL;
 }
 
-static void copy(char out[KR_ID_SIZE], const char *text)
-{
-    strncpy(out, text, KR_ID_SIZE - 1);
-    out[KR_ID_SIZE - 1] = '\0';
-}
-
 // The pair's place, made anew in place of the one that was told longest ago when it has none.
 static struct denial *find(struct denials *denials, const char *token_id, const char *route)
 {
@@ -55,15 +49,15 @@ static struct denial *find(struct denials *denials, const char *token_id, const 
     struct denial *set = denials->sets[hash % KR_DENIALS_SETS];
     struct denial *oldest = set;
     for (size_t i = 0; i < KR_DENIALS_WAYS; i++) {
-        if (strcmp(set[i].token_id, token_id) == 0 && strcmp(set[i].route, route) == 0)
+        if (strcmp(set[i].token_id, token_id) == 0 && set[i].route != NULL &&
+            strcmp(set[i].route, route) == 0)
             return &set[i];
         if (set[i].token_id[0] == '\0' ||
             (oldest->token_id[0] != '\0' && set[i].told_ms < oldest->told_ms))
             oldest = &set[i];
     }
-    *oldest = (struct denial){.told_ms = KR_DENIALS_NEVER};
-    copy(oldest->token_id, token_id);
-    copy(oldest->route, route);
+    *oldest = (struct denial){.route = route, .told_ms = KR_DENIALS_NEVER};
+    strncpy(oldest->token_id, token_id, KR_ID_SIZE - 1);
     return oldest;
 }
 

@@ -12,8 +12,8 @@ struct denials;
 
 struct denials *denials_new(void); // gives
 void denials_free(struct denials **denials);
-// A token was denied a route. True: this denial has a row, and *left_out is how many had none since
-// the last one. now_ms: wall clock.
+// A token was denied a route, whose name it keeps. True: this denial has a row, and *left_out is
+// how many had none since the last one. now_ms: wall clock.
 bool denials_tell(struct denials *denials, const char *token_id, const char *route, int64_t now_ms,
                   uint64_t *left_out);
 // The row could not be written: the next denial has one.

@@ -102,15 +102,10 @@ static struct etcd_link_options link_options(const struct config *config)
                                       .key_file = config->etcd_key_file};
 }
 
-static bool wants_etcd(const struct config *config)
-{
-    return strcmp(config->engine, "etcd") == 0;
-}
-
 enum kr_err engines_check(const struct config *config, struct fault *fault)
 {
     const struct etcd_link_options link = link_options(config);
-    return wants_etcd(config) ? etcd_link_check(&link, fault) : KR_ERR_OK;
+    return config_wants_etcd(config) ? etcd_link_check(&link, fault) : KR_ERR_OK;
 }
 
 static enum kr_err open_etcd(struct engines *engines, struct uv_loop_s *loop, struct fault *fault)
@@ -141,7 +136,7 @@ enum kr_err engines_open(struct node *node, struct uv_loop_s *loop, struct engin
     struct engines *engines = mem_zalloc(sizeof(*engines));
     enum kr_err err = KR_ERR_OK;
     engines->node = node;
-    if (node->identity.is_core && wants_etcd(node->config))
+    if (node->identity.is_core && config_wants_etcd(node->config))
         err = open_etcd(engines, loop, fault);
     else
         open_local(node);

@@ -149,19 +149,20 @@ static bool is_denial(const struct call *call)
     return call->answer.status == err_http_status(KR_ERR_FORBIDDEN);
 }
 
+static enum executor_next denied_unwritten(struct call *call, enum kr_err err)
+{
+    api_denied_lost(call);
+    LOG_WARN("a denial has no row in the audit trail", LOG_TEXT("reason", err_text(err)),
+             LOG_TEXT("actor", call->actor.token_id), LOG_TEXT("route", call->route->name),
+             LOG_TEXT("requestId", call->request_id));
+    return KR_EXECUTOR_ANSWERED;
+}
+
 enum executor_next executor_committed(struct call *call, const struct replica_outcome *outcome)
 {
     if (outcome->err != KR_ERR_OK)
-        api_denied_lost(call);
-    if (outcome->err != KR_ERR_OK && is_denial(call)) {
-        LOG_WARN("a denial has no row in the audit trail",
-                 LOG_TEXT("reason", err_text(outcome->err)),
-                 LOG_TEXT("actor", call->actor.token_id), LOG_TEXT("route", call->route->name),
-                 LOG_TEXT("requestId", call->request_id));
-        return KR_EXECUTOR_ANSWERED;
-    }
-    if (outcome->err != KR_ERR_OK)
-        return not_committed(call, outcome->err);
+        return is_denial(call) ? denied_unwritten(call, outcome->err)
+                               : not_committed(call, outcome->err);
     if (outcome->result.code != KR_APPLY_OK) {
         if (call->attempts < KR_EXECUTOR_ATTEMPTS)
             return KR_EXECUTOR_AGAIN;

@@ -54,7 +54,7 @@ static enum kr_err take_bundle(const struct config *config, struct identity *out
 static enum kr_err check_engine(const struct config *config, const struct identity *identity,
                                 struct fault *fault)
 {
-    bool is_etcd = strcmp(config->engine, "etcd") == 0;
+    bool is_etcd = config_wants_etcd(config);
     if (!is_etcd && strcmp(config->engine, "local") != 0)
         return fault_set(fault, KR_ERR_INVALID, "engine: \"%.32s\" is neither local nor etcd",
                          config->engine);

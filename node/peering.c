@@ -14,7 +14,7 @@
 #include "replication/roster.h"
 #include "replication/trimming.h"
 
-enum { KR_PEERING_BOARD_MS = 200, KR_PEERING_NODES_MAX = 4096 };
+enum { KR_PEERING_NODES_MAX = 4096 };
 
 #define KR_PEERING_TAIL_BYTES (512u << 20) // of the log in etcd, for core nodes that are away;
 #define KR_PEERING_TAIL_SHARE 4            // or this part of its quota, if that is less
@@ -267,7 +267,7 @@ void peering_tick(struct peering *peering, uint64_t now_boot_ms)
         trim(peering, now_boot_ms);
     if (now_boot_ms < peering->board_at_ms)
         return;
-    peering->board_at_ms = now_boot_ms + KR_PEERING_BOARD_MS;
+    peering->board_at_ms = now_boot_ms + KR_BOARD_MS;
     put_on_board(peering);
 }
 

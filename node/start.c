@@ -135,7 +135,7 @@ static enum kr_err open_store(struct node *node, struct fault *fault)
         .log_retention_ms = config->log_retention_hours * 3600000,
         .load_threads = (unsigned)config->load_threads,
         .holding = node->identity.is_core ? KR_HOLD_ALL : KR_HOLD_VALIDATION,
-        .is_log_elsewhere = strcmp(config->engine, "etcd") == 0,
+        .is_log_elsewhere = config_wants_etcd(config),
     };
     return store_open(&options, &node->store, fault);
 }

@@ -38,8 +38,6 @@ void api_audit(struct call *call, const char *action, const char *target, const 
     call->has_command = true;
 }
 
-static const char denied[] = "access.denied";
-
 static void audit_denial(struct call *call, const char *target, const char *target_name)
 {
     uint64_t left_out = 0;
@@ -51,7 +49,7 @@ static void audit_denial(struct call *call, const char *target, const char *targ
     }
     if (left_out > 0)
         detail = arena_printf(&call->arena, "{\"leftOut\":%llu}", (unsigned long long)left_out);
-    api_audit(call, denied, target, target_name, detail);
+    api_audit(call, "access.denied", target, target_name, detail);
 }
 
 enum kr_err api_deny(struct call *call, const char *target, const char *target_name,
@@ -64,8 +62,7 @@ enum kr_err api_deny(struct call *call, const char *target, const char *target_n
 
 void api_denied_lost(const struct call *call)
 {
-    if (call->command.audit != NULL && strcmp(call->command.audit->action, denied) == 0)
-        denials_untell(call->node->denials, call->actor.token_id, call->route->name);
+    denials_untell(call->node->denials, call->actor.token_id, call->route->name);
 }
 
 enum kr_err api_check_unlimited(struct call *call, const char *detail)

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls at a node that does not lead: how long they may take, and what their caller hears when no
 // answer comes back.
-#include "api_fixture.h"
+#include "tests/unit/node/replica_fixture.h"
 
 #include "core/base/clock.h"
 #include "node/remote.h"
-#include "replication/engine_local.h"
-#include "replication/state_store.h"
 
 #define KR_TEST_READ "/v1/accounts/default/key-buckets"
 #define KR_TEST_WRITE "/v1/accounts/default/key-buckets/production/revoke"
@@ -14,7 +12,6 @@
 struct remote_world {
     struct api_world api;
     struct remote *remote;
-    bool is_closed;
     // Of the last call: what was passed upwards, and how often.
     uint64_t deadline_ms;
     size_t submitted, answered;
@@ -46,26 +43,12 @@ static void on_answered(void *ctx, struct call *call)
     ((struct remote_world *)ctx)->answered++;
 }
 
-static void on_fatal(void *ctx, enum kr_err err, const struct fault *fault)
-{
-    (void)ctx, (void)err;
-    fail_msg("%s", fault->text);
-}
-
-static void on_closed(void *ctx)
-{
-    ((struct remote_world *)ctx)->is_closed = true;
-}
-
 static int setup(void **state)
 {
     struct remote_world *world = calloc(1, sizeof(*world));
     struct node *node = &world->api.node;
     api_start(&world->api);
-    state_store_init(&node->state, node->store);
-    node->engine = engine_local_new(&(struct engine_local_options){.store = node->store}, NULL);
-    node->replica = replica_new(&(struct replica_options){
-        .state = &node->state, .engine = node->engine, .fatal = on_fatal, .ctx = world});
+    replica_start(node, false);
     world->remote =
         remote_new(node, &(struct remote_port){.ctx = world, .submit = on_submit, .run = on_run});
     *state = world;
@@ -75,17 +58,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct remote_world *world = *state;
-    struct node *node = &world->api.node;
     remote_free(&world->remote);
-    replica_close(node->replica, on_closed, world);
-    while (!world->is_closed) {
-        engine_turn(node->engine);
-        replica_turn(node->replica);
-    }
-    world->is_closed = false;
-    node->engine->verbs->close(node->engine, on_closed, world);
-    while (!world->is_closed)
-        engine_turn(node->engine);
+    replica_end(&world->api.node);
     api_end(&world->api);
     free(world);
     return 0;

@@ -1,45 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tests of the verify core over a real store: what the index of an answer promises.
-#include "tests/unit/node/api_fixture.h"
+#include "tests/unit/node/replica_fixture.h"
 
 #include "core/base/clock.h"
 #include "node/validate.h"
-#include "replication/engine_local.h"
-#include "replication/state_store.h"
 
 #define KR_KEYS KR_API_BUCKETS "/production/consumers/acme/keys"
 #define KR_IMPORTED "a-value-of-a-caller-s-own-making"
 
-struct validate_world {
-    struct api_world api;
-    bool is_closed;
-};
-
-static void on_closed(void *ctx)
-{
-    ((struct validate_world *)ctx)->is_closed = true;
-}
-
-static void on_fatal(void *ctx, enum kr_err err, const struct fault *fault)
-{
-    (void)ctx, (void)err;
-    fail_msg("%s", fault->text);
-}
-
 static int start(void **state)
 {
-    struct validate_world *world = calloc(1, sizeof(*world));
-    struct node *node = &world->api.node;
-    api_start(&world->api);
-    const struct engine_local_options local = {.store = node->store, .leads = true};
-    state_store_init(&node->state, node->store);
-    node->engine = engine_local_new(&local, NULL);
-    const struct replica_options options = {
-        .state = &node->state, .engine = node->engine, .fatal = on_fatal};
-    node->replica = replica_new(&options);
-    engine_turn(node->engine);
-    api_expect(&world->api, 200, "POST", KR_API_BUCKETS "/production/consumers",
-               "{\"name\":\"acme\"}");
+    struct api_world *world = calloc(1, sizeof(*world));
+    api_start(world);
+    replica_start(&world->node, true);
+    api_expect(world, 200, "POST", KR_API_BUCKETS "/production/consumers", "{\"name\":\"acme\"}");
     hot_thread_register();
     *state = world;
     return 0;
@@ -47,49 +21,40 @@ static int start(void **state)
 
 static int end(void **state)
 {
-    struct validate_world *world = *state;
-    struct node *node = &world->api.node;
+    struct api_world *world = *state;
     hot_thread_unregister();
-    replica_close(node->replica, on_closed, world);
-    while (!world->is_closed) {
-        engine_turn(node->engine);
-        replica_turn(node->replica);
-    }
-    world->is_closed = false;
-    node->engine->verbs->close(node->engine, on_closed, world);
-    while (!world->is_closed)
-        engine_turn(node->engine);
-    api_end(&world->api);
+    replica_end(&world->node);
+    api_end(world);
     free(world);
     return 0;
 }
 
-static void look_up(struct validate_world *world, struct validate_question *question)
+static void look_up(struct api_world *world, struct validate_question *question)
 {
-    validate_look_up(&world->api.node, &question, 1);
+    validate_look_up(&world->node, &question, 1);
 }
 
-static enum verdict_code judge(struct validate_world *world, struct validate_question *question)
+static enum verdict_code judge(struct api_world *world, struct validate_question *question)
 {
-    validate_judge(&world->api.node, question, world->api.now_ms, clock_boot_ms());
+    validate_judge(&world->node, question, world->now_ms, clock_boot_ms());
     return question->code;
 }
 
 static void a_finding_answers_for_no_index_that_came_behind_it(void **state)
 {
-    struct validate_world *world = *state;
+    struct api_world *world = *state;
     struct validate_question question;
-    api_expect(&world->api, 200, "POST", KR_KEYS, "{}");
-    const char *key = api_text(&world->api, "key"), *id = api_text(&world->api, "id");
-    const char *path = arena_printf(&world->api.arena, KR_KEYS "/%s/revoke", id);
+    api_expect(world, 200, "POST", KR_KEYS, "{}");
+    const char *key = api_text(world, "key"), *id = api_text(world, "id");
+    const char *path = arena_printf(&world->arena, KR_KEYS "/%s/revoke", id);
     validate_init(&question);
     question.ask.key = bytes_text(key);
-    question.ask.min_index = store_applied_index(world->api.node.store) + 1;
+    question.ask.min_index = store_applied_index(world->node.store) + 1;
     look_up(world, &question);
     assert_int_equal(question.found.lookup, KR_STORE_FOUND);
     assert_true(validate_is_ahead(&question));
-    api_expect(&world->api, 200, "POST", path, "{}");
-    assert_int_equal(store_applied_index(world->api.node.store), question.ask.min_index);
+    api_expect(world, 200, "POST", path, "{}");
+    assert_int_equal(store_applied_index(world->node.store), question.ask.min_index);
     assert_true(validate_is_ahead(&question));
     look_up(world, &question);
     assert_false(validate_is_ahead(&question));
@@ -99,10 +64,10 @@ static void a_finding_answers_for_no_index_that_came_behind_it(void **state)
 
 static void who_gives_up_is_told_nothing_of_the_key(void **state)
 {
-    struct validate_world *world = *state;
+    struct api_world *world = *state;
     struct validate_question question;
-    api_expect(&world->api, 200, "POST", KR_KEYS, "{}");
-    const char *key = api_text(&world->api, "key");
+    api_expect(world, 200, "POST", KR_KEYS, "{}");
+    const char *key = api_text(world, "key");
     validate_init(&question);
     question.ask.key = bytes_text(key);
     question.ask.min_index = INT64_MAX;
@@ -114,14 +79,14 @@ static void who_gives_up_is_told_nothing_of_the_key(void **state)
 
 static void the_first_value_that_is_imported_is_seen_at_its_index(void **state)
 {
-    struct validate_world *world = *state;
+    struct api_world *world = *state;
     struct validate_question question;
     validate_init(&question);
     question.ask.key = bytes_text(KR_IMPORTED);
-    question.ask.min_index = store_applied_index(world->api.node.store) + 1;
+    question.ask.min_index = store_applied_index(world->node.store) + 1;
     look_up(world, &question);
     assert_true(validate_is_ahead(&question));
-    api_expect(&world->api, 200, "POST", KR_KEYS, "{\"key\":\"" KR_IMPORTED "\"}");
+    api_expect(world, 200, "POST", KR_KEYS, "{\"key\":\"" KR_IMPORTED "\"}");
     look_up(world, &question);
     assert_int_equal(judge(world, &question), KR_VERDICT_VALID);
 }
