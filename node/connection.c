@@ -192,9 +192,11 @@ static void give_space(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
     (void)suggested;
     struct connection *connection = handle->data;
     size_t size = 0;
+    // libuv reads on as long as bytes come: parse first. And a request that waits lies in the space
+    // that would be given.
     if (connection->unseen_bytes >= KR_CONNECTION_UNSEEN_BYTES ||
-        connection_tls_has_more(connection)) {
-        *out = uv_buf_init(NULL, 0); // libuv reads on as long as bytes come: parse first
+        connection->state == KR_CONNECTION_SUSPENDED || connection_tls_has_more(connection)) {
+        *out = uv_buf_init(NULL, 0);
         return;
     }
     if (connection->tls != NULL) {
@@ -272,6 +274,10 @@ static void got_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *space)
     struct connection *connection = stream->data;
     if (size == 0) {
         connection_filled(connection, 0); // gives unused space back
+        return;
+    }
+    if (size == UV_ENOBUFS && connection->state == KR_CONNECTION_SUSPENDED) {
+        uv_read_stop(stream); // until it goes on: few send more before they are answered
         return;
     }
     if (size == UV_ENOBUFS) {

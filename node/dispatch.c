@@ -119,20 +119,32 @@ static const struct route *find_literal(const struct http_request *request)
     return NULL;
 }
 
+// Methods are compared first, since most routes fall out by them.
+static const struct route *find_template(const struct http_request *request)
+{
+    for (size_t i = 0; i < dispatch_route_count; i++) {
+        const struct route *route = &dispatch_routes[i];
+        if (method_matches(route, request) && route_matches(route, request->path))
+            return route;
+    }
+    return NULL;
+}
+
+static void find_allowed(const struct http_request *request, struct dispatch_match *match)
+{
+    for (size_t i = 0; i < dispatch_route_count; i++) {
+        const struct route *route = &dispatch_routes[i];
+        if (route_matches(route, request->path))
+            add_allowed(match->allow, sizeof(match->allow), route->method);
+    }
+}
+
 void dispatch_find(const struct http_request *request, struct dispatch_match *match)
 {
     match->allow[0] = '\0';
     match->route = find_literal(request);
-    if (match->route != NULL)
-        return;
-    for (size_t i = 0; i < dispatch_route_count; i++) {
-        const struct route *route = &dispatch_routes[i];
-        if (!route_matches(route, request->path))
-            continue;
-        if (method_matches(route, request)) {
-            match->route = route;
-            return;
-        }
-        add_allowed(match->allow, sizeof(match->allow), route->method);
-    }
+    if (match->route == NULL)
+        match->route = find_template(request);
+    if (match->route == NULL)
+        find_allowed(request, match);
 }

@@ -41,7 +41,7 @@
 
 enum connection_state {
     KR_CONNECTION_OPEN,
-    KR_CONNECTION_SUSPENDED, // one request is answered later; reading is stopped. Not of HTTP/2
+    KR_CONNECTION_SUSPENDED, // one request is answered later; nothing is read. Not of HTTP/2
     KR_CONNECTION_DRAINING,  // the last answer is being written
     KR_CONNECTION_LINGERING, // our side is closed; what still comes is dropped, for a while
     KR_CONNECTION_CLOSING    // uv_close was called

@@ -273,7 +273,6 @@ static void answer(struct job *job)
 static void settle(struct connection *connection, const struct job *job)
 {
     if (connection->state == KR_CONNECTION_SUSPENDED) {
-        uv_read_stop(&connection->uv.stream);
         connection_flush(connection);
         return;
     }
