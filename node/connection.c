@@ -357,9 +357,9 @@ void connection_go_on(struct connection *connection)
 
 void connection_resume(struct connection *connection)
 {
-    connection->is_held = connection->writing_bytes > KR_CONNECTION_WRITING_BYTES;
-    if (connection->is_held)
+    if (connection_hold(connection))
         return;
+    connection->is_held = false;
     if (!connection->has_ended)
         uv_read_start(&connection->uv.stream, give_space, got_bytes);
     connection_wake(connection);
