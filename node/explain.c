@@ -13,7 +13,7 @@ static const struct explain_check {
     enum verdict_code failure;
     const char *detail;
 } checks[] = {
-    {"structure", KR_VERDICT_MALFORMED, "prefix, body or checksum is wrong; nothing was looked up"},
+    {"structure", KR_VERDICT_MALFORMED, "prefix, body or checksum is wrong"},
     {"lookup", KR_VERDICT_NOT_FOUND, "no key has this digest"},
     {"available", KR_VERDICT_UNAVAILABLE, "the node cannot tell at the moment"},
     {"revoked", KR_VERDICT_REVOKED, "revoked: the key, its consumer or its bucket"},

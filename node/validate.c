@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The verify core: structure, digest, look-up, verdict, freshness, and the answer's bytes.
+// The verify core: digest, look-up, structure, verdict, freshness, and the answer's bytes.
 #include "node/validate.h"
 
 #include "core/base/clock.h"
@@ -23,29 +23,33 @@ void validate_init(struct validate_question *question)
     question->age_ms = 0;
 }
 
-// Without the form of a key it can only be an imported value; those are counted, so that noise
-// costs no look-up where there are none. While the table is being loaded the count is not known
-// yet.
-static bool may_be_custom(const struct node *node, struct bytes key)
+// May the table hold it? Nothing that lacks these bounds was ever taken in.
+static bool may_be_held(struct bytes key)
 {
+    return key.size >= KR_KEY_CUSTOM_MIN && key.size <= KR_KEY_VALUE_MAX;
+}
+
+// Without the form of a key it can only be an imported value; whether there are any is not known
+// while the table is being loaded.
+static bool is_well_formed(const struct node *node, struct bytes key)
+{
+    enum format_result form = format_check(key);
+    if (form != KR_FORMAT_OTHER)
+        return form == KR_FORMAT_OK;
     return format_is_custom(key) &&
            (hot_has_custom(store_hot(node->store)) || !store_is_loaded(node->store));
 }
 
-static void look_at_structure(const struct node *node, struct validate_question *question)
+// What was found is a key, so only the others pay for a look at their form; before the index is
+// asked for them, which noise shall not reach.
+static void take_found(const struct node *node, struct validate_question *question,
+                       const struct store_found *found)
 {
-    question->code = KR_VERDICT_MALFORMED;
-    switch (format_check(question->ask.key)) {
-    case KR_FORMAT_CHECKSUM:
-        return;
-    case KR_FORMAT_OTHER:
-        if (!may_be_custom(node, question->ask.key))
-            return;
-        break;
-    case KR_FORMAT_OK:
-        break;
+    question->found = *found;
+    if (found->lookup != KR_STORE_FOUND && !is_well_formed(node, question->ask.key)) {
+        question->found.lookup = KR_STORE_ABSENT;
+        question->needs_look_up = false;
     }
-    question->needs_look_up = true;
 }
 
 static void look_up_batch(const struct node *node, struct validate_question *const *questions,
@@ -68,7 +72,7 @@ static void look_up_batch(const struct node *node, struct validate_question *con
     store_find_many(node->store, (const uint8_t(*)[KR_DIGEST_SIZE])digests, used, found);
     for (size_t i = 0; i < used; i++) {
         memcpy(asked[i]->digest, digests[i], KR_DIGEST_SIZE);
-        asked[i]->found = found[i];
+        take_found(node, asked[i], &found[i]);
     }
 }
 
@@ -81,7 +85,8 @@ void validate_look_up(const struct node *node, struct validate_question *const *
     for (size_t i = 0; i < count; i++) {
         questions[i]->index = index;
         questions[i]->known = known;
-        look_at_structure(node, questions[i]);
+        questions[i]->code = KR_VERDICT_MALFORMED;
+        questions[i]->needs_look_up = may_be_held(questions[i]->ask.key);
     }
     for (size_t done = 0; done < count; done += KR_VALIDATE_BATCH) {
         size_t left = count - done;

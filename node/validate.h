@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The verify core: questions about keys → verdicts, from memory. Every skin asks through it.
 //
-// A question goes through validate_look_up (structure, digest and look-up, many at once) and
+// A question goes through validate_look_up (digest and look-up, many at once; structure) and
 // validate_judge (verdict, freshness), each on a serving loop. What it found is lent until the
 // loop's next quiescent state. A question that memory cannot answer yet says so in found.lookup.
 #pragma once
@@ -19,7 +19,7 @@ struct validate_question {
     bool has_address;
 
     // what came of it
-    bool needs_look_up;             // its structure is right, and it has not been judged
+    bool needs_look_up;             // it may be a key, and has not been judged
     uint8_t digest[KR_DIGEST_SIZE]; // from its look-up on
     struct store_found found;
     enum verdict_code code;
@@ -31,8 +31,8 @@ struct validate_question {
 // A question with nothing asked for but the key.
 void validate_init(struct validate_question *question);
 
-// Looks at their structure, digests and looks up what may be a key, in batches. Afterwards the code
-// is MALFORMED, or needs_look_up is set. Their keys are still lent.
+// Digests and looks up, in batches, and looks at the structure of what was not found. Afterwards
+// the code is MALFORMED, or needs_look_up is set. Their keys are still lent.
 void validate_look_up(const struct node *node, struct validate_question *const *questions,
                       size_t count);
 

@@ -18,7 +18,7 @@
 
 enum format_result {
     KR_FORMAT_OK,       // well-formed, checksum right
-    KR_FORMAT_CHECKSUM, // well-formed, checksum wrong: MALFORMED without a look-up
+    KR_FORMAT_CHECKSUM, // well-formed, checksum wrong: a typo, or noise
     KR_FORMAT_OTHER     // not of this form: perhaps an imported value
 };
 
