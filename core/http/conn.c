@@ -21,8 +21,6 @@ struct http_conn {
     size_t wiped;        // bytes at the front that were lent and released
     struct http1 parser; // of what starts at begin
     size_t body_bytes;   // that request's limit, once its head is whole
-    size_t reserved;     // set aside in the pool for that request's body,
-    size_t lent;         // and for those that are lent
     bool was_continued;  // that request was told to send its body
     bool is_ended;       // the last request was yielded or refused
     enum kr_err err;     // of the refusal
@@ -44,15 +42,17 @@ static void give_back(struct http_conn *conn)
     if (conn->data == NULL)
         return;
     mem_zero(conn->data, conn->size);
-    if (conn->capacity == KR_HTTP_BLOCK_BYTES)
+    if (conn->capacity == KR_HTTP_BLOCK_BYTES) {
         http_pool_return(conn->options->pool, conn->data);
-    else
+    } else {
         mem_free(conn->data);
+        http_pool_unreserve(conn->options->pool, conn->capacity);
+    }
     conn->data = NULL;
     conn->capacity = conn->size = conn->begin = conn->wiped = 0;
 }
 
-// Into other memory of this capacity, from the front.
+// Into other memory of this capacity, from the front. More than a block is reserved already.
 static void move_to(struct http_conn *conn, size_t capacity)
 {
     bool is_block = capacity == KR_HTTP_BLOCK_BYTES;
@@ -92,32 +92,37 @@ static void drop_lent(struct http_conn *conn)
     }
 }
 
-// Doubles, so that memory follows what was received and not what was announced. The ceiling holds
-// the largest request and a block more: it is reached only by a caller that reads without taking
-// requests, as libuv does while each read fills the space it was lent.
+static void refuse(struct http_conn *conn, enum kr_err err)
+{
+    conn->err = err;
+    conn->is_ended = true;
+    http1_init(&conn->parser);
+}
+
+// Doubles, so that memory follows what was received and not what was announced: a head that
+// promises a large body keeps nobody else's from coming. The ceiling holds the largest request and
+// a block more: it is reached only by a caller that reads without taking requests, as libuv does
+// while each read fills the space it was lent. What there is no room for is refused and dropped.
 static void grow(struct http_conn *conn)
 {
     size_t ceiling =
         conn->options->limits.head_bytes + conn->options->limits.body_bytes + KR_HTTP_BLOCK_BYTES;
     size_t capacity = conn->capacity * 2 < ceiling ? conn->capacity * 2 : ceiling;
-    if (capacity > conn->capacity)
+    if (capacity <= conn->capacity)
+        return;
+    if (http_pool_reserve(conn->options->pool, capacity)) {
         move_to(conn, capacity);
-}
-
-static void unreserve(struct http_conn *conn)
-{
-    size_t over = conn->is_ended ? conn->reserved : 0; // no further request comes
-    http_pool_unreserve(conn->options->pool, conn->lent + over);
-    conn->reserved -= over;
-    conn->lent = 0;
+        return;
+    }
+    conn->reason = "too many large requests are being received; try again";
+    refuse(conn, KR_ERR_BUSY);
+    give_back(conn);
 }
 
 void http_conn_free(struct http_conn **conn)
 {
     if (*conn == NULL)
         return;
-    (*conn)->is_ended = true;
-    unreserve(*conn);
     give_back(*conn);
     mem_free(*conn);
     *conn = NULL;
@@ -132,10 +137,10 @@ uint8_t *http_conn_space(struct http_conn *conn, size_t *size)
         close_gap(conn, conn->parser.body_end, conn->parser.scanned);
         conn->parser.scanned = conn->parser.body_end;
     }
+    if (conn->data != NULL && conn->size == conn->capacity)
+        grow(conn);
     if (conn->data == NULL)
         move_to(conn, KR_HTTP_BLOCK_BYTES);
-    else if (conn->size == conn->capacity)
-        grow(conn);
     *size = conn->capacity - conn->size;
     return conn->data + conn->size;
 }
@@ -153,7 +158,6 @@ void http_conn_received(struct http_conn *conn, size_t size)
 // Moves nothing: many small requests may be released one by one with many more behind them.
 void http_conn_release(struct http_conn *conn)
 {
-    unreserve(conn);
     if (conn->is_ended)
         conn->begin = conn->size;
     if (conn->begin == conn->size) {
@@ -165,26 +169,6 @@ void http_conn_release(struct http_conn *conn)
 }
 
 // --- requests ------------------------------------------------------------------------------------
-
-// Before the first byte of a body that a block does not hold. What is announced beyond the limit is
-// refused anyway; chunks announce nothing.
-static enum kr_err reserve_body(struct http_conn *conn)
-{
-    const struct http1 *parser = &conn->parser;
-    size_t wanted = conn->body_bytes;
-    if (parser->state == KR_HTTP1_BODY && parser->remaining > wanted)
-        return KR_ERR_OK;
-    if (parser->state == KR_HTTP1_BODY)
-        wanted = (size_t)parser->remaining;
-    if (wanted <= KR_HTTP_BLOCK_BYTES)
-        return KR_ERR_OK;
-    if (!http_pool_reserve(conn->options->pool, wanted)) {
-        conn->reason = "too many large requests are being received; try again";
-        return KR_ERR_BUSY;
-    }
-    conn->reserved = wanted;
-    return KR_ERR_OK;
-}
 
 // Reads the request at begin as far as it goes; narrows the body's limit once the head is whole.
 static enum kr_err read_request(struct http_conn *conn, struct http_request *request, size_t *used)
@@ -201,9 +185,6 @@ static enum kr_err read_request(struct http_conn *conn, struct http_request *req
             return err;
         uint64_t narrow = options->body_limit(options->ctx, request);
         conn->body_bytes = narrow < limits.body_bytes ? (size_t)narrow : limits.body_bytes;
-        err = reserve_body(conn);
-        if (err != KR_ERR_OK)
-            return err;
     }
     limits.body_bytes = conn->body_bytes;
     return http1_parse(&conn->parser, &limits, input, held, request, &is_head_done, used,
@@ -221,8 +202,6 @@ static bool must_continue(const struct http_conn *conn)
 static void yield(struct http_conn *conn, const struct http_request *request, size_t used)
 {
     conn->begin += used;
-    conn->lent += conn->reserved;
-    conn->reserved = 0;
     conn->was_continued = false;
     // What follows a request that closes must not be read as one (RFC 9112 §9.6).
     conn->is_ended = !request->is_keep_alive;
@@ -237,8 +216,7 @@ enum http_next http_conn_next(struct http_conn *conn, struct http_request *reque
     if (!conn->is_ended && conn->size > conn->begin) {
         conn->err = read_request(conn, request, &used);
         if (conn->err != KR_ERR_OK) {
-            http1_init(&conn->parser);
-            conn->is_ended = true;
+            refuse(conn, conn->err);
         } else if (conn->parser.state == KR_HTTP1_DONE) {
             yield(conn, request, used);
             next = KR_HTTP_REQUEST;

@@ -2,8 +2,8 @@
 // One HTTP connection, bytes in and requests out: buffers input, parses, orders, bounds. No socket.
 //
 // Input memory comes from the loop's pool in blocks of 16 KiB and goes back as soon as the
-// connection has nothing unparsed and nothing lent, so that an idle connection holds none. A body
-// larger than a block moves to the heap. One thread.
+// connection has nothing unparsed and nothing lent, so that an idle connection holds none. What is
+// larger than a block moves to the heap as it comes, within the pool's bound. One thread.
 #pragma once
 
 #include "core/http/http1.h"
@@ -25,7 +25,7 @@ enum http_next {
     KR_HTTP_REQUEST,   // *request is whole and lent
     KR_HTTP_CONTINUE, // send http_conn_continue_text behind the answers still owed, then call again
     KR_HTTP_REFUSED   // answer with the error, then close; no further request comes. BUSY: there is
-                      // no room for its body; TOO_LARGE with fields: they are its head, lent
+                      // no room for more of it; TOO_LARGE with fields: they are its head, lent
 };
 
 struct http_conn; // opaque

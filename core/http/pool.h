@@ -22,7 +22,7 @@ void http_pool_return(struct http_pool *pool, uint8_t *block); // takes
 
 // What the large bodies of all connections may take together; without a bound until it is called.
 void http_pool_bound(struct http_pool *pool, size_t bytes);
-// Sets memory aside before a large body is received. False: the bound would be passed.
+// Before memory beyond a block is taken. False: the bound would be passed.
 bool http_pool_reserve(struct http_pool *pool, size_t bytes);
 void http_pool_unreserve(struct http_pool *pool, size_t bytes);
 

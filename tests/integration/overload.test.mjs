@@ -41,6 +41,30 @@ test('one address has so many connections and no more; those behind a trusted pr
   for (const connection of many) await connection.until((text) => text.endsWith('ok\n'));
 });
 
+test('large bodies that are announced and do not come keep nobody from anything', async (t) => {
+  const node = await startNode({ flags: ['--serve-threads', '1'] });
+  t.after(() => node.remove());
+  const api = client(node);
+  await api.makeConsumer('c');
+  const { key } = await api.makeKey('c');
+  const announced = Array.from({ length: 300 }, () => raw(node));
+  t.after(() => announced.forEach((connection) => connection.destroy()));
+  for (const [i, connection] of announced.entries()) {
+    const size = i % 2 ? 'Transfer-Encoding: chunked' : 'Content-Length: 1000000';
+    connection.write(`POST /authz/forward HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n${size}\r\n\r\n`);
+  }
+  for (const connection of announced) await connection.until((text) => text.includes('100 Continue'));
+  const body = JSON.stringify({ key });
+  const chunked = raw(node);
+  t.after(() => chunked.destroy());
+  chunked.write(`POST /v1/validate HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`);
+  await chunked.until((text) => text.includes('"code"'));
+  assert.match(chunked.received, /^HTTP\/1.1 200 [^]*"code":"VALID"/);
+  const batch = Array.from({ length: 500 }, () => ({ key }));
+  const answer = await exchange(node, { method: 'POST', path: '/v1/validate/$batch', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(batch), agent: false });
+  assert.equal(answer.status, 200, answer.text);
+});
+
 test('an address that tries tokens is told to wait; good tokens and keys are served on', async (t) => {
   const node = await startNode({ flags: ['--auth-failures-per-minute', '5', '--trusted-proxies', '127.0.0.1/32'] });
   t.after(() => node.remove());

@@ -258,38 +258,63 @@ static void feed_large(struct feed *feed, size_t count)
     mem_free(body);
 }
 
+// A buffer doubles while the one before is copied into it.
 static void a_large_body_is_received_where_there_is_room_for_it(void **state)
 {
     (void)state;
     struct feed feed;
     feed_init(&feed, 1 << 20);
-    http_pool_bound(feed.pool, 100000);
+    http_pool_bound(feed.pool, 131072 + 65536);
     feed_bytes(&feed, bytes_text(POST "Content-Length: 90000\r\n\r\n"));
-    assert_false(http_pool_reserve(feed.pool, 20000));
     feed_large(&feed, 90000);
     assert_int_equal(feed.requests, 1);
-    assert_true(http_pool_reserve(feed.pool, 100000));
-    feed_bytes(&feed, bytes_text(POST "Content-Length: 16384\r\n\r\n"));
-    feed_large(&feed, 16384);
+    assert_true(http_pool_reserve(feed.pool, 131072 + 65536));
+    feed_bytes(&feed, bytes_text(POST "Content-Length: 16000\r\n\r\n"));
+    feed_large(&feed, 16000);
     assert_int_equal(feed.requests, 2);
-    feed_bytes(&feed, bytes_text(POST "Content-Length: 16385\r\n\r\n"));
+    feed_bytes(&feed, bytes_text(POST "Content-Length: 90000\r\n\r\n"));
+    feed_large(&feed, 16000);
+    assert_false(feed.is_refused);
+    feed_large(&feed, 16000);
     assert_int_equal(feed.err, KR_ERR_BUSY);
-    http_pool_unreserve(feed.pool, 100000);
+    assert_int_equal(http_pool_lent(feed.pool), 0);
+    feed_large(&feed, 58000);
+    assert_int_equal(feed.requests, 2);
+    http_pool_unreserve(feed.pool, 131072 + 65536);
     feed_fini(&feed);
 }
 
-static void chunks_keep_room_for_all_they_may_bring_until_they_end(void **state)
+static void what_is_announced_takes_no_room(void **state)
+{
+    (void)state;
+    static const char *const heads[] = {POST "Content-Length: 900000\r\n\r\na",
+                                        POST "Transfer-Encoding: chunked\r\n\r\n1\r\na"};
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+        struct feed feed;
+        feed_init(&feed, 1 << 20);
+        http_pool_bound(feed.pool, 100000);
+        feed_bytes(&feed, bytes_text(heads[i]));
+        assert_false(feed.is_refused);
+        assert_true(http_pool_reserve(feed.pool, 100000));
+        http_pool_unreserve(feed.pool, 100000);
+        feed_fini(&feed);
+    }
+}
+
+// The parser was in the middle of a chunk when there was no more room.
+static void chunks_are_refused_where_there_is_no_room_for_more(void **state)
 {
     (void)state;
     struct feed feed;
-    feed_init(&feed, 90000);
-    http_pool_bound(feed.pool, 100000);
-    feed_bytes(&feed, bytes_text(POST "Transfer-Encoding: chunked\r\n\r\n1\r\na"));
-    assert_false(http_pool_reserve(feed.pool, 20000));
-    feed_bytes(&feed, bytes_text("\r\nfffff\r\n"));
-    assert_int_equal(feed.err, KR_ERR_TOO_LARGE);
-    assert_true(http_pool_reserve(feed.pool, 100000));
-    http_pool_unreserve(feed.pool, 100000);
+    feed_init(&feed, 1 << 20);
+    http_pool_bound(feed.pool, 65536);
+    feed_bytes(&feed, bytes_text(POST "Transfer-Encoding: chunked\r\n\r\n30000\r\n"));
+    feed_large(&feed, 20000);
+    assert_false(feed.is_refused);
+    feed_large(&feed, 100000);
+    assert_int_equal(feed.err, KR_ERR_BUSY);
+    assert_true(http_pool_reserve(feed.pool, 65536));
+    http_pool_unreserve(feed.pool, 65536);
     feed_fini(&feed);
 }
 
@@ -356,7 +381,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_large_body_is_received_where_there_is_room_for_it),
-        cmocka_unit_test(chunks_keep_room_for_all_they_may_bring_until_they_end),
+        cmocka_unit_test(what_is_announced_takes_no_room),
+        cmocka_unit_test(chunks_are_refused_where_there_is_no_room_for_more),
         cmocka_unit_test(an_idle_connection_holds_no_block),
         cmocka_unit_test(a_read_that_brings_nothing_gives_the_block_back),
         cmocka_unit_test(an_unfinished_request_keeps_its_block),
