@@ -171,6 +171,21 @@ static enum kr_err read_required(const struct config *config, struct listen_plan
     return KR_ERR_OK;
 }
 
+// Port 0 is another one for each.
+static enum kr_err check_distinct(const struct listen_plan *plans, struct fault *fault)
+{
+    char host[64];
+    unsigned port;
+    for (size_t i = 1; i < KR_LISTEN_COUNT; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(plans[i].address, plans[j].address) == 0 &&
+                config_split_address(plans[i].address, host, sizeof(host), &port) && port != 0)
+                return fault_set(fault, KR_ERR_INVALID,
+                                 "%s: %s is the address of %s; choose another port",
+                                 plans[i].setting, plans[i].address, plans[j].setting);
+    return KR_ERR_OK;
+}
+
 static void fill_plans(const struct config *config, unsigned serves,
                        struct listen_plan out[KR_LISTEN_COUNT])
 {
@@ -215,6 +230,8 @@ enum kr_err listen_plan(const struct config *config, struct listen_plan out[KR_L
         if (is_wanted && err == KR_ERR_OK)
             err = check_plan(config, &out[i], fault);
     }
+    if (err == KR_ERR_OK)
+        err = check_distinct(out, fault);
     return err == KR_ERR_OK ? read_required(config, out, fault) : err;
 }
 
@@ -308,25 +325,39 @@ static bool answers(const struct sockaddr_un *address)
     return is_alive;
 }
 
+// A path that is free, or has a socket that nobody serves.
+static enum kr_err look_at_path(const struct listen_plan *plan, struct sockaddr_un *address,
+                                struct fault *fault)
+{
+    struct stat found;
+    const char *name = plan->unix_setting, *path = plan->unix_path;
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(address->sun_path))
+        return fault_set(fault, KR_ERR_INVALID, "%s: the path is longer than %zu bytes", name,
+                         sizeof(address->sun_path) - 1);
+    strcpy(address->sun_path, path);
+    if (lstat(path, &found) != 0)
+        return KR_ERR_OK;
+    if (!S_ISSOCK(found.st_mode))
+        return fault_set(fault, KR_ERR_INVALID,
+                         "%s: %s exists and is no socket; remove it or choose another path", name,
+                         path);
+    if (answers(address))
+        return fault_set(fault, KR_ERR_LOCKED,
+                         "%s: another process serves %s; stop it or choose another path", name,
+                         path);
+    return KR_ERR_OK;
+}
+
 static enum kr_err open_unix(const struct listen_plan *plan, enum listen_number number,
                              struct fault *fault)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct stat found;
+    struct sockaddr_un address;
     const char *name = plan->unix_setting, *path = plan->unix_path;
-    if (strlen(path) >= sizeof(address.sun_path))
-        return fault_set(fault, KR_ERR_INVALID, "%s: the path is longer than %zu bytes", name,
-                         sizeof(address.sun_path) - 1);
-    strcpy(address.sun_path, path);
-    if (lstat(path, &found) == 0) {
-        if (!S_ISSOCK(found.st_mode))
-            return fault_set(fault, KR_ERR_INVALID, "%s: %s exists and is no socket", name, path);
-        if (answers(&address))
-            return fault_set(fault, KR_ERR_LOCKED,
-                             "%s: another process serves %s; stop it or choose another path", name,
-                             path);
-        unlink(path);
-    }
+    enum kr_err err = look_at_path(plan, &address, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    unlink(path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     mode_t mask = umask(0117);
     int status = bind(fd, (struct sockaddr *)&address, sizeof(address));
@@ -351,6 +382,34 @@ enum kr_err listen_unix(const struct listen_plan *plan, enum listen_number numbe
         *fd = fcntl(unix_fds[number], F_DUPFD_CLOEXEC, 0);
     return err;
 }
+
+// --- before anything is opened -------------------------------------------------------------------
+
+static enum kr_err probe(const struct listen_plan *plan, enum listen_number number,
+                         struct fault *fault)
+{
+    char host[64];
+    unsigned port;
+    struct sockaddr_storage address;
+    struct sockaddr_un path;
+    enum kr_err err = KR_ERR_OK;
+    if (bound_ports[number] == 0 && config_split_address(plan->address, host, sizeof(host), &port))
+        err = probe_port(&address, fill_address(host, port, &address), plan, fault);
+    if (err == KR_ERR_OK && plan->unix_path[0] != '\0' && unix_fds[number] < 0)
+        err = look_at_path(plan, &path, fault);
+    return err;
+}
+
+enum kr_err listen_probe(const struct config *config, struct fault *fault)
+{
+    struct listen_plan plans[KR_LISTEN_COUNT];
+    enum kr_err err = listen_plan(config, plans, fault);
+    for (enum listen_number i = 0; i < KR_LISTEN_COUNT && err == KR_ERR_OK; i++)
+        err = probe(&plans[i], i, fault);
+    return err;
+}
+
+// --- the end -------------------------------------------------------------------------------------
 
 // Who has connected and was not accepted finds the connection closed, and not one that is silent.
 static void turn_away(int fd)

@@ -33,6 +33,10 @@ must_use enum kr_err listen_plan(const struct config *config,
 // "validation, metrics": what a listener serves, in words.
 void listen_serves_text(unsigned serves, char *out, size_t size);
 
+// May all that is planned be bound? So that a start which would fail by it makes nothing first.
+// Errors as of listen_tcp and listen_unix.
+must_use enum kr_err listen_probe(const struct config *config, struct fault *fault);
+
 // A bound socket of this listener, one more at each call; the first call with port 0 chooses the
 // port for all. LOCKED when another process has the port, INVALID for what cannot be bound.
 must_use enum kr_err listen_tcp(const struct listen_plan *plan, enum listen_number number, int *fd,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The order of a start and of a stop.
 //
-// Start: directory → lock → store → vault → engine and replica → bootstrap → listeners → loops →
-// loading → ready (readiness.c). Everything that can be refused is refused before the first
-// listener opens, with one line. Stop: the reverse; the control loop has ended the serving loops
-// and closed the replica.
+// Start: directory → lock → a look at ports and sockets → store → vault → engine and replica →
+// bootstrap → listeners → loops → loading → ready (readiness.c). Everything that can be refused is
+// refused before the first listener opens, with one line. Stop: the reverse; the control loop has
+// ended the serving loops and closed the replica.
 #include "node/start.h"
 
 #include <pthread.h>
@@ -302,6 +302,8 @@ static void ignore_stop(void)
 static enum kr_err build(struct node *node, struct fault *fault)
 {
     enum kr_err err = secure_new(node->config, &node->secure, fault);
+    if (err == KR_ERR_OK)
+        err = listen_probe(node->config, fault);
     if (err == KR_ERR_OK)
         err = open_store(node, fault);
     if (err == KR_ERR_OK && node->identity.is_core)

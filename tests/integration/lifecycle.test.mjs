@@ -291,6 +291,19 @@ test('a port in use is refused, and the words say how to find the other process'
   await refuse(t, { flags: ['--binary-listen', node.binary] }, [/binary_listen/, /in use/, /--binary-listen/]);
 });
 
+test('a start that is refused for a port or a socket has made nothing', async (t) => {
+  const node = await startNode();
+  t.after(() => node.remove());
+  const file = join(dataDirFor(t), 'no-socket');
+  writeFileSync(file, 'x');
+  for (const flags of [['--binary-listen', node.binary], ['--http-unix', file]]) {
+    const dataDir = dataDirFor(t);
+    await refuse(t, { dataDir, flags }, [/in use|no socket/]);
+    assert.deepEqual(readdirSync(dataDir), ['lock']);
+  }
+  await refuse(t, { flags: ['--http', '127.0.0.1:7999', '--http-metrics', '127.0.0.1:7999'], code: 2 }, [/http_metrics/, /address of http;/]);
+});
+
 test('a data directory of a running node is refused', async (t) => {
   const node = await startNode();
   t.after(() => node.remove());
