@@ -524,11 +524,11 @@ int bench_propagate(int argc, char **argv)
     bench->engine = "local";
     const struct option_row rows[] = {
         {"--leader", "URL", KR_OPTION_TEXT, &bench->leader, 0, 0, true,
-         "where keys are made and revoked (required)"},
+         "where keys are made and revoked"},
         {"--nodes", "URLS", KR_OPTION_TEXT, &bench->nodes, 0, 0, true,
-         "the nodes to watch, comma-separated (required)"},
+         "the nodes to watch, comma-separated"},
         {"--token-file", "FILE", KR_OPTION_TEXT, &bench->token_file, 0, 0, true,
-         "a management token, 0600 (required)"},
+         "a management token, 0600"},
         {"--bucket", "NAME", KR_OPTION_TEXT, &bench->bucket, 0, 0, false,
          "of the keys (default production)"},
         {"--rounds", "N", KR_OPTION_COUNT, &bench->rounds, 1, KR_PROPAGATE_ROUNDS_MAX, false,

@@ -304,9 +304,9 @@ int bench_relay(int argc, char **argv)
     relay->name_count = 1;
     const struct option_row rows[] = {
         {"--table", "FILE", KR_OPTION_TEXT, &relay->table_path, 0, 0, true,
-         "the nodes and the links, a line each (required)"},
+         "the nodes and the links, a line each"},
         {"--cuts", "FILE", KR_OPTION_TEXT, &relay->cuts_path, 0, 0, true,
-         "pairs of names that are cut, read again when it changes (required)"},
+         "pairs of names that are cut, read again when it changes"},
     };
     const struct option_spec spec = {
         "relay",

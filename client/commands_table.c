@@ -145,7 +145,7 @@ const struct spec_command spec_commands[] = {
      "questions in flight, for so many seconds.",
      "keyreeve key verify --scope orders:read < key.txt", run_key_verify},
     {"key", "delete", "CONSUMER KEY-ID", KR_NEED_BUCKET, O(YES) | O(WAIT) | O(WAIT_MS),
-     "Revoke a key and take it off the list", DESTROYS,
+     "Revoke a key for good; it stays listed as revoked while it is kept", DESTROYS,
      "keyreeve key delete acme key_1oUEpDKUQFKy5Fyd1QdRwSxl --yes --bucket production",
      run_key_delete},
 
@@ -165,7 +165,7 @@ const struct spec_command spec_commands[] = {
      "Create a management token and print its value",
      "Roles: owner (all), admin (all but tokens and buckets), developer (read, roll, reveal), "
      "viewer (read). The default is viewer. " PRINTS_KEY,
-     "keyreeve token create ci --role developer --allow-bucket preview --expires 90d > ci.token",
+     "(umask 077; keyreeve token create ci --role developer --expires 90d > ci.token)",
      run_token_create},
     {"token", "delete", "TOKEN-ID", KR_NEED_TOKEN, O(YES), "End a management token", DESTROYS,
      "keyreeve token delete key_1oUEpDKUQFKy5Fyd1QdRwSxl", run_token_delete},

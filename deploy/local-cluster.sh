@@ -534,7 +534,7 @@ case $standbys in
 *) refuse "--standbys $standbys: write 0, 1 or 2" ;;
 esac
 case $net in
-'' | *[!0-9]*) refuse "--net $net: write a number from 1 to 254" ;;
+'' | *[!0-9]* | 0* | ????* | 25[5-9] | 2[6-9]? | [3-9]??) refuse "--net $net: write a number from 1 to 254" ;;
 esac
 
 case $action in

@@ -87,11 +87,11 @@ build() {
     log=$root/build/quickstart.log
     mkdir -p "$root/build"
     if ! (cd "$root" && cmake --preset release &&
-        cmake --build --preset release --target keyreeved keyreeve) >"$log" 2>&1; then
+        cmake --build --preset release --target keyreeved keyreeve keyreeve-bench) >"$log" 2>&1; then
         tail -n 30 "$log" >&2
         fail "the build failed; all of its output is in $log"
     fi
-    say "built build/release/bin/keyreeved and build/release/bin/keyreeve"
+    say "built keyreeved, keyreeve and keyreeve-bench in build/release/bin"
 }
 
 # A taken port would be found at the start, but only after the build.

@@ -39,7 +39,7 @@ TEXT(peer_bundle, "",
      "file (0600) of this node's certificate, key and CA, from keyreeve node add; empty: no peers")
 TEXT(peer_listen, "127.0.0.1:7402", "address and port for other nodes; used with peer_bundle")
 TEXT(peer_advertise, "", "where other nodes reach peer_listen; empty: as peer_listen")
-TEXT(http_advertise, "", "URL of this node that clients are told; empty: http:// and http")
+TEXT(http_advertise, "", "URL of this node that clients are told; empty: http, as it listens")
 TEXT(upstreams, "", "peer addresses of nodes to follow, comma-separated; empty: this node leads")
 TEXT(etcd_endpoints, "", "URLs of the etcd members, comma-separated; for engine etcd")
 TEXT(etcd_ca_file, "",
