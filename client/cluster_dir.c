@@ -11,6 +11,7 @@
 #include "core/base/mem.h"
 #include "core/base/rand.h"
 #include "core/base/text.h"
+#include "core/keys/format.h"
 
 #define KR_DAY_MS INT64_C(86400000)
 
@@ -121,9 +122,11 @@ static enum kr_err settle_id(const char *given, struct cluster_dir_made *out, st
         snprintf(out->cluster_id, sizeof(out->cluster_id), "clst_%s", random);
         return KR_ERR_OK;
     }
-    if (strncmp(given, "clst_", 5) != 0 || strlen(given) >= sizeof(out->cluster_id))
+    if (!format_is_id(given, "clst"))
         return fault_set(fault, KR_ERR_INVALID,
-                         "\"%.64s\" is no cluster's id; it begins with clst_", given);
+                         "\"%.64s\" is no cluster's id, clst_ and 24 letters and digits; keyreeve "
+                         "status shows it",
+                         given);
     snprintf(out->cluster_id, sizeof(out->cluster_id), "%s", given);
     return KR_ERR_OK;
 }

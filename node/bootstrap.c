@@ -299,29 +299,43 @@ bool bootstrap_is_known(struct node *node)
     return is_known;
 }
 
-enum kr_err bootstrap_cluster(struct node *node, struct fault *fault)
+enum kr_err bootstrap_check(struct node *node, struct fault *fault)
 {
-    const char *wanted = node->config->cluster_id;
+    const struct config *config = node->config;
     const char *certified = node->identity.cluster_id;
-    if (!bootstrap_is_known(node)) {
-        if (!bootstrap_is_ours(node)) {
-            strcpy(node->cluster_id, certified);
-            return KR_ERR_OK;
-        }
-        enum kr_err err = make_cluster(node, fault);
-        if (err != KR_ERR_OK)
-            return err;
-        if (!bootstrap_is_known(node))
-            return fault_set(fault, KR_ERR_INTERNAL, "the bootstrap left no cluster behind");
-        LOG_INFO("bootstrapped", LOG_TEXT("cluster", node->cluster_id),
-                 LOG_TEXT("account", node->config->account));
-    }
+    const char *wanted = certified[0] != '\0' ? certified : config->cluster_id;
     if (wanted[0] == '\0')
-        wanted = certified;
-    if (wanted[0] != '\0' && strcmp(wanted, node->cluster_id) != 0)
+        return KR_ERR_OK;
+    if (bootstrap_is_known(node)) {
+        if (strcmp(wanted, node->cluster_id) == 0)
+            return KR_ERR_OK;
         return fault_set(fault, KR_ERR_CONFLICT,
                          "%s belongs to cluster %s, not to %s; correct --data or --cluster-id, or"
                          " --peer-bundle",
-                         node->config->data, node->cluster_id, wanted);
+                         config->data, node->cluster_id, wanted);
+    }
+    if (certified[0] != '\0')
+        return KR_ERR_OK;
+    return fault_set(fault, KR_ERR_CONFLICT,
+                     "%s holds no cluster, and cluster_id says %s: correct --data, or mount what "
+                     "belongs there; without --cluster-id a new cluster is made",
+                     config->data, wanted);
+}
+
+enum kr_err bootstrap_cluster(struct node *node, struct fault *fault)
+{
+    if (bootstrap_is_known(node))
+        return KR_ERR_OK;
+    if (!bootstrap_is_ours(node)) {
+        strcpy(node->cluster_id, node->identity.cluster_id);
+        return KR_ERR_OK;
+    }
+    enum kr_err err = make_cluster(node, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    if (!bootstrap_is_known(node))
+        return fault_set(fault, KR_ERR_INTERNAL, "the bootstrap left no cluster behind");
+    LOG_INFO("bootstrapped", LOG_TEXT("cluster", node->cluster_id),
+             LOG_TEXT("account", node->config->account));
     return KR_ERR_OK;
 }

@@ -10,6 +10,10 @@
 #include "core/base/fault.h"
 #include "node/node.h"
 
+// Is the directory the right cluster's, before anything is made in it? CONFLICT: it is another's,
+// or no cluster's where cluster_id names one and no bundle does.
+must_use enum kr_err bootstrap_check(struct node *node, struct fault *fault);
+
 // Reads the master key (`master_key_file`, else <data>/master-key, which is made, 0600, where this
 // node makes the cluster) and sets node->vault. FORBIDDEN for wrong permissions, INVALID for other
 // content.
@@ -26,6 +30,5 @@ bool bootstrap_is_known(struct node *node);
 typedef void bootstrap_done_fn(void *ctx, enum kr_err err);
 must_use enum kr_err bootstrap_begin(struct node *node, bootstrap_done_fn *done, void *ctx,
                                      struct fault *fault);
-// At a start: learns the cluster from the store, or makes it where that is ours. CONFLICT: the
-// directory is another cluster's.
+// At a start: learns the cluster from the store, or makes it where that is ours.
 must_use enum kr_err bootstrap_cluster(struct node *node, struct fault *fault);

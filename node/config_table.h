@@ -31,7 +31,8 @@ NUMBER(serve_threads, 0, 0, 256, "threads", "serving loops; 0: one a core")
 TEXT(node_id, "node-1", "this node's name, in answers and metrics")
 TEXT(region, "local", "this node's region, in answers and metrics")
 TEXT(account, "default", "name of the account that the bootstrap creates")
-TEXT(cluster_id, "", "refuse a data directory of any other cluster; empty: accept it")
+TEXT(cluster_id, "",
+     "refuse any data directory but this cluster's, an empty one too; empty: accept it")
 TEXT(master_key_file, "",
      "file (0600) with the 32-byte master key in hex; empty: <data>/master-key")
 TEXT(engine, "local", "where the log is committed: local (this node's disk) or etcd")

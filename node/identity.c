@@ -9,6 +9,7 @@
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
+#include "core/keys/format.h"
 #include "core/tls/authority.h"
 
 // What the settings say of a name that a certificate says too. The default says nothing.
@@ -49,6 +50,17 @@ static enum kr_err take_bundle(const struct config *config, struct identity *out
         LOG_WARN("the certificate of peer_bundle has expired: other nodes refuse this one",
                  LOG_TEXT("mend", "keyreeve node add --renew, then copy the bundle here"));
     return KR_ERR_OK;
+}
+
+// Only a bundle names a new cluster: here the setting says which directory is meant, no more.
+static enum kr_err check_cluster(const struct config *config, struct fault *fault)
+{
+    if (config->cluster_id[0] == '\0' || format_is_id(config->cluster_id, "clst"))
+        return KR_ERR_OK;
+    return fault_set(fault, KR_ERR_INVALID,
+                     "cluster_id: \"%.63s\" is no cluster's id, clst_ and 24 letters and digits; "
+                     "keyreeve status shows it",
+                     config->cluster_id);
 }
 
 static enum kr_err check_engine(const struct config *config, const struct identity *identity,
@@ -100,7 +112,7 @@ enum kr_err identity_read(const struct config *config, struct identity *out, str
     } else {
         snprintf(out->node_id, sizeof(out->node_id), "%s", config->node_id);
         snprintf(out->region, sizeof(out->region), "%s", config->region);
-        snprintf(out->cluster_id, sizeof(out->cluster_id), "%s", config->cluster_id);
+        err = check_cluster(config, fault);
     }
     if (err == KR_ERR_OK)
         err = check_engine(config, out, fault);

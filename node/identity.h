@@ -11,7 +11,7 @@
 
 struct identity {
     char node_id[KR_TLS_NAME_SIZE], region[KR_TLS_NAME_SIZE];
-    char cluster_id[KR_TLS_NAME_SIZE];           // "": any, and the bootstrap draws one
+    char cluster_id[KR_TLS_NAME_SIZE];           // the bundle's; "": the bootstrap draws one
     bool has_peers;                              // a bundle is given
     bool is_core;                                // holds everything and may lead; else a follower
     char peer_address[KR_IDENTITY_ADDRESS_SIZE]; // as other nodes reach it; "" without peers

@@ -306,6 +306,8 @@ static enum kr_err build(struct node *node, struct fault *fault)
         err = listen_probe(node->config, fault);
     if (err == KR_ERR_OK)
         err = open_store(node, fault);
+    if (err == KR_ERR_OK)
+        err = bootstrap_check(node, fault);
     if (err == KR_ERR_OK && node->identity.is_core)
         err = bootstrap_vault(node, fault);
     if (err != KR_ERR_OK)

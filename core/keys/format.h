@@ -41,4 +41,4 @@ void format_mask_last4(const char *last4, char out[KR_KEY_MASKED_SIZE]);
 
 // A base62 identifier with its type's prefix: "key_" + 24 characters and a NUL.
 #define KR_ID_SIZE 30
-bool format_is_id(const char *text, const char *type); // type: "key", "csmr", "bckt", "eusr"
+bool format_is_id(const char *text, const char *type); // type: "key", "csmr", "bckt", …

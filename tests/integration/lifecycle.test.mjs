@@ -349,9 +349,25 @@ test('a data directory of another cluster is refused', async (t) => {
   let node = await startNode({ dataDir });
   const { clusterId } = (await client(node).get('/v1/cluster')).body;
   await node.stop();
-  await refuse(t, { dataDir, flags: ['--cluster-id', 'clst_other'] }, [new RegExp(clusterId), /clst_other/, /--data or --cluster-id/]);
+  await refuse(t, { dataDir, flags: ['--cluster-id', `clst_${'0'.repeat(24)}`] }, [new RegExp(clusterId), /clst_0{24}/, /--data or --cluster-id/]);
   node = await startNode({ dataDir, flags: ['--cluster-id', clusterId] });
   await node.stop();
+});
+
+test('cluster_id names no new cluster: an empty data directory is refused and gets no secrets', async (t) => {
+  const dataDir = dataDirFor(t);
+  const flags = ['--cluster-id', `clst_${'0'.repeat(24)}`];
+  for (let start = 1; start <= 2; start++) await refuse(t, { dataDir, flags }, [/holds no cluster/, /clst_0{24}/, /mount/, /without --cluster-id/]);
+  for (const secret of ['owner-token', 'master-key']) assert.ok(!existsSync(join(dataDir, secret)), secret);
+  await (await startNode({ dataDir })).stop();
+});
+
+test('a cluster_id that is none is refused before the directory is touched', async (t) => {
+  for (const wrong of ['other', 'clst_other', `acct_${'0'.repeat(24)}`, `clst_${'0'.repeat(25)}`]) {
+    const dataDir = dataDirFor(t);
+    await refuse(t, { dataDir, flags: ['--cluster-id', wrong], code: 2 }, [/cluster_id/, new RegExp(wrong), /keyreeve status/]);
+    assert.deepEqual(readdirSync(dataDir), []);
+  }
 });
 
 test('a data directory of another format version is refused', async (t) => {
