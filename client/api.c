@@ -244,6 +244,8 @@ static const char *page_path(struct session *session, const struct api_pages *pa
 {
     uint64_t left = pages->limit - pages->shown;
     char number[24];
+    if (left == 0) // the least that a node takes
+        left = 1;
     snprintf(number, sizeof(number), "%llu",
              (unsigned long long)(left < pages->page_size ? left : pages->page_size));
     const char *path = api_with(session, pages->path, "limit", number);

@@ -52,7 +52,7 @@ typedef bool api_item_fn(void *user, const struct json *item);
 struct api_pages {
     const char *path;
     uint64_t page_size; // largest the route allows; shrinks when answers are too large
-    uint64_t limit;     // UINT64_MAX: all
+    uint64_t limit;     // UINT64_MAX: all; 0: the total alone is asked for
     uint64_t offset;
     api_item_fn *each;
     void *user;

@@ -207,7 +207,7 @@ const struct spec_command spec_commands[] = {
      "keyreeve receipt 4711", run_receipt},
     {NULL, "audit", "", KR_NEED_TOKEN,
      PAGE | O(ACTION) | O(ACTOR) | O(SINCE) | O(UNTIL) | O(SUCCESS), "Show who did what",
-     "Newest first. --since and --until span at most 30 days.",
+     "Newest first. Without --since, the 30 days before --until.",
      "keyreeve audit --action key.create --since 7d", run_audit},
     {NULL, "import", "FILE", KR_NEED_TOKEN,
      O(DRY_RUN) | O(REPORT) | O(STATE) | O(RESTART) | O(CONCURRENCY) | O(BATCH),

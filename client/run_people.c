@@ -8,6 +8,10 @@
 
 enum { KR_PEOPLE_PAGE = 1000, KR_AUDIT_PAGE = 100 };
 
+#define KR_DAY_MS INT64_C(86400000)
+#define KR_AUDIT_SPAN_MS (30 * KR_DAY_MS) // what the node looks through at once
+#define KR_NO_TIME INT64_MIN
+
 static const struct view_column manager_columns[] = {
     {"ID", "id", KR_VIEW_TEXT, false},
     {"EMAIL", "email", KR_VIEW_TEXT, true},
@@ -128,23 +132,67 @@ enum exit_code run_whoami(struct session *session)
     return view_fetched(session, "/v1/who-am-i", who_fields, KR_VIEW_COUNT(who_fields));
 }
 
-// Adds a time option as a query parameter; NULL after an error.
-static const char *with_time(struct session *session, const char *path, enum spec_option_id option,
-                             const char *name)
+// Reads a time option, as one between 1970 and tomorrow, outside of which the trail has nothing;
+// KR_NO_TIME where it is not given. False after an error.
+static bool take_time(struct session *session, enum spec_option_id option, int64_t *unix_ms)
+{
+    const char *value = parse_value(session->in, option);
+    int64_t now_ms = clock_unix_ms();
+    *unix_ms = KR_NO_TIME;
+    if (value == NULL)
+        return true;
+    if (body_parse_time(value, now_ms, -1, unix_ms)) {
+        if (*unix_ms < 0)
+            *unix_ms = 0;
+        if (*unix_ms > now_ms + KR_DAY_MS)
+            *unix_ms = now_ms + KR_DAY_MS;
+        return true;
+    }
+    session_fail(session, KR_EXIT_USAGE, NULL,
+                 "--%s is a time like 2027-01-31, 2027-01-31T12:00:00Z, or 7d ago",
+                 spec_options[option].name);
+    return false;
+}
+
+static const char *with_time(struct session *session, const char *path, const char *name,
+                             int64_t unix_ms)
 {
     char stamp[KR_STAMP_SIZE];
-    int64_t unix_ms;
-    const char *value = parse_value(session->in, option);
-    if (path == NULL || value == NULL)
+    if (unix_ms == KR_NO_TIME)
         return path;
-    if (!body_parse_time(value, clock_unix_ms(), -1, &unix_ms)) {
-        session_fail(session, KR_EXIT_USAGE, NULL,
-                     "--%s is a time like 2027-01-31, 2027-01-31T12:00:00Z, or 7d ago",
-                     spec_options[option].name);
-        return NULL;
-    }
     clock_stamp(unix_ms, stamp);
     return api_with(session, path, name, stamp);
+}
+
+static const char *between(struct session *session, const char *path, int64_t start_ms,
+                           int64_t end_ms)
+{
+    path = with_time(session, path, "startDate", start_ms);
+    return with_time(session, path, "endDate", end_ms);
+}
+
+// The paths of the spans that the times are made of, newest first, both ends of each included.
+// The trail grows while it is read, by the node's clock: without --until the newest span has no
+// end, and begins late enough for the two clocks to differ by a day.
+static const char **spans(struct session *session, const char *path, int64_t since_ms,
+                          int64_t until_ms)
+{
+    int64_t latest_ms = clock_unix_ms() + KR_DAY_MS;
+    int64_t end_ms = until_ms == KR_NO_TIME ? latest_ms : until_ms;
+    bool is_one = since_ms == KR_NO_TIME || since_ms > end_ms;
+    size_t count = 0, most = is_one ? 1 : (size_t)((end_ms - since_ms) / KR_AUDIT_SPAN_MS) + 1;
+    const char **paths = arena_zalloc(&session->arena, (most + 1) * sizeof(*paths));
+    if (is_one)
+        paths[count++] = between(session, path, since_ms, until_ms);
+    while (!is_one && end_ms >= since_ms) {
+        int64_t start_ms = since_ms;
+        if (end_ms - since_ms > KR_AUDIT_SPAN_MS)
+            start_ms = end_ms - KR_AUDIT_SPAN_MS;
+        paths[count] = between(session, path, start_ms, count == 0 ? until_ms : end_ms);
+        end_ms = start_ms - 1;
+        count++;
+    }
+    return paths;
 }
 
 enum exit_code run_audit(struct session *session)
@@ -153,15 +201,16 @@ enum exit_code run_audit(struct session *session)
         enum spec_option_id option;
         const char *name;
     } filters[] = {{KR_OPT_ACTION, "action"}, {KR_OPT_ACTOR, "actor"}, {KR_OPT_SUCCESS, "success"}};
+    int64_t since_ms, until_ms;
     const char *path = api_path(session, "v1", "accounts", session->account, "audit-logs", NULL);
+    if (!take_time(session, KR_OPT_SINCE, &since_ms) ||
+        !take_time(session, KR_OPT_UNTIL, &until_ms))
+        return KR_EXIT_USAGE;
     for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
         const char *value = parse_value(session->in, filters[i].option);
         if (value != NULL)
             path = api_with(session, path, filters[i].name, value);
     }
-    path = with_time(session, path, KR_OPT_SINCE, "startDate");
-    path = with_time(session, path, KR_OPT_UNTIL, "endDate");
-    if (path == NULL)
-        return KR_EXIT_USAGE;
-    return view_list(session, path, KR_AUDIT_PAGE, audit_columns, KR_VIEW_COUNT(audit_columns));
+    return view_lists(session, spans(session, path, since_ms, until_ms), KR_AUDIT_PAGE,
+                      audit_columns, KR_VIEW_COUNT(audit_columns));
 }

@@ -215,13 +215,30 @@ static void list_end(struct list *list, const struct api_pages *pages)
                      progress_number(pages->shown, shown), progress_number(pages->total, total));
 }
 
-enum exit_code view_list(struct session *session, const char *path, uint64_t page_size,
-                         const struct view_column *columns, size_t column_count)
+// Lists one after the other: what is left of the limit and of the offset goes on to the next. A
+// list beyond the limit is asked too, for its total. Leaves the sums in pages.
+static enum exit_code list_all(struct list *list, const char *const *paths, struct api_pages *pages)
+{
+    struct api_pages sum = *pages;
+    enum exit_code code = KR_EXIT_OK;
+    for (; *paths != NULL && code == KR_EXIT_OK && list->code == KR_EXIT_OK; paths++) {
+        pages->path = *paths;
+        code = api_list(list->session, pages);
+        sum.shown += pages->shown;
+        sum.total += pages->total;
+        pages->limit -= pages->limit == UINT64_MAX ? 0 : pages->shown;
+        pages->offset -= pages->offset < pages->total ? pages->offset : pages->total;
+    }
+    *pages = sum;
+    return code;
+}
+
+enum exit_code view_lists(struct session *session, const char *const *paths, uint64_t page_size,
+                          const struct view_column *columns, size_t column_count)
 {
     struct list list;
     bool wants_all = parse_has(session->in, KR_OPT_ALL);
     struct api_pages pages = {
-        .path = path,
         .page_size = page_size,
         .limit = wants_all ? UINT64_MAX : parse_number(session->in, KR_OPT_LIMIT, KR_VIEW_LIMIT),
         .offset = parse_number(session->in, KR_OPT_OFFSET, 0),
@@ -231,11 +248,18 @@ enum exit_code view_list(struct session *session, const char *path, uint64_t pag
     list_init(&list, session, columns, column_count);
     if (session->is_json)
         buf_add_text(&list.out, "{\"data\":[");
-    enum exit_code code = api_list(session, &pages);
+    enum exit_code code = list_all(&list, paths, &pages);
     if (code == KR_EXIT_OK && list.code == KR_EXIT_OK)
         list_end(&list, &pages);
     list_fini(&list);
     return code == KR_EXIT_OK ? list.code : code;
+}
+
+enum exit_code view_list(struct session *session, const char *path, uint64_t page_size,
+                         const struct view_column *columns, size_t column_count)
+{
+    const char *const paths[] = {path, NULL};
+    return view_lists(session, paths, page_size, columns, column_count);
 }
 
 enum exit_code view_rows(struct session *session, const struct json *array,

@@ -34,6 +34,11 @@ const char *view_text(const struct json *object, const struct view_column *colum
 // {"data":[…],"total":n}. path may carry a query; page_size is the largest that the route allows.
 must_use enum exit_code view_list(struct session *session, const char *path, uint64_t page_size,
                                   const struct view_column *columns, size_t column_count);
+// The same of several lists, as one: their rows in turn, under one limit and offset. paths ends
+// with NULL.
+must_use enum exit_code view_lists(struct session *session, const char *const *paths,
+                                   uint64_t page_size, const struct view_column *columns,
+                                   size_t column_count);
 // Prints an array's elements as a table.
 must_use enum exit_code view_rows(struct session *session, const struct json *array,
                                   const struct view_column *columns, size_t column_count);

@@ -53,6 +53,50 @@ for (const [whose, large] of [['the node', tooLarge], ['the command', tooMany]])
   assert.ok(asked.some(({ query }) => Number(query.get('limit')) > 5), 'it begins with large pages');
 });
 
+/** A trail of a row a day, two hundred of them, asked as the node has it: of at most 30 days at once. */
+async function serveTrail(t) {
+  const day = 24 * 3600e3, now = Date.now();
+  const all = Array.from({ length: 200 }, (_, i) => ({ index: 200 - i, timestamp: new Date(now - i * day - 1000).toISOString(), action: 'key.create' }));
+  const served = await serve(t, ({ query }) => {
+    const [start, end] = ['startDate', 'endDate'].map((name) => query.has(name) && Date.parse(query.get(name)));
+    const until = end || (start && start + 30 * day < Date.now() ? start + 30 * day : Date.now());
+    const from = start || until - 30 * day;
+    if (until - from > 30 * day) return { status: 400, body: { detail: 'parameter startDate: at most 30 days before endDate' } };
+    const rows = all.filter(({ timestamp }) => Date.parse(timestamp) >= from && Date.parse(timestamp) <= until);
+    const [limit, at] = [Number(query.get('limit')), Number(query.get('cursor') ?? query.get('offset'))];
+    const data = rows.slice(at, at + limit), next = at + data.length;
+    return { body: { data, pagination: { limit, offset: 0, total: rows.length, hasMore: next < rows.length, ...(next < rows.length && data.length ? { cursor: String(next) } : {}) } } };
+  });
+  const audit = async (...args) => {
+    const { data, total } = JSON.parse((await served.cli(['audit', ...args, '--json'])).stdout);
+    return { days: data.map(({ index }) => 200 - index), total };
+  };
+  const daysAgo = (days) => new Date(now - days * day).toISOString();
+  return { ...served, audit, daysAgo };
+}
+const range = (from, to) => Array.from({ length: to - from }, (_, i) => from + i);
+
+test('audit shows more than the node answers at once, newest first, without a gap and once each', async (t) => {
+  const { asked, audit, daysAgo } = await serveTrail(t);
+  assert.deepEqual(await audit('--since', '60d'), { days: range(0, 60), total: 60 });
+  assert.ok(asked.length > 1 && !asked[0].query.has('endDate'), 'the newest rows are asked for without an end');
+  assert.deepEqual((await audit('--since', '30d')).days, range(0, 30));
+  assert.deepEqual((await audit('--since', '1970-01-01')).days, range(0, 200));
+  assert.deepEqual((await audit('--since', daysAgo(150), '--until', daysAgo(50))).days, range(50, 150));
+  assert.deepEqual((await audit('--until', daysAgo(50))).days, range(50, 80));
+  assert.deepEqual((await audit('--until', '2999-01-01')).days.slice(0, 29), range(0, 29));
+  assert.equal((await audit()).days.length, 30);
+});
+
+test('audit counts its limit and its offset through all that it asks for', async (t) => {
+  const { audit, cli } = await serveTrail(t);
+  assert.deepEqual(await audit('--since', '90d', '--limit', '40'), { days: range(0, 40), total: 90 });
+  assert.deepEqual(await audit('--since', '90d', '--limit', '5', '--offset', '27'), { days: range(27, 32), total: 90 });
+  assert.deepEqual(await audit('--since', '90d', '--offset', '85'), { days: range(85, 90), total: 90 });
+  assert.deepEqual(await audit('--since', '90d', '--offset', '500'), { days: [], total: 90 });
+  assert.match((await cli(['audit', '--since', '90d', '--limit', '40'])).stderr, /40 of 90 shown/);
+});
+
 test('a node that may let keys in for ever has not confirmed either', async (t) => {
   const nodes = [{ node: 'core-1', region: 'fra', state: 'applied', afterMs: 4 }, { node: 'edge-1', region: 'sin', state: 'unbounded', afterMs: null }];
   const { cli } = await serve(t, () => ({ status: 202, body: { index: 1, level: 'everywhere', keys: 1, nodes } }));
