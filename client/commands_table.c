@@ -221,7 +221,11 @@ const struct spec_command spec_commands[] = {
      "Every row stands or falls alone: refused ones go to --report with line number and reason, "
      "and the command exits with 1. When it is interrupted or the node goes away, the same "
      "command continues where it stopped. FILE - reads standard input, and then progress is kept "
-     "only with --state.",
+     "only with --state.\n"
+     "--dry-run asks no node. So it cannot tell whether buckets, and consumers that are named by "
+     "their ids, exist, whether a value is in use already, what its bucket allows of metadata "
+     "below 16384 bytes, and when a key expires that only its bucket's default ends. That two "
+     "consumers have the same value is seen among the first 16,777,216.",
      "keyreeve import keys.jsonl --bucket production --report refused.jsonl", run_import},
     {NULL, "export", "[BUCKET...]", KR_NEED_TOKEN, O(OUT),
      "Write buckets, consumers and keys as JSON Lines",

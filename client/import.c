@@ -28,6 +28,22 @@ static struct import_segment *segment_at(struct import *import, size_t position)
     return &import->segments[(import->first + position) % import->ring_size];
 }
 
+// A row that is good by itself, of a dry run.
+static void rehearse(struct import *import, struct import_segment *segment, const char *bucket)
+{
+    struct fault reason = {0};
+    const struct import_row *row = &import->row;
+    uint64_t before =
+        import_seen_add(&import->seen, row->digest, bucket, row->consumer, import->lines_read);
+    if (before == 0) {
+        segment->imported++;
+        return;
+    }
+    fault_set(&reason, KR_ERR_CONFLICT, "line %llu has the same value for another consumer",
+              (unsigned long long)before);
+    import_segment_refuse(segment, import->lines_read, reason.text);
+}
+
 static void take_line(struct import *import, struct import_segment *segment, struct bytes line)
 {
     struct fault reason = {0};
@@ -42,7 +58,7 @@ static void take_line(struct import *import, struct import_segment *segment, str
     if (bucket == NULL)
         import_segment_refuse(segment, number, "the row names no bucket, and --bucket neither");
     else if (import->is_dry)
-        segment->imported++;
+        rehearse(import, segment, bucket);
     else
         import_segment_add(segment, bucket, number, import->row.text);
 }

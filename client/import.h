@@ -5,6 +5,7 @@
 #pragma once
 
 #include "client/import_reader.h"
+#include "client/import_seen.h"
 #include "client/import_segment.h"
 #include "client/import_state.h"
 #include "client/progress.h"
@@ -14,6 +15,7 @@ struct import {
     struct session *session;
     struct import_reader reader;
     struct import_row row;
+    struct import_seen seen;   // of a dry run
     struct import_state state; // of the committed prefix
     const char *state_path;    // NULL: progress is not kept
     const char *default_bucket;

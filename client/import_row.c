@@ -13,6 +13,7 @@
 #include "core/base/text.h"
 #include "core/keys/format.h"
 #include "core/keys/model.h"
+#include "core/keys/rules.h"
 
 // Of a value that is not null where null may stand; name is the member's.
 typedef enum kr_err check_fn(const char *name, const struct json *value, struct fault *reason);
@@ -58,13 +59,31 @@ static enum kr_err check_key(const char *name, const struct json *value, struct 
     return KR_ERR_OK;
 }
 
-static bool is_digest(const char *text)
+// What keyHash must have, as far as it is there.
+struct hash_parts {
+    bool has_algorithm, has_value;
+};
+
+static enum kr_err take_hash_part(const char *part, const struct json *item,
+                                  struct hash_parts *parts, struct fault *reason)
 {
     uint8_t digest[KR_DIGEST_SIZE];
-    size_t size = 0;
-    return text_from_hex(bytes_text(text), digest, sizeof(digest)) ||
-           (text_from_base64(bytes_text(text), digest, sizeof(digest), &size) &&
-            size == sizeof(digest));
+    bool is_last4 = strcmp(part, "last4") == 0;
+    if (is_last4 && is_null(item))
+        return KR_ERR_OK;
+    if (!is_text(item))
+        return fault_set(reason, KR_ERR_INVALID, "keyHash has a member that is no string");
+    if (is_last4)
+        return rules_is_last4(json_text(item))
+                   ? KR_ERR_OK
+                   : wants(reason, "keyHash.last4", "the value's last four characters");
+    if (strcmp(part, "algorithm") == 0)
+        parts->has_algorithm = strcmp(json_text(item), "sha256") == 0;
+    else if (strcmp(part, "value") == 0)
+        parts->has_value = digest_read(json_text(item), digest);
+    else
+        return fault_set(reason, KR_ERR_INVALID, "keyHash has a member that is not known");
+    return KR_ERR_OK;
 }
 
 static enum kr_err check_hash(const char *name, const struct json *value, struct fault *reason)
@@ -72,29 +91,29 @@ static enum kr_err check_hash(const char *name, const struct json *value, struct
     void *cursor = NULL;
     const char *part;
     const struct json *item;
-    bool has_algorithm = false, has_value = false;
+    struct hash_parts parts = {0};
     if (json_type_of(value) != KR_JSON_OBJECT)
         return wants(reason, name, "an object");
     while (json_next(value, &cursor, &part, &item)) {
-        if (!is_text(item))
-            return fault_set(reason, KR_ERR_INVALID, "keyHash has a member that is no string");
-        if (strcmp(part, "algorithm") == 0)
-            has_algorithm = strcmp(json_text(item), "sha256") == 0;
-        else if (strcmp(part, "value") == 0)
-            has_value = is_digest(json_text(item));
-        else if (strcmp(part, "last4") != 0)
-            return fault_set(reason, KR_ERR_INVALID, "keyHash has a member that is not known");
+        enum kr_err err = take_hash_part(part, item, &parts, reason);
+        if (err != KR_ERR_OK)
+            return err;
     }
-    if (!has_algorithm)
+    if (!parts.has_algorithm)
         return wants(reason, "keyHash.algorithm", "\"sha256\"");
-    if (!has_value)
+    if (!parts.has_value)
         return wants(reason, "keyHash.value", "a SHA-256: 64 hex digits, or its base64");
     return KR_ERR_OK;
 }
 
 static enum kr_err check_text(const char *name, const struct json *value, struct fault *reason)
 {
-    return is_text(value) ? KR_ERR_OK : wants(reason, name, "a string");
+    if (!is_text(value))
+        return wants(reason, name, "a string");
+    if (text_characters(json_text(value)) > KR_DESCRIPTION_MAX)
+        return fault_set(reason, KR_ERR_INVALID, "%s must have at most %d characters", name,
+                         KR_DESCRIPTION_MAX);
+    return KR_ERR_OK;
 }
 
 static enum kr_err check_bool(const char *name, const struct json *value, struct fault *reason)
@@ -110,20 +129,35 @@ static enum kr_err check_time(const char *name, const struct json *value, struct
     return wants(reason, name, "a time like 2027-01-31T12:00:00Z, or null");
 }
 
-static enum kr_err check_texts(const char *name, const struct json *value, struct fault *reason)
+static enum kr_err check_texts(const char *name, const struct json *value, size_t most,
+                               struct fault *reason)
 {
     if (json_type_of(value) != KR_JSON_ARRAY)
         return wants(reason, name, "an array of strings");
+    if (json_size(value) > most)
+        return fault_set(reason, KR_ERR_INVALID, "%s must have at most %zu items", name, most);
     for (size_t i = 0; i < json_size(value); i++)
         if (!is_text(json_at(value, i)))
             return wants(reason, name, "an array of strings");
     return KR_ERR_OK;
 }
 
+static enum kr_err check_scopes(const char *name, const struct json *value, struct fault *reason)
+{
+    enum kr_err err = check_texts(name, value, KR_SCOPES_MAX, reason);
+    for (size_t i = 0; err == KR_ERR_OK && i < json_size(value); i++)
+        if (!rules_is_scope(json_text(json_at(value, i))))
+            err = fault_set(reason, KR_ERR_INVALID,
+                            "%s must be of 1 to %d visible ASCII characters each, without space, "
+                            "comma, quote or backslash",
+                            name, KR_SCOPE_MAX);
+    return err;
+}
+
 static enum kr_err check_blocks(const char *name, const struct json *value, struct fault *reason)
 {
     struct cidr cidr;
-    enum kr_err err = check_texts(name, value, reason);
+    enum kr_err err = check_texts(name, value, KR_CIDRS_MAX, reason);
     for (size_t i = 0; err == KR_ERR_OK && i < json_size(value); i++)
         if (!cidr_parse(bytes_text(json_text(json_at(value, i))), &cidr))
             err = wants(reason, name,
@@ -138,15 +172,32 @@ static enum kr_err check_tags(const char *name, const struct json *value, struct
     const struct json *item;
     if (json_type_of(value) != KR_JSON_OBJECT)
         return wants(reason, name, "an object of strings");
-    while (json_next(value, &cursor, &tag, &item))
+    if (json_size(value) > KR_TAGS_MAX)
+        return fault_set(reason, KR_ERR_INVALID, "%s must have at most %d pairs", name,
+                         KR_TAGS_MAX);
+    while (json_next(value, &cursor, &tag, &item)) {
         if (!is_text(item))
             return wants(reason, name, "an object of strings");
+        if (!rules_is_tag_name(tag) || !rules_is_tag_value(json_text(item)))
+            return wants(reason, name, "names of 1 to 64 characters with values of at most 256");
+    }
     return KR_ERR_OK;
 }
 
-static enum kr_err check_object(const char *name, const struct json *value, struct fault *reason)
+static enum kr_err check_metadata(const char *name, const struct json *value, struct fault *reason)
 {
-    return json_type_of(value) == KR_JSON_OBJECT ? KR_ERR_OK : wants(reason, name, "an object");
+    struct buf text;
+    if (json_type_of(value) != KR_JSON_OBJECT)
+        return wants(reason, name, "an object");
+    buf_init(&text, KR_METADATA_LIMIT_MAX);
+    json_add(&text, value);
+    bool is_too_large = buf_result(&text) != KR_ERR_OK;
+    buf_fini(&text);
+    if (is_too_large)
+        return fault_set(reason, KR_ERR_INVALID,
+                         "%s must have at most %d bytes of JSON, or what its bucket allows", name,
+                         KR_METADATA_LIMIT_MAX);
+    return KR_ERR_OK;
 }
 
 // What the node's $import takes, and the bucket.
@@ -163,11 +214,11 @@ static const struct {
     {"expiresOn", check_time, true},
     {"notBefore", check_time, true},
     {"enabled", check_bool, false},
-    {"scopes", check_texts, true},
+    {"scopes", check_scopes, true},
     {"ipAllow", check_blocks, true},
     {"tags", check_tags, true},
-    {"metadata", check_object, true},
-    {"consumerMetadata", check_object, true},
+    {"metadata", check_metadata, true},
+    {"consumerMetadata", check_metadata, true},
     {"consumerTags", check_tags, true},
     {"consumerDescription", check_text, true},
 };
@@ -189,7 +240,27 @@ static bool has(const struct json *root, const char *name)
     return value != NULL && !is_null(value);
 }
 
-static enum kr_err check_row(const struct json *root, struct fault *reason)
+// 0: none is set.
+static int64_t time_of(const struct json *root, const char *name)
+{
+    int64_t unix_ms = 0;
+    if (has(root, name) &&
+        clock_parse(bytes_text(json_text(json_member(root, name))), &unix_ms) == 0)
+        return unix_ms == 0 ? 1 : unix_ms;
+    return 0;
+}
+
+static enum kr_err check_times(const struct json *root, int64_t now_ms, struct fault *reason)
+{
+    int64_t expires_ms = time_of(root, "expiresOn");
+    if (now_ms != 0 && expires_ms != 0 && expires_ms <= now_ms)
+        return fault_set(reason, KR_ERR_INVALID, "expiresOn is in the past");
+    if (!rules_is_life(time_of(root, "notBefore"), expires_ms))
+        return fault_set(reason, KR_ERR_INVALID, "notBefore must be before expiresOn");
+    return KR_ERR_OK;
+}
+
+static enum kr_err check_row(const struct json *root, int64_t now_ms, struct fault *reason)
 {
     void *cursor = NULL;
     const char *name;
@@ -205,7 +276,19 @@ static enum kr_err check_row(const struct json *root, struct fault *reason)
         return fault_set(reason, KR_ERR_INVALID, "consumer is missing");
     if (has(root, "key") == has(root, "keyHash"))
         return fault_set(reason, KR_ERR_INVALID, "a row has either key or keyHash");
-    return KR_ERR_OK;
+    return check_times(root, now_ms, reason);
+}
+
+// Of a row that is good.
+static void take_owner(struct import_row *row, const struct json *root)
+{
+    const char *consumer = json_text(json_member(root, "consumer"));
+    memcpy(row->consumer, consumer, strlen(consumer) + 1);
+    if (has(root, "key"))
+        digest_sha256(bytes_text(json_text(json_member(root, "key"))), row->digest);
+    else
+        (void)digest_read(json_text(json_member(json_member(root, "keyHash"), "value")),
+                          row->digest);
 }
 
 // The end of the JSON value at this place; the text is known to be valid.
@@ -322,7 +405,9 @@ enum kr_err import_row_take(struct import_row *row, struct bytes line, struct fa
     enum kr_err err = json_parse(line, &root, &parsed);
     if (err != KR_ERR_OK)
         return fault_set(reason, err, "not JSON: %s", without_line(parsed.text));
-    err = check_row(root, reason);
+    err = check_row(root, row->now_ms, reason);
+    if (err == KR_ERR_OK)
+        take_owner(row, root);
     const struct json *bucket = err == KR_ERR_OK ? json_member(root, "bucket") : NULL;
     if (bucket != NULL) {
         memcpy(row->bucket, json_text(bucket), strlen(json_text(bucket)) + 1);

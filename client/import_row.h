@@ -9,12 +9,16 @@
 #include "core/base/buf.h"
 #include "core/base/fault.h"
 #include "core/base/json.h"
+#include "core/keys/digest.h"
 
 #define KR_IMPORT_LINE_MAX ((size_t)256 << 10)
-#define KR_IMPORT_BUCKET_SIZE 130
+#define KR_IMPORT_NAME_SIZE 130
 
 struct import_row {
-    char bucket[KR_IMPORT_BUCKET_SIZE]; // "": the row names none
+    int64_t now_ms;                     // to judge expiresOn by; 0: the node does it
+    char bucket[KR_IMPORT_NAME_SIZE];   // "": the row names none
+    char consumer[KR_IMPORT_NAME_SIZE]; // a name or an id
+    uint8_t digest[KR_DIGEST_SIZE];     // of the value
     struct bytes text;                  // the JSON object without its "bucket"; lent until the next
     struct buf scratch;
 };

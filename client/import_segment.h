@@ -19,7 +19,7 @@ struct import_group {
     struct import_group *next;
     struct import_segment *segment;
     enum import_group_state state;
-    char bucket[KR_IMPORT_BUCKET_SIZE];
+    char bucket[KR_IMPORT_NAME_SIZE];
     struct buf body; // {"rows":[…]}
     uint64_t *lines; // the rows' line numbers
     size_t *starts;  // where each row begins in the body

@@ -97,7 +97,9 @@ const struct spec_option spec_options[KR_OPT_COUNT] = {
                       "with TLS tls://HOST:PORT, which trusts what --cacert names"},
     [KR_OPT_CERT] = {"cert", 0, FILE_NAME, "the certificate that --bench shows to the nodes"},
     [KR_OPT_CERT_KEY] = {"cert-key", 0, FILE_NAME, "its key (mode 0600)"},
-    [KR_OPT_DRY_RUN] = {"dry-run", 0, FLAG, "check every row here and write nothing"},
+    [KR_OPT_DRY_RUN] =
+        {"dry-run", 0, FLAG,
+         "check every row here, as far as it goes without a node, and write nothing"},
     [KR_OPT_REPORT] = {"report", 0, FILE_NAME,
                        "write refused rows there: JSON Lines of line number and reason; a run that "
                        "goes on wants the report of the one before"},

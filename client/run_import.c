@@ -148,6 +148,9 @@ static void open_import(struct import *import, struct session *session)
     import->ring_size = import->concurrency + KR_IMPORT_AHEAD;
     import->segments = mem_zalloc(import->ring_size * sizeof(*import->segments));
     import_row_init(&import->row);
+    import_seen_init(&import->seen);
+    if (import->is_dry)
+        import->row.now_ms = clock_unix_ms();
     progress_init(&import->progress, &session->err, import->is_dry ? "Checking" : "Importing",
                   import->started_ms);
     if (import_reader_open(&import->reader, input, &fault) != KR_ERR_OK) {
@@ -168,6 +171,7 @@ static void close_import(struct import *import)
     }
     mem_free(import->segments);
     import_row_fini(&import->row);
+    import_seen_fini(&import->seen);
     import_reader_close(&import->reader);
     if (import->report_fd >= 0)
         close(import->report_fd);

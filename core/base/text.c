@@ -285,3 +285,11 @@ bool text_is_utf8(struct bytes text)
     }
     return true;
 }
+
+size_t text_characters(const char *text)
+{
+    size_t count = 0;
+    for (; *text != '\0'; text++)
+        count += ((unsigned char)*text & 0xc0) != 0x80;
+    return count;
+}

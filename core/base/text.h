@@ -31,3 +31,5 @@ void text_unpack24(const uint8_t in[18], char text[24]);
 bool text_decimal(struct bytes text, uint64_t max, uint64_t *value);
 // Valid UTF-8 (RFC 3629: no surrogates, no overlong forms).
 bool text_is_utf8(struct bytes text);
+// Code points of valid UTF-8.
+size_t text_characters(const char *text);

@@ -16,6 +16,7 @@
 #include <openssl/sha.h>
 
 #include "core/base/mem.h"
+#include "core/base/text.h"
 
 enum {
     KR_DIGEST_GROUP = 16, // texts whose blocks take turns
@@ -117,4 +118,12 @@ void digest_parts(const struct bytes *parts, size_t count, uint8_t out[KR_DIGEST
         SHA256_Update(&state, parts[i].data, parts[i].size);
     }
     SHA256_Final(out, &state);
+}
+
+bool digest_read(const char *text, uint8_t out[KR_DIGEST_SIZE])
+{
+    size_t size = 0;
+    if (strlen(text) == 2 * (size_t)KR_DIGEST_SIZE)
+        return text_from_hex(bytes_text(text), out, KR_DIGEST_SIZE);
+    return text_from_base64(bytes_text(text), out, KR_DIGEST_SIZE, &size) && size == KR_DIGEST_SIZE;
 }

@@ -4,6 +4,8 @@
 // Keeps nothing between calls; any thread. The only file that includes OpenSSL's digests.
 #pragma once
 
+#include <stdbool.h>
+
 #include "core/base/bytes.h"
 
 #define KR_DIGEST_SIZE 32
@@ -14,5 +16,7 @@
 void digest_sha256(struct bytes text, uint8_t out[KR_DIGEST_SIZE]);
 // out[i] of texts[i]; of two and more together, each takes three quarters of the time.
 void digest_sha256_many(const struct bytes *texts, size_t count, uint8_t (*out)[KR_DIGEST_SIZE]);
+// Reads one that is written as 64 hex digits or as base64; false when it is not.
+bool digest_read(const char *text, uint8_t out[KR_DIGEST_SIZE]);
 // Of several parts in order, each preceded by its length as 8 big-endian bytes (unambiguous).
 void digest_parts(const struct bytes *parts, size_t count, uint8_t out[KR_DIGEST_SIZE]);

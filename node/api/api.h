@@ -6,13 +6,10 @@
 // handler just returns it.
 #pragma once
 
+#include "core/keys/rules.h"
 #include "node/api/call.h"
 
-// Limits of what bodies bring, in characters; pairs of tags.
-#define KR_DESCRIPTION_MAX 1024
-#define KR_LABEL_MAX 128
-#define KR_TAGS_MAX 5
-#define KR_CIDRS_MAX 64
+#define KR_LABEL_MAX 128 // characters
 
 // --- answers -------------------------------------------------------------------------------------
 // Replaces the answer by application/problem+json (RFC 9457) with this detail; returns err.

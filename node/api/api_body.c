@@ -7,12 +7,7 @@
 #include "core/base/text.h"
 #include "node/api/api.h"
 
-enum {
-    KR_TAG_NAME_MAX = 64,
-    KR_TAG_VALUE_MAX = 256,
-    KR_TEXTS_ITEM_MAX = 256,
-    KR_FIELD_SHOWN_MAX = 64
-};
+enum { KR_TEXTS_ITEM_MAX = 256, KR_FIELD_SHOWN_MAX = 64 };
 
 // The member under inspection.
 struct place {
@@ -39,15 +34,6 @@ static bool is(const struct place *place, enum json_type type)
     return json_type_of(place->value) == type;
 }
 
-// Code points of valid UTF-8.
-static size_t characters(const char *text)
-{
-    size_t count = 0;
-    for (; *text != '\0'; text++)
-        count += ((unsigned char)*text & 0xc0) != 0x80;
-    return count;
-}
-
 static const char *copy(const struct place *place, const struct json *text)
 {
     return arena_text(&place->call->arena, json_text(text));
@@ -61,7 +47,7 @@ static enum kr_err take_text(const struct place *place)
         return KR_ERR_OK;
     if (!is(place, KR_JSON_STRING))
         return refuse_type(place, "a string");
-    if (characters(json_text(place->value)) > (size_t)place->member->max)
+    if (text_characters(json_text(place->value)) > (size_t)place->member->max)
         return refuse(place, arena_printf(&place->call->arena, "longer than %lld characters",
                                           (long long)place->member->max));
     *out = copy(place, place->value);
@@ -111,9 +97,9 @@ static enum kr_err take_tag(const struct place *place, const char *name, const s
 {
     if (json_type_of(value) != KR_JSON_STRING)
         return refuse(place, "every tag's value must be a string");
-    if (name[0] == '\0' || characters(name) > KR_TAG_NAME_MAX)
+    if (!rules_is_tag_name(name))
         return refuse(place, "a tag's name has 1 to 64 characters");
-    if (characters(json_text(value)) > KR_TAG_VALUE_MAX)
+    if (!rules_is_tag_value(json_text(value)))
         return refuse(place, "a tag's value has at most 256 characters");
     *tag = (struct tag){arena_text(&place->call->arena, name), copy(place, value)};
     return KR_ERR_OK;
@@ -182,7 +168,7 @@ static enum kr_err take_texts(const struct place *place)
     for (size_t i = 0; i < count; i++) {
         const struct json *item = json_at(place->value, i);
         if (json_type_of(item) != KR_JSON_STRING || json_text(item)[0] == '\0' ||
-            characters(json_text(item)) > KR_TEXTS_ITEM_MAX)
+            text_characters(json_text(item)) > KR_TEXTS_ITEM_MAX)
             return refuse(place, "every item must be a string of 1 to 256 characters");
         items[i] = copy(place, item);
     }

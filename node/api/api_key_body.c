@@ -2,23 +2,10 @@
 // The settings of a new key as a body brings them, at the top or inside apiKeys, $bulk and imports.
 #include "node/api/api.h"
 
-enum { KR_SCOPES_MAX = 64, KR_SCOPE_MAX = 128 };
-
-// RFC 6749 §3.3's scope-token, but without commas, which stand between scopes in X-Key-Scopes and
-// in the gateways' URLs: "read,admin" would read as two.
-static bool is_scope(const char *text)
-{
-    size_t size = 0;
-    while (text[size] > ' ' && text[size] <= '~' && text[size] != '"' && text[size] != '\\' &&
-           text[size] != ',')
-        size++;
-    return text[size] == '\0' && size >= 1 && size <= KR_SCOPE_MAX;
-}
-
 static enum kr_err check_scopes(struct call *call, const char *where, const struct texts *scopes)
 {
     for (size_t i = 0; i < scopes->count; i++) {
-        if (!is_scope(scopes->items[i]))
+        if (!rules_is_scope(scopes->items[i]))
             return api_problem(call, KR_ERR_INVALID,
                                "%sscopes[%zu]: 1 to %d visible ASCII characters without space, "
                                "comma, quote or backslash",
@@ -60,7 +47,7 @@ enum kr_err api_new_key_check(struct call *call, struct api_new_key *new_key)
 
 enum kr_err api_check_life(struct call *call, const char *where, const struct key *key)
 {
-    if (key->expires_ms == 0 || key->not_before_ms < key->expires_ms)
+    if (rules_is_life(key->not_before_ms, key->expires_ms))
         return KR_ERR_OK;
     return api_problem(call, KR_ERR_INVALID, "%snotBefore: must be before expiresOn", where);
 }

@@ -2,13 +2,12 @@
 // New keys: minted or given, their digest, their masked form, and the sealed value where the bucket
 // keeps values.
 #include "core/base/rand.h"
-#include "core/base/text.h"
 #include "node/api/api.h"
 #include "node/node.h"
 
 #define KR_DAY_MS ((int64_t)24 * 60 * 60 * 1000)
 
-enum { KR_HASH_TEXT_MAX = 128, KR_LAST4_MAX = 4 };
+enum { KR_HASH_TEXT_MAX = 128, KR_LAST4_TEXT_MAX = 4 };
 
 static void mint(struct call *call, const struct bucket *bucket, struct api_new_key *new_key)
 {
@@ -36,23 +35,6 @@ static enum kr_err take_given(struct call *call, struct api_new_key *new_key)
     return KR_ERR_OK;
 }
 
-static bool read_hash(const char *text, uint8_t digest[KR_DIGEST_SIZE])
-{
-    size_t size = 0;
-    if (strlen(text) == 2 * (size_t)KR_DIGEST_SIZE)
-        return text_from_hex(bytes_text(text), digest, KR_DIGEST_SIZE);
-    return text_from_base64(bytes_text(text), digest, KR_DIGEST_SIZE, &size) &&
-           size == KR_DIGEST_SIZE;
-}
-
-static bool is_last4(const char *text)
-{
-    size_t size = 0;
-    while (text[size] > ' ' && text[size] <= '~')
-        size++;
-    return text[size] == '\0' && (size == 0 || size == KR_LAST4_MAX);
-}
-
 static enum kr_err take_hash(struct call *call, struct api_new_key *new_key)
 {
     const char *algorithm = NULL, *value = NULL, *last4 = NULL;
@@ -60,7 +42,7 @@ static enum kr_err take_hash(struct call *call, struct api_new_key *new_key)
     const struct api_member members[] = {
         {"algorithm", KR_MEMBER_TEXT, &algorithm, KR_HASH_TEXT_MAX, true, NULL},
         {"value", KR_MEMBER_TEXT, &value, KR_HASH_TEXT_MAX, true, NULL},
-        {"last4", KR_MEMBER_TEXT, &last4, KR_LAST4_MAX, false, NULL},
+        {"last4", KR_MEMBER_TEXT, &last4, KR_LAST4_TEXT_MAX, false, NULL},
     };
     enum kr_err err = api_members(call, new_key->given_hash, where, members,
                                   sizeof(members) / sizeof(members[0]));
@@ -68,10 +50,10 @@ static enum kr_err take_hash(struct call *call, struct api_new_key *new_key)
         return err;
     if (strcmp(algorithm, "sha256") != 0)
         return api_problem(call, KR_ERR_INVALID, "%s.algorithm: must be sha256", where);
-    if (!read_hash(value, new_key->record.digest))
+    if (!digest_read(value, new_key->record.digest))
         return api_problem(call, KR_ERR_INVALID,
                            "%s.value: must be the 32 bytes of a SHA-256 in hex or base64", where);
-    if (last4 != NULL && !is_last4(last4))
+    if (last4 != NULL && !rules_is_last4(last4))
         return api_problem(call, KR_ERR_INVALID,
                            "%s.last4: must be the value's last four characters", where);
     char masked[KR_KEY_MASKED_SIZE];

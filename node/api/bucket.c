@@ -11,8 +11,7 @@ enum {
     KR_NAME_TEXT_MAX = 128,
     KR_ENVIRONMENT_TEXT_MAX = 16,
     KR_EXPIRY_DAYS_MAX = 36500,
-    KR_METADATA_LIMIT_DEFAULT = 1024,
-    KR_METADATA_LIMIT_MAX = 16384
+    KR_METADATA_LIMIT_DEFAULT = 1024
 };
 
 #define KR_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))

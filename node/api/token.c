@@ -12,7 +12,7 @@ enum {
     KR_LIST_LIMIT = 1000,
     KR_ROLES_MAX = 4,
     KR_ENVIRONMENT_TEXT_MAX = 16,
-    KR_SCOPES_MAX = KR_ROLES_MAX + KR_ACCESS_BUCKETS_MAX + 1
+    KR_TOKEN_SCOPES_MAX = KR_ROLES_MAX + KR_ACCESS_BUCKETS_MAX + 1
 };
 
 static const char token_consumer[] = "management";
@@ -255,7 +255,7 @@ static enum kr_err take_body(struct call *call, struct token_body *body, struct 
 
 static struct texts scopes_of(struct call *call, const struct access *access)
 {
-    const char **items = arena_alloc(&call->arena, sizeof(*items) * KR_SCOPES_MAX);
+    const char **items = arena_alloc(&call->arena, sizeof(*items) * KR_TOKEN_SCOPES_MAX);
     size_t count = 0;
     for (unsigned role = KR_ROLE_OWNER; role <= KR_ROLE_VIEWER; role <<= 1) {
         if ((access->roles & role) != 0)

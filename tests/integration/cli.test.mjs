@@ -7,6 +7,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { client, expect } from './lib/http.mjs';
 import { crc32 } from './lib/keys.mjs';
 import { keyreeve, run, startNode, until } from './lib/node.mjs';
 
@@ -184,6 +185,28 @@ test('a dry run checks every row and writes nothing', async () => {
   const refused = lines(readFileSync(path('dry.report'), 'utf8')).map((line) => JSON.parse(line).line);
   assert.ok(refused.includes(2));
   await cli(['consumer', 'show', 'dry'], { code: 3 });
+});
+
+test('what a dry run calls good, the node takes, and what it refuses, the node refuses too', async () => {
+  const row = (i, settings) => ({ consumer: `told-${i}`, key: makeKey(40_000 + i), ...settings });
+  const bad = [
+    { expiresOn: '2020-01-31' }, { scopes: ['a,b'] }, { scopes: ['a b'] }, { tags: Object.fromEntries(Array.from({ length: 6 }, (_, i) => [`t${i}`, ''])) }, { tags: { '': 'x' } },
+    { expiresOn: '2099-01-31', notBefore: '2099-01-31' }, { description: 'x'.repeat(1025) }, { consumerDescription: 'x'.repeat(1025) },
+    { ipAllow: Array.from({ length: 65 }, (_, i) => `192.0.2.${i}`) }, { scopes: Array.from({ length: 65 }, (_, i) => `s${i}`) }, { consumerMetadata: { a: 'x'.repeat(16_384) } },
+    { key: undefined, keyHash: { algorithm: 'sha256', value: 'cd'.repeat(32), last4: 'abcde' } }, { key: makeKey(40_000) },
+  ].map((settings, i) => row(i + 1, settings));
+  const good = [row(0, {}), row(0, { scopes: ['orders:read'], notBefore: '2098-01-31', expiresOn: '2099-01-31' }), row(99, { key: undefined, keyHash: { algorithm: 'sha256', value: 'ef'.repeat(32), last4: null } })];
+  writeFileSync(path('told.jsonl'), [...good, ...bad].map((one) => JSON.stringify(one)).join('\n'));
+  const dry = await json(['import', path('told.jsonl'), '--dry-run', '--report', path('told.dry')], { code: 1 });
+  assert.deepEqual([dry.good, dry.refused], [good.length, bad.length], readFileSync(path('told.dry'), 'utf8'));
+  const report = lines(readFileSync(path('told.dry'), 'utf8')).map((line) => JSON.parse(line));
+  assert.deepEqual(report.map(({ line }) => line), bad.map((_, i) => good.length + i + 1));
+  assert.match(report.at(-1).detail, /line 1 has the same value/);
+  const api = client(node);
+  for (const [rows, refused] of [[good, 0], [bad, bad.length]]) {
+    const answer = expect(await api.post(`${api.buckets}/production/$import`, { rows }), 200).body;
+    assert.equal(answer.refused.length, refused, JSON.stringify(answer));
+  }
 });
 
 test('a dry run puts rows where the import would: into the bucket of the stored login', async () => {

@@ -148,6 +148,109 @@ static void what_is_wrong_is_named(void **state)
     assert_refused("{\"consumer\":\"a\"," KEY ",\"colour\":\"red\"}", "colour");
 }
 
+// A row with a member whose value is count items, before<number>after each, in the two brackets.
+static const char *row_of_many(const char *name, const char *brackets, const char *before,
+                               const char *after, size_t count)
+{
+    static char line[64 << 10];
+    size_t size = (size_t)snprintf(line, sizeof(line), "{\"consumer\":\"a\"," KEY ",\"%s\":%c",
+                                   name, brackets[0]);
+    for (size_t i = 0; i < count; i++) {
+        size += (size_t)snprintf(line + size, sizeof(line) - size, "%s%s%zu%s", i == 0 ? "" : ",",
+                                 before, i, after);
+    }
+    snprintf(line + size, sizeof(line) - size, "%c}", brackets[1]);
+    return line;
+}
+
+static const char *row_of_long(const char *before, size_t count, const char *after)
+{
+    static char line[64 << 10];
+    char letters[32 << 10];
+    memset(letters, 'x', count);
+    letters[count] = '\0';
+    snprintf(line, sizeof(line), "{\"consumer\":\"a\"," KEY ",%s%s%s}", before, letters, after);
+    return line;
+}
+
+static void counts_of_items_are_bounded(void **state)
+{
+    (void)state;
+    assert_int_equal(take(row_of_many("scopes", "[]", "\"s", "\"", 64)), KR_ERR_OK);
+    assert_refused(row_of_many("scopes", "[]", "\"s", "\"", 65), "at most 64");
+    assert_int_equal(take(row_of_many("ipAllow", "[]", "\"192.0.2.", "\"", 64)), KR_ERR_OK);
+    assert_refused(row_of_many("ipAllow", "[]", "\"192.0.2.", "\"", 65), "at most 64");
+    assert_int_equal(take(row_of_many("tags", "{}", "\"t", "\":\"\"", 5)), KR_ERR_OK);
+    assert_refused(row_of_many("tags", "{}", "\"t", "\":\"\"", 6), "at most 5");
+    assert_refused(row_of_many("consumerTags", "{}", "\"t", "\":\"\"", 6), "consumerTags");
+}
+
+static void lengths_are_bounded(void **state)
+{
+    (void)state;
+    assert_int_equal(take(row_of_long("\"description\":\"", 1024, "\"")), KR_ERR_OK);
+    assert_refused(row_of_long("\"description\":\"", 1025, "\""), "at most 1024 characters");
+    assert_refused(row_of_long("\"consumerDescription\":\"", 1025, "\""), "at most 1024");
+    assert_int_equal(take(row_of_long("\"scopes\":[\"", 128, "\"]")), KR_ERR_OK);
+    assert_refused(row_of_long("\"scopes\":[\"", 129, "\"]"), "scopes");
+    assert_refused(row_of_long("\"tags\":{\"", 65, "\":\"\"}"), "tags");
+    assert_refused(row_of_long("\"tags\":{\"\":\"", 1, "\"}"), "tags");
+    assert_refused(row_of_long("\"tags\":{\"a\":\"", 257, "\"}"), "tags");
+    // {"a":"…"}: what stands around the letters is of the 16384 too.
+    assert_int_equal(take(row_of_long("\"metadata\":{\"a\":\"", 16384 - 8, "\"}")), KR_ERR_OK);
+    assert_refused(row_of_long("\"metadata\":{\"a\":\"", 16384 - 7, "\"}"), "at most 16384 bytes");
+    assert_refused(row_of_long("\"consumerMetadata\":{\"a\":\"", 16384, "\"}"), "at most 16384");
+}
+
+static void scopes_have_the_nodes_grammar(void **state)
+{
+    (void)state;
+    assert_refused("{\"consumer\":\"a\"," KEY ",\"scopes\":[\"a,b\"]}", "comma");
+    assert_refused("{\"consumer\":\"a\"," KEY ",\"scopes\":[\"a\",\"\"]}", "scopes");
+    assert_refused("{\"consumer\":\"a\"," KEY ",\"scopes\":[\"a b\"]}", "scopes");
+}
+
+#define HASH                                                                                       \
+    "\"keyHash\":{\"algorithm\":\"sha256\",\"value\":"                                             \
+    "\"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\",\"last4\":"
+
+static void last4_is_four_characters_or_none(void **state)
+{
+    (void)state;
+    assert_int_equal(take("{\"consumer\":\"a\"," HASH "\"\"}}"), KR_ERR_OK);
+    assert_int_equal(take("{\"consumer\":\"a\"," HASH "null}}"), KR_ERR_OK);
+    assert_refused("{\"consumer\":\"a\"," HASH "\"abcde\"}}", "last4");
+    assert_refused("{\"consumer\":\"a\"," HASH "\"abc\"}}", "last4");
+}
+
+static void the_times_must_leave_a_life(void **state)
+{
+    static const char past[] = "{\"consumer\":\"a\"," KEY ",\"expiresOn\":\"2026-01-31\"}";
+    (void)state;
+    assert_refused("{\"consumer\":\"a\"," KEY ",\"expiresOn\":\"2026-01-31\","
+                   "\"notBefore\":\"2026-01-31\"}",
+                   "notBefore must be before expiresOn");
+    assert_int_equal(take(past), KR_ERR_OK); // the node's clock counts
+    row.now_ms = 1769817600000;              // 2026-01-31
+    assert_refused(past, "expiresOn is in the past");
+    row.now_ms--;
+    assert_int_equal(take(past), KR_ERR_OK);
+    row.now_ms = 0;
+}
+
+static void whose_value_it_is_can_be_asked(void **state)
+{
+    uint8_t digest[KR_DIGEST_SIZE];
+    (void)state;
+    assert_int_equal(take("{\"consumer\":\"acme\"," KEY "}"), KR_ERR_OK);
+    assert_string_equal(row.consumer, "acme");
+    digest_sha256(bytes_text("0123456789abcdef1"), digest);
+    assert_memory_equal(row.digest, digest, sizeof(digest));
+    assert_int_equal(take("{\"consumer\":\"a\",\"key\":null," HASH "null}}"), KR_ERR_OK);
+    digest_sha256(bytes_text(""), digest);
+    assert_memory_equal(row.digest, digest, sizeof(digest));
+}
+
 static void a_damaged_key_is_refused_and_not_quoted(void **state)
 {
     static const char body[] = "d67b7e241bb948758f415b79aa8ec822";
@@ -189,6 +292,12 @@ int main(void)
         cmocka_unit_test(null_stands_for_what_is_not_there),
         cmocka_unit_test(a_consumer_may_be_named_by_its_id),
         cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(counts_of_items_are_bounded),
+        cmocka_unit_test(lengths_are_bounded),
+        cmocka_unit_test(scopes_have_the_nodes_grammar),
+        cmocka_unit_test(last4_is_four_characters_or_none),
+        cmocka_unit_test(the_times_must_leave_a_life),
+        cmocka_unit_test(whose_value_it_is_can_be_asked),
         cmocka_unit_test(a_damaged_key_is_refused_and_not_quoted),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
