@@ -40,9 +40,14 @@ static const struct view_column token_fields[] = {
 };
 
 static const struct view_column who_fields[] = {
-    {"subject", "sub", KR_VIEW_TEXT, false},       {"label", "label", KR_VIEW_TEXT, false},
-    {"account", "account", KR_VIEW_TEXT, false},   {"roles", "roles", KR_VIEW_TEXTS, false},
-    {"expires", "expiresOn", KR_VIEW_TIME, false}, {"email", "email", KR_VIEW_TEXT, false},
+    {"subject", "sub", KR_VIEW_TEXT, false},
+    {"label", "label", KR_VIEW_TEXT, false},
+    {"account", "account", KR_VIEW_TEXT, false},
+    {"roles", "roles", KR_VIEW_TEXTS, false},
+    {"buckets", "buckets", KR_VIEW_TEXTS, false},
+    {"environment", "environment", KR_VIEW_TEXT, false},
+    {"expires", "expiresOn", KR_VIEW_TIME, false},
+    {"email", "email", KR_VIEW_TEXT, false},
 };
 
 static const struct view_column audit_columns[] = {

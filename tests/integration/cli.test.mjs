@@ -178,6 +178,15 @@ test('buckets, managers, tokens and the audit trail', async () => {
   await cli(['bucket', 'show', 'partners'], { code: 3 });
 });
 
+test('whoami shows what a token is limited to', async () => {
+  const limited = (await cli(['token', 'create', 'narrow', '--role', 'viewer', '--allow-bucket', 'production', '--environment', 'production'])).stdout.trim();
+  const { stdout } = await cli(['whoami'], { env: { ...asOwner(), KEYREEVE_TOKEN: limited } });
+  assert.match(stdout, /^roles +viewer$/m);
+  assert.match(stdout, /^buckets +production$/m);
+  assert.match(stdout, /^environment +production$/m);
+  assert.match((await cli(['whoami'])).stdout, /^buckets +-$/m);
+});
+
 test('a dry run checks every row and writes nothing', async () => {
   writeFileSync(path('dry.jsonl'), ['{"consumer":"dry","key":"' + makeKey(1) + '"}', 'nonsense', '{"consumer":"dry","key":"' + makeKey(2).replace(/.$/, 'x') + '"}'].join('\n'));
   const result = await json(['import', path('dry.jsonl'), '--dry-run', '--report', path('dry.report')], { code: 1, env: { ...place(), KEYREEVE_BUCKET: 'production' } });
