@@ -35,7 +35,8 @@ const struct spec_command spec_commands[] = {
      "Store a node's URL and a token for later commands",
      "Asks for the URL and the token (which is not shown), checks both with the node and stores "
      "them in ~/.config/keyreeve/contexts.json, readable by its owner alone. The token can also "
-     "come from --token-file, from standard input, or from KEYREEVE_TOKEN.",
+     "come from --token-file, from standard input, or from KEYREEVE_TOKEN. A later login to the "
+     "same URL keeps the context's default bucket.",
      "keyreeve login http://127.0.0.1:7400 --token-file data/owner-token", run_login},
     {NULL, "whoami", "", KR_NEED_TOKEN, 0, "Show whose token this is, and what it may do", NULL,
      "keyreeve whoami", run_whoami},

@@ -32,7 +32,8 @@ const struct spec_option spec_options[KR_OPT_COUNT] = {
     [KR_OPT_HELP] = {"help", 'h', FLAG, "show help for the command"},
     [KR_OPT_VERSION] = {"version", 0, FLAG, "show the version"},
 
-    [KR_OPT_NAME] = {"name", 0, TEXT("NAME"), "name of the context (default: the URL's host)"},
+    [KR_OPT_NAME] = {"name", 0, TEXT("NAME"),
+                     "name of the context (default: the URL's host and port)"},
     [KR_OPT_DESCRIPTION] = {"description", 'd', TEXT("TEXT"), "what it is for"},
     [KR_OPT_TAG] = {"tag", 't', LIST("NAME=VALUE"),
                     "a tag; repeat for more (an update replaces all of them)"},

@@ -56,17 +56,35 @@ static enum exit_code ask_token(struct session *session, const char **token)
     return code;
 }
 
-static enum exit_code store_login(struct session *session, const char *host, const char *account)
+// The URL behind its scheme: nodes on two ports of a host are two contexts.
+static const char *default_name(const char *url)
+{
+    const char *end = strstr(url, "://");
+    return end == NULL ? url : end + 3;
+}
+
+// What --bucket says; else the default that the same login had before.
+static const char *bucket_of(const struct session *session, const struct context *before)
+{
+    const char *bucket = session_setting(session, KR_OPT_BUCKET);
+    if (bucket == NULL && before != NULL && strcmp(before->url, session->url) == 0)
+        return before->bucket;
+    return bucket;
+}
+
+static enum exit_code store_login(struct session *session, const char *account)
 {
     struct fault fault = {0};
     const char *name = parse_value(session->in, KR_OPT_NAME);
     const char *wanted = session_setting(session, KR_OPT_ACCOUNT);
+    if (name == NULL)
+        name = default_name(session->url);
     struct context context = {
-        .name = name == NULL ? host : name,
+        .name = name,
         .url = session->url,
         .token = session->token,
         .account = wanted == NULL ? account : wanted,
-        .bucket = session_setting(session, KR_OPT_BUCKET),
+        .bucket = bucket_of(session, contexts_find(&session->contexts, name)),
     };
     enum kr_err err = contexts_put(&session->contexts, &context, &fault);
     if (err == KR_ERR_OK)
@@ -103,7 +121,7 @@ enum exit_code run_login(struct session *session)
     session_connect(session, url, token);
     code = api_get(session, "/v1/who-am-i", &answer);
     if (code == KR_EXIT_OK)
-        code = store_login(session, host, api_text(answer.json, "account"));
+        code = store_login(session, api_text(answer.json, "account"));
     api_answer_fini(&answer);
     return code;
 }

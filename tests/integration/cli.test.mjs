@@ -59,6 +59,23 @@ test('login stores a context that only its owner can read, and later commands us
   await cli(['whoami'], { env: place(), code: 2 });
 });
 
+test('a later login keeps the default bucket, and nodes on two ports of a host are two contexts', async (t) => {
+  const other = await startNode();
+  t.after(() => other.remove());
+  const [asHere, asOther] = [node, other].map((one) => ({ env: place(), input: one.token }));
+  const hostOf = (one) => new URL(one.url).host;
+  const stored = async () => Object.fromEntries((await json(['contexts', 'list'], { env: place() })).data.map(({ name, url, bucket }) => [name, [url, bucket]]));
+  await cli(['login', node.url, '--bucket', 'preview'], asHere);
+  await cli(['login', node.url], asHere);
+  await cli(['login', other.url], asOther);
+  assert.deepEqual(await stored(), { [hostOf(node)]: [node.url, 'preview'], [hostOf(other)]: [other.url, null] });
+  await cli(['login', node.url, '--bucket', 'development'], asHere);
+  assert.deepEqual((await stored())[hostOf(node)], [node.url, 'development']);
+  await cli(['login', other.url, '--name', hostOf(node)], asOther);
+  assert.deepEqual((await stored())[hostOf(node)], [other.url, null], 'a bucket of one node says nothing of another');
+  for (const name of [node, other].map(hostOf)) await cli(['contexts', 'remove', name], { env: place() });
+});
+
 test('a token is not sent to another URL than its context has', async () => {
   const tokenFile = path('token2');
   writeFileSync(tokenFile, node.token, { mode: 0o600 });
