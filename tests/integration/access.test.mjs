@@ -10,7 +10,8 @@ import { dataDirFor, startNode, until } from './lib/node.mjs';
 import { encode } from './lib/protobuf.mjs';
 import { readRoutes } from './lib/routes.mjs';
 
-const routes = readRoutes().filter((route) => route.kind === 'CALL');
+const routes = readRoutes();
+const guarded = routes.filter((route) => route.right !== 'NONE');
 const roles = ['owner', 'admin', 'developer', 'viewer'];
 const holders = {
   ANY: roles, READ: roles, ROLL: ['owner', 'admin', 'developer'], REVEAL: ['owner', 'admin', 'developer'],
@@ -87,7 +88,13 @@ function request(route) {
   return [route.method, path, body, { 'if-match': '"none"' }];
 }
 
-for (const route of routes.filter((row) => row.right !== 'NONE')) {
+test('all but what is open to everybody is in the matrix', () => {
+  const open = routes.filter((route) => !guarded.includes(route)).map((route) => route.name);
+  assert.deepEqual(open.filter((name) => !/^(authz|validate|grpc)(\.|$)/.test(name)), ['health', 'ready', 'metrics', 'openapi', 'cluster.nearest']);
+  for (const route of guarded) assert.ok(holders[route.right], `${route.name}: who has the right ${route.right}?`);
+});
+
+for (const route of guarded) {
   test(`${route.name} is for ${holders[route.right].join(', ')} alone`, async () => {
     for (const role of roles) {
       const answer = await as[role].call(...request(route));

@@ -28,7 +28,13 @@ const pathOf = (route) =>
   route.path.replace(/\{(\w+)\}/g, (_, name) => ({ account: 'default', bucket: 'production', consumer: 'c', id: key.id, index: '1', rest: '/x' })[name]);
 const bearer = () => ({ authorization: `Bearer ${node.token}` });
 // A body of its own is what these take; DELETE takes none.
-const writing = routes.filter((route) => route.kind === 'CALL' && ['POST', 'PATCH'].includes(route.method));
+const writing = routes.filter((route) => route.right !== 'NONE' && ['POST', 'PATCH'].includes(route.method));
+
+test('all routes that change something by a body are tried', () => {
+  const left = routes.filter((route) => route.limitBytes > 0 && !writing.includes(route) && route.method !== 'DELETE');
+  assert.deepEqual(left.map((route) => route.name).filter((name) => !/^(authz|validate|grpc)(\.|$)/.test(name)), []);
+  for (const kind of ['CALL', 'CHANGE', 'LOCAL']) assert.ok(writing.some((route) => route.kind === kind), kind);
+});
 
 for (const route of writing) {
   test(`${route.name}: a body that is no JSON, of another form or too deep is 400`, async () => {
