@@ -36,8 +36,10 @@ bool api_find_bucket(struct call *call, const char *name, struct bucket *bucket)
 // A live consumer of the bucket by name or id; false when there is none. No answer.
 bool api_find_consumer(struct call *call, const struct bucket *bucket, const char *name,
                        struct consumer *consumer);
-// tag.NAME=VALUE preconditions of the query on these tags: mismatch is 404. api_consumer does it.
-enum kr_err api_check_tags(struct call *call, const struct tags *tags);
+// The bucket as the resource itself, which tag.NAME=VALUE preconditions of the query are about: 404
+// where its tags do not match. Below a bucket they are about the consumer; api_consumer checks
+// them.
+enum kr_err api_bucket_itself(struct call *call, struct bucket *bucket);
 bool api_tags_match(const struct call *call, const struct tags *tags);
 bool api_tags_asked(const struct call *call); // is there any tag.NAME?
 

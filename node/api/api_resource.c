@@ -12,6 +12,14 @@ static enum kr_err not_found(struct call *call, const char *what, const char *na
     return api_problem(call, KR_ERR_NOT_FOUND, "there is no %s %.200s", what, name);
 }
 
+static enum kr_err check_tags(struct call *call, const struct tags *tags, const char *what,
+                              const char *name)
+{
+    if (api_tags_match(call, tags))
+        return KR_ERR_OK;
+    return not_found(call, arena_printf(&call->arena, "%s with these tags named", what), name);
+}
+
 enum kr_err api_account(struct call *call)
 {
     struct store_cluster cluster;
@@ -47,6 +55,12 @@ enum kr_err api_bucket(struct call *call, struct bucket *bucket)
     return api_deny(call, bucket->id, bucket->name, "the token is limited to other buckets");
 }
 
+enum kr_err api_bucket_itself(struct call *call, struct bucket *bucket)
+{
+    enum kr_err err = api_bucket(call, bucket);
+    return err == KR_ERR_OK ? check_tags(call, &bucket->tags, "bucket", call->bucket_name) : err;
+}
+
 bool api_find_consumer(struct call *call, const struct bucket *bucket, const char *name,
                        struct consumer *consumer)
 {
@@ -65,7 +79,7 @@ enum kr_err api_consumer(struct call *call, struct bucket *bucket, struct consum
         return err;
     if (!api_find_consumer(call, bucket, call->consumer_name, consumer))
         return not_found(call, "consumer", call->consumer_name);
-    return api_check_tags(call, &consumer->tags);
+    return check_tags(call, &consumer->tags, "consumer", call->consumer_name);
 }
 
 enum kr_err api_key(struct call *call, struct bucket *bucket, struct consumer *consumer,
@@ -79,11 +93,4 @@ enum kr_err api_key(struct call *call, struct bucket *bucket, struct consumer *c
         strcmp(key->consumer_id, consumer->id) != 0)
         return not_found(call, "key", call->item);
     return KR_ERR_OK;
-}
-
-enum kr_err api_check_tags(struct call *call, const struct tags *tags)
-{
-    if (api_tags_match(call, tags))
-        return KR_ERR_OK;
-    return not_found(call, "consumer with these tags named", call->consumer_name);
 }

@@ -46,7 +46,8 @@ enum kr_err api_bucket_list(struct call *call)
     json_open(&writer, NULL, '{');
     json_open(&writer, "data", '[');
     while (store_next_bucket(cursor, &call->arena, &bucket)) {
-        if (bucket.is_system || !access_allows_bucket(&call->actor, &bucket))
+        if (bucket.is_system || !access_allows_bucket(&call->actor, &bucket) ||
+            !api_tags_match(call, &bucket.tags))
             continue;
         total++;
         if (page.after != NULL && strcmp(bucket.name, page.after) <= 0)
@@ -168,7 +169,7 @@ enum kr_err api_bucket_create(struct call *call)
 enum kr_err api_bucket_show(struct call *call)
 {
     struct bucket bucket;
-    enum kr_err err = api_bucket(call, &bucket);
+    enum kr_err err = api_bucket_itself(call, &bucket);
     return err == KR_ERR_OK ? answer_bucket(call, &bucket) : err;
 }
 
@@ -199,7 +200,7 @@ static enum kr_err take_changes(struct call *call, struct bucket *bucket)
 
 static enum kr_err find_to_change(struct call *call, struct bucket *bucket)
 {
-    enum kr_err err = api_bucket(call, bucket);
+    enum kr_err err = api_bucket_itself(call, bucket);
     return err == KR_ERR_OK ? api_check_match(call, bucket->id, bucket->version) : err;
 }
 
@@ -244,7 +245,7 @@ enum kr_err api_bucket_revoke(struct call *call)
 {
     struct bucket bucket;
     enum revoke_reason reason;
-    enum kr_err err = api_bucket(call, &bucket);
+    enum kr_err err = api_bucket_itself(call, &bucket);
     if (err == KR_ERR_OK)
         err = api_revoke_body(call, bucket.name, &reason);
     if (err == KR_ERR_OK)

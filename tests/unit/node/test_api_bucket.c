@@ -290,6 +290,29 @@ static void changes_at_the_same_time_are_both_kept(void **state)
     assert_string_equal(api_text(world, "tags.mine"), "yes");
 }
 
+static void tags_of_the_query_are_about_the_bucket_itself(void **state)
+{
+    struct api_world *world = *state;
+    api_expect(world, 200, "PATCH", KR_PRODUCTION, "{\"tags\":{\"env\":\"prod\"}}");
+    static const char other[] = KR_PRODUCTION "?tag.env=test";
+    static const char part[] = "no bucket with these tags named production";
+    api_expect_problem(world, 404, "GET", other, NULL, part);
+    api_expect_problem(world, 404, "PATCH", other, "{\"description\":\"no\"}", part);
+    api_expect_problem(world, 404, "DELETE", other, NULL, part);
+    api_expect_problem(world, 404, "POST", KR_PRODUCTION "/revoke?tag.env=test",
+                       "{\"confirm\":\"production\"}", part);
+    api_expect(world, 200, "GET", KR_API_BUCKETS "?tag.env=prod", NULL);
+    assert_int_equal(api_number(world, "total"), 1);
+    assert_string_equal(api_text(world, "data.0.name"), "production");
+    api_expect(world, 200, "GET", KR_API_BUCKETS "?tag.env=test", NULL);
+    assert_int_equal(api_number(world, "total"), 0);
+    // Below the bucket they are the consumer's.
+    api_expect(world, 200, "POST", KR_PRODUCTION "/consumers?tag.env=test",
+               "{\"name\":\"acme\",\"tags\":{\"env\":\"test\"}}");
+    api_expect(world, 200, "GET", KR_PRODUCTION "/consumers/acme?tag.env=test", NULL);
+    api_expect(world, 204, "DELETE", KR_PRODUCTION "?tag.env=prod", NULL);
+}
+
 // --- delete, revoke ------------------------------------------------------------------------------
 
 static void a_deleted_bucket_is_gone_with_everything_in_it(void **state)
@@ -388,6 +411,7 @@ int main(void)
         TEST(a_protected_bucket_cannot_be_deleted),
         TEST(a_bucket_is_revoked_whole_when_its_name_is_said),
         TEST(roles_below_the_owner_may_not_touch_buckets),
+        TEST(tags_of_the_query_are_about_the_bucket_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
