@@ -159,7 +159,7 @@ static enum kr_err replay(struct call *call, const struct idempotency *stored)
     if (err != KR_ERR_OK)
         return api_problem(call, err, "the stored answer to this Idempotency-Key is damaged");
     if (call->answer.wants_receipt)
-        err = receipt_again(call, stored->index);
+        err = receipt_replay(call, stored->index);
     if (err == KR_ERR_OK)
         api_field(call, "Keyreeve-Index",
                   arena_printf(&call->arena, "%llu", (unsigned long long)stored->index));

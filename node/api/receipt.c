@@ -74,11 +74,11 @@ static enum kr_err check_access(struct call *call, const struct bucket *bucket)
     return api_deny(call, bucket->id, bucket->name, "the token is limited to other buckets");
 }
 
-enum kr_err receipt_again(struct call *call, uint64_t index)
+static enum kr_err again(struct call *call, uint64_t index, uint64_t default_ms)
 {
     struct bucket bucket = {.max_staleness_ms = KR_UNBOUNDED};
     struct receipt record;
-    enum kr_err err = read_wait(call, 0);
+    enum kr_err err = read_wait(call, default_ms);
     if (err != KR_ERR_OK)
         return err;
     if (!store_get_receipt(call->view, index, &call->arena, &record)) {
@@ -98,6 +98,16 @@ enum kr_err receipt_again(struct call *call, uint64_t index)
     commits_find(call->node->commits, index, &call->receipt.record.committed_ms);
     call->answer.wants_receipt = true;
     return api_check_view(call);
+}
+
+enum kr_err receipt_again(struct call *call, uint64_t index)
+{
+    return again(call, index, 0);
+}
+
+enum kr_err receipt_replay(struct call *call, uint64_t index)
+{
+    return again(call, index, KR_WAIT_DEFAULT_MS);
 }
 
 // --- writing -------------------------------------------------------------------------------------

@@ -28,7 +28,9 @@ enum kr_err receipt_expect(struct call *call, const struct bucket *bucket);
 // What this bucket, whose texts last as long as the call, says of how old knowledge may be.
 void receipt_take_bound(struct call_receipt *receipt, const struct bucket *bucket);
 // Marks the answer to become the stored receipt of this index; 404 when there is none (any more).
+// It says how far it is; a revocation that is replayed waits as it did the first time.
 enum kr_err receipt_again(struct call *call, uint64_t index);
+enum kr_err receipt_replay(struct call *call, uint64_t index);
 // Takes over what the commit says of the revocation.
 void receipt_committed(struct call *call, const struct replica_outcome *outcome);
 // Milliseconds from the request to the commit.

@@ -285,6 +285,39 @@ static void a_stop_ends_all_waiting(void **state)
     free_call(late);
 }
 
+// Runs a call up to its receipt, which then waits or is there.
+static struct call *begin(struct scene *scene, const char *method, const char *target,
+                          const char *body)
+{
+    struct api_world *world = &scene->world;
+    api_end_call(world);
+    api_make(world, method, target, bytes_text(body));
+    assert_int_equal(executor_run(world->call), KR_EXECUTOR_RECEIPT);
+    await(scene, world->call);
+    return world->call;
+}
+
+static void a_replayed_revocation_waits_again(void **state)
+{
+    static const char target[] = KR_API_BUCKETS "/production/revoke?wait=everywhere";
+    static const char body[] = "{\"confirm\":\"production\"}";
+    struct scene *scene = *state;
+    scene->world.idempotency_key = "once";
+    api_expect(&scene->world, 200, "POST", target, body);
+    uint64_t index = (uint64_t)api_number(&scene->world, "index");
+    char receipt[64];
+    snprintf(receipt, sizeof(receipt), "/v1/receipts/%llu?wait=everywhere",
+             (unsigned long long)index);
+    assert_int_equal(status_of(begin(scene, "GET", receipt, "")), 202);
+    scene->world.idempotency_key = "once";
+    begin(scene, "POST", target, body);
+    assert_int_equal(answered, 1);
+    ack_from_all(scene, index);
+    turn(scene);
+    assert_int_equal(answered, 2);
+    assert_int_equal(status_of(scene->world.call), 200);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -296,6 +329,7 @@ int main(void)
         TEST(what_is_late_is_answered_as_it_stands),
         TEST(many_bounds_are_not_looked_at_in_every_turn),
         TEST(a_stop_ends_all_waiting),
+        TEST(a_replayed_revocation_waits_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
