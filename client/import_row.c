@@ -231,7 +231,9 @@ static enum kr_err check_member(const char *name, const struct json *value, stru
         return is_null(value) && members[i].may_be_null ? KR_ERR_OK
                                                         : members[i].check(name, value, reason);
     }
-    return fault_set(reason, KR_ERR_INVALID, "there is no member \"%.64s\" in a row", name);
+    if (!format_is_word(bytes_text(name)))
+        return fault_set(reason, KR_ERR_INVALID, "a row has a member that no row may have");
+    return fault_set(reason, KR_ERR_INVALID, "there is no member \"%s\" in a row", name);
 }
 
 static bool has(const struct json *root, const char *name)

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "core/base/json.h"
-#include "core/base/text.h"
+#include "node/instance.h"
 #include "node/readiness.h"
 
 void serve_reply_begin(struct job *job, unsigned status)
@@ -18,15 +18,6 @@ void serve_reply_begin(struct job *job, unsigned status)
     buf_add(out, serve->opening, sizeof(serve->opening));
     buf_add(out, count, sizeof(count));
     KR_REPLY_LINES(out, "\r\nCache-Control: no-store\r\n");
-}
-
-// The path as text for `instance`: bounded, and clean by the writer's escaping.
-static const char *instance(struct serve *serve, const struct http_request *request)
-{
-    struct bytes path = request->path;
-    if (path.size > 1024)
-        path.size = 1024;
-    return text_is_utf8(path) ? arena_text_of(&serve->scratch, path) : "";
 }
 
 static void write_problem(struct job *job, enum kr_err err, const char *detail, const char *id)
@@ -42,7 +33,7 @@ static void write_problem(struct job *job, enum kr_err err, const char *detail, 
     json_write_string(&writer, "title", http_status_text(status));
     json_write_integer(&writer, "status", status);
     json_write_string(&writer, "detail", detail);
-    json_write_string(&writer, "instance", instance(serve, &job->request));
+    json_write_string(&writer, "instance", instance_of(job->request.path, &serve->scratch));
     json_open(&writer, "trace", '{');
     json_write_stamp(&writer, "timestamp", serve->now_ms);
     json_write_string(&writer, "requestId", id);

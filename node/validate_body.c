@@ -191,7 +191,9 @@ static enum kr_err read_member(const char *name, const struct json *value, struc
         return read_number(name, value, &ask->max_staleness_ms, fault);
     if (strcmp(name, "explain") == 0)
         return read_explain(value, ask, fault);
-    return fault_set(fault, KR_ERR_INVALID, "%.64s: unknown field", name);
+    if (!format_is_word(bytes_text(name)))
+        return fault_set(fault, KR_ERR_INVALID, "an unknown field, whose name is not shown");
+    return fault_set(fault, KR_ERR_INVALID, "%s: unknown field", name);
 }
 
 enum kr_err validate_body_address(struct validate_question *question, struct fault *fault)

@@ -17,7 +17,9 @@ enum {
     KR_FORM_MIN = KR_FIRST_PART_MIN + 1 + KR_BODY_MIN + 1 + KR_CHECKSUM_DIGITS,
     KR_FORM_MAX = KR_KEY_PREFIX_MAX + 1 + KR_BODY_MAX + 1 + KR_CHECKSUM_DIGITS,
     KR_LAST_SHOWN = 4,
-    KR_ID_CHARACTERS = 24
+    KR_ID_CHARACTERS = 24,
+    KR_WORD_MAX = 24,
+    KR_NAME_MAX = 128
 };
 
 static_assert(KR_KEY_PREFIX_MAX == KR_FIRST_PART_MAX + KR_LATER_PARTS_MAX * (1 + KR_LATER_PART_MAX),
@@ -156,14 +158,57 @@ void format_mask_last4(const char *last4, char out[KR_KEY_MASKED_SIZE])
     snprintf(out, KR_KEY_MASKED_SIZE, "...%.4s", last4);
 }
 
-bool format_is_id(const char *text, const char *type)
+static bool is_id(struct bytes text, const char *type)
 {
     size_t type_size = strlen(type);
-    if (strncmp(text, type, type_size) != 0 || text[type_size] != '_')
+    if (text.size != type_size + 1 + KR_ID_CHARACTERS || memcmp(text.data, type, type_size) != 0 ||
+        text.data[type_size] != '_')
         return false;
-    const char *random = text + type_size + 1;
-    for (size_t i = 0; i < KR_ID_CHARACTERS; i++)
-        if (!is_base62((uint8_t)random[i]))
+    for (size_t i = type_size + 1; i < text.size; i++)
+        if (!is_base62(text.data[i]))
             return false;
-    return random[KR_ID_CHARACTERS] == '\0';
+    return true;
+}
+
+bool format_is_id(const char *text, const char *type)
+{
+    return is_id(bytes_text(text), type);
+}
+
+static bool is_any_id(struct bytes text)
+{
+    static const char *const types[] = {"acct", "bckt", "csmr", "key", "eusr"};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (is_id(text, types[i]))
+            return true;
+    return false;
+}
+
+static bool is_of_names(struct bytes text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (!is_base62(text.data[i]) && memchr("_.$-", text.data[i], 4) == NULL)
+            return false;
+    return text.size > 0;
+}
+
+static bool has_capital(struct bytes text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if ((uint8_t)(text.data[i] - 'A') < 26)
+            return true;
+    return false;
+}
+
+bool format_is_word(struct bytes text)
+{
+    return text.size <= KR_WORD_MAX && is_of_names(text);
+}
+
+bool format_may_repeat(struct bytes text)
+{
+    if (format_is_word(text) || is_any_id(text))
+        return true;
+    return text.size <= KR_NAME_MAX && is_of_names(text) && !has_capital(text) &&
+           format_check(text) == KR_FORMAT_OTHER;
 }

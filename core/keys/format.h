@@ -39,6 +39,12 @@ void format_mask(struct bytes key, char out[KR_KEY_MASKED_SIZE]);
 // The same where only the last four characters are known (imported digests); last4 may be "".
 void format_mask_last4(const char *last4, char out[KR_KEY_MASKED_SIZE]);
 
+// May a text from outside be repeated in an answer or a report, though nobody knows that it is no
+// key's value? A word may, 1 to 24 of [A-Za-z0-9_.$-]; so may an id, and what has no capitals, as
+// names have none, up to 128, unless it has the form of a key.
+bool format_is_word(struct bytes text);
+bool format_may_repeat(struct bytes text);
+
 // A base62 identifier with its type's prefix: "key_" + 24 characters and a NUL.
 #define KR_ID_SIZE 30
 bool format_is_id(const char *text, const char *type); // type: "key", "csmr", "bckt", …

@@ -9,8 +9,10 @@
 #include "core/base/rand.h"
 #include "core/http/reply.h"
 #include "node/dispatch.h"
+#include "node/instance.h"
+#include "node/node.h"
 
-enum { KR_DETAIL_MAX = 512, KR_INSTANCE_MAX = 1024, KR_ID_CHARACTERS = 24 };
+enum { KR_DETAIL_MAX = 512, KR_ID_CHARACTERS = 24 };
 
 // --- answers -------------------------------------------------------------------------------------
 
@@ -46,7 +48,7 @@ static void write_problem(struct call *call, const char *detail)
     json_write_string(&writer, "title", http_status_text(status));
     json_write_integer(&writer, "status", status);
     json_write_string(&writer, "detail", detail);
-    json_write_string(&writer, "instance", call->path);
+    json_write_string(&writer, "instance", instance_of(bytes_text(call->path), &call->arena));
     json_open(&writer, "trace", '{');
     json_write_stamp(&writer, "timestamp", call->now_ms);
     json_write_string(&writer, "requestId", call->request_id);

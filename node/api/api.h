@@ -40,6 +40,8 @@ bool api_find_consumer(struct call *call, const struct bucket *bucket, const cha
 // where its tags do not match. Below a bucket they are about the consumer; api_consumer checks
 // them.
 enum kr_err api_bucket_itself(struct call *call, struct bucket *bucket);
+// 404 that names what was asked for, unless it may be a key's value; api_check_view comes first.
+enum kr_err api_not_found(struct call *call, const char *what, const char *name);
 bool api_tags_match(const struct call *call, const struct tags *tags);
 bool api_tags_asked(const struct call *call); // is there any tag.NAME?
 

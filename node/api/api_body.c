@@ -7,7 +7,7 @@
 #include "core/base/text.h"
 #include "node/api/api.h"
 
-enum { KR_TEXTS_ITEM_MAX = 256, KR_FIELD_SHOWN_MAX = 64 };
+enum { KR_TEXTS_ITEM_MAX = 256 };
 
 // The member under inspection.
 struct place {
@@ -226,6 +226,15 @@ static enum kr_err check_required(struct place *place, const struct json *object
     return KR_ERR_OK;
 }
 
+// A value that was taken for a name is not repeated.
+static enum kr_err refuse_unknown(struct call *call, const char *where, const char *name)
+{
+    if (!format_is_word(bytes_text(name)))
+        return api_problem(call, KR_ERR_INVALID, "%san unknown field, whose name is not shown",
+                           where);
+    return api_problem(call, KR_ERR_INVALID, "%s%s: unknown field", where, name);
+}
+
 static enum kr_err take_all(struct call *call, const struct json *object, const char *where,
                             const struct api_member *members, size_t count)
 {
@@ -235,8 +244,7 @@ static enum kr_err take_all(struct call *call, const struct json *object, const 
     while (json_next(object, &cursor, &name, &value)) {
         const struct api_member *member = find(members, count, name);
         if (member == NULL)
-            return api_problem(call, KR_ERR_INVALID, "%s%.*s: unknown field", where,
-                               KR_FIELD_SHOWN_MAX, name);
+            return refuse_unknown(call, where, name);
         struct place place = {call, where, member, value};
         enum kr_err err = take(&place);
         if (err != KR_ERR_OK)

@@ -4,12 +4,14 @@
 // An id is tried before a name, so that nobody takes over an id by naming something like it.
 #include "node/api/api.h"
 
-static enum kr_err not_found(struct call *call, const char *what, const char *name)
+enum kr_err api_not_found(struct call *call, const char *what, const char *name)
 {
     enum kr_err err = api_check_view(call);
     if (err != KR_ERR_OK)
         return err;
-    return api_problem(call, KR_ERR_NOT_FOUND, "there is no %s %.200s", what, name);
+    if (!format_may_repeat(bytes_text(name)))
+        return api_problem(call, KR_ERR_NOT_FOUND, "there is no such %s", what);
+    return api_problem(call, KR_ERR_NOT_FOUND, "there is no %s %s", what, name);
 }
 
 static enum kr_err check_tags(struct call *call, const struct tags *tags, const char *what,
@@ -17,7 +19,7 @@ static enum kr_err check_tags(struct call *call, const struct tags *tags, const 
 {
     if (api_tags_match(call, tags))
         return KR_ERR_OK;
-    return not_found(call, arena_printf(&call->arena, "%s with these tags named", what), name);
+    return api_not_found(call, arena_printf(&call->arena, "%s with these tags named", what), name);
 }
 
 enum kr_err api_account(struct call *call)
@@ -27,7 +29,7 @@ enum kr_err api_account(struct call *call)
         (strcmp(call->account, cluster.account_name) == 0 ||
          strcmp(call->account, cluster.account_id) == 0))
         return KR_ERR_OK;
-    return not_found(call, "account", call->account);
+    return api_not_found(call, "account", call->account);
 }
 
 static bool get_bucket(struct call *call, const char *name, struct bucket *bucket)
@@ -49,7 +51,7 @@ enum kr_err api_bucket(struct call *call, struct bucket *bucket)
     if (err != KR_ERR_OK)
         return err;
     if (!api_find_bucket(call, call->bucket_name, bucket))
-        return not_found(call, "bucket", call->bucket_name);
+        return api_not_found(call, "bucket", call->bucket_name);
     if (access_allows_bucket(&call->actor, bucket))
         return KR_ERR_OK;
     return api_deny(call, bucket->id, bucket->name, "the token is limited to other buckets");
@@ -78,7 +80,7 @@ enum kr_err api_consumer(struct call *call, struct bucket *bucket, struct consum
     if (err != KR_ERR_OK)
         return err;
     if (!api_find_consumer(call, bucket, call->consumer_name, consumer))
-        return not_found(call, "consumer", call->consumer_name);
+        return api_not_found(call, "consumer", call->consumer_name);
     return check_tags(call, &consumer->tags, "consumer", call->consumer_name);
 }
 
@@ -91,6 +93,6 @@ enum kr_err api_key(struct call *call, struct bucket *bucket, struct consumer *c
     if (!format_is_id(call->item, "key") ||
         !store_get_key_by_id(call->view, call->item, &call->arena, key) ||
         strcmp(key->consumer_id, consumer->id) != 0)
-        return not_found(call, "key", call->item);
+        return api_not_found(call, "key", call->item);
     return KR_ERR_OK;
 }

@@ -158,12 +158,8 @@ enum kr_err api_node_remove(struct call *call)
     enum kr_err err = check_unlimited(call);
     if (err != KR_ERR_OK)
         return err;
-    if (!store_get_member(call->view, call->item, &call->arena, &member) || member.is_removed) {
-        err = api_check_view(call);
-        return err != KR_ERR_OK
-                   ? err
-                   : api_problem(call, KR_ERR_NOT_FOUND, "there is no node %.64s", call->item);
-    }
+    if (!store_get_member(call->view, call->item, &call->arena, &member) || member.is_removed)
+        return api_not_found(call, "node", call->item);
     if (strcmp(member.id, call->node->identity.node_id) == 0)
         return api_problem(call, KR_ERR_CONFLICT,
                            "%s leads; let another node lead before it is removed", member.id);

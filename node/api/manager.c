@@ -144,12 +144,8 @@ enum kr_err api_manager_delete(struct call *call)
     enum kr_err err = api_consumer(call, &bucket, &consumer);
     if (err != KR_ERR_OK)
         return err;
-    if (!find(call, consumer.id, &manager)) {
-        err = api_check_view(call);
-        return err != KR_ERR_OK
-                   ? err
-                   : api_problem(call, KR_ERR_NOT_FOUND, "there is no manager %.64s", call->item);
-    }
+    if (!find(call, consumer.id, &manager))
+        return api_not_found(call, "manager", call->item);
     api_op(call, KR_OP_MANAGER_DELETE)->as.manager_delete =
         (struct command_manager_delete){.consumer_id = consumer.id, .manager_id = manager.id};
     api_answer_status(call, 204);

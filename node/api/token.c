@@ -362,10 +362,7 @@ static enum kr_err find_token(struct call *call, const struct consumer *consumer
         store_get_key_by_id(call->view, call->item, &call->arena, key) &&
         strcmp(key->consumer_id, consumer->id) == 0)
         return KR_ERR_OK;
-    enum kr_err err = api_check_view(call);
-    if (err != KR_ERR_OK)
-        return err;
-    return api_problem(call, KR_ERR_NOT_FOUND, "there is no token %.64s", call->item);
+    return api_not_found(call, "token", call->item);
 }
 
 enum kr_err api_token_delete(struct call *call)

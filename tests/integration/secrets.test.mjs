@@ -6,7 +6,7 @@ import { copyFileSync, existsSync, readdirSync, readFileSync, statSync, writeFil
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { client, exchange, expect, raw } from './lib/http.mjs';
-import { foreignValue, sha256 } from './lib/keys.mjs';
+import { foreignValue, sha256, strangerKey } from './lib/keys.mjs';
 import { dataDirFor, keyreeve, run, startNode } from './lib/node.mjs';
 
 function* filesUnder(path) {
@@ -30,6 +30,7 @@ test('a whole run leaves no value in logs, files, metrics, lists, audit or expor
   let node = await startNode({ dataDir, flags });
   let api = client(node);
   const secrets = new Map(); // value → where it comes from
+  const said = []; // [what, text], all of which is searched
   const keep = (value, what) => {
     assert.ok(value.length >= 16, what);
     secrets.set(value, what);
@@ -60,9 +61,21 @@ test('a whole run leaves no value in logs, files, metrics, lists, audit or expor
     }
     // Values in requests that fail, in every place where one may stand.
     const wrong = keep(foreignValue(), 'in a refused request');
-    for (const body of [{ key: wrong, unknown: 1 }, { unknown: wrong }, { [wrong]: 1 }, `{"key":"${wrong}"`, { key: `${wrong} x` }, { key: [wrong] }]) await api.post(keys, body);
-    await api.post('/v1/validate', { key: wrong, ip: wrong });
-    await api.call('POST', '/v1/validate', `{"key":"${wrong}`);
+    const refuse = async (...request) => {
+      const answer = await api.call(...request);
+      assert.ok(answer.status >= 400, answer.text);
+      said.push([`${answer.status} to ${request[0]}`, answer.text]);
+    };
+    for (const value of [wrong, keep(strangerKey(), 'in a refused request')]) {
+      for (const body of [{ key: value, unknown: 1 }, { unknown: value }, { [value]: 1 }, `{"key":"${value}"`, `{"${value}":1,"${value}":2}`, { key: `${value} x` }, { key: [value] }]) await refuse('POST', keys, body);
+      await refuse('POST', '/v1/validate', { key: value, ip: value });
+      await refuse('POST', '/v1/validate', { key: value, [value]: 1 });
+      await refuse('POST', '/v1/validate', `{"key":"${value}`);
+      await refuse('POST', `${api.buckets}/${bucket}/$import`, { [value]: [] });
+      for (const path of ['/v1', '/v1/cluster/nodes', '/v1/receipts', '/v1/accounts', '/v1/accounts/default/tokens', api.buckets, api.consumers(bucket), keys, `${api.consumers(bucket)}/c/managers`]) {
+        for (const method of ['GET', 'PATCH', 'DELETE', 'PUT']) await refuse(method, `${path}/${value}`);
+      }
+    }
   }
   const token = await api.makeToken('secret', { roles: ['admin'] });
   keep(token.token, 'a token');
@@ -79,7 +92,7 @@ test('a whole run leaves no value in logs, files, metrics, lists, audit or expor
   broken.write(`GET /${[...secrets.keys()][0]} HTTP/1.1\r\nHost: a\r\nX Y: ${[...secrets.keys()][1]}\r\n\r\n`);
   const refusal = await broken.until((_, closed) => closed);
 
-  const said = [['a refusal', refusal], ['metrics', await node.metrics()]];
+  said.push(['a refusal', refusal], ['metrics', await node.metrics()]);
   for (const bucket of ['closed', 'open']) {
     for (const path of ['', '/c', '?include-api-keys=true', '/c?include-api-keys=true&key-format=masked', '/c/keys', '/c/keys?key-format=none'])
       said.push([`list ${path}`, expect(await api.get(`${api.consumers(bucket)}${path}`), 200).text]);
@@ -87,6 +100,12 @@ test('a whole run leaves no value in logs, files, metrics, lists, audit or expor
   said.push(['tokens', (await api.get('/v1/accounts/default/tokens')).text]);
   for (let offset = 0; offset < 300; offset += 100) said.push(['audit', (await api.get(`/v1/accounts/default/audit-logs?limit=100&offset=${offset}`)).text]);
   const home = dataDirFor(t);
+  const rows = join(home, 'rows.jsonl');
+  writeFileSync(rows, [...secrets.keys()].map((value) => JSON.stringify({ consumer: 'c', [value]: 1 })).join('\n'));
+  const imported = await run(keyreeve, ['import', '--bucket', 'open', rows], { env: { KEYREEVE_URL: node.url, KEYREEVE_TOKEN: node.token, HOME: home, XDG_CONFIG_HOME: home } });
+  assert.notEqual(imported.code, 0);
+  assert.match(imported.stdout + imported.stderr, /a member that no row may have/);
+  said.push(['an import', imported.stdout + imported.stderr]);
   const exported = await run(keyreeve, ['export', '--bucket', 'open'], { env: { KEYREEVE_URL: node.url, KEYREEVE_TOKEN: node.token, HOME: home, XDG_CONFIG_HOME: home } });
   assert.equal(exported.code, 0, exported.stderr);
   assert.ok(exported.stdout.includes('"c"'), exported.stdout);

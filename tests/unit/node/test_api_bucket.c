@@ -313,6 +313,33 @@ static void tags_of_the_query_are_about_the_bucket_itself(void **state)
     api_expect(world, 204, "DELETE", KR_PRODUCTION "?tag.env=prod", NULL);
 }
 
+static const char *below_buckets(struct api_world *world, const char *place, const char *item)
+{
+    return arena_printf(&world->arena, KR_API_BUCKETS "/%s%s", place, item);
+}
+
+static void what_may_be_a_keys_value_is_not_repeated(void **state)
+{
+    static const char value[] = "kr_live_4RXcZkuGLWcoKmqoxZaGs8uEiTnB3xWfYd6hVjLpQa1_0badc0de";
+    static const struct {
+        const char *method, *place;
+    } asked[] = {{"GET", ""},
+                 {"GET", "production/consumers/"},
+                 {"GET", "production/consumers/acme/keys/"},
+                 {"DELETE", "production/consumers/acme/managers/"}};
+    struct api_world *world = *state;
+    api_expect(world, 200, "POST", KR_PRODUCTION "/consumers", "{\"name\":\"acme\"}");
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+        api_expect_problem(world, 404, asked[i].method, below_buckets(world, asked[i].place, value),
+                           NULL, "there is no such");
+        assert_false(api_answer_has(world, value + 8));
+        assert_string_equal(api_text(world, "instance"), below_buckets(world, asked[i].place, "…"));
+    }
+    api_expect_problem(world, 400, "POST", KR_PRODUCTION "/consumers/acme/keys",
+                       arena_printf(&world->arena, "{\"%s\":1}", value), "unknown field");
+    assert_false(api_answer_has(world, value + 8));
+}
+
 // --- delete, revoke ------------------------------------------------------------------------------
 
 static void a_deleted_bucket_is_gone_with_everything_in_it(void **state)
@@ -412,6 +439,7 @@ int main(void)
         TEST(a_bucket_is_revoked_whole_when_its_name_is_said),
         TEST(roles_below_the_owner_may_not_touch_buckets),
         TEST(tags_of_the_query_are_about_the_bucket_itself),
+        TEST(what_may_be_a_keys_value_is_not_repeated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

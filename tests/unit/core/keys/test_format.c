@@ -250,6 +250,38 @@ static void ids_are_a_type_and_24_base62_characters(void **state)
     assert_false(format_is_id("", "key"));
 }
 
+static bool may_repeat(const char *text)
+{
+    return format_may_repeat(bytes_text(text));
+}
+
+static void what_may_be_a_value_is_not_repeated(void **state)
+{
+    (void)state;
+    char minted[KR_KEY_MINTED_SIZE];
+    format_mint("kr_live", "abcdefghijklmnopqrstuvwxyz0123456789abcdefg", minted);
+    assert_false(may_repeat(minted));
+    minted[strlen(minted) - 1] ^= 1; // a wrong checksum
+    assert_false(may_repeat(minted));
+    assert_false(may_repeat("kr_live_4RXcZkuGLWcoKmqoxZaGs8uE"));
+    assert_false(may_repeat("sk-8Qm2rV0yTz6nLw4bXc1dKfJh"));
+    assert_false(may_repeat("with space"));
+    assert_false(may_repeat("a\"b"));
+    assert_false(may_repeat("\xc3\xa4"));
+    assert_false(may_repeat(""));
+    assert_false(format_may_repeat(bytes_of("a\0b", 3)));
+    assert_true(may_repeat("$bulk"));
+    assert_true(may_repeat("thisFieldIsUnknown"));
+    assert_true(may_repeat("key_0123456789ABCDEFGHIJabcd"));
+    assert_true(may_repeat("a-consumer-of-a-long-name-that-has-no-capitals_1"));
+    assert_true(format_is_word(bytes_text("abcdefghijklmnopqrstuvwx")));
+    assert_false(format_is_word(bytes_text("abcdefghijklmnopqrstuvwxy")));
+    char name[130];
+    memset(name, 'a', sizeof(name));
+    assert_true(format_may_repeat(bytes_of(name, 128)));
+    assert_false(format_may_repeat(bytes_of(name, 129)));
+}
+
 int main(void)
 {
     rand_init();
@@ -265,6 +297,7 @@ int main(void)
         cmocka_unit_test(a_mask_shows_prefix_and_last_four_and_no_more),
         cmocka_unit_test(custom_values_are_printable_ascii_of_16_to_512),
         cmocka_unit_test(ids_are_a_type_and_24_base62_characters),
+        cmocka_unit_test(what_may_be_a_value_is_not_repeated),
     };
     return cmocka_run_group_tests(tests, load_vectors, free_vectors);
 }
