@@ -77,6 +77,18 @@ static enum http_next next_request(struct connection *connection, struct job *jo
     return http_conn_next(connection->http, &job->request, &job->refusal, &job->reason);
 }
 
+// Of a request whose body is too large the head is known; of any other nothing is believed.
+static void refused(struct job *job)
+{
+    bool has_head = job->refusal == KR_ERR_TOO_LARGE && job->request.field_count > 0;
+    struct bytes path = has_head ? job->request.path : bytes_of(NULL, 0);
+    if (has_head)
+        serve_call_refused(job);
+    if (job->stream == NULL)
+        job->request =
+            (struct http_request){.method = KR_HTTP_GET, .minor_version = 1, .path = path};
+}
+
 // The next request of one connection becomes a job; false when none is whole yet.
 static bool gather(struct serve *serve, struct connection *connection)
 {
@@ -93,10 +105,7 @@ static bool gather(struct serve *serve, struct connection *connection)
         return connection->state == KR_CONNECTION_OPEN && gather(serve, connection);
     case KR_HTTP_REFUSED:
         job->connection = connection;
-        if (job->refusal == KR_ERR_TOO_LARGE && job->request.field_count > 0)
-            serve_call_refused(job);
-        if (job->stream == NULL)
-            job->request = (struct http_request){.method = KR_HTTP_GET, .minor_version = 1};
+        refused(job);
         break;
     case KR_HTTP_REQUEST:
         break;

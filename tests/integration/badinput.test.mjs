@@ -58,7 +58,9 @@ for (const route of writing) {
       expectProblem(await api.call(route.method, pathOf(route), '{}', { 'content-type': type }), 415);
     const connection = raw(node);
     connection.write(`${route.method} ${pathOf(route)} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${node.token}\r\nContent-Length: ${route.limitBytes + 1}\r\n\r\n`);
-    assert.match(await connection.until((_, closed) => closed), /^HTTP\/1\.1 413 .*application\/problem\+json.*"status":413/s);
+    const refusal = await connection.until((_, closed) => closed);
+    assert.match(refusal, /^HTTP\/1\.1 413 .*application\/problem\+json.*"status":413/s);
+    assert.ok(refusal.includes(`"instance":"${pathOf(route)}"`), refusal);
   });
 }
 
