@@ -8,6 +8,7 @@
 
 #include "core/base/log.h"
 #include "core/base/mem.h"
+#include "core/keys/model.h"
 #include "node/config_file.h"
 #include "node/config_row.h"
 
@@ -294,6 +295,12 @@ static enum kr_err derive_proxies(struct config *config, struct fault *fault)
     return KR_ERR_OK;
 }
 
+// The name of a member that may stand in a label of the metrics as it is.
+static bool is_label(const char *name)
+{
+    return model_is_member_name(name) && strpbrk(name, "\"\\") == NULL;
+}
+
 static enum kr_err derive(struct config *config, struct fault *fault)
 {
     enum log_level level;
@@ -305,8 +312,12 @@ static enum kr_err derive(struct config *config, struct fault *fault)
         strcmp(config->log_format, "json") != 0)
         return fault_set(fault, KR_ERR_INVALID, "log_format: \"%.32s\" is none of auto, text, json",
                          config->log_format);
-    if (config->node_id[0] == '\0' || config->data[0] == '\0' || config->account[0] == '\0')
-        return fault_set(fault, KR_ERR_INVALID, "node_id, data and account must not be empty");
+    if (config->data[0] == '\0' || config->account[0] == '\0')
+        return fault_set(fault, KR_ERR_INVALID, "data and account must not be empty");
+    if (!is_label(config->node_id) || !is_label(config->region))
+        return fault_set(fault, KR_ERR_INVALID,
+                         "%s: 1 to 63 visible ASCII characters without space, quote or backslash",
+                         is_label(config->node_id) ? "region" : "node_id");
     if (strpbrk(config->realm, "\"\\\r\n") != NULL)
         return fault_set(fault, KR_ERR_INVALID, "realm: no quotes, backslashes or line ends");
     return derive_proxies(config, fault);

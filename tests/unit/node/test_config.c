@@ -72,6 +72,11 @@ static void names_line_and_setting_of_a_mistake(void **state)
     expect_fault("region: x\n# a comment\ncolour: blue\n", NULL, ":3: ", "\"colour\"");
     expect_fault("region: x\nregion: y\n", NULL, ":2: ", "twice");
     expect_fault("region: x\nserve_threads: many\n", NULL, ":2: ", "many");
+    expect_fault("node_id: a\"b\n", NULL, "node_id", "quote");
+    expect_fault("node_id: a\n", "--region=a\\b", "region", "backslash");
+    expect_fault("node_id: a\n", "--region=a\nb", "region", "visible");
+    expect_fault("node_id: a\n", "--node-id=a b", "node_id", "space");
+    expect_fault("node_id: a\n", "--region=", "region", "1 to 63");
     expect_fault("serve_threads: 9999\n", NULL, "serve_threads", "0 to 256");
     expect_fault("", "--serve-threads=x", "--serve-threads", "whole number");
     expect_fault("", "--colour=blue", "--colour", "--help");
