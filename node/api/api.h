@@ -48,7 +48,8 @@ bool api_tags_asked(const struct call *call); // is there any tag.NAME?
 // --- query ---------------------------------------------------------------------------------------
 const char *api_parameter(const struct call *call, const char *name);           // NULL: absent
 enum kr_err api_parameter_bool(struct call *call, const char *name, bool *out); // absent: unchanged
-enum kr_err api_parameter_number(struct call *call, const char *name, uint64_t max, uint64_t *out);
+enum kr_err api_parameter_number(struct call *call, const char *name, uint64_t least, uint64_t most,
+                                 uint64_t *out);
 enum kr_err api_parameter_time(struct call *call, const char *name, int64_t *unix_ms);
 
 struct api_page {

@@ -30,13 +30,17 @@ enum kr_err api_parameter_bool(struct call *call, const char *name, bool *out)
     return KR_ERR_OK;
 }
 
-enum kr_err api_parameter_number(struct call *call, const char *name, uint64_t max, uint64_t *out)
+enum kr_err api_parameter_number(struct call *call, const char *name, uint64_t least, uint64_t most,
+                                 uint64_t *out)
 {
     const char *value = api_parameter(call, name);
-    if (value == NULL || text_decimal(bytes_text(value), max, out))
+    if (value == NULL || (text_decimal(bytes_text(value), most, out) && *out >= least))
         return KR_ERR_OK;
-    return api_problem(call, KR_ERR_INVALID, "parameter %s: a whole number from 0 to %llu", name,
-                       (unsigned long long)max);
+    if (most >= INT64_MAX)
+        return api_problem(call, KR_ERR_INVALID, "parameter %s: a whole number, %llu or more", name,
+                           (unsigned long long)least);
+    return api_problem(call, KR_ERR_INVALID, "parameter %s: a whole number from %llu to %llu", name,
+                       (unsigned long long)least, (unsigned long long)most);
 }
 
 enum kr_err api_parameter_time(struct call *call, const char *name, int64_t *unix_ms)
@@ -71,11 +75,9 @@ static enum kr_err take_cursor(struct call *call, struct api_page *page)
 enum kr_err api_page(struct call *call, uint64_t default_limit, uint64_t max, struct api_page *page)
 {
     *page = (struct api_page){.limit = default_limit};
-    enum kr_err err = api_parameter_number(call, "limit", UINT64_MAX, &page->limit);
-    if (err == KR_ERR_OK && page->limit == 0)
-        err = api_problem(call, KR_ERR_INVALID, "parameter limit: 1 or more");
+    enum kr_err err = api_parameter_number(call, "limit", 1, UINT64_MAX, &page->limit);
     if (err == KR_ERR_OK)
-        err = api_parameter_number(call, "offset", INT64_MAX, &page->offset);
+        err = api_parameter_number(call, "offset", 0, INT64_MAX, &page->offset);
     if (err == KR_ERR_OK)
         err = take_cursor(call, page);
     if (page->limit > max)

@@ -15,12 +15,8 @@ static enum kr_err read_wait(struct call *call, uint64_t default_ms)
     receipt->is_everywhere = wait != NULL && strcmp(wait, "everywhere") == 0;
     if (wait != NULL && strcmp(wait, "committed") != 0 && !receipt->is_everywhere)
         return api_problem(call, KR_ERR_INVALID, "parameter wait: committed or everywhere");
-    enum kr_err err =
-        api_parameter_number(call, "timeoutMs", KR_RECEIPT_WAIT_MAX_MS, &receipt->timeout_ms);
-    if (err == KR_ERR_OK && receipt->timeout_ms == 0 && default_ms > 0)
-        err = api_problem(call, KR_ERR_INVALID, "parameter timeoutMs: 1 to %d",
-                          KR_RECEIPT_WAIT_MAX_MS);
-    return err;
+    return api_parameter_number(call, "timeoutMs", default_ms > 0, KR_RECEIPT_WAIT_MAX_MS,
+                                &receipt->timeout_ms);
 }
 
 void receipt_take_bound(struct call_receipt *receipt, const struct bucket *bucket)

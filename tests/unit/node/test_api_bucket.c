@@ -182,6 +182,8 @@ static void a_page_that_is_none_is_refused(void **state)
 {
     api_expect_problem(*state, 400, "GET", KR_API_BUCKETS "?limit=0", NULL, "limit");
     api_expect_problem(*state, 400, "GET", KR_API_BUCKETS "?limit=x", NULL, "limit");
+    api_expect_problem(*state, 400, "GET", KR_API_BUCKETS "?limit=x", NULL, "number, 1 or more");
+    api_expect_problem(*state, 400, "GET", KR_API_BUCKETS "?offset=x", NULL, "number, 0 or more");
     api_expect_problem(*state, 400, "GET", KR_API_BUCKETS "?offset=-1", NULL, "offset");
     api_expect_problem(*state, 400, "GET", KR_API_BUCKETS "?cursor=!", NULL, "cursor");
     api_expect_problem(*state, 400, "GET", KR_API_BUCKETS "?cursor=YWI&offset=1", NULL, "cursor");
@@ -377,7 +379,8 @@ static void a_bucket_is_revoked_whole_when_its_name_is_said(void **state)
     api_expect_problem(world, 400, "POST", KR_PRODUCTION "/revoke?wait=never",
                        "{\"confirm\":\"production\"}", "wait");
     api_expect_problem(world, 400, "POST", KR_PRODUCTION "/revoke?timeoutMs=0",
-                       "{\"confirm\":\"production\"}", "timeoutMs");
+                       "{\"confirm\":\"production\"}",
+                       "timeoutMs: a whole number from 1 to 600000");
     api_expect(world, 200, "POST", KR_PRODUCTION "/revoke?wait=everywhere&timeoutMs=600000",
                "{\"confirm\":\"production\",\"reason\":\"keyCompromise\"}");
     assert_int_equal(api_number(world, "keys"), 2);
