@@ -71,6 +71,9 @@ enum kr_err api_problem(struct call *call, enum kr_err err, const char *format, 
     write_problem(call, call->answer.problem);
     if (call->answer.status == 503 || call->answer.status == 429)
         api_field(call, "Retry-After", "1");
+    if (err == KR_ERR_UNAUTHORIZED)
+        api_field(call, "WWW-Authenticate",
+                  arena_printf(&call->arena, "Bearer realm=\"%s\"", call->node->config->realm));
     return err;
 }
 

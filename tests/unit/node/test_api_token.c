@@ -343,6 +343,17 @@ static void two_deletions_at_once_leave_an_owner(void **state)
     assert_int_equal(world->runs, 2);
 }
 
+static void a_token_that_another_node_passes_on_is_checked(void **state)
+{
+    struct api_world *world = *state;
+    api_end_call(world);
+    api_make(world, "GET", "/v1/who-am-i", bytes_text(""));
+    world->call->is_forwarded = true; // its token is none of this node's
+    api_run(world);
+    assert_int_equal(world->call->answer.status, 401);
+    assert_string_equal(api_answer_field(world, "WWW-Authenticate"), "Bearer realm=\"keyreeve\"");
+}
+
 static void who_am_i_says_what_the_token_is(void **state)
 {
     struct api_world *world = *state;
@@ -460,6 +471,7 @@ int main(void)
         TEST(the_trail_is_newest_first_in_pages),
         TEST(the_trail_is_filtered),
         TEST(the_range_is_at_most_thirty_days),
+        TEST(a_token_that_another_node_passes_on_is_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
