@@ -55,6 +55,7 @@ struct control {
     atomic_bool is_late;      // past stop_at_ms: what has not begun is refused
     struct store_flush flush; // the one under way
     uv_work_t flush_work;
+    uint64_t purged_rows; // by the entries that follow one another
     bool is_stopping, is_purging, is_flushing, is_replica_closing, is_closed;
     enum readiness told; // to the log and systemd
     uint64_t stop_at_ms; // uv_now

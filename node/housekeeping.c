@@ -12,20 +12,30 @@
 
 enum { KR_PURGE_ROWS = 1000, KR_SECOND_TICKS = 20, KR_MAINTAIN_BUDGET_NS = 2000000 };
 
-static void purged(void *ctx, const struct replica_outcome *outcome)
-{
-    struct control *control = ctx;
-    control->is_purging = false;
-    if (outcome->err == KR_ERR_OK && outcome->result.purged > 0)
-        LOG_INFO("purged what was due", LOG_NUMBER("rows", outcome->result.purged),
-                 LOG_NUMBER("index", outcome->index));
-}
-
 // 0: audit rows are kept for ever.
 static int64_t audit_until_ms(const struct config *config, int64_t now_ms)
 {
     return config->audit_retention_days == 0 ? 0
                                              : now_ms - config->audit_retention_days * KR_DAY_MS;
+}
+
+static void purge(struct control *control);
+
+// What has met its limit goes on in the next turn, so that what comes in at any rate goes as fast;
+// what has not waits for the next second, so that a few rows are no reason for an entry.
+static void purged(void *ctx, const struct replica_outcome *outcome)
+{
+    struct control *control = ctx;
+    uint64_t rows = outcome->err == KR_ERR_OK ? outcome->result.purged : 0;
+    control->is_purging = false;
+    control->purged_rows += rows;
+    if (rows >= KR_PURGE_ROWS && !control->is_stopping)
+        purge(control);
+    if (control->is_purging || control->purged_rows == 0)
+        return;
+    LOG_INFO("purged what was due", LOG_NUMBER("rows", control->purged_rows),
+             LOG_NUMBER("index", outcome->index));
+    control->purged_rows = 0;
 }
 
 // What is due goes by a log entry, so that every node drops the same rows at the same index.

@@ -265,6 +265,26 @@ test('audit rows older than audit_retention_days go, and stay where it is 0', as
   await purging.stop();
 });
 
+test('what is due goes by entries of a thousand rows that follow one another at once', async (t) => {
+  const dataDir = dataDirFor(t);
+  const first = await startNode({ dataDir });
+  await first.stop();
+  const at = BigInt(Date.now() - 2 * 86_400_000);
+  const value = `0x${encode([[1, 'long.ago'], [10, Number(at)]]).toString('hex')}`;
+  const rows = Array.from({ length: 8000 }, (_, i) => {
+    const row = Buffer.alloc(16);
+    row.writeBigUInt64BE(at ^ (1n << 63n));
+    row.writeBigUInt64BE(BigInt(i + 1), 8);
+    return `0x${row.toString('hex')} ==> ${value}\n`;
+  });
+  execFileSync('ldb', [`--db=${join(dataDir, 'db')}`, '--column_family=audit', '--hex', 'load'], { input: rows.join(''), stdio: ['pipe', 'ignore', 'ignore'] });
+  const node = await startNode({ dataDir, flags: ['--audit-retention-days', '1', '--log-format', 'json'] });
+  const purges = () => node.stderr.split('\n').filter((line) => line.includes('purged what was due')).map((line) => Number(JSON.parse(line).rows));
+  await until(() => purges().reduce((sum, rows) => sum + rows, 0) >= 8000, { what: 'all to go' });
+  assert.deepEqual(purges(), [8000], 'entries that follow one another');
+  await node.stop();
+});
+
 test('the audit list clamps limit to 100, pages, filters, and keeps to 30 days', async () => {
   const first = expect(await api.get(audits), 200).body;
   assert.deepEqual(Object.keys(first), ['data', 'pagination']);
