@@ -11,7 +11,7 @@
 static const struct view_column fields[] = {
     {"index", "index", KR_VIEW_TEXT, false},
     {"level", "level", KR_VIEW_TEXT, false},
-    {"keys revoked", "keys", KR_VIEW_NUMBER, false},
+    {"keys met", "keys", KR_VIEW_NUMBER, false},
     {"requested", "requestedOn", KR_VIEW_TIME, false},
     {"committed", "committedOn", KR_VIEW_TIME, false},
     {"slowest node (ms)", "slowestMs", KR_VIEW_NUMBER, false},
