@@ -128,6 +128,42 @@ enum kr_err codec_tags_read(Keyreeve__V1__Tag *const *items, size_t count, struc
     return KR_ERR_OK;
 }
 
+Keyreeve__V1__RevokeMark **codec_marks_fill(struct codec_tags *list,
+                                            const struct revoke_marks *marks)
+{
+    assert(marks->count <= KR_REVOKE_MARKS_MAX);
+    for (size_t i = 0; i < marks->count; i++) {
+        Keyreeve__V1__RevokeMark *item = &list->earlier[i];
+        keyreeve__v1__revoke_mark__init(item);
+        KR_CODEC_SET(item, before, marks->items[i].before);
+        KR_CODEC_SET(item, at_ms, marks->items[i].at_ms);
+        KR_CODEC_SET(item, reason, (Keyreeve__V1__RevokeReason)marks->items[i].reason);
+        list->earlier_pointers[i] = item;
+    }
+    return list->earlier_pointers;
+}
+
+// Lowest first, which core/keys/revoke relies on.
+enum kr_err codec_marks_read(Keyreeve__V1__RevokeMark *const *items, size_t count,
+                             struct revoke_marks *out)
+{
+    uint64_t before = 0;
+    *out = (struct revoke_marks){.count = 0};
+    if (count > KR_REVOKE_MARKS_MAX)
+        return KR_ERR_CORRUPT;
+    for (size_t i = 0; i < count; i++) {
+        struct revoke_mark *mark = &out->items[out->count++];
+        *mark = (struct revoke_mark){.before = items[i]->before, .at_ms = items[i]->at_ms};
+        if (mark->before <= before)
+            return KR_ERR_CORRUPT;
+        before = mark->before;
+        enum kr_err err = codec_read_reason(items[i]->reason, &mark->reason);
+        if (err != KR_ERR_OK)
+            return err;
+    }
+    return KR_ERR_OK;
+}
+
 _Static_assert((int)KEYREEVE__V1__REVOKE_REASON__REVOKE_REASON_UNSPECIFIED ==
                        KR_REASON_UNSPECIFIED &&
                    (int)KEYREEVE__V1__REVOKE_REASON__REVOKE_REASON_KEY_COMPROMISE ==

@@ -43,12 +43,15 @@ void codec_pack(struct buf *out, const ProtobufCMessage *message);
 // The same as a field of an enclosing message.
 void codec_pack_field(struct buf *out, unsigned number, const ProtobufCMessage *message);
 
-// Tags on their way into a message: here up to KR_CODEC_TAGS, on the heap beyond.
+// Tags on their way into a message: here up to KR_CODEC_TAGS, on the heap beyond. Beside them what
+// else a record repeats.
 #define KR_CODEC_TAGS 64
 struct codec_tags {
     Keyreeve__V1__Tag items[KR_CODEC_TAGS];
     Keyreeve__V1__Tag *pointers[KR_CODEC_TAGS];
     void *heap; // NULL: none
+    Keyreeve__V1__RevokeMark earlier[KR_REVOKE_MARKS_MAX];
+    Keyreeve__V1__RevokeMark *earlier_pointers[KR_REVOKE_MARKS_MAX];
 };
 
 static inline void codec_tags_init(struct codec_tags *list)
@@ -60,6 +63,11 @@ void codec_tags_fini(struct codec_tags *list);
 Keyreeve__V1__Tag **codec_tags_fill(struct codec_tags *list, struct tags tags);
 must_use enum kr_err codec_tags_read(Keyreeve__V1__Tag *const *items, size_t count,
                                      struct arena *arena, struct tags *out);
+// The same for the earlier marks of a bucket or consumer.
+Keyreeve__V1__RevokeMark **codec_marks_fill(struct codec_tags *list,
+                                            const struct revoke_marks *marks);
+must_use enum kr_err codec_marks_read(Keyreeve__V1__RevokeMark *const *items, size_t count,
+                                      struct revoke_marks *out);
 
 // VERSION for a value that this version does not know.
 must_use enum kr_err codec_read_reason(Keyreeve__V1__RevokeReason value, enum revoke_reason *out);

@@ -35,6 +35,8 @@ void codec_fill_bucket(Keyreeve__V1__BucketRecord *message, const struct bucket 
     message->description = codec_lend(record->description);
     message->n_tags = record->tags.count;
     message->tags = codec_tags_fill(tags, record->tags);
+    message->n_earlier = record->earlier.count;
+    message->earlier = codec_marks_fill(tags, &record->earlier);
 }
 
 enum kr_err codec_read_bucket(const Keyreeve__V1__BucketRecord *message, struct arena *arena,
@@ -69,6 +71,8 @@ enum kr_err codec_read_bucket(const Keyreeve__V1__BucketRecord *message, struct 
     enum kr_err err = codec_read_reason(message->revoke_reason, &out->revoke_reason);
     if (err == KR_ERR_OK)
         err = codec_tags_read(message->tags, message->n_tags, arena, &out->tags);
+    if (err == KR_ERR_OK)
+        err = codec_marks_read(message->earlier, message->n_earlier, &out->earlier);
     return err;
 }
 
@@ -110,6 +114,8 @@ void codec_fill_consumer(Keyreeve__V1__ConsumerRecord *message, const struct con
     message->description = codec_lend(record->description);
     message->n_tags = record->tags.count;
     message->tags = codec_tags_fill(tags, record->tags);
+    message->n_earlier = record->earlier.count;
+    message->earlier = codec_marks_fill(tags, &record->earlier);
 }
 
 enum kr_err codec_read_consumer(const Keyreeve__V1__ConsumerRecord *message, struct arena *arena,
@@ -134,6 +140,8 @@ enum kr_err codec_read_consumer(const Keyreeve__V1__ConsumerRecord *message, str
     enum kr_err err = codec_read_reason(message->revoke_reason, &out->revoke_reason);
     if (err == KR_ERR_OK)
         err = codec_tags_read(message->tags, message->n_tags, arena, &out->tags);
+    if (err == KR_ERR_OK)
+        err = codec_marks_read(message->earlier, message->n_earlier, &out->earlier);
     return err;
 }
 

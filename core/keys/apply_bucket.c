@@ -17,6 +17,7 @@ static enum apply_code create(struct apply *apply, const struct command_bucket_p
     record.revoked_before = 0;
     record.revoked_ms = 0;
     record.revoke_reason = KR_REASON_UNSPECIFIED;
+    record.earlier.count = 0;
     record.was_staleness_ms = 0;
     record.lowered_at = 0;
     state->put_bucket(state->ctx, &record);
@@ -64,6 +65,7 @@ static enum apply_code update(struct apply *apply, const struct command_bucket_p
     record.revoked_before = stored.revoked_before;
     record.revoked_ms = stored.revoked_ms;
     record.revoke_reason = stored.revoke_reason;
+    record.earlier = stored.earlier;
     note_bound(apply, &stored, &record);
     apply->state->put_bucket(apply->state->ctx, &record);
     return KR_APPLY_OK;
@@ -87,6 +89,9 @@ static enum apply_code get_target(const struct apply *apply, const struct comman
 static void revoke_all(struct apply *apply, const struct command_target *target,
                        struct bucket *record)
 {
+    const struct revoke_mark last = {record->revoked_before, record->revoked_ms,
+                                     record->revoke_reason};
+    revoke_marks_keep(&record->earlier, &last);
     record->version++;
     record->revision = apply->entry->index;
     record->updated_ms = apply->at_ms;

@@ -21,6 +21,7 @@ static enum apply_code create(struct apply *apply, const struct command_consumer
     record.revoked_before = 0;
     record.revoked_ms = 0;
     record.revoke_reason = KR_REASON_UNSPECIFIED;
+    record.earlier.count = 0;
     state->put_consumer(state->ctx, &record);
     state->add_count(state->ctx, 'c', record.bucket_id, 1);
     return KR_APPLY_OK;
@@ -48,6 +49,7 @@ static enum apply_code update(struct apply *apply, const struct command_consumer
     record.revoked_before = stored.revoked_before;
     record.revoked_ms = stored.revoked_ms;
     record.revoke_reason = stored.revoke_reason;
+    record.earlier = stored.earlier;
     apply->state->put_consumer(apply->state->ctx, &record);
     return KR_APPLY_OK;
 }
@@ -71,6 +73,9 @@ static enum apply_code get_target(const struct apply *apply, const struct comman
 static void revoke_all(struct apply *apply, const struct command_target *target,
                        struct consumer *record)
 {
+    const struct revoke_mark last = {record->revoked_before, record->revoked_ms,
+                                     record->revoke_reason};
+    revoke_marks_keep(&record->earlier, &last);
     record->version++;
     record->revision = apply->entry->index;
     record->updated_ms = apply->at_ms;

@@ -30,28 +30,14 @@ static enum apply_code create(struct apply *apply, const struct command_key_put 
 }
 
 // The update raises the revision above a revoked_before that covers the stored one, so what that
-// says is written into the record. Where both cover it, the lower index came first.
+// says is written into the record.
 static void keep_revocation(struct key *record, const struct key *stored,
                             const struct consumer *consumer, const struct bucket *bucket)
 {
-    bool is_by_consumer = stored->revision <= consumer->revoked_before;
-    bool is_by_bucket = stored->revision <= bucket->revoked_before;
-    if (is_by_consumer && is_by_bucket) {
-        is_by_consumer = consumer->revoked_before <= bucket->revoked_before;
-        is_by_bucket = !is_by_consumer;
-    }
-    record->is_revoked = stored->is_revoked || is_by_consumer || is_by_bucket;
-    record->revoked_ms = stored->revoked_ms;
-    record->revoke_reason = stored->revoke_reason;
-    if (stored->is_revoked)
-        return;
-    if (is_by_consumer) {
-        record->revoked_ms = consumer->revoked_ms;
-        record->revoke_reason = consumer->revoke_reason;
-    } else if (is_by_bucket) {
-        record->revoked_ms = bucket->revoked_ms;
-        record->revoke_reason = bucket->revoke_reason;
-    }
+    struct revoke_mark mark;
+    record->is_revoked = key_revocation_of(stored, consumer, bucket, &mark);
+    record->revoked_ms = mark.at_ms;
+    record->revoke_reason = mark.reason;
 }
 
 // What is fixed at creation. The scopes are: a key must not gain rights after it was handed out.

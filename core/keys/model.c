@@ -127,6 +127,23 @@ enum key_status key_status_of(const struct key *key, const struct consumer *cons
     return now_ms >= key->expires_ms ? KR_KEY_EXPIRED : KR_KEY_EXPIRING;
 }
 
+bool key_revocation_of(const struct key *key, const struct consumer *consumer,
+                       const struct bucket *bucket, struct revoke_mark *out)
+{
+    const struct revoke_mark of_consumer = {consumer->revoked_before, consumer->revoked_ms,
+                                            consumer->revoke_reason};
+    const struct revoke_mark of_bucket = {bucket->revoked_before, bucket->revoked_ms,
+                                          bucket->revoke_reason};
+    *out = (struct revoke_mark){.at_ms = key->revoked_ms, .reason = key->revoke_reason};
+    if (key->is_revoked)
+        return true;
+    *out = revoke_marks_first(&consumer->earlier, &of_consumer, key->revision);
+    struct revoke_mark other = revoke_marks_first(&bucket->earlier, &of_bucket, key->revision);
+    if (out->before == 0 || (other.before != 0 && other.before < out->before))
+        *out = other;
+    return out->before != 0;
+}
+
 static bool is_name(const char *name, size_t least)
 {
     size_t size = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-");

@@ -13,6 +13,7 @@
 
 #include "core/keys/digest.h"
 #include "core/keys/format.h"
+#include "core/keys/revoke.h"
 
 #define KR_SYSTEM_BUCKET "keyreeve-system" // holds the management tokens; hidden from lists
 #define KR_UNBOUNDED (-1)                  // max_staleness_ms: always answer
@@ -23,15 +24,6 @@ const char *environment_text(enum environment environment); // "production", …
 bool environment_parse(const char *text, enum environment *environment);
 const char *environment_prefix(enum environment environment); // default key prefix: "kr_live", …
 
-// RFC 5280 §5.3.1's names, where they fit an API key.
-enum revoke_reason {
-    KR_REASON_UNSPECIFIED,
-    KR_REASON_KEY_COMPROMISE,
-    KR_REASON_SUPERSEDED,
-    KR_REASON_CESSATION_OF_OPERATION,
-    KR_REASON_AFFILIATION_CHANGED,
-    KR_REASON_PRIVILEGE_WITHDRAWN
-};
 const char *revoke_reason_text(enum revoke_reason reason); // "keyCompromise", …
 bool revoke_reason_parse(const char *text, enum revoke_reason *reason);
 
@@ -70,6 +62,7 @@ struct bucket {
     uint64_t revoked_before; // every key whose revision is ≤ this is revoked; 0: none
     int64_t revoked_ms;
     enum revoke_reason revoke_reason;
+    struct revoke_marks earlier;
 };
 
 struct consumer {
@@ -82,6 +75,7 @@ struct consumer {
     uint64_t revoked_before;
     int64_t revoked_ms;
     enum revoke_reason revoke_reason;
+    struct revoke_marks earlier;
 };
 
 struct key {
@@ -165,7 +159,7 @@ struct receipt {
     uint64_t index;
     const char *target; // key, consumer or bucket id
     int64_t requested_ms, committed_ms;
-    uint64_t keys; // revoked by this record
+    uint64_t keys; // that it met; of a whole consumer or bucket, revoked ones too
 };
 
 enum key_status { KR_KEY_ACTIVE, KR_KEY_EXPIRING, KR_KEY_EXPIRED, KR_KEY_REVOKED, KR_KEY_DISABLED };
@@ -175,6 +169,11 @@ bool key_status_parse(const char *text, enum key_status *status);
 // it.
 enum key_status key_status_of(const struct key *key, const struct consumer *consumer,
                               const struct bucket *bucket, int64_t now_ms);
+
+// When and why a key is revoked: by itself, else by what covered it first of all that its consumer
+// or bucket say. False: it is not.
+bool key_revocation_of(const struct key *key, const struct consumer *consumer,
+                       const struct bucket *bucket, struct revoke_mark *out);
 
 // Names: bucket ^[a-z0-9_-]{3,128}$, consumer ^[a-z0-9_-]{1,128}$.
 bool model_is_bucket_name(const char *name);

@@ -104,30 +104,17 @@ static void write_value(struct call *call, struct json_writer *writer, const str
         json_write_string(writer, "key", key->masked);
 }
 
-// When and why it was revoked: by itself, or by its consumer or bucket, whichever came first.
 static void write_revocation(struct json_writer *writer, const struct key *key,
                              const struct bucket *bucket, const struct consumer *consumer)
 {
-    bool by_consumer = key->revision <= consumer->revoked_before;
-    bool by_bucket = key->revision <= bucket->revoked_before;
-    if (by_consumer && by_bucket)
-        by_bucket = bucket->revoked_before < consumer->revoked_before;
-    int64_t revoked_ms = key->revoked_ms;
-    enum revoke_reason reason = key->revoke_reason;
-    if (!key->is_revoked && by_bucket) {
-        revoked_ms = bucket->revoked_ms;
-        reason = bucket->revoke_reason;
-    } else if (!key->is_revoked && by_consumer) {
-        revoked_ms = consumer->revoked_ms;
-        reason = consumer->revoke_reason;
-    }
-    if (!key->is_revoked && !by_bucket && !by_consumer) {
+    struct revoke_mark mark;
+    if (!key_revocation_of(key, consumer, bucket, &mark)) {
         json_write_null(writer, "revokedOn");
         json_write_null(writer, "revokeReason");
         return;
     }
-    write_stamp(writer, "revokedOn", revoked_ms);
-    json_write_string(writer, "revokeReason", revoke_reason_text(reason));
+    write_stamp(writer, "revokedOn", mark.at_ms);
+    json_write_string(writer, "revokeReason", revoke_reason_text(mark.reason));
 }
 
 void api_write_key(struct call *call, struct json_writer *writer, const struct key *key,

@@ -341,6 +341,27 @@ static void a_deleted_consumer_makes_room_for_its_name(void **state)
     assert_int_equal(api_number(world, "total"), 0);
 }
 
+static void a_second_revocation_leaves_what_the_first_says(void **state)
+{
+    struct api_world *world = *state;
+    api_expect(world, 200, "POST", KR_CONSUMERS, "{\"name\":\"acme\"}");
+    api_expect(world, 200, "POST", KR_ACME "/keys", NULL);
+    const char *first = api_text(world, "id");
+    api_expect(world, 200, "POST", KR_ACME "/revoke",
+               "{\"confirm\":\"acme\",\"reason\":\"keyCompromise\"}");
+    api_expect(world, 200, "POST", KR_ACME "/keys", NULL);
+    const char *second = api_text(world, "id");
+    world->now_ms += 60000;
+    api_expect(world, 200, "POST", KR_ACME "/revoke",
+               "{\"confirm\":\"acme\",\"reason\":\"superseded\"}");
+    api_expect(world, 200, "GET", arena_printf(&world->arena, KR_ACME "/keys/%s", first), NULL);
+    assert_string_equal(api_text(world, "revokeReason"), "keyCompromise");
+    assert_string_equal(api_text(world, "revokedOn"), "2023-11-14T22:13:20.000Z");
+    api_expect(world, 200, "GET", arena_printf(&world->arena, KR_ACME "/keys/%s", second), NULL);
+    assert_string_equal(api_text(world, "revokeReason"), "superseded");
+    assert_string_equal(api_text(world, "revokedOn"), "2023-11-14T22:14:20.000Z");
+}
+
 static void every_key_of_a_consumer_dies_by_one_record(void **state)
 {
     struct api_world *world = *state;
@@ -447,6 +468,7 @@ int main(void)
         TEST(managers_are_invited_accepted_and_removed),
         TEST(two_at_once_make_no_address_twice),
         TEST(an_address_is_one),
+        TEST(a_second_revocation_leaves_what_the_first_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,6 +47,7 @@ static const struct bucket sample_bucket = {
     .revoked_before = 299,
     .revoked_ms = 1700000000003,
     .revoke_reason = KR_REASON_PRIVILEGE_WITHDRAWN,
+    .earlier = {.items = {{7, 1600000000000, KR_REASON_SUPERSEDED}, {8, 0, 0}}, .count = 2},
 };
 static const struct bucket sample_bucket_minimal = {.id = KR_SAMPLE_BUCKET_ID,
                                                     .name = "production"};
@@ -66,6 +67,7 @@ static const struct consumer sample_consumer = {
     .revoked_before = 298,
     .revoked_ms = 1700000000006,
     .revoke_reason = KR_REASON_SUPERSEDED,
+    .earlier = {.items = {{9, 1600000000001, KR_REASON_KEY_COMPROMISE}}, .count = 1},
 };
 static const struct consumer sample_consumer_minimal = {
     .id = KR_SAMPLE_CONSUMER_ID,

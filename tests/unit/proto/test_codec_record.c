@@ -121,6 +121,28 @@ static void a_field_of_the_wrong_type_is_corrupt(void **state)
                      KR_ERR_CORRUPT);
 }
 
+static void marks_are_in_order_and_not_many(void **state)
+{
+    (void)state;
+    char hex[12 * (KR_REVOKE_MARKS_MAX + 1) + 1] = "";
+    for (unsigned i = 1; i <= KR_REVOKE_MARKS_MAX + 1; i++) {
+        int used = (int)strlen(hex);
+        snprintf(hex + used, sizeof(hex) - (size_t)used, "7a0208%02x", i);
+        assert_int_equal(recode_result_with(recode_consumer, golden_consumer_minimal, hex),
+                         i <= KR_REVOKE_MARKS_MAX ? KR_ERR_OK : KR_ERR_CORRUPT);
+    }
+    static const char *const bad[] = {"7a020803"
+                                      "7a020802",
+                                      "7a020803"
+                                      "7a020803",
+                                      "7a021001"};
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(recode_result_with(recode_consumer, golden_consumer_minimal, bad[i]),
+                         KR_ERR_CORRUPT);
+    assert_int_equal(recode_result_with(recode_consumer, golden_consumer_minimal, "7a0408011806"),
+                     KR_ERR_VERSION);
+}
+
 static void an_unknown_enum_value_is_of_another_version(void **state)
 {
     (void)state;
@@ -230,6 +252,7 @@ int main(void)
         cmocka_unit_test(a_field_that_occurs_twice_is_corrupt),
         cmocka_unit_test(a_nul_in_a_text_is_corrupt),
         cmocka_unit_test(a_field_of_the_wrong_type_is_corrupt),
+        cmocka_unit_test(marks_are_in_order_and_not_many),
         cmocka_unit_test(an_unknown_enum_value_is_of_another_version),
         cmocka_unit_test(a_tag_needs_name_and_value),
         cmocka_unit_test(unset_and_empty_texts_differ),

@@ -288,6 +288,33 @@ static void an_update_writes_the_earliest_bulk_revocation_into_the_key(void **st
     assert_int_equal(key(3).revoke_reason, KR_REASON_AFFILIATION_CHANGED);
 }
 
+static void a_later_bulk_revocation_leaves_the_first_ones_time_and_reason(void **state)
+{
+    (void)state;
+    add_target(KR_OP_CONSUMER_REVOKE, "c1", 0);
+    assert_int_equal(commit(), KR_APPLY_OK);
+    uint64_t first = last_index();
+    int64_t first_ms = last_ms();
+    add_consumer("b1", "c1", "one", 2); // an update keeps what has been
+    add(KR_OP_CONSUMER_REVOKE)->as.target =
+        (struct command_target){.id = "c1", .reason = KR_REASON_SUPERSEDED};
+    assert_int_equal(commit(), KR_APPLY_OK);
+    struct consumer after = consumer("c1");
+    assert_int_equal(after.revoked_before, last_index());
+    assert_int_equal(after.earlier.count, 1);
+    assert_int_equal(after.earlier.items[0].before, first);
+    add_key(key_of("c1", "k1", 1), 1);
+    assert_int_equal(commit(), KR_APPLY_OK);
+    assert_int_equal(key(1).revoked_ms, first_ms);
+    assert_int_equal(key(1).revoke_reason, KR_REASON_KEY_COMPROMISE);
+    for (int i = 0; i < 2; i++) {
+        add_target(KR_OP_BUCKET_REVOKE, "b1", 0);
+        assert_int_equal(commit(), KR_APPLY_OK);
+    }
+    assert_int_equal(bucket("b1").earlier.count, 1);
+    assert_int_equal(bucket("b1").earlier.items[0].before, last_index() - 1);
+}
+
 static void an_update_keeps_the_keys_own_revocation(void **state)
 {
     (void)state;
@@ -419,6 +446,7 @@ int main(void)
         CASE(a_deleted_bucket_hides_all_that_is_in_it),
         CASE(protected_and_system_buckets_are_not_deleted),
         CASE(a_lowered_staleness_bound_remembers_the_greatest_before_it),
+        CASE(a_later_bulk_revocation_leaves_the_first_ones_time_and_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -300,15 +300,16 @@ static void dump(struct buf *out, const struct fake *fake)
 {
     for (size_t i = 0; i < fake->bucket_count; i++) {
         const struct bucket *row = &fake->buckets[i];
-        buf_printf(out, "b %s %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %d\n", row->id,
+        buf_printf(out, "b %s %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %d %zu\n", row->id,
                    row->is_deleted, row->version, row->revision, row->revoked_before,
-                   row->revoked_ms, (int)row->revoke_reason);
+                   row->revoked_ms, (int)row->revoke_reason, row->earlier.count);
     }
     for (size_t i = 0; i < fake->consumer_count; i++) {
         const struct consumer *row = &fake->consumers[i];
-        buf_printf(out, "c %s %s %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %d\n", row->id,
-                   row->bucket_id, row->is_deleted, row->version, row->revision,
-                   row->revoked_before, row->revoked_ms, (int)row->revoke_reason);
+        buf_printf(out, "c %s %s %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %d %zu\n",
+                   row->id, row->bucket_id, row->is_deleted, row->version, row->revision,
+                   row->revoked_before, row->revoked_ms, (int)row->revoke_reason,
+                   row->earlier.count);
     }
     for (size_t i = 0; i < fake->key_count; i++) {
         const struct key *row = &fake->keys[i];

@@ -89,6 +89,40 @@ static void status_follows_the_order_of_the_verdict(void **state)
     }
 }
 
+static void expect_revocation(const struct key *key, const struct consumer *consumer,
+                              const struct bucket *bucket, int64_t at_ms, enum revoke_reason reason)
+{
+    struct revoke_mark mark;
+    assert_true(key_revocation_of(key, consumer, bucket, &mark));
+    assert_int_equal(mark.at_ms, at_ms);
+    assert_int_equal(mark.reason, reason);
+}
+
+static void a_key_shows_what_revoked_it_first(void **state)
+{
+    (void)state;
+    struct revoke_mark mark;
+    struct consumer consumer = {
+        .revoked_before = 30, .revoked_ms = 300, .revoke_reason = KR_REASON_SUPERSEDED};
+    struct bucket bucket = {
+        .revoked_before = 20, .revoked_ms = 200, .revoke_reason = KR_REASON_KEY_COMPROMISE};
+    const struct revoke_mark first = {10, 100, KR_REASON_PRIVILEGE_WITHDRAWN};
+    revoke_marks_keep(&consumer.earlier, &first);
+    struct key key = {.revision = 10};
+    expect_revocation(&key, &consumer, &bucket, 100, KR_REASON_PRIVILEGE_WITHDRAWN);
+    key.revision = 11;
+    expect_revocation(&key, &consumer, &bucket, 200, KR_REASON_KEY_COMPROMISE);
+    key.revision = 21;
+    expect_revocation(&key, &consumer, &bucket, 300, KR_REASON_SUPERSEDED);
+    key.revision = 31;
+    assert_false(key_revocation_of(&key, &consumer, &bucket, &mark));
+    key = (struct key){.revision = 5,
+                       .is_revoked = true,
+                       .revoked_ms = 50,
+                       .revoke_reason = KR_REASON_AFFILIATION_CHANGED};
+    expect_revocation(&key, &consumer, &bucket, 50, KR_REASON_AFFILIATION_CHANGED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -96,6 +130,7 @@ int main(void)
         cmocka_unit_test(unknown_texts_are_refused),
         cmocka_unit_test(names_keep_to_their_form),
         cmocka_unit_test(status_follows_the_order_of_the_verdict),
+        cmocka_unit_test(a_key_shows_what_revoked_it_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
