@@ -9,47 +9,12 @@
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/rand.h"
-#include "core/base/text.h"
+#include "node/master_key.h"
+#include "node/sealing.h"
 
 enum { KR_METADATA_LIMIT = 1024, KR_PATH_SIZE = 4096 };
 
 // --- the master key ------------------------------------------------------------------------------
-
-static enum kr_err make_master_key(const char *path, struct fault *fault)
-{
-    uint8_t master[KR_VAULT_MASTER_SIZE];
-    char hex[2 * KR_VAULT_MASTER_SIZE + 2];
-    rand_bytes(master, sizeof(master));
-    text_hex(master, sizeof(master), hex);
-    hex[sizeof(hex) - 2] = '\n';
-    enum kr_err err = file_replace(path, bytes_of(hex, sizeof(hex) - 1), 0600, fault);
-    mem_zero(master, sizeof(master));
-    mem_zero(hex, sizeof(hex));
-    return err;
-}
-
-static enum kr_err read_master_key(struct node *node, const char *path, struct fault *fault)
-{
-    uint8_t master[KR_VAULT_MASTER_SIZE];
-    struct buf content;
-    buf_init(&content, 256);
-    enum kr_err err = file_read_secret(path, &content, fault);
-    if (err != KR_ERR_OK)
-        goto done;
-    while (content.size > 0 && content.data[content.size - 1] == '\n')
-        content.size--;
-    if (!text_from_hex(buf_bytes(&content), master, sizeof(master))) {
-        err = fault_set(fault, KR_ERR_INVALID,
-                        "%s: not a master key; it holds 64 hex digits. Restore it from your copy",
-                        path);
-        goto done;
-    }
-    node->vault = vault_new(master);
-    mem_zero(master, sizeof(master));
-done:
-    buf_fini(&content);
-    return err;
-}
 
 bool bootstrap_is_ours(const struct node *node)
 {
@@ -57,22 +22,25 @@ bool bootstrap_is_ours(const struct node *node)
            strcmp(node->config->engine, "local") == 0;
 }
 
-enum kr_err bootstrap_vault(struct node *node, struct fault *fault)
+enum kr_err bootstrap_vault(struct node *node, struct vault **vault, struct fault *fault)
 {
-    char path[KR_PATH_SIZE];
-    const char *given = node->config->master_key_file;
-    if (given[0] != '\0')
-        return read_master_key(node, given, fault);
-    snprintf(path, sizeof(path), "%s/master-key", node->config->data);
-    bool exists = access(path, F_OK) == 0;
-    if (!exists && (bootstrap_is_known(node) || !bootstrap_is_ours(node)))
-        return fault_set(fault, KR_ERR_NOT_FOUND,
-                         "%s is missing, and the values of retrievable keys need it; restore it "
-                         "from your copy (a core node's stands beside its bundle), or name it with "
-                         "--master-key-file",
-                         path);
-    enum kr_err err = exists ? KR_ERR_OK : make_master_key(path, fault);
-    return err == KR_ERR_OK ? read_master_key(node, path, fault) : err;
+    const struct config *config = node->config;
+    enum kr_err err = KR_ERR_OK;
+    if (*vault == NULL) {
+        if (bootstrap_is_known(node) || !bootstrap_is_ours(node))
+            return fault_set(fault, KR_ERR_NOT_FOUND,
+                             "%s/master-key is missing, and the values of retrievable keys need "
+                             "it; restore it from your copy (a core node's stands beside its "
+                             "bundle), or name it with --master-key-file",
+                             config->data);
+        err = master_key_make(config, fault);
+        if (err == KR_ERR_OK)
+            err = master_key_read(config, vault, fault);
+    }
+    node->vault = *vault;
+    if (err == KR_ERR_OK)
+        err = sealing_check(node, fault);
+    return err == KR_ERR_OK ? sealing_check_values(node, fault) : err;
 }
 
 // --- the first entry -----------------------------------------------------------------------------
@@ -165,6 +133,8 @@ static void build(struct bootstrap *bootstrap)
     add_bucket(bootstrap, "preview", KR_ENV_PREVIEW, false);
     add_bucket(bootstrap, "development", KR_ENV_DEVELOPMENT, false);
     add_token(bootstrap, add_bucket(bootstrap, KR_SYSTEM_BUCKET, KR_ENV_PRODUCTION, true));
+    command_add(&bootstrap->command, KR_OP_VAULT_VERSION, &bootstrap->arena)
+        ->as.vault_version.current = vault_oldest(bootstrap->node->vault);
     struct audit *audit = arena_zalloc(&bootstrap->arena, sizeof(*audit));
     *audit = (struct audit){.action = "cluster.init",
                             .actor_id = "system",
@@ -262,18 +232,28 @@ static void note_outcome(void *ctx, enum kr_err err)
 }
 
 // No loop runs yet: the turns are taken by hand.
-static enum kr_err make_cluster(struct node *node, struct fault *fault)
+static void begin_leading(struct node *node)
 {
-    struct outcome outcome = {0};
     engine_turn(node->engine); // tells the replica that it leads
     replica_turn(node->replica);
-    enum kr_err err = bootstrap_begin(node, note_outcome, &outcome, fault);
-    if (err != KR_ERR_OK)
-        return err;
-    while (!outcome.is_done) {
+}
+
+static void await_outcome(struct node *node, const struct outcome *outcome)
+{
+    while (!outcome->is_done) {
         replica_turn(node->replica);
         engine_turn(node->engine);
     }
+}
+
+static enum kr_err make_cluster(struct node *node, struct fault *fault)
+{
+    struct outcome outcome = {0};
+    begin_leading(node);
+    enum kr_err err = bootstrap_begin(node, note_outcome, &outcome, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    await_outcome(node, &outcome);
     if (outcome.err == KR_ERR_OK)
         return KR_ERR_OK;
     if (outcome.err == KR_ERR_DISK_FULL)
@@ -283,6 +263,30 @@ static enum kr_err make_cluster(struct node *node, struct fault *fault)
                          node->config->data);
     return fault_set(fault, outcome.err, "the first log entry could not be written: %s",
                      err_text(outcome.err));
+}
+
+static void note_version(void *ctx, const struct replica_outcome *outcome)
+{
+    note_outcome(ctx, outcome->err);
+}
+
+// A directory from before the state knew the vault's versions. What cannot be written now is
+// written by a later start, whose master key is tried on the values again.
+static void take_over_vault(struct node *node)
+{
+    struct outcome outcome = {0};
+    struct command_op op;
+    const struct command command = {
+        .ops = &op, .op_count = 1, .actor = "system", .requested_ms = clock_unix_ms()};
+    if (node->identity.has_peers || !bootstrap_is_ours(node) || !sealing_first(node, &op))
+        return; // a leader among others does it when it begins (node/leading)
+    begin_leading(node);
+    outcome.err = replica_submit(node->replica, &command, note_version, &outcome);
+    if (outcome.err == KR_ERR_OK)
+        await_outcome(node, &outcome);
+    if (outcome.err != KR_ERR_OK)
+        LOG_WARN("the master key's check could not be written yet",
+                 LOG_TEXT("why", err_text(outcome.err)));
 }
 
 bool bootstrap_is_known(struct node *node)
@@ -324,8 +328,10 @@ enum kr_err bootstrap_check(struct node *node, struct fault *fault)
 
 enum kr_err bootstrap_cluster(struct node *node, struct fault *fault)
 {
-    if (bootstrap_is_known(node))
+    if (bootstrap_is_known(node)) {
+        take_over_vault(node);
         return KR_ERR_OK;
+    }
     if (!bootstrap_is_ours(node)) {
         strcpy(node->cluster_id, node->identity.cluster_id);
         return KR_ERR_OK;

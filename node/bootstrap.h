@@ -14,10 +14,10 @@
 // or no cluster's where cluster_id names one and no bundle does.
 must_use enum kr_err bootstrap_check(struct node *node, struct fault *fault);
 
-// Reads the master key (`master_key_file`, else <data>/master-key, which is made, 0600, where this
-// node makes the cluster) and sets node->vault. FORBIDDEN for wrong permissions, INVALID for other
-// content.
-must_use enum kr_err bootstrap_vault(struct node *node, struct fault *fault);
+// Sets node->vault, which is kept: *vault, or where that is NULL (there is no master key yet) the
+// vault of a new one, where this node makes the cluster. Refuses a master key that is not the
+// cluster's: as sealing_check.
+must_use enum kr_err bootstrap_vault(struct node *node, struct vault **vault, struct fault *fault);
 
 // Is it this node's part to make the cluster, without asking anybody?
 bool bootstrap_is_ours(const struct node *node);

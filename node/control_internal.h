@@ -63,5 +63,6 @@ struct control {
 };
 
 // --- housekeeping.c ------------------------------------------------------------------------------
-// One tick: growth, reclamation, log trimming, last-used times; once a second purges and the flush.
+// One tick: growth, reclamation, log trimming, last-used times; once a second purges, the flush,
+// and a look at the vault.
 void housekeeping_tick(struct control *control);

@@ -7,6 +7,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "node/sealing.h"
 
 #define KR_DAY_MS INT64_C(86400000)
 
@@ -54,6 +55,14 @@ static void purge(struct control *control)
         replica_submit(control->node->replica, &command, purged, control) == KR_ERR_OK;
 }
 
+// What other core nodes have made of the vault, or a cluster that this node has just joined.
+static void check_vault(const struct node *node)
+{
+    struct fault fault;
+    if (node->identity.is_core && sealing_check(node, &fault) != KR_ERR_OK)
+        node_die(&fault);
+}
+
 // --- the flush -----------------------------------------------------------------------------------
 
 static void flush(uv_work_t *work)
@@ -90,6 +99,7 @@ void housekeeping_tick(struct control *control)
     if (control->ticks++ % KR_SECOND_TICKS != 0)
         return;
     figures_update(control->node->figures, control->node->store);
+    check_vault(control->node);
     purge(control);
     start_flush(control);
 }

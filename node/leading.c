@@ -2,8 +2,9 @@
 // The entries that a leader writes for the cluster itself.
 //
 // Happy path of a leadership: bootstrap where the state knows no cluster → MEMBER_PUT of ourselves
-// and LEAD in one entry → nothing more. Ways it can fail: the entry is not committed (tried again
-// while we lead), or refused (this node was removed: said once, it leads on until it is stopped).
+// and LEAD in one entry, with the vault's version where the state knows none → nothing more. Ways
+// it can fail: the entry is not committed (tried again while we lead), or refused (this node was
+// removed: said once, it leads on until it is stopped).
 #include "node/leading.h"
 
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "node/bootstrap.h"
+#include "node/sealing.h"
 
 enum { KR_ENLISTING_MAX = 64, KR_LEADING_AGAIN_MS = 200 };
 
@@ -79,8 +81,10 @@ static bool is_said(struct node *node, uint64_t epoch)
     const struct member own = ourselves(node);
     arena_init(&arena);
     struct store_view *view = store_view_open(node->store);
-    bool is_there = store_get_leader(view, &arena, &leader) && leader.epoch == epoch &&
-                    strcmp(leader.member_id, own.id) == 0 && is_known(view, &own, &arena);
+    struct command_op op;
+    bool is_there = !sealing_first(node, &op) && store_get_leader(view, &arena, &leader) &&
+                    leader.epoch == epoch && strcmp(leader.member_id, own.id) == 0 &&
+                    is_known(view, &own, &arena);
     store_view_close(&view);
     arena_fini(&arena);
     return is_there;
@@ -135,15 +139,24 @@ static void said(void *ctx, const struct replica_outcome *outcome)
 static void say(struct leading *leading, uint64_t epoch)
 {
     struct node *node = leading->node;
-    struct command_op ops[] = {
+    struct command_op ops[3] = {
         {.kind = KR_OP_MEMBER_PUT, .as.member_put = ourselves(node)},
         {.kind = KR_OP_LEAD, .as.lead = {node->identity.node_id, epoch}},
     };
+    size_t count = sealing_first(node, &ops[2]) ? 3 : 2;
     const struct command command = {
-        .ops = ops, .op_count = 2, .actor = "system", .requested_ms = clock_unix_ms()};
+        .ops = ops, .op_count = count, .actor = "system", .requested_ms = clock_unix_ms()};
     leading->is_busy = true;
     if (replica_submit(node->replica, &command, said, leading) != KR_ERR_OK)
         try_later(leading);
+}
+
+// Better no leader than one whose values nobody can open.
+static void check_vault(const struct node *node)
+{
+    struct fault fault;
+    if (sealing_check(node, &fault) != KR_ERR_OK)
+        node_die(&fault);
 }
 
 void leading_turn(struct leading *leading)
@@ -153,6 +166,7 @@ void leading_turn(struct leading *leading)
     if (!node->identity.has_peers || leading->is_busy || leading->done_epoch == epoch ||
         !replica_is_leader(node->replica) || clock_boot_ms() < leading->again_ms)
         return;
+    check_vault(node);
     if (!bootstrap_is_known(node))
         bootstrap(leading);
     else if (is_said(node, epoch))

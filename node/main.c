@@ -16,19 +16,28 @@ static int fail(const struct fault *fault, int code)
 static int run(const struct config *config)
 {
     struct fault fault = {0};
+    struct vault *vault = NULL;
+    int code = 0;
     start_prepare(config);
-    if (start_check(config, &fault) != KR_ERR_OK)
-        return fail(&fault, KR_MAIN_SETTING);
-    return start_run(config, &fault) == KR_ERR_OK ? 0 : fail(&fault, KR_MAIN_FAILED);
+    if (start_check(config, &vault, &fault) != KR_ERR_OK)
+        code = fail(&fault, KR_MAIN_SETTING);
+    else if (start_run(config, &vault, &fault) != KR_ERR_OK)
+        code = fail(&fault, KR_MAIN_FAILED);
+    vault_free(&vault);
+    return code;
 }
 
 static int check(const struct config *config)
 {
     struct fault fault = {0};
-    if (start_check(config, &fault) != KR_ERR_OK)
-        return fail(&fault, KR_MAIN_SETTING);
-    puts("the settings are good");
-    return 0;
+    struct vault *vault = NULL;
+    int code = 0;
+    if (start_check(config, &vault, &fault) != KR_ERR_OK)
+        code = fail(&fault, KR_MAIN_SETTING);
+    else
+        puts("the settings are good");
+    vault_free(&vault);
+    return code;
 }
 
 static int act(const struct config *config, enum config_action action)

@@ -23,6 +23,7 @@
 #include "node/descriptors.h"
 #include "node/engines.h"
 #include "node/listen.h"
+#include "node/master_key.h"
 #include "node/notify.h"
 #include "node/serve.h"
 #include "replication/state_store.h"
@@ -272,8 +273,6 @@ static void take_apart(struct node *node)
         store_close(&node->store);
     for (size_t i = 0; i < node->serve_count; i++)
         metrics_free(&node->metrics[i]);
-    if (node->vault != NULL)
-        vault_free(&node->vault);
     secure_free(&node->secure);
     listen_unix_end(node->config);
     retract(node);
@@ -299,7 +298,7 @@ static void ignore_stop(void)
     signal(SIGHUP, SIG_IGN);
 }
 
-static enum kr_err build(struct node *node, struct fault *fault)
+static enum kr_err build(struct node *node, struct vault **vault, struct fault *fault)
 {
     enum kr_err err = secure_new(node->config, &node->secure, fault);
     if (err == KR_ERR_OK)
@@ -309,7 +308,7 @@ static enum kr_err build(struct node *node, struct fault *fault)
     if (err == KR_ERR_OK)
         err = bootstrap_check(node, fault);
     if (err == KR_ERR_OK && node->identity.is_core)
-        err = bootstrap_vault(node, fault);
+        err = bootstrap_vault(node, vault, fault);
     if (err != KR_ERR_OK)
         return err;
     store_watch(node->store, on_lost, node);
@@ -371,22 +370,14 @@ static void run_down(struct node *node)
     control_run(node->control);
 }
 
-static enum kr_err check_master_key(const struct config *config, struct fault *fault)
+// Where there is none yet, the bootstrap makes it.
+static enum kr_err read_master_key(const struct config *config, struct vault **vault,
+                                   struct fault *fault)
 {
-    char path[KR_PATH_SIZE];
-    const char *given = config->master_key_file;
-    snprintf(path, sizeof(path), "%s/master-key", config->data);
-    const char *secret = given[0] != '\0' ? given : path;
-    if (given[0] == '\0' && access(secret, F_OK) != 0)
-        return KR_ERR_OK; // the bootstrap makes it
-    struct buf content;
-    buf_init(&content, 256);
-    enum kr_err err = file_read_secret(secret, &content, fault);
-    buf_fini(&content);
-    return err;
+    return master_key_is_missing(config) ? KR_ERR_OK : master_key_read(config, vault, fault);
 }
 
-enum kr_err start_check(const struct config *config, struct fault *fault)
+enum kr_err start_check(const struct config *config, struct vault **vault, struct fault *fault)
 {
     struct identity identity;
     struct secure *secure = NULL;
@@ -402,7 +393,7 @@ enum kr_err start_check(const struct config *config, struct fault *fault)
     if (err == KR_ERR_OK && identity.is_core)
         err = engines_check(config, fault);
     if (err == KR_ERR_OK && identity.is_core)
-        err = check_master_key(config, fault);
+        err = read_master_key(config, vault, fault);
     return err;
 }
 
@@ -444,12 +435,13 @@ static void free_node(struct node *node)
 }
 
 // One life of the node on its locked directory; *again: it wants another, with a new state.
-static enum kr_err run_once(const struct config *config, bool *again, struct fault *fault)
+static enum kr_err run_once(const struct config *config, struct vault **vault, bool *again,
+                            struct fault *fault)
 {
     struct node *node = new_node(config);
     enum kr_err err = identity_read(config, &node->identity, fault);
     if (err == KR_ERR_OK)
-        err = build(node, fault);
+        err = build(node, vault, fault);
     if (err == KR_ERR_OK)
         run(node);
     else
@@ -462,7 +454,7 @@ static enum kr_err run_once(const struct config *config, bool *again, struct fau
     return err;
 }
 
-enum kr_err start_run(const struct config *config, struct fault *fault)
+enum kr_err start_run(const struct config *config, struct vault **vault, struct fault *fault)
 {
     char path[KR_PATH_SIZE];
     int lock = -1;
@@ -475,7 +467,7 @@ enum kr_err start_run(const struct config *config, struct fault *fault)
         return err;
     while (err == KR_ERR_OK && again) {
         hold_stop(SIG_BLOCK);
-        err = run_once(config, &again, fault);
+        err = run_once(config, vault, &again, fault);
     }
     file_unlock(&lock);
     return err;

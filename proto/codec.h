@@ -22,6 +22,9 @@ void codec_add_manager(struct buf *out, const struct manager *record);
 must_use enum kr_err codec_manager(struct bytes in, struct arena *arena, struct manager *out);
 void codec_add_sealed(struct buf *out, const struct sealed *record);
 must_use enum kr_err codec_sealed(struct bytes in, struct arena *arena, struct sealed *out);
+void codec_add_sealed_versions(struct buf *out, const struct sealed_versions *record);
+must_use enum kr_err codec_sealed_versions(struct bytes in, struct arena *arena,
+                                           struct sealed_versions *out);
 void codec_add_audit(struct buf *out, const struct audit *record);
 must_use enum kr_err codec_audit(struct bytes in, struct arena *arena, struct audit *out);
 void codec_add_idempotency(struct buf *out, const struct idempotency *record);

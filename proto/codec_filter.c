@@ -27,6 +27,7 @@ static bool is_held(enum command_kind kind)
     case KR_OP_MANAGER_PUT:
     case KR_OP_MANAGER_DELETE:
     case KR_OP_VAULT_PUT:
+    case KR_OP_VAULT_VERSION:
         break;
     }
     return false;
@@ -38,7 +39,7 @@ static enum kr_err kind_of(struct bytes op, enum command_kind *out)
     struct codec_wire wire = codec_wire_of(op);
     struct codec_field field;
     while (codec_wire_next(&wire, &field)) {
-        if (field.number >= KR_OP_CLUSTER_INIT && field.number <= KR_OP_LEAD) {
+        if (field.number >= KR_OP_CLUSTER_INIT && field.number <= KR_OP_VAULT_VERSION) {
             *out = (enum command_kind)field.number;
             return KR_ERR_OK;
         }

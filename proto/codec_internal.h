@@ -90,6 +90,10 @@ must_use enum kr_err codec_read_manager(const Keyreeve__V1__ManagerRecord *messa
 void codec_fill_sealed(Keyreeve__V1__SealedRecord *message, const struct sealed *record);
 must_use enum kr_err codec_read_sealed(const Keyreeve__V1__SealedRecord *message,
                                        struct sealed *out);
+void codec_fill_sealed_version(Keyreeve__V1__SealedVersion *message,
+                               const struct sealed_version *record);
+must_use enum kr_err codec_read_sealed_version(const Keyreeve__V1__SealedVersion *message,
+                                               struct sealed_version *out);
 void codec_fill_audit(Keyreeve__V1__AuditRecord *message, const struct audit *record);
 must_use enum kr_err codec_read_audit(const Keyreeve__V1__AuditRecord *message, struct audit *out);
 void codec_fill_idempotency(Keyreeve__V1__IdempotencyRecord *message,

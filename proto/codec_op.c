@@ -21,6 +21,7 @@ KR_SAME_NUMBER(PURGE);
 KR_SAME_NUMBER(MEMBER_PUT);
 KR_SAME_NUMBER(MEMBER_REMOVE);
 KR_SAME_NUMBER(LEAD);
+KR_SAME_NUMBER(VAULT_VERSION);
 
 // --- encoding ------------------------------------------------------------------------------------
 // The messages of one operation.
@@ -40,11 +41,13 @@ struct op_messages {
         Keyreeve__V1__MemberRecord member;
         Keyreeve__V1__MemberRemove member_remove;
         Keyreeve__V1__Lead lead;
+        Keyreeve__V1__VaultVersion vault_version;
     } as;
     union {
         Keyreeve__V1__BucketRecord bucket;
         Keyreeve__V1__ConsumerRecord consumer;
         Keyreeve__V1__KeyRecord key;
+        Keyreeve__V1__SealedVersion sealed_version;
     } record;
     struct codec_tags tags;
 };
@@ -151,6 +154,16 @@ static void fill_lead(struct op_messages *out, const struct command_lead *in)
     out->op.lead = message;
 }
 
+static void fill_vault_version(struct op_messages *out, const struct command_vault_version *in)
+{
+    Keyreeve__V1__VaultVersion *message = &out->as.vault_version;
+    keyreeve__v1__vault_version__init(message);
+    codec_fill_sealed_version(&out->record.sealed_version, &in->current);
+    message->current = &out->record.sealed_version;
+    KR_CODEC_SET(message, is_only, in->is_only);
+    out->op.vault_version = message;
+}
+
 static void fill_op(struct op_messages *out, const struct command_op *in)
 {
     keyreeve__v1__op__init(&out->op);
@@ -207,13 +220,16 @@ static void fill_op(struct op_messages *out, const struct command_op *in)
     case KR_OP_LEAD:
         fill_lead(out, &in->as.lead);
         break;
+    case KR_OP_VAULT_VERSION:
+        fill_vault_version(out, &in->as.vault_version);
+        break;
     }
 }
 
 void codec_add_op(struct buf *out, unsigned number, const struct command_op *op)
 {
     struct op_messages messages;
-    assert(op->kind >= KR_OP_CLUSTER_INIT && op->kind <= KR_OP_LEAD);
+    assert(op->kind >= KR_OP_CLUSTER_INIT && op->kind <= KR_OP_VAULT_VERSION);
     codec_tags_init(&messages.tags);
     fill_op(&messages, op);
     codec_pack_field(out, number, &messages.op.base);
@@ -304,6 +320,14 @@ static enum kr_err read_lead(const Keyreeve__V1__Lead *message, struct command_l
     return out->member_id != NULL ? KR_ERR_OK : KR_ERR_CORRUPT;
 }
 
+static enum kr_err read_vault_version(const Keyreeve__V1__VaultVersion *message,
+                                      struct command_vault_version *out)
+{
+    out->is_only = message->is_only != 0;
+    return message->current == NULL ? KR_ERR_CORRUPT
+                                    : codec_read_sealed_version(message->current, &out->current);
+}
+
 enum kr_err codec_read_op(const Keyreeve__V1__Op *message, struct arena *arena,
                           struct command_op *out)
 {
@@ -345,6 +369,8 @@ enum kr_err codec_read_op(const Keyreeve__V1__Op *message, struct arena *arena,
         return read_member_remove(message->member_remove, &out->as.member_remove);
     case KEYREEVE__V1__OP__OP_LEAD:
         return read_lead(message->lead, &out->as.lead);
+    case KEYREEVE__V1__OP__OP_VAULT_VERSION:
+        return read_vault_version(message->vault_version, &out->as.vault_version);
     case KEYREEVE__V1__OP__OP__NOT_SET:
     case _KEYREEVE__V1__OP__OP__CASE_IS_INT_SIZE:
         break;

@@ -239,6 +239,59 @@ enum kr_err codec_sealed(struct bytes in, struct arena *arena, struct sealed *ou
     return codec_read_sealed((Keyreeve__V1__SealedRecord *)message, out);
 }
 
+// --- versions of the vault key -------------------------------------------------------------------
+void codec_fill_sealed_version(Keyreeve__V1__SealedVersion *message,
+                               const struct sealed_version *record)
+{
+    keyreeve__v1__sealed_version__init(message);
+    KR_CODEC_SET(message, version, record->version);
+    message->has_check = true;
+    message->check = codec_lend_bytes(record->check, sizeof(record->check));
+}
+
+enum kr_err codec_read_sealed_version(const Keyreeve__V1__SealedVersion *message,
+                                      struct sealed_version *out)
+{
+    if (message->version == 0 || message->check.len != sizeof(out->check))
+        return KR_ERR_CORRUPT;
+    out->version = message->version;
+    memcpy(out->check, message->check.data, sizeof(out->check));
+    return KR_ERR_OK;
+}
+
+void codec_add_sealed_versions(struct buf *out, const struct sealed_versions *record)
+{
+    Keyreeve__V1__SealedVersionsRecord message = KEYREEVE__V1__SEALED_VERSIONS_RECORD__INIT;
+    Keyreeve__V1__SealedVersion items[KR_SEALED_VERSIONS_MAX], *pointers[KR_SEALED_VERSIONS_MAX];
+    assert(record->count > 0 && record->count <= KR_SEALED_VERSIONS_MAX);
+    for (size_t i = 0; i < record->count; i++) {
+        codec_fill_sealed_version(&items[i], &record->items[i]);
+        pointers[i] = &items[i];
+    }
+    message.n_versions = record->count;
+    message.versions = pointers;
+    codec_pack(out, &message.base);
+}
+
+enum kr_err codec_sealed_versions(struct bytes in, struct arena *arena, struct sealed_versions *out)
+{
+    const Keyreeve__V1__SealedVersionsRecord *message =
+        (Keyreeve__V1__SealedVersionsRecord *)codec_unpack(
+            &keyreeve__v1__sealed_versions_record__descriptor, in, arena);
+    enum kr_err err = KR_ERR_OK;
+    uint32_t last = 0;
+    if (message == NULL || message->n_versions == 0 || message->n_versions > KR_SEALED_VERSIONS_MAX)
+        return KR_ERR_CORRUPT;
+    *out = (struct sealed_versions){.count = message->n_versions};
+    for (size_t i = 0; i < out->count && err == KR_ERR_OK; i++) {
+        err = codec_read_sealed_version(message->versions[i], &out->items[i]);
+        if (err == KR_ERR_OK && out->items[i].version <= last)
+            err = KR_ERR_CORRUPT;
+        last = out->items[i].version;
+    }
+    return err;
+}
+
 // --- receipt -------------------------------------------------------------------------------------
 void codec_add_receipt(struct buf *out, const struct receipt *record)
 {

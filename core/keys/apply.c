@@ -95,6 +95,8 @@ static enum apply_code apply_op(struct apply *apply, const struct command_op *op
         return apply_member_remove(apply, &op->as.member_remove);
     case KR_OP_LEAD:
         return apply_lead(apply, &op->as.lead);
+    case KR_OP_VAULT_VERSION:
+        return apply_vault_version(apply, &op->as.vault_version);
     }
     return KR_APPLY_REFUSED; // a number that is no operation; the codec lets none through
 }

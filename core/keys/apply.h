@@ -84,6 +84,8 @@ struct apply_state {
     void (*delete_manager)(void *ctx, const struct manager *record);
 
     void (*put_sealed)(void *ctx, const struct sealed *record);
+    void (*get_sealed_versions)(void *ctx, struct sealed_versions *out); // count 0: none yet
+    void (*put_sealed_versions)(void *ctx, const struct sealed_versions *record);
     bool (*get_idempotency)(void *ctx, const uint8_t scope[KR_DIGEST_SIZE],
                             struct idempotency *out);
     void (*put_idempotency)(void *ctx, const struct idempotency *record);

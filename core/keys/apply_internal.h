@@ -44,6 +44,7 @@ enum apply_code apply_manager_delete(struct apply *apply,
 enum apply_code apply_key_put(struct apply *apply, const struct command_key_put *put);
 enum apply_code apply_key_revoke(struct apply *apply, const struct command_key_revoke *revoke);
 enum apply_code apply_vault_put(struct apply *apply, const struct sealed *put);
+enum apply_code apply_vault_version(struct apply *apply, const struct command_vault_version *put);
 // By itself, or by its consumer or bucket.
 bool apply_key_is_revoked(const struct apply *apply, const struct key *key);
 

@@ -127,10 +127,47 @@ enum apply_code apply_key_revoke(struct apply *apply, const struct command_key_r
     return KR_APPLY_OK;
 }
 
+// What was sealed before a newer version was there is sealed again: else the old key could never
+// go.
 enum apply_code apply_vault_put(struct apply *apply, const struct sealed *put)
 {
-    if (!apply->state->has_key_id(apply->state->ctx, put->key_id))
+    const struct apply_state *state = apply->state;
+    struct sealed_versions versions;
+    if (!state->has_key_id(state->ctx, put->key_id))
         return KR_APPLY_MISSING;
-    apply->state->put_sealed(apply->state->ctx, put);
+    state->get_sealed_versions(state->ctx, &versions);
+    if (versions.count > 0 && put->vault_version < versions.items[versions.count - 1].version)
+        return KR_APPLY_STALE;
+    state->put_sealed(state->ctx, put);
+    return KR_APPLY_OK;
+}
+
+// A version's check never changes, and no version comes back.
+static bool may_follow(const struct sealed_versions *versions,
+                       const struct command_vault_version *put)
+{
+    if (versions->count == 0)
+        return !put->is_only;
+    const struct sealed_version *last = &versions->items[versions->count - 1];
+    if (put->current.version == last->version)
+        return memcmp(put->current.check, last->check, KR_SEALED_CHECK_SIZE) == 0;
+    return put->current.version > last->version && !put->is_only &&
+           versions->count < KR_SEALED_VERSIONS_MAX;
+}
+
+enum apply_code apply_vault_version(struct apply *apply, const struct command_vault_version *put)
+{
+    const struct apply_state *state = apply->state;
+    struct sealed_versions versions;
+    state->get_sealed_versions(state->ctx, &versions);
+    if (!may_follow(&versions, put))
+        return KR_APPLY_REFUSED;
+    if (put->is_only)
+        versions.count = 0;
+    else if (versions.count > 0 &&
+             versions.items[versions.count - 1].version == put->current.version)
+        return KR_APPLY_OK;
+    versions.items[versions.count++] = put->current;
+    state->put_sealed_versions(state->ctx, &versions);
     return KR_APPLY_OK;
 }

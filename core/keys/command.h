@@ -25,7 +25,8 @@ enum command_kind {
     KR_OP_PURGE,
     KR_OP_MEMBER_PUT,
     KR_OP_MEMBER_REMOVE,
-    KR_OP_LEAD
+    KR_OP_LEAD,
+    KR_OP_VAULT_VERSION
 };
 
 // A put with expected_version 0 creates and requires that neither id nor name (nor digest) is in
@@ -93,6 +94,13 @@ struct command_lead {
     uint64_t epoch;
 };
 
+// From this entry on values are sealed under this version: the current one, or one above it. A
+// VAULT_PUT of an older version is STALE behind it.
+struct command_vault_version {
+    struct sealed_version current;
+    bool is_only; // no value of an older version is left: these are forgotten
+};
+
 struct command_op {
     enum command_kind kind;
     union {
@@ -109,6 +117,7 @@ struct command_op {
         struct member member_put;
         struct command_member_remove member_remove;
         struct command_lead lead;
+        struct command_vault_version vault_version;
     } as;
 };
 

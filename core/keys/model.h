@@ -131,6 +131,18 @@ struct sealed {
     struct bytes box; // nonce ‖ ciphertext ‖ tag
 };
 
+// The versions of the vault key under which values are sealed, rising; new ones under the last. A
+// check tells whether a master key is the cluster's, and nothing of the key (core/keys/vault).
+#define KR_SEALED_CHECK_SIZE 32
+#define KR_SEALED_VERSIONS_MAX 8
+struct sealed_versions {
+    size_t count;
+    struct sealed_version {
+        uint32_t version;
+        uint8_t check[KR_SEALED_CHECK_SIZE];
+    } items[KR_SEALED_VERSIONS_MAX];
+};
+
 struct audit {
     const char *action;   // "key.create", "consumer.delete", "access.denied", …
     const char *actor_id; // token's key id, or "system"

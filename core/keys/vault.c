@@ -6,6 +6,7 @@
 // core/base/mem.
 #include "core/keys/vault.h"
 
+#include <assert.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,28 +15,45 @@
 #include "core/base/rand.h"
 
 enum {
-    KR_VAULT_VERSION = 1,
     KR_KEY_SIZE = crypto_aead_xchacha20poly1305_ietf_KEYBYTES,
     KR_NONCE_SIZE = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
     KR_TAG_SIZE = crypto_aead_xchacha20poly1305_ietf_ABYTES
 };
 
+// The master keys themselves are not needed again.
 struct vault {
-    uint8_t key[KR_KEY_SIZE]; // of KR_VAULT_VERSION; the master key itself is not needed again
+    size_t count;
+    struct vault_key {
+        struct sealed_version version;
+        uint8_t key[KR_KEY_SIZE];
+    } keys[KR_SEALED_VERSIONS_MAX];
 };
 
 static const char kdf_context[crypto_kdf_CONTEXTBYTES + 1] = "krvault_";
+static const char check_context[crypto_kdf_CONTEXTBYTES + 1] = "krcheck_";
 
-struct vault *vault_new(const uint8_t master[KR_VAULT_MASTER_SIZE])
+static void add_key(struct vault *vault, const struct vault_master *master)
+{
+    struct vault_key *key = &vault->keys[vault->count++];
+    key->version.version = master->version;
+    crypto_kdf_derive_from_key(key->key, sizeof(key->key), master->version, kdf_context,
+                               master->key);
+    crypto_kdf_derive_from_key(key->version.check, sizeof(key->version.check), master->version,
+                               check_context, master->key);
+}
+
+struct vault *vault_new(const struct vault_master *masters, size_t count)
 {
     _Static_assert(KR_VAULT_MASTER_SIZE == crypto_kdf_KEYBYTES, "crypto_kdf takes the master key");
+    assert(count > 0 && count <= KR_SEALED_VERSIONS_MAX);
     struct vault *vault = sodium_malloc(sizeof(*vault));
     if (vault == NULL) {
         fputs("keyreeve: no locked memory for the vault key\n", stderr);
         abort();
     }
-    crypto_kdf_derive_from_key(vault->key, sizeof(vault->key), KR_VAULT_VERSION, kdf_context,
-                               master);
+    vault->count = 0;
+    for (size_t i = 0; i < count; i++)
+        add_key(vault, &masters[i]);
     sodium_mprotect_readonly(vault);
     return vault;
 }
@@ -46,10 +64,31 @@ void vault_free(struct vault **vault)
     *vault = NULL;
 }
 
-uint32_t vault_version(const struct vault *vault)
+struct sealed_version vault_oldest(const struct vault *vault)
 {
-    (void)vault;
-    return KR_VAULT_VERSION;
+    return vault->keys[0].version;
+}
+
+struct sealed_version vault_newest(const struct vault *vault)
+{
+    return vault->keys[vault->count - 1].version;
+}
+
+static const struct vault_key *find(const struct vault *vault, uint32_t version)
+{
+    for (size_t i = 0; i < vault->count; i++)
+        if (vault->keys[i].version.version == version)
+            return &vault->keys[i];
+    return NULL;
+}
+
+enum vault_fit vault_fits(const struct vault *vault, const struct sealed_version *version)
+{
+    const struct vault_key *key = find(vault, version->version);
+    if (key == NULL)
+        return KR_VAULT_MISSING;
+    bool is_same = sodium_memcmp(key->version.check, version->check, sizeof(version->check)) == 0;
+    return is_same ? KR_VAULT_FITS : KR_VAULT_OTHER_KEY;
 }
 
 static void seal(const uint8_t key[KR_KEY_SIZE], const char *context, struct bytes plain,
@@ -83,16 +122,20 @@ static enum kr_err open_box(const uint8_t key[KR_KEY_SIZE], const char *context,
     return KR_ERR_CORRUPT;
 }
 
-void vault_seal(const struct vault *vault, const char *key_id, struct bytes value, struct buf *box)
+void vault_seal(const struct vault *vault, uint32_t version, const char *key_id, struct bytes value,
+                struct buf *box)
 {
-    seal(vault->key, key_id, value, box);
+    const struct vault_key *key = find(vault, version);
+    assert(key != NULL);
+    seal(key->key, key_id, value, box);
 }
 
 enum kr_err vault_open(const struct vault *vault, const struct sealed *sealed, struct buf *value)
 {
-    if (sealed->vault_version != KR_VAULT_VERSION)
+    const struct vault_key *key = find(vault, sealed->vault_version);
+    if (key == NULL)
         return KR_ERR_CORRUPT;
-    return open_box(vault->key, sealed->key_id, sealed->box, value);
+    return open_box(key->key, sealed->key_id, sealed->box, value);
 }
 
 // BLAKE2b of (length of context ‖ context ‖ secret). The secret holds a token's value, which has

@@ -18,6 +18,7 @@
 //   buckets        'i' bucket id                              Bucket
 //                  'n' name                                   bucket id
 //   vault          key id                                     Sealed
+//                  "versions"                                 SealedVersions
 //   users          consumer id 00 manager id                  Manager
 //   receipts       index                                      Receipt
 //   audit          at, index                                  Audit
@@ -91,6 +92,10 @@ bool rows_get_u32(struct bytes in, uint32_t *value); // false: not 4 bytes
 #define KR_ROWS_CLUSTER "cluster"
 #define KR_ROWS_LEADER "leader"
 #define KR_ROWS_MEMBER "member/"
+
+// --- vault ---------------------------------------------------------------------------------------
+#define KR_ROWS_VAULT_VERSIONS "versions"
+#define KR_ROWS_VAULT_KEYS "key_" // how key ids begin, and that row does not
 
 // Where the state stands, and what the log holds.
 struct rows_applied {

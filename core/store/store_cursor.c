@@ -5,6 +5,7 @@
 // deleted records are freed, so that a step needs no decoding. Audit rows go backwards.
 #include "core/store/store_view.h"
 
+#include "core/store/store_vault.h"
 #include "proto/codec.h"
 
 struct store_cursor {
@@ -91,6 +92,16 @@ struct store_cursor *store_members(struct store_view *view)
     struct rows_key prefix, after = {.size = 0};
     rows_member(&prefix, "");
     return open_prefix(view, KR_INDEX_META, &prefix, &after);
+}
+
+struct store_cursor *store_vault_values(struct store_view *view, const char *after_key_id)
+{
+    struct rows_key prefix, after = {.size = 0};
+    rows_text(&prefix, KR_ROWS_VAULT_KEYS);
+    if (after_key_id) {
+        rows_text(&after, after_key_id);
+    }
+    return open_prefix(view, KR_INDEX_VAULT, &prefix, &after);
 }
 
 struct store_cursor *store_managers(struct store_view *view, const char *consumer_id)
@@ -204,6 +215,13 @@ bool store_next_member(struct store_cursor *cursor, struct arena *arena, struct 
     struct bytes value;
     return take(cursor, arena, &value) &&
            store_view_decoded(cursor->view, cursor->family, codec_member(value, arena, out));
+}
+
+bool store_vault_next(struct store_cursor *cursor, struct arena *arena, struct sealed *out)
+{
+    struct bytes value;
+    return take(cursor, arena, &value) &&
+           store_view_decoded(cursor->view, cursor->family, codec_sealed(value, arena, out));
 }
 
 bool store_next_manager(struct store_cursor *cursor, struct arena *arena, struct manager *out)

@@ -49,6 +49,28 @@ static void put_sealed(void *ctx, const struct sealed *record)
     store_state_put_record(ctx, KR_CLASS_CORE, KR_INDEX_VAULT, &key, buf_bytes(out));
 }
 
+static void get_sealed_versions(void *ctx, struct sealed_versions *out)
+{
+    struct store_state *state = ctx;
+    struct rows_key key;
+    struct bytes value;
+    *out = (struct sealed_versions){0};
+    rows_text(&key, KR_ROWS_VAULT_VERSIONS);
+    if (store_state_get(state, KR_INDEX_VAULT, &key, &value)) {
+        store_state_note(state, KR_INDEX_VAULT,
+                         codec_sealed_versions(value, &state->store->arena, out));
+    }
+}
+
+static void put_sealed_versions(void *ctx, const struct sealed_versions *record)
+{
+    struct rows_key key;
+    struct buf *out = store_state_record(ctx);
+    codec_add_sealed_versions(out, record);
+    rows_text(&key, KR_ROWS_VAULT_VERSIONS);
+    store_state_put_record(ctx, KR_CLASS_CORE, KR_INDEX_VAULT, &key, buf_bytes(out));
+}
+
 static bool get_idempotency(void *ctx, const uint8_t scope[KR_DIGEST_SIZE], struct idempotency *out)
 {
     struct store_state *state = ctx;
@@ -277,6 +299,8 @@ void store_state_add_core(struct apply_state *verbs)
     verbs->put_manager = put_manager;
     verbs->delete_manager = delete_manager;
     verbs->put_sealed = put_sealed;
+    verbs->get_sealed_versions = get_sealed_versions;
+    verbs->put_sealed_versions = put_sealed_versions;
     verbs->get_idempotency = get_idempotency;
     verbs->put_idempotency = put_idempotency;
     verbs->delete_idempotency = delete_idempotency;

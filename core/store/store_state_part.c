@@ -25,6 +25,17 @@ static void put_sealed(void *ctx, const struct sealed *record)
     (void)ctx, (void)record;
 }
 
+static void get_sealed_versions(void *ctx, struct sealed_versions *out)
+{
+    (void)ctx;
+    *out = (struct sealed_versions){0};
+}
+
+static void put_sealed_versions(void *ctx, const struct sealed_versions *record)
+{
+    (void)ctx, (void)record;
+}
+
 static bool get_idempotency(void *ctx, const uint8_t scope[KR_DIGEST_SIZE], struct idempotency *out)
 {
     (void)ctx, (void)scope, (void)out;
@@ -85,6 +96,8 @@ void store_state_keep_part(struct apply_state *verbs)
     verbs->put_manager = verbs->delete_manager = put_manager;
     verbs->first_manager = first_manager;
     verbs->put_sealed = put_sealed;
+    verbs->get_sealed_versions = get_sealed_versions;
+    verbs->put_sealed_versions = put_sealed_versions;
     verbs->get_idempotency = get_idempotency;
     verbs->put_idempotency = put_idempotency;
     verbs->delete_idempotency = delete_idempotency;

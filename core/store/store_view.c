@@ -2,6 +2,7 @@
 // Views: consistent reads of single records, from a snapshot of the index.
 #include "core/store/store_view.h"
 
+#include "core/store/store_vault.h"
 #include "proto/codec.h"
 
 #define KR_VIEW_COUNTED_KEYS 1000
@@ -227,6 +228,16 @@ bool store_get_sealed(struct store_view *view, const char *key_id, struct arena 
     rows_text(&key, key_id);
     return get(view, KR_INDEX_VAULT, &key, arena, &value) &&
            store_view_decoded(view, KR_INDEX_VAULT, codec_sealed(value, arena, out));
+}
+
+bool store_vault_versions(struct store_view *view, struct arena *arena, struct sealed_versions *out)
+{
+    struct rows_key key;
+    struct bytes value;
+    *out = (struct sealed_versions){0};
+    rows_text(&key, KR_ROWS_VAULT_VERSIONS);
+    return get(view, KR_INDEX_VAULT, &key, arena, &value) &&
+           store_view_decoded(view, KR_INDEX_VAULT, codec_sealed_versions(value, arena, out));
 }
 
 bool store_get_idempotency(struct store_view *view, const uint8_t scope[KR_DIGEST_SIZE],

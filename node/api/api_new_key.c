@@ -4,6 +4,7 @@
 #include "core/base/rand.h"
 #include "node/api/api.h"
 #include "node/node.h"
+#include "node/sealing.h"
 
 #define KR_DAY_MS ((int64_t)24 * 60 * 60 * 1000)
 
@@ -109,16 +110,23 @@ static void complete(struct call *call, const struct bucket *bucket, struct api_
     record->is_sealed = bucket->is_retrievable && new_key->value != NULL;
 }
 
-static void put_sealed(struct call *call, const struct api_new_key *new_key)
+static enum kr_err put_sealed(struct call *call, const struct api_new_key *new_key)
 {
+    const struct vault *vault = call->node->vault;
+    uint32_t version;
     struct buf box;
+    if (!sealing_version(vault, call->view, &version))
+        return api_problem(call, KR_ERR_BUSY,
+                           "the value cannot be sealed: this node's master key is not the "
+                           "cluster's");
     buf_init(&box, KR_KEY_VALUE_MAX + 256);
-    vault_seal(call->node->vault, new_key->record.id, bytes_text(new_key->value), &box);
+    vault_seal(vault, version, new_key->record.id, bytes_text(new_key->value), &box);
     api_op(call, KR_OP_VAULT_PUT)->as.vault_put =
         (struct sealed){.key_id = new_key->record.id,
-                        .vault_version = vault_version(call->node->vault),
+                        .vault_version = version,
                         .box = bytes_of(arena_text_of(&call->arena, buf_bytes(&box)), box.size)};
     buf_fini(&box);
+    return KR_ERR_OK;
 }
 
 enum kr_err api_put_new_key(struct call *call, const struct bucket *bucket,
@@ -138,7 +146,5 @@ enum kr_err api_put_new_key(struct call *call, const struct bucket *bucket,
     if (err != KR_ERR_OK)
         return err;
     api_op(call, KR_OP_KEY_PUT)->as.key_put.record = new_key->record;
-    if (new_key->record.is_sealed)
-        put_sealed(call, new_key);
-    return KR_ERR_OK;
+    return new_key->record.is_sealed ? put_sealed(call, new_key) : KR_ERR_OK;
 }

@@ -8,7 +8,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define KR_RECORDS(X)                                                                              \
     X(bucket)                                                                                      \
-    X(consumer) X(key) X(manager) X(sealed) X(audit) X(idempotency) X(receipt) X(member) X(leader)
+    X(consumer)                                                                                    \
+    X(key)                                                                                         \
+    X(manager) X(sealed) X(audit) X(idempotency) X(receipt) X(member) X(leader) X(sealed_versions)
 #define X(name)                                                                                    \
     static bool recode_##name(struct bytes in, struct arena *arena, struct buf *out)               \
     {                                                                                              \

@@ -273,6 +273,9 @@ test('--check says that the settings are good, and finds what a start would refu
   chmodSync(join(dataDir, 'master-key'), 0o644);
   const open = await run(keyreeved, ['--data', dataDir, '--check']);
   assertRefused(open, 2, /chmod 600/);
+  writeFileSync(join(dataDir, 'master-key'), 'garbage\n');
+  chmodSync(join(dataDir, 'master-key'), 0o600);
+  assertRefused(await run(keyreeved, ['--data', dataDir, '--check']), 2, [/master-key:1/, /64 hex digits/]);
   assertRefused(await run(keyreeved, ['--http', '0.0.0.0:7400', '--check']), 2, /--insecure/);
 });
 
@@ -335,13 +338,63 @@ test('a master key that others may read, that is missing or damaged is refused',
   await refuse(t, { dataDir, code: 2 }, [/master-key/, /chmod 600/]);
   chmodSync(path, 0o600);
   writeFileSync(path, 'not hex\n');
-  await refuse(t, { dataDir }, [/master-key/, /64 hex digits/]);
+  await refuse(t, { dataDir, code: 2 }, [/master-key:1/, /64 hex digits/, /copy/]);
+  writeFileSync(path, '\n');
+  await refuse(t, { dataDir, code: 2 }, [/master-key/, /no master key/, /copy/]);
   rmSync(path);
   await refuse(t, { dataDir }, [/master-key is missing/, /restore/]);
   const elsewhere = join(dataDirFor(t), 'key');
   writeFileSync(elsewhere, value, { mode: 0o600 });
   const again = await startNode({ dataDir, flags: ['--master-key-file', elsewhere] });
   await again.stop();
+});
+
+test("a master key that is not the cluster's is refused, with and without a sealed value, and seals nothing", async (t) => {
+  const dataDir = dataDirFor(t);
+  const path = join(dataDir, 'master-key');
+  let node = await startNode({ dataDir });
+  const right = readFileSync(path);
+  const wrong = `${'5a'.repeat(32)}\n`;
+  await node.stop();
+  writeFileSync(path, wrong);
+  await refuse(t, { dataDir }, [/master-key: the master key of version 1 is not the cluster's/, /copy/]);
+  writeFileSync(path, right);
+  node = await startNode({ dataDir });
+  const api = client(node);
+  await api.makeBucket('vault', { isRetrievable: true });
+  await api.makeConsumer('v', {}, 'vault');
+  const key = await api.makeKey('v', {}, 'vault');
+  await node.stop();
+  writeFileSync(path, wrong);
+  await refuse(t, { dataDir }, [/master-key: the master key of version 1 is not the cluster's/, /copy/]);
+  writeFileSync(path, `2:${wrong}`);
+  await refuse(t, { dataDir }, [/master-key: lacks the master key of version 1/, /line 1:64 hex digits/]);
+  writeFileSync(path, `1:${right}2:${wrong}`);
+  node = await startNode({ dataDir });
+  const shown = expect(await client(node).post(`${api.keys('v', 'vault')}/${key.id}/reveal`), 200);
+  assert.equal(shown.body.key, key.key);
+  await node.stop();
+});
+
+test('a directory from before the checks takes the master key over that opens its values', async (t) => {
+  const dataDir = dataDirFor(t);
+  const path = join(dataDir, 'master-key');
+  let node = await startNode({ dataDir });
+  const right = readFileSync(path);
+  const api = client(node);
+  await api.makeBucket('vault', { isRetrievable: true });
+  await api.makeConsumer('v', {}, 'vault');
+  const key = await api.makeKey('v', {}, 'vault');
+  await node.stop();
+  execFileSync('ldb', [`--db=${join(dataDir, 'db')}`, '--column_family=vault', 'delete', 'versions']);
+  writeFileSync(path, `${'5a'.repeat(32)}\n`);
+  await refuse(t, { dataDir }, [/master-key: the master key opens none of the values/, /copy/]);
+  writeFileSync(path, right);
+  node = await startNode({ dataDir });
+  assert.equal(expect(await client(node).post(`${api.keys('v', 'vault')}/${key.id}/reveal`), 200).body.key, key.key);
+  await node.stop();
+  writeFileSync(path, `${'5a'.repeat(32)}\n`);
+  await refuse(t, { dataDir }, [/master-key: the master key of version 1 is not the cluster's/]);
 });
 
 test('a data directory of another cluster is refused', async (t) => {

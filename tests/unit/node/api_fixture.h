@@ -122,7 +122,8 @@ static inline void api_defaults(struct api_world *world)
 
 static inline void api_start(struct api_world *world)
 {
-    static const uint8_t master[KR_VAULT_MASTER_SIZE] = "a master key for the tests only";
+    static const struct vault_master masters[] = {{1, "a master key for the tests only"},
+                                                  {2, "the one that comes after it...."}};
     struct fault fault = {.err = KR_ERR_OK};
     const char *parent = getenv("TMPDIR");
     rand_init();
@@ -136,7 +137,7 @@ static inline void api_start(struct api_world *world)
     if (store_open(&options, &world->node.store, &fault) != KR_ERR_OK)
         fail_msg("open: %s", fault.text);
     world->node.config = &world->config;
-    world->node.vault = vault_new(master);
+    world->node.vault = vault_new(masters, 2);
     world->node.denials = denials_new();
     strcpy(world->node.cluster_id, "clst_000000000000000000000001");
     strcpy(world->node.identity.node_id, "node-1");

@@ -130,6 +130,9 @@ static const uint8_t sample_box[] = {0, 1, 0, 255};
 static const struct sealed sample_sealed = {
     .key_id = KR_SAMPLE_KEY_ID, .vault_version = 1, .box = {sample_box, sizeof(sample_box)}};
 static const struct sealed sample_sealed_minimal = {.key_id = KR_SAMPLE_KEY_ID};
+static const struct sealed_versions sample_sealed_versions = {
+    2, {{1, KR_SAMPLE_DIGEST}, {300, KR_SAMPLE_OTHER_DIGEST}}};
+static const struct sealed_versions sample_sealed_versions_minimal = {1, {{1, KR_SAMPLE_DIGEST}}};
 
 static const struct audit sample_audit = {
     .action = "key.create",

@@ -15,6 +15,7 @@ static struct command_op ops[] = {
     {KR_OP_VAULT_PUT, .as.vault_put = {KR_SAMPLE_KEY_ID, 1, {sample_box, sizeof(sample_box)}}},
     {KR_OP_LEAD, .as.lead = {"eu-1", 7}},
     {KR_OP_MANAGER_DELETE, .as.manager_delete = {KR_SAMPLE_CONSUMER_ID, KR_SAMPLE_MANAGER_ID}},
+    {KR_OP_VAULT_VERSION, .as.vault_version.current = {2, KR_SAMPLE_DIGEST}},
 };
 
 static void encode(struct buf *out, size_t first, size_t count)
@@ -40,7 +41,7 @@ static void a_part_has_the_place_and_what_validations_need(void **state)
     struct buf whole, part, again;
     struct arena arena;
     struct entry entry;
-    encode(&whole, 0, 5);
+    encode(&whole, 0, 6);
     buf_init(&part, KR_SAMPLE_MAX);
     buf_init(&again, KR_SAMPLE_MAX);
     arena_init(&arena);
@@ -98,7 +99,7 @@ static void fields_of_a_later_version_stay_behind(void **state)
     assert_int_equal(filter_hex("08013a026a00c03e2a", &size), KR_ERR_OK);
     assert_int_equal(size, 6);
     // An operation that this version does not know; a field of one that it does.
-    assert_int_equal(filter_hex("08013a038a0100", &size), KR_ERR_VERSION);
+    assert_int_equal(filter_hex("08013a03920100", &size), KR_ERR_VERSION);
     assert_int_equal(filter_hex("08013a056a00c03e2a", &size), KR_ERR_OK);
     assert_int_equal(size, 9);
 }

@@ -12,6 +12,7 @@
     X(key, key)                                                                                    \
     X(manager, manager)                                                                            \
     X(sealed, sealed)                                                                              \
+    X(sealed_versions, sealed_versions)                                                            \
     X(audit, audit)                                                                                \
     X(idempotency, idempotency)                                                                    \
     X(receipt, receipt)

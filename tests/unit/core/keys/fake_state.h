@@ -35,6 +35,7 @@ struct fake {
     struct key keys[FAKE_SOME];
     struct manager managers[FAKE_SOME];
     struct sealed sealed[FAKE_SOME];
+    struct sealed_versions sealed_versions;
     struct idempotency answers[FAKE_SOME];
     struct receipt receipts[FAKE_MANY];
     struct audit audits[FAKE_FEW]; // a ring
@@ -197,6 +198,7 @@ static inline void fake_free_name(struct fake *fake, const char *scope, const ch
 }
 
 #include "fake_member.h"
+#include "fake_sealed.h"
 
 // --- the verbs -----------------------------------------------------------------------------------
 static inline bool fake_get_bucket(void *ctx, const char *id, struct bucket *out)
@@ -382,17 +384,6 @@ static inline void fake_delete_manager(void *ctx, const struct manager *record)
     FAKE_DROP(fake->managers, fake->manager_count, at);
 }
 
-static inline void fake_put_sealed(void *ctx, const struct sealed *record)
-{
-    struct fake *fake = ctx;
-    fake->writes++;
-    struct sealed copy = *record;
-    copy.key_id = fake_text(fake, record->key_id);
-    copy.box = fake_bytes(fake, record->box);
-    size_t at = fake_sealed(fake, record->key_id);
-    *FAKE_PLACE(fake->sealed, fake->sealed_count, at) = copy;
-}
-
 static inline bool fake_get_idempotency(void *ctx, const uint8_t scope[KR_DIGEST_SIZE],
                                         struct idempotency *out)
 {
@@ -566,6 +557,8 @@ static inline struct apply_state fake_verbs(struct fake *fake)
                                 .put_manager = fake_put_manager,
                                 .delete_manager = fake_delete_manager,
                                 .put_sealed = fake_put_sealed,
+                                .get_sealed_versions = fake_get_sealed_versions,
+                                .put_sealed_versions = fake_put_sealed_versions,
                                 .get_idempotency = fake_get_idempotency,
                                 .put_idempotency = fake_put_idempotency,
                                 .delete_idempotency = fake_delete_idempotency,

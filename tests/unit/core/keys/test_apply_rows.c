@@ -38,6 +38,56 @@ static void a_sealed_value_needs_its_key(void **state)
     assert_int_equal(room.fake.sealed_count, 1);
 }
 
+static void versions_of_the_vault_rise(void **state)
+{
+    (void)state;
+    struct sealed_version first = {.version = 1, .check = "one"},
+                          other = {.version = 1, .check = "two"},
+                          second = {.version = 2, .check = "two"};
+    const struct {
+        struct command_vault_version put;
+        enum apply_code code;
+        size_t count;
+    } steps[] = {
+        {{first, true}, KR_APPLY_REFUSED, 0},  {{first, false}, KR_APPLY_OK, 1},
+        {{first, false}, KR_APPLY_OK, 1},      {{other, false}, KR_APPLY_REFUSED, 1},
+        {{second, true}, KR_APPLY_REFUSED, 1}, {{second, false}, KR_APPLY_OK, 2},
+        {{first, false}, KR_APPLY_REFUSED, 2}, {{second, true}, KR_APPLY_OK, 1},
+        {{first, false}, KR_APPLY_REFUSED, 1}, {{second, true}, KR_APPLY_OK, 1},
+    };
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        add(KR_OP_VAULT_VERSION)->as.vault_version = steps[i].put;
+        assert_int_equal(commit(), steps[i].code);
+        assert_int_equal(room.fake.sealed_versions.count, steps[i].count);
+    }
+    assert_int_equal(room.fake.sealed_versions.items[0].version, 2);
+}
+
+static void nothing_is_sealed_under_an_older_version_any_more(void **state)
+{
+    (void)state;
+    struct sealed sealed = {.key_id = "k1", .vault_version = 1, .box = bytes_text("box")};
+    add(KR_OP_VAULT_VERSION)->as.vault_version.current = (struct sealed_version){.version = 2};
+    add(KR_OP_VAULT_PUT)->as.vault_put = sealed;
+    assert_int_equal(commit(), KR_APPLY_STALE);
+    add(KR_OP_VAULT_VERSION)->as.vault_version.current = (struct sealed_version){.version = 2};
+    sealed.vault_version = 2;
+    add(KR_OP_VAULT_PUT)->as.vault_put = sealed;
+    assert_int_equal(commit(), KR_APPLY_OK);
+    assert_int_equal(room.fake.sealed_count, 1);
+}
+
+static void the_vault_knows_so_many_versions_at_most(void **state)
+{
+    (void)state;
+    for (uint32_t version = 1; version <= KR_SEALED_VERSIONS_MAX + 1; version++) {
+        add(KR_OP_VAULT_VERSION)->as.vault_version.current =
+            (struct sealed_version){.version = version};
+        assert_int_equal(commit(),
+                         version <= KR_SEALED_VERSIONS_MAX ? KR_APPLY_OK : KR_APPLY_REFUSED);
+    }
+}
+
 static void the_cluster_is_named_once_for_all(void **state)
 {
     (void)state;
@@ -278,6 +328,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(managers_are_put_and_deleted),
         CASE(a_sealed_value_needs_its_key),
+        CASE(versions_of_the_vault_rise),
+        CASE(nothing_is_sealed_under_an_older_version_any_more),
+        CASE(the_vault_knows_so_many_versions_at_most),
         CASE(the_cluster_is_named_once_for_all),
         CASE(the_audit_row_gets_the_entrys_time_and_index),
         CASE(a_failed_entry_says_which_operation_and_leaves_no_row),

@@ -12,8 +12,9 @@
 #define VALUE "kr_live_SbXOIkDj8Q6xzR8t8JDvTNsLAbgZJ5J37jMawoPNKOi_04393769"
 #define OVERHEAD (24 + 16)
 
-static const uint8_t master[KR_VAULT_MASTER_SIZE] = "the cluster's master key, 32 b.";
-static const uint8_t other_master[KR_VAULT_MASTER_SIZE] = "another cluster's master key...";
+static const struct vault_master masters[] = {{1, "the cluster's master key, 32 b."},
+                                              {7, "the master key after rotation.."}};
+static const struct vault_master other_master = {1, "another cluster's master key..."};
 
 struct room {
     struct vault *vault;
@@ -23,10 +24,10 @@ struct room {
 static int make_room(void **state)
 {
     static struct room room;
-    room.vault = vault_new(master);
+    room.vault = vault_new(masters, 2);
     buf_init(&room.box, 4096);
     buf_init(&room.value, 4096);
-    vault_seal(room.vault, "key_1", bytes_text(VALUE), &room.box);
+    vault_seal(room.vault, 1, "key_1", bytes_text(VALUE), &room.box);
     *state = &room;
     return 0;
 }
@@ -42,9 +43,7 @@ static int free_room(void **state)
 
 static struct sealed sealed_of(const struct room *room)
 {
-    return (struct sealed){.key_id = "key_1",
-                           .vault_version = vault_version(room->vault),
-                           .box = buf_bytes(&room->box)};
+    return (struct sealed){.key_id = "key_1", .vault_version = 1, .box = buf_bytes(&room->box)};
 }
 
 static void a_sealed_value_opens_and_is_not_in_its_box(void **state)
@@ -63,7 +62,7 @@ static void sealing_twice_gives_different_boxes(void **state)
     struct room *room = *state;
     struct buf again;
     buf_init(&again, 4096);
-    vault_seal(room->vault, "key_1", bytes_text(VALUE), &again);
+    vault_seal(room->vault, 1, "key_1", bytes_text(VALUE), &again);
     assert_false(bytes_equal(buf_bytes(&again), buf_bytes(&room->box)));
     buf_fini(&again);
 }
@@ -96,15 +95,52 @@ static void a_cut_or_lengthened_box_is_noticed(void **state)
 static void a_box_opens_for_its_key_version_and_cluster_only(void **state)
 {
     struct room *room = *state;
-    struct vault *other = vault_new(other_master);
+    struct vault *other = vault_new(&other_master, 1);
     struct sealed sealed = sealed_of(room);
     assert_int_equal(vault_open(other, &sealed, &room->value), KR_ERR_CORRUPT);
     sealed.key_id = "key_2";
     assert_int_equal(vault_open(room->vault, &sealed, &room->value), KR_ERR_CORRUPT);
     sealed = sealed_of(room);
-    sealed.vault_version++;
-    assert_int_equal(vault_open(room->vault, &sealed, &room->value), KR_ERR_CORRUPT);
+    for (sealed.vault_version = 2; sealed.vault_version < 9; sealed.vault_version++)
+        assert_int_equal(vault_open(room->vault, &sealed, &room->value), KR_ERR_CORRUPT);
     assert_int_equal(room->value.size, 0);
+    vault_free(&other);
+}
+
+static void each_version_opens_what_it_has_sealed(void **state)
+{
+    struct room *room = *state;
+    struct vault *newer = vault_new(&masters[1], 1);
+    struct sealed sealed = sealed_of(room);
+    assert_int_equal(vault_open(newer, &sealed, &room->value), KR_ERR_CORRUPT);
+    buf_clear(&room->box);
+    vault_seal(newer, 7, "key_1", bytes_text(VALUE), &room->box);
+    sealed = sealed_of(room);
+    sealed.vault_version = 7;
+    assert_int_equal(vault_open(room->vault, &sealed, &room->value), KR_ERR_OK);
+    assert_true(bytes_equal_text(buf_bytes(&room->value), VALUE));
+    vault_free(&newer);
+}
+
+static void a_check_tells_the_cluster_s_key_and_nothing_of_it(void **state)
+{
+    struct room *room = *state;
+    struct vault *other = vault_new(&other_master, 1);
+    const struct sealed_version oldest = vault_oldest(room->vault);
+    const struct sealed_version newest = vault_newest(room->vault);
+    assert_int_equal(oldest.version, 1);
+    assert_int_equal(newest.version, 7);
+    assert_int_equal(vault_fits(room->vault, &oldest), KR_VAULT_FITS);
+    assert_int_equal(vault_fits(room->vault, &newest), KR_VAULT_FITS);
+    assert_int_equal(vault_fits(other, &oldest), KR_VAULT_OTHER_KEY);
+    assert_int_equal(vault_fits(other, &newest), KR_VAULT_MISSING);
+    assert_memory_not_equal(oldest.check, masters[0].key, KR_VAULT_MASTER_SIZE);
+    struct sealed sealed = sealed_of(room);
+    struct vault_master made_of_check = {.version = 1};
+    memcpy(made_of_check.key, oldest.check, KR_VAULT_MASTER_SIZE);
+    struct vault *wrong = vault_new(&made_of_check, 1);
+    assert_int_equal(vault_open(wrong, &sealed, &room->value), KR_ERR_CORRUPT);
+    vault_free(&wrong);
     vault_free(&other);
 }
 
@@ -117,7 +153,7 @@ static void a_full_buffer_is_an_error_and_not_an_overrun(void **state)
     buf_init_fixed(&small, memory, sizeof(memory));
     assert_int_equal(vault_open(room->vault, &sealed, &small), KR_ERR_TOO_LARGE);
     buf_clear(&small);
-    vault_seal(room->vault, "key_1", bytes_text(VALUE), &small);
+    vault_seal(room->vault, 1, "key_1", bytes_text(VALUE), &small);
     assert_int_equal(buf_result(&small), KR_ERR_TOO_LARGE);
 }
 
@@ -156,6 +192,8 @@ int main(void)
         CASE(any_changed_bit_is_noticed),
         CASE(a_cut_or_lengthened_box_is_noticed),
         CASE(a_box_opens_for_its_key_version_and_cluster_only),
+        CASE(each_version_opens_what_it_has_sealed),
+        CASE(a_check_tells_the_cluster_s_key_and_nothing_of_it),
         CASE(a_full_buffer_is_an_error_and_not_an_overrun),
         CASE(an_answer_opens_with_its_secret_and_context_only),
         CASE(an_empty_answer_round_trips),

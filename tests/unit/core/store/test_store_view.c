@@ -4,6 +4,7 @@
 
 #include "core/store/index.h"
 #include "core/store/rows.h"
+#include "core/store/store_vault.h"
 
 // --- single records ------------------------------------------------------------------------------
 static void buckets_consumers_and_keys_read_back_by_every_name(void **state)
@@ -91,6 +92,46 @@ static void what_stands_beside_the_keys_reads_back(void **state)
     assert_int_equal(receipt.keys, 1);
     assert_int_equal(receipt.requested_ms, 99);
     assert_false(store_get_receipt(view, 1, &world.arena, &receipt));
+    store_view_close(&view);
+    world_fini(&world);
+}
+
+static void the_vault_reads_back_in_the_order_of_its_keys(void **state)
+{
+    struct world world;
+    struct command command = {0};
+    struct sealed sealed;
+    struct sealed_versions versions;
+    (void)state;
+    world_start(&world);
+    struct store_view *view = store_view_open(world.store);
+    assert_false(store_vault_versions(view, &world.arena, &versions));
+    assert_int_equal(versions.count, 0);
+    store_view_close(&view);
+    put_keys(&world, 3);
+    command_add(&command, KR_OP_VAULT_VERSION, &world.arena)->as.vault_version.current =
+        (struct sealed_version){.version = 4, .check = "check"};
+    for (unsigned i = 3; i > 0; i--)
+        command_add(&command, KR_OP_VAULT_PUT, &world.arena)->as.vault_put = (struct sealed){
+            .key_id = id_of(&world, "key", i), .vault_version = 4 + i, .box = bytes_text("box")};
+    assert_int_equal(world_apply(&world, &command), KR_APPLY_OK);
+    view = store_view_open(world.store);
+    assert_true(store_vault_versions(view, &world.arena, &versions));
+    assert_int_equal(versions.count, 1);
+    assert_int_equal(versions.items[0].version, 4);
+    assert_string_equal((const char *)versions.items[0].check, "check");
+    struct store_cursor *cursor = store_vault_values(view, id_of(&world, "key", 1));
+    for (uint32_t i = 2; i <= 3; i++) {
+        assert_true(store_vault_next(cursor, &world.arena, &sealed));
+        assert_int_equal(sealed.vault_version, 4 + i);
+    }
+    assert_false(store_vault_next(cursor, &world.arena, &sealed));
+    store_cursor_close(&cursor);
+    cursor = store_vault_values(view, NULL);
+    assert_true(store_vault_next(cursor, &world.arena, &sealed));
+    assert_int_equal(sealed.vault_version, 5);
+    store_cursor_close(&cursor);
+    assert_int_equal(store_view_error(view, &world.fault), KR_ERR_OK);
     store_view_close(&view);
     world_fini(&world);
 }
@@ -410,6 +451,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buckets_consumers_and_keys_read_back_by_every_name),
         cmocka_unit_test(what_stands_beside_the_keys_reads_back),
+        cmocka_unit_test(the_vault_reads_back_in_the_order_of_its_keys),
         cmocka_unit_test(a_view_stays_as_it_was_while_the_store_goes_on),
         cmocka_unit_test(buckets_are_listed_by_name_without_deleted_ones),
         cmocka_unit_test(consumers_are_listed_by_bucket_and_prefix),
