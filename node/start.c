@@ -7,10 +7,13 @@
 // ended the serving loops and closed the replica.
 #include "node/start.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
@@ -377,6 +380,20 @@ static enum kr_err read_master_key(const struct config *config, struct vault **v
     return master_key_is_missing(config) ? KR_ERR_OK : master_key_read(config, vault, fault);
 }
 
+// It is for people to read; nothing here does.
+static enum kr_err check_owner_token(const struct config *config, struct fault *fault)
+{
+    char path[KR_PATH_SIZE];
+    struct buf content;
+    snprintf(path, sizeof(path), "%s/owner-token", config->data);
+    if (access(path, F_OK) != 0)
+        return KR_ERR_OK;
+    buf_init(&content, KR_PATH_SIZE);
+    enum kr_err err = file_read_secret(path, &content, fault);
+    buf_fini(&content);
+    return err;
+}
+
 enum kr_err start_check(const struct config *config, struct vault **vault, struct fault *fault)
 {
     struct identity identity;
@@ -392,6 +409,8 @@ enum kr_err start_check(const struct config *config, struct vault **vault, struc
         err = upstream_check(config->upstreams, fault);
     if (err == KR_ERR_OK && identity.is_core)
         err = engines_check(config, fault);
+    if (err == KR_ERR_OK)
+        err = check_owner_token(config, fault);
     if (err == KR_ERR_OK && identity.is_core)
         err = read_master_key(config, vault, fault);
     return err;
@@ -399,6 +418,7 @@ enum kr_err start_check(const struct config *config, struct vault **vault, struc
 
 void start_prepare(const struct config *config)
 {
+    umask(0077); // digests, e-mails and the audit trail are nobody else's to read
     configure_log(config);
     signal(SIGPIPE, SIG_IGN);
     hold_stop(SIG_BLOCK);
@@ -454,6 +474,19 @@ static enum kr_err run_once(const struct config *config, struct vault **vault, b
     return err;
 }
 
+// One that was made under a wider umask is open to whoever may enter <data>.
+static enum kr_err shut_database(const struct config *config, struct fault *fault)
+{
+    char path[KR_PATH_SIZE];
+    snprintf(path, sizeof(path), "%s/db", config->data);
+    if (chmod(path, 0700) == 0 || errno == ENOENT)
+        return KR_ERR_OK;
+    int number = errno;
+    return fault_set(fault, err_from_errno(number),
+                     "%s: cannot be shut to others (%s); chmod 700 it as its owner", path,
+                     strerror(number));
+}
+
 enum kr_err start_run(const struct config *config, struct vault **vault, struct fault *fault)
 {
     char path[KR_PATH_SIZE];
@@ -465,6 +498,7 @@ enum kr_err start_run(const struct config *config, struct vault **vault, struct 
         err = file_lock(path, &lock, fault);
     if (err != KR_ERR_OK)
         return err;
+    err = shut_database(config, fault);
     while (err == KR_ERR_OK && again) {
         hold_stop(SIG_BLOCK);
         err = run_once(config, vault, &again, fault);

@@ -349,6 +349,27 @@ test('a master key that others may read, that is missing or damaged is refused',
   await again.stop();
 });
 
+test('the database is nobody else\'s to read, in a directory that is open as well', async (t) => {
+  const dataDir = dataDirFor(t);
+  chmodSync(dataDir, 0o755);
+  await (await startNode({ dataDir })).stop();
+  const db = join(dataDir, 'db');
+  assert.equal(modeOf(db), 0o700);
+  for (const name of readdirSync(db)) assert.equal(modeOf(join(db, name)) & 0o077, 0, name);
+  chmodSync(db, 0o755);
+  await (await startNode({ dataDir })).stop();
+  assert.equal(modeOf(db), 0o700);
+});
+
+test('an owner token that others may read is refused while it is there', async (t) => {
+  const dataDir = dataDirFor(t);
+  await (await startNode({ dataDir })).stop();
+  const path = join(dataDir, 'owner-token');
+  chmodSync(path, 0o644);
+  await refuse(t, { dataDir, code: 2 }, [/owner-token/, /chmod 600/]);
+  assertRefused(await run(keyreeved, ['--data', dataDir, '--check']), 2, [/owner-token/, /chmod 600/]);
+});
+
 test("a master key that is not the cluster's is refused, with and without a sealed value, and seals nothing", async (t) => {
   const dataDir = dataDirFor(t);
   const path = join(dataDir, 'master-key');
