@@ -28,9 +28,10 @@ function keptConnection() {
 /**
  * A gateway before a node and an API. start({node, apiPort, isOpen}) starts it and answers
  * {url, port, log?, stop}; isOpen: who cannot be judged is let in. flags are the node's; the others
- * say what the gateway cannot do, or does besides.
+ * say what the gateway cannot do, or does besides. hasPaths: it knows more than one spelling of a
+ * path, as those do not that are replayed.
  */
-export function describeGateway(name, { start, flags = () => ['--trusted-proxies', '127.0.0.1/32'], hasOpen = true, hasScopes = true, silentStatus = 503, hasRetryAfter = true, removesCredential = false }) {
+export function describeGateway(name, { start, flags = () => ['--trusted-proxies', '127.0.0.1/32'], hasOpen = true, hasScopes = true, hasPaths = true, silentStatus = 503, hasRetryAfter = true, removesCredential = false }) {
   describe(name, () => {
     let node, api, gateway, call, key, keyId;
     const gateways = [];
@@ -85,6 +86,14 @@ export function describeGateway(name, { start, flags = () => ['--trusted-proxies
       const refused = await get('/orders/1', { 'x-api-key': plain.key });
       assert.equal(refused.status, 403);
       assert.equal(JSON.parse(refused.text).status, 403);
+    });
+
+    if (hasScopes && hasPaths) test('lets nobody around the rule of a place by another spelling of the path', async () => {
+      const plain = await call.makeKey('acme');
+      for (const path of ['/orders/1', '/x/../orders/1', '/./orders/1', '//orders/1', '/x/%2e%2E/orders/1', '/%6Frders/1', '/orders%2F1', '/orders%2f..%2forders%2F1']) {
+        const { status } = await get(path, { 'x-api-key': plain.key });
+        assert.ok(status === 403 || (status === 400 && path !== '/orders/1'), `${path}: ${status}`);
+      }
     });
 
     test('answers one and the same 401 to every key that is not good', async () => {
