@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { describeGateway } from './lib/contract.mjs';
-import { freePort, put, shipped, startApi, startProgram, startServer } from './lib/gateway.mjs';
+import { freePort, identity, put, shipped, startApi, startProgram, startServer } from './lib/gateway.mjs';
 
 /** nginx with the shipped files; only paths, ports, the node's address and patience are put in. */
 async function startNginx({ upstream, apiPort, isOpen = false }) {
@@ -44,6 +44,30 @@ after(() => rmSync(dirname(socket), { recursive: true, force: true }));
 describeGateway('nginx over a unix socket', {
   flags: () => ['--http-unix', socket],
   start: ({ apiPort, isOpen }) => startNginx({ upstream: `unix:${socket}`, apiPort, isOpen }),
+});
+
+describe('an answer that is larger than one of Keyreeve\'s', () => {
+  let node, api;
+  before(async () => {
+    const head = { 'x-consumer-id': 'someone', 'x-consumer-name': 'acme', 'x-consumer-metadata': 'x'.repeat(100_000), 'x-key-id': 'k', 'x-key-scopes': 'all', 'content-length': 0 };
+    node = await startServer((request, answer) => answer.writeHead(200, head).end());
+    api = await startApi();
+  });
+  after(async () => {
+    await api?.stop();
+    await node?.stop();
+  });
+
+  for (const isOpen of [false, true]) {
+    test(`is none: the client ${isOpen ? 'comes in as nobody, and not as half a person' : 'gets 503'}`, async (t) => {
+      const nginx = await startNginx({ upstream: `127.0.0.1:${node.port}`, apiPort: api.port, isOpen });
+      t.after(() => nginx.stop());
+      const answer = await fetch(nginx.url, { headers: { 'x-api-key': 'any' } });
+      assert.equal(answer.status, isOpen ? 200 : 503);
+      const told = await answer.json();
+      for (const name of isOpen ? identity : []) assert.equal(told.headers[name] ?? '', '', name);
+    });
+  }
 });
 
 describe('the statuses that auth_request cannot say', () => {

@@ -69,6 +69,20 @@ export function describeGateway(name, { start, flags = () => ['--trusted-proxies
       assert.equal(headers.authorization, removesCredential ? undefined : `Bearer ${key}`);
     });
 
+    test('tells of who has all that a consumer and a key may have', async () => {
+      const metadataLimit = 16384;
+      expect(await call.patch(`${call.buckets}/production`, { metadataLimit }), 200);
+      const metadata = { text: 'x'.repeat(metadataLimit - JSON.stringify({ text: '' }).length) };
+      const scopes = Array.from({ length: 64 }, (_, i) => `orders:${i}:`.padEnd(128, 'x'));
+      await call.makeConsumer('large', { metadata });
+      const large = await call.makeKey('large', { scopes });
+      const { headers } = await reached('/', { 'x-api-key': large.key });
+      assert.deepEqual(JSON.parse(Buffer.from(headers['x-consumer-metadata'], 'base64url')), metadata);
+      assert.deepEqual(headers['x-key-scopes'].split(','), scopes);
+      assert.equal(headers['x-key-id'], large.id);
+      assert.equal(headers['x-environment'], 'production');
+    });
+
     test('takes the key from X-API-Key and Basic, too, and only one', async () => {
       assert.equal((await get('/', { 'x-api-key': key })).status, 200);
       assert.equal((await get('/', { authorization: `Basic ${Buffer.from(`${key}:`).toString('base64')}` })).status, 200);

@@ -28,9 +28,12 @@ export function put(text, from, to) {
   return text.replaceAll(from, to);
 }
 
+// Of a head that has all of an identity's headers; Node's own limit is 16 KiB.
+export const headBytes = 65_536;
+
 /** An HTTP server on a free port; answer(request, response). */
 export async function startServer(answer) {
-  const server = createServer(answer);
+  const server = createServer({ maxHeaderSize: headBytes }, answer);
   await new Promise((done) => server.listen(0, '127.0.0.1', done));
   return {
     port: server.address().port,

@@ -3,7 +3,7 @@
 // and does with it what the gateway's documentation says, towards a real node and a real API.
 import assert from 'node:assert/strict';
 import { Agent, request } from 'node:http';
-import { readBody, startServer } from './gateway.mjs';
+import { headBytes, readBody, startServer } from './gateway.mjs';
 
 /** Headers as pairs of a lower-case name and a value, in order, as they were sent. */
 const pairsOf = (raw) => Array.from({ length: raw.length / 2 }, (_, i) => [raw[2 * i].toLowerCase(), raw[2 * i + 1]]);
@@ -18,7 +18,7 @@ const hopByHop = ['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer
 /** Sends a request; null where there is no answer in time. */
 function send(agent, { port, method, path, headers, body, timeoutMs = 60_000 }) {
   return new Promise((done) => {
-    const sent = request({ host: '127.0.0.1', port, method, path, agent, headers: headers.flat() }, async (answer) => {
+    const sent = request({ host: '127.0.0.1', port, method, path, agent, headers: headers.flat(), maxHeaderSize: headBytes }, async (answer) => {
       try {
         done({ status: answer.statusCode, headers: pairsOf(answer.rawHeaders), body: await readBody(answer) });
       } catch {
