@@ -5,16 +5,19 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { client, exchange, expect } from '../integration/lib/http.mjs';
+import { startNode } from '../integration/lib/node.mjs';
 import { describeGateway } from './lib/contract.mjs';
 import { freePort, identity, put, shipped, startApi, startProgram, startServer } from './lib/gateway.mjs';
 
 /** nginx with the shipped files; only paths, ports, the node's address and patience are put in. */
-async function startNginx({ upstream, apiPort, isOpen = false }) {
+async function startNginx({ upstream, apiPort, isOpen = false, keepsCredential = false }) {
   const port = await freePort();
   const main = (directory) => {
     let text = put(shipped('nginx/nginx.conf'), 'server 127.0.0.1:7400 ', `server ${upstream} `);
     text = put(text, '127.0.0.1:8080', `127.0.0.1:${apiPort}`);
     if (isOpen) text = put(text, 'include keyreeve-protect.conf;', 'include keyreeve-protect-open.conf;');
+    if (keepsCredential) text = put(text, 'include keyreeve-protect.conf;', 'include keyreeve-protect.conf;\n            set $keyreeve_authorization "";\n            set $keyreeve_api_key "";');
     text = put(text, 'listen 8000', `listen 127.0.0.1:${port}`);
     text = put(text, '/run/nginx.pid', `${directory}/nginx.pid`);
     text = put(text, '/var/log/nginx/', `${directory}/`);
@@ -68,6 +71,42 @@ describe('an answer that is larger than one of Keyreeve\'s', () => {
       for (const name of isOpen ? identity : []) assert.equal(told.headers[name] ?? '', '', name);
     });
   }
+});
+
+describe('the credential', () => {
+  let node, api, call, key, other;
+  before(async () => {
+    node = await startNode();
+    api = await startApi();
+    call = client(node);
+    await call.makeConsumer('acme');
+    ({ key } = await call.makeKey('acme'));
+    ({ key: other } = await call.makeKey('acme'));
+  });
+  after(async () => {
+    await api?.stop();
+    await node?.remove();
+  });
+
+  test('that reaches the API is the one that was asked about, whatever else the client sends', async (t) => {
+    const nginx = await startNginx({ upstream: `127.0.0.1:${node.port}`, apiPort: api.port });
+    t.after(() => nginx.stop());
+    for (const name of ['x-api-key', 'authorization']) {
+      const values = [key, other].map((one) => (name === 'authorization' ? `Bearer ${one}` : one));
+      const answer = await exchange(nginx, { path: '/', headers: { [name]: values } });
+      if (answer.status === 200) assert.equal(JSON.parse(answer.text).headers[name], values[0]);
+      else assert.ok([400, 401].includes(answer.status), `${name}: ${answer.status}`);
+    }
+  });
+
+  test('stays with nginx where the location says so', async (t) => {
+    const nginx = await startNginx({ upstream: `127.0.0.1:${node.port}`, apiPort: api.port, keepsCredential: true });
+    t.after(() => nginx.stop());
+    for (const headers of [{ 'x-api-key': key }, { authorization: `Bearer ${key}` }]) {
+      const told = JSON.parse(expect(await exchange(nginx, { path: '/', headers }), 200).text).headers;
+      assert.deepEqual([told['x-api-key'], told.authorization], [undefined, undefined]);
+    }
+  });
 });
 
 describe('the statuses that auth_request cannot say', () => {
