@@ -8,12 +8,13 @@
 // the answer to the client as it is, so it is a real one and says nothing about why a 401 is one.
 #include "node/serve_internal.h"
 
+#include "core/base/log.h"
 #include "core/http/uri.h"
 #include "node/skin.h"
 
 // --- asking --------------------------------------------------------------------------------------
 
-enum { KR_AUTHZ_PARAMETERS_MAX = 16 };
+enum { KR_AUTHZ_PARAMETERS_MAX = 16, KR_AUTHZ_TELLS_EVERY_MS = 60000, KR_AUTHZ_NAME_MAX = 24 };
 
 // Where the operator's question stands: in the query. Envoy puts the path and the query of its
 // client behind the prefix that it is configured with, so there it stands in that prefix, behind a
@@ -30,20 +31,68 @@ static struct bytes route_question(const struct job *job)
     return bytes_of(rest.data + 1, end - 1);
 }
 
+// Nobody is let in by this route until its operator has mended it, so he is told, now and then.
+// What is too long for a name may be a key that stands in a wrong place.
+static void tell_operator(struct job *job, const char *parameter, const char *why)
+{
+    struct serve *serve = job->connection->serve;
+    uint64_t now_ms = uv_now(&serve->loop);
+    if (now_ms < serve->tells_route_ms)
+        return;
+    serve->tells_route_ms = now_ms + KR_AUTHZ_TELLS_EVERY_MS;
+    if (strlen(parameter) > KR_AUTHZ_NAME_MAX)
+        parameter = "(too long for one)";
+    LOG_WARN("a gateway's question is not understood, and lets nobody in",
+             LOG_TEXT("route", job->match.route->path), LOG_TEXT("parameter", parameter),
+             LOG_TEXT("why", why));
+}
+
+// Why this parameter cannot be understood; NULL: it can.
+static const char *take_parameter(const struct uri_parameter *parameter, struct validation_ask *ask)
+{
+    struct bytes name = bytes_text(parameter->name);
+    if (bytes_equal_text(name, "reason")) // of a refusal, which looks for it itself
+        return NULL;
+    switch (skin_take(ask, name, bytes_text(parameter->value))) {
+    case KR_SKIN_TAKEN:
+        return NULL;
+    case KR_SKIN_UNKNOWN:
+        return "there is none of this name; there are bucket, scopes and reason";
+    case KR_SKIN_BAD:
+        return "it is empty, there twice, or too long";
+    }
+    return NULL;
+}
+
+// Envoy's client begins with a slash, so a query right behind the prefix is the operator's, in the
+// place where other gateways have theirs.
+static bool is_misplaced(const struct job *job)
+{
+    if (job->match.route->kind != KR_ROUTE_ENVOY || job->request.query.size == 0)
+        return false;
+    struct bytes rest = dispatch_rest(job->match.route, job->request.path);
+    return rest.size == 0 || memchr(rest.data, '/', rest.size) == NULL;
+}
+
 // What the route requires of the key. False when that cannot be understood: to let anyone in then
 // would require less than the operator wrote.
 static bool read_route(struct job *job, struct validation_ask *ask)
 {
     struct uri_parameter parameters[KR_AUTHZ_PARAMETERS_MAX];
+    const char *why = NULL, *name = "";
     size_t count = 0;
-    if (!uri_split_query(route_question(job), &job->connection->serve->scratch, parameters,
-                         KR_AUTHZ_PARAMETERS_MAX, &count))
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        if (!skin_take(ask, bytes_text(parameters[i].name), bytes_text(parameters[i].value)))
-            return false;
+    if (is_misplaced(job))
+        why = "a question stands behind a semicolon here: /authz/envoy;bucket=NAME";
+    else if (!uri_split_query(route_question(job), &job->connection->serve->scratch, parameters,
+                              KR_AUTHZ_PARAMETERS_MAX, &count))
+        why = "what is asked is no list of NAME=VALUE";
+    for (size_t i = 0; i < count && why == NULL; i++) {
+        name = parameters[i].name;
+        why = take_parameter(&parameters[i], ask);
     }
-    return true;
+    if (why != NULL)
+        tell_operator(job, name, why);
+    return why == NULL;
 }
 
 // Where a key may stand in the query of the request that the gateway asks about, that query.

@@ -41,10 +41,12 @@ static struct bytes query_of(struct bytes path)
                         : bytes_of(mark + 1, path.size - (size_t)(mark + 1 - path.data));
 }
 
+// Extensions of other names are not for us.
 static bool read_route(const struct codec_check *check, struct validation_ask *ask)
 {
     for (size_t i = 0; i < check->extension_count; i++) {
-        if (!skin_take(ask, check->extensions[i].name, check->extensions[i].value))
+        const struct codec_pair *one = &check->extensions[i];
+        if (skin_take(ask, one->name, one->value) == KR_SKIN_BAD)
             return false;
     }
     return true;

@@ -189,6 +189,7 @@ struct serve {
     // "Date: …", and "X-Request-Id: …" up to the count: what opens every answer of this second.
     char opening[KR_SERVE_OPENING_SIZE];
     uint64_t id_count;
+    uint64_t tells_route_ms; // uv_now at which the next unreadable question of a route is told
     struct buf node_json;
     atomic_bool is_asked_to_stop; // by any thread, before the wake
     bool is_stopping;

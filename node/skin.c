@@ -4,9 +4,10 @@
 
 // --- what is required ----------------------------------------------------------------------------
 
-// False when there are more than can be judged.
+// False when there is none, or there are more than can be judged.
 static bool take_scopes(struct bytes list, struct validation_ask *ask)
 {
+    size_t before = ask->scope_count;
     while (list.size > 0) {
         const uint8_t *comma = memchr(list.data, ',', list.size);
         size_t size = comma == NULL ? list.size : (size_t)(comma - list.data);
@@ -17,19 +18,20 @@ static bool take_scopes(struct bytes list, struct validation_ask *ask)
         size_t step = comma == NULL ? size : size + 1;
         list = bytes_of(list.data + step, list.size - step);
     }
-    return true;
+    return ask->scope_count > before;
 }
 
-bool skin_take(struct validation_ask *ask, struct bytes name, struct bytes value)
+// A variable that was empty is no permission for every bucket, or without a scope.
+enum skin_taken skin_take(struct validation_ask *ask, struct bytes name, struct bytes value)
 {
     if (bytes_equal_text(name, "scopes"))
-        return take_scopes(value, ask);
+        return take_scopes(value, ask) ? KR_SKIN_TAKEN : KR_SKIN_BAD;
     if (!bytes_equal_text(name, "bucket"))
-        return true;
+        return KR_SKIN_UNKNOWN;
     if (value.size == 0 || ask->bucket.size > 0)
-        return false; // a variable that was empty is no permission for every bucket
+        return KR_SKIN_BAD;
     ask->bucket = value;
-    return true;
+    return KR_SKIN_TAKEN;
 }
 
 // --- who it is -----------------------------------------------------------------------------------

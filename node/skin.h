@@ -8,10 +8,17 @@
 #include "node/credential.h"
 #include "node/validate.h"
 
-// Takes in one parameter of the route, bucket or scopes ("a,b"); others are passed over. Lends the
-// value. False when it cannot be understood: to let anyone in then would require less than the
-// operator wrote.
-must_use bool skin_take(struct validation_ask *ask, struct bytes name, struct bytes value);
+enum skin_taken {
+    KR_SKIN_TAKEN,
+    KR_SKIN_UNKNOWN, // no parameter of a route has this name
+    KR_SKIN_BAD      // its value is empty or cannot be understood
+};
+
+// Takes in one parameter of the route, bucket or scopes ("a,b"). Lends the value. When it is BAD,
+// nobody may be let in, who would have to prove less than the operator wrote; UNKNOWN means the
+// same where nobody but him writes parameters.
+must_use enum skin_taken skin_take(struct validation_ask *ask, struct bytes name,
+                                   struct bytes value);
 
 // The whole fixed set, empty where there is no value, so that a client's forged ones cannot pass.
 struct skin_identity {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { client, exchange, expect, raw, statusesOf } from './lib/http.mjs';
 import { misspelled, strangerKey } from './lib/keys.mjs';
-import { makeDataDir, startNode } from './lib/node.mjs';
+import { makeDataDir, startNode, until } from './lib/node.mjs';
 
 const identity = ['x-consumer-id', 'x-consumer-name', 'x-consumer-metadata', 'x-key-id', 'x-key-scopes', 'x-key-expires', 'x-environment'];
 const skins = ['/authz/forward', '/authz/nginx', '/authz/haproxy', '/authz/envoy'];
@@ -107,7 +107,7 @@ for (const skin of skins) {
       assert.equal((await ask(skin, headers)).status, 200, JSON.stringify(headers));
     for (const headers of [basic(`:${key.key}`), { authorization: 'Basic %%%' }, { authorization: key.key }, { authorization: `Bearer ${key.key} x` }, { cookie: `kr=${key.key}` }])
       assert.equal((await ask(skin, headers)).status, 401, JSON.stringify(headers));
-    assert.equal((await ask(`${skin}?api_key=${key.key}`, { 'x-forwarded-uri': `/x?api_key=${key.key}` })).status, 401, 'off by default');
+    assert.equal((await ask(skin, { 'x-forwarded-uri': `/x?api_key=${key.key}` })).status, 401, 'off by default');
   });
 
   test(`${skin}: two different keys in one request are 401, the same one twice is not`, async () => {
@@ -122,7 +122,7 @@ for (const skin of skins) {
 
   test(`${skin}: bucket and scopes of the route's URL are required: 403 without identity`, async () => {
     const { id } = (await api.get(`${api.buckets}/production`)).body;
-    for (const query of ['bucket=production', `bucket=${id}`, 'scopes=read', 'scopes=write,read', 'bucket=production&scopes=', 'scopes=write%2Cread'])
+    for (const query of ['bucket=production', `bucket=${id}`, 'scopes=read', 'scopes=write,read', 'bucket=production&reason=header', 'scopes=write%2Cread', 'scopes=read&&scopes=write'])
       assert.equal((await ask(asking(skin, query), bearer(key.key))).status, 200, query);
     for (const [query, reason] of [['bucket=preview', 'FORBIDDEN'], ['bucket=nowhere', 'FORBIDDEN'], ['scopes=read,admin', 'INSUFFICIENT_SCOPE']]) {
       const answer = await ask(asking(skin, query), bearer(key.key));
@@ -143,6 +143,16 @@ for (const skin of skins) {
         assert.equal(answer.status, 503, query);
       }
       assert.equal(answer.headers.get('retry-after'), '1');
+    }
+  });
+
+  test(`${skin}: a mistyped question lets nobody in, where it would ask for less than was meant`, async () => {
+    const mistyped = ['scope=read', 'bucket=production&scope=admin', 'scopes=', 'scopes=,', 'bucket=production&scopes=', 'buckets=preview', 'Bucket=preview', 'bucket=', 'bucket', 'bucket=production&bucket=production', 'production', '=production', 'api_key=x'];
+    for (const query of mistyped) {
+      const answer = await ask(asking(skin, query), bearer(key.key));
+      assert.equal(skin === '/authz/nginx' ? answer.headers.get('x-error-status') : String(answer.status), '503', query);
+      assert.notEqual(answer.status, 200, query);
+      assert.deepEqual(identityOf(answer), [], query);
     }
   });
 
@@ -177,6 +187,31 @@ test('envoy: any path below the prefix is fine, and none of it is a question', a
     assert.equal((await ask(path, bearer(key.key))).status, 403, path);
   for (const path of ['/authz/envoyx', '/authz/envoy%3Bbucket=production'])
     assert.equal((await ask(path, bearer(key.key))).status, 404, path);
+});
+
+test('envoy: a question in the query, where other gateways have it, lets nobody in', async () => {
+  for (const path of ['/authz/envoy?bucket=preview', '/authz/envoy?bucket=production/x?y=1', '/authz/envoy;bucket=production?scopes=admin', '/authz/envoy?x'])
+    assert.equal((await ask(path, bearer(key.key))).status, 503, path);
+  for (const path of ['/authz/envoy/?bucket=preview', '/authz/envoy?', '/authz/envoy;bucket=production?'])
+    assert.equal((await ask(path, bearer(key.key))).status, 200, path);
+});
+
+test('a question that is not understood is told to the operator, by the name of the parameter alone', async () => {
+  const flags = ['--serve-threads', '1'];
+  const told = await startNode({ flags });
+  try {
+    const own = client(told);
+    await own.makeConsumer('c');
+    const { key: value } = await own.makeKey('c');
+    for (let i = 0; i < 3; i++) await exchange(told, { path: `/authz/forward?buckets=some-secret`, headers: bearer(value) });
+    const lines = () => told.stderr.split('\n').filter((line) => line.includes('question is not understood'));
+    await until(() => lines().length > 0, { what: 'the line' });
+    assert.equal(lines().length, 1);
+    assert.match(lines()[0], /buckets/);
+    assert.doesNotMatch(lines()[0], /some-secret/);
+  } finally {
+    await told.remove();
+  }
 });
 
 test('envoy: the headers that carried the key are named for removal, on a 200 alone', async () => {
