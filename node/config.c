@@ -8,6 +8,7 @@
 
 #include "core/base/log.h"
 #include "core/base/mem.h"
+#include "core/http/syntax.h"
 #include "core/keys/model.h"
 #include "node/config_file.h"
 #include "node/config_row.h"
@@ -320,6 +321,13 @@ static enum kr_err derive(struct config *config, struct fault *fault)
                          is_label(config->node_id) ? "region" : "node_id");
     if (strpbrk(config->realm, "\"\\\r\n") != NULL)
         return fault_set(fault, KR_ERR_INVALID, "realm: no quotes, backslashes or line ends");
+    size_t scheme_size = strlen(config->credential_scheme);
+    if (scheme_size == 0 || scheme_size > KR_CONFIG_SCHEME_MAX ||
+        syntax_token_size(bytes_text(config->credential_scheme)) != scheme_size)
+        return fault_set(fault, KR_ERR_INVALID,
+                         "credential_scheme: \"%.64s\" is no scheme of Authorization; write one "
+                         "word of at most %d characters, like ApiKey",
+                         config->credential_scheme, KR_CONFIG_SCHEME_MAX);
     return derive_proxies(config, fault);
 }
 

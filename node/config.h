@@ -12,6 +12,8 @@
 #include "core/base/cidr.h"
 #include "core/base/fault.h"
 
+#define KR_CONFIG_SCHEME_MAX 32 // of credential_scheme
+
 struct config {
     // One field a row of config_table.h: TEXT is char *, NUMBER int64_t, FLAG bool.
 #define TEXT(name, fallback, help) char *name;

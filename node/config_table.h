@@ -52,6 +52,8 @@ NUMBER(etcd_quota_bytes, 2147483648, 16777216, 1099511627776, "bytes",
 NUMBER(leader_ttl_ms, 2000, 2000, 5000, "ms", "with engine etcd, a silent leader is replaced after")
 TEXT(trusted_proxies, "", "CIDR blocks, comma-separated, whose X-Forwarded-For is believed")
 TEXT(realm, "keyreeve", "realm of WWW-Authenticate")
+TEXT(credential_scheme, "Bearer",
+     "scheme of Authorization that carries a key beside Bearer and Basic")
 TEXT(credential_header, "X-API-Key", "header that carries a key beside Authorization")
 TEXT(credential_query, "", "query parameter that may carry a key; empty: none")
 TEXT(credential_cookie, "", "cookie that may carry a key; empty: none")

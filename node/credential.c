@@ -48,13 +48,15 @@ static struct bytes basic_user(struct bytes encoded, struct arena *arena)
     return bytes_of(plain, colon == NULL ? size : (size_t)(colon - plain));
 }
 
-static void offer_authorization(struct credential *found, struct bytes value, struct arena *arena)
+static void offer_authorization(struct credential *found, struct bytes value,
+                                const struct config *config, struct arena *arena)
 {
     struct bytes rest;
-    if (take_scheme(value, "bearer", &rest))
-        offer(found, rest, KR_CARRIER_AUTHORIZATION);
-    else if (take_scheme(value, "basic", &rest))
+    if (take_scheme(value, "basic", &rest))
         offer(found, basic_user(rest, arena), KR_CARRIER_AUTHORIZATION);
+    else if (take_scheme(value, "bearer", &rest) ||
+             take_scheme(value, config->credential_scheme, &rest))
+        offer(found, rest, KR_CARRIER_AUTHORIZATION);
 }
 
 static void offer_cookie(struct credential *found, struct bytes value, const char *name)
@@ -91,7 +93,7 @@ static void look_at(const struct http_field *field, const struct config *config,
                     struct arena *arena, struct credential *found)
 {
     if (bytes_equal_text_nocase(field->name, "authorization"))
-        offer_authorization(found, field->value, arena);
+        offer_authorization(found, field->value, config, arena);
     else if (bytes_equal_text_nocase(field->name, config->credential_header))
         offer(found, field->value, KR_CARRIER_HEADER);
     else if (config->credential_cookie[0] != '\0' && bytes_equal_text_nocase(field->name, "cookie"))

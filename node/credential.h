@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a gateway's request carries its key, and whose address it comes from.
 //
-// Order: Authorization Bearer, the configured header (X-API-Key), Basic's user part, then, where
-// configured, a query parameter and a cookie. Two different keys in one request are ambiguous and
-// refused. Slices are lent by the request or lie in the arena.
+// Order: Authorization Bearer or the configured scheme, the configured header (X-API-Key), Basic's
+// user part, then, where configured, a query parameter and a cookie. Two different keys in one
+// request are ambiguous and refused. Slices are lent by the request or lie in the arena.
 #pragma once
 
 #include "core/base/cidr.h"

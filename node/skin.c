@@ -112,11 +112,12 @@ struct bytes skin_problem(unsigned status)
 struct bytes skin_challenge(const struct config *config, enum credential_result credential,
                             struct arena *arena)
 {
-    enum { KR_REALM_MAX = 128, KR_CHALLENGE_MAX = 192 };
+    enum { KR_REALM_MAX = 128, KR_CHALLENGE_MAX = 224 };
     struct bytes realm = bytes_text(config->realm);
     struct buf out;
     buf_init_fixed(&out, arena_alloc(arena, KR_CHALLENGE_MAX), KR_CHALLENGE_MAX);
-    buf_add_text(&out, "Bearer realm=\"");
+    buf_add_text(&out, config->credential_scheme);
+    buf_add_text(&out, " realm=\"");
     buf_add(&out, realm.data, realm.size < KR_REALM_MAX ? realm.size : KR_REALM_MAX);
     if (credential == KR_CREDENTIAL_NONE)
         buf_add_text(&out, "\"");

@@ -284,6 +284,24 @@ test('the key may come from a query parameter and a cookie where that is switche
   assert.equal(challenge.headers.get('www-authenticate'), 'Bearer realm="my api"');
 });
 
+test('the key may come with another scheme of Authorization, for validations alone, and the challenge names it', async () => {
+  const other = await startNode({ flags: ['--credential-scheme', 'ApiKey'] });
+  try {
+    const own = client(other);
+    await own.makeConsumer('c');
+    const { key: value } = await own.makeKey('c');
+    const status = async (scheme, path = '/authz/forward', credential = value) => (await exchange(other, { path, headers: { authorization: `${scheme} ${credential}` } })).status;
+    for (const scheme of ['ApiKey', 'apikey', 'Bearer']) assert.equal(await status(scheme), 200, scheme);
+    assert.equal(await status('Token'), 401);
+    assert.equal(await status('Bearer', own.buckets, other.token), 200);
+    assert.equal(await status('ApiKey', own.buckets, other.token), 401);
+    const challenge = await exchange(other, { path: '/authz/forward', headers: { authorization: 'ApiKey x' } });
+    assert.equal(challenge.headers.get('www-authenticate'), 'ApiKey realm="keyreeve", error="invalid_token"');
+  } finally {
+    await other.remove();
+  }
+});
+
 test('ipAllow: the forwarded address counts only from a trusted proxy', async () => {
   const forwarded = async (target, ipAllow, header, more = {}) => {
     const own = client(target);

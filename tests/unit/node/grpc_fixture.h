@@ -48,12 +48,13 @@ static inline void grpc_world_holder(struct grpc_world *world)
 // Gives.
 static inline struct grpc_world *grpc_world_new(void)
 {
-    static char header[] = "X-API-Key", empty[] = "", realm[] = "keyreeve";
+    static char scheme[] = "Bearer", header[] = "X-API-Key", empty[] = "", realm[] = "keyreeve";
     struct grpc_world *world = mem_zalloc(sizeof(*world));
     bool is_block = cidr_parse(bytes_text("10.0.0.0/8"), &world->proxies[0]);
     assert(is_block);
     (void)is_block;
-    world->config = (struct config){.credential_header = header,
+    world->config = (struct config){.credential_scheme = scheme,
+                                    .credential_header = header,
                                     .credential_query = empty,
                                     .credential_cookie = empty,
                                     .realm = realm,

@@ -82,6 +82,8 @@ static void names_line_and_setting_of_a_mistake(void **state)
     expect_fault("", "--colour=blue", "--colour", "--help");
     expect_fault("", "--trusted-proxies=10.0.0.1/8", "trusted_proxies", "10.0.0.1/8");
     expect_fault("", "--log-level=loud", "log_level", "loud");
+    expect_fault("", "--credential-scheme=Api Key", "credential_scheme", "Api Key");
+    expect_fault("", "--credential-scheme=", "credential_scheme", "ApiKey");
     expect_fault("", "--http", "--http", "value");
 }
 

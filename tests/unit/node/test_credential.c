@@ -9,12 +9,14 @@
 #include <cmocka.h>
 
 static struct cidr proxies[1];
-static char header[] = "X-API-Key", empty[] = "", query[] = "apikey", cookie[] = "session";
+static char header[] = "X-API-Key", scheme[] = "Bearer", empty[] = "", query[] = "apikey",
+            cookie[] = "session";
 
 static struct config plain(void)
 {
     cidr_parse(bytes_text("10.0.0.0/8"), &proxies[0]);
-    return (struct config){.credential_header = header,
+    return (struct config){.credential_scheme = scheme,
+                           .credential_header = header,
                            .credential_query = empty,
                            .credential_cookie = empty,
                            .trusted_proxy_list = proxies,
@@ -58,6 +60,28 @@ static void finds_a_key_in_each_place(void **state)
         add(&request, places[i].name, places[i].value);
         assert_int_equal(find(&request, &config, "", "K1"), KR_CREDENTIAL_FOUND);
     }
+}
+
+static void another_scheme_is_taken_beside_bearer_and_basic(void **state)
+{
+    (void)state;
+    static char token[] = "Token";
+    static const char *const values[] = {"Token K1", "TOKEN  K1", "Bearer K1", "Basic SzE="};
+    static const char *const noise[] = {"Token", "Token ", "Tokens K1", "ApiKey K1", "K1"};
+    struct config config = plain();
+    struct http_request request = {.field_count = 1};
+    config.credential_scheme = token;
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        request.fields[0] = (struct http_field){bytes_text("Authorization"), bytes_text(values[i])};
+        assert_int_equal(find(&request, &config, "", "K1"), KR_CREDENTIAL_FOUND);
+    }
+    for (size_t i = 0; i < sizeof(noise) / sizeof(noise[0]); i++) {
+        request.fields[0] = (struct http_field){bytes_text("Authorization"), bytes_text(noise[i])};
+        assert_int_equal(find(&request, &config, "", ""), KR_CREDENTIAL_NONE);
+    }
+    config = plain();
+    request.fields[0].value = bytes_text("Token K1");
+    assert_int_equal(find(&request, &config, "", ""), KR_CREDENTIAL_NONE);
 }
 
 static void query_and_cookie_are_off_unless_configured(void **state)
@@ -188,6 +212,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_a_key_in_each_place),
+        cmocka_unit_test(another_scheme_is_taken_beside_bearer_and_basic),
         cmocka_unit_test(query_and_cookie_are_off_unless_configured),
         cmocka_unit_test(a_key_in_the_query_is_decoded),
         cmocka_unit_test(two_different_keys_are_ambiguous),
