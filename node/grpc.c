@@ -88,10 +88,10 @@ static struct grpc_end health(struct job *job, struct bytes message)
 // --- the methods ---------------------------------------------------------------------------------
 
 const struct grpc_method grpc_methods[] = {
-    {"/" KR_GRPC_AUTHORIZATION "/Check", grpc_check_ask, grpc_check_reply},
-    {"/" KR_GRPC_VALIDATION "/Validate", serve_validate_ask_message, validate},
-    {"/" KR_GRPC_VALIDATION "/ValidateBatch", NULL, validate_batch},
-    {"/grpc.health.v1.Health/Check", NULL, health},
+    {"/" KR_GRPC_AUTHORIZATION "/Check", grpc_check_ask, grpc_check_reply, grpc_check_refuse},
+    {"/" KR_GRPC_VALIDATION "/Validate", serve_validate_ask_message, validate, NULL},
+    {"/" KR_GRPC_VALIDATION "/ValidateBatch", NULL, validate_batch, NULL},
+    {"/grpc.health.v1.Health/Check", NULL, health, NULL},
 };
 
 const size_t grpc_method_count = sizeof(grpc_methods) / sizeof(grpc_methods[0]);

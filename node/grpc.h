@@ -37,6 +37,8 @@ struct grpc_method {
     bool (*ask)(struct job *job, struct bytes message);
     // After the question was judged, or was not asked (job->has_question).
     struct grpc_end (*reply)(struct job *job, struct bytes message);
+    // To a message that is too large to be read. NULL: the call ends RESOURCE_EXHAUSTED.
+    struct grpc_end (*refuse)(struct job *job);
 };
 
 extern const struct grpc_method grpc_methods[];

@@ -4,7 +4,8 @@
 // As the skins over HTTP (authz.c): who is let in has every identity header overwritten, the header
 // that carried the key removed; a refusal is a real one, for the client, and tells the reason in
 // the metadata, for the gateway alone. When nobody can tell, the call itself fails, and the
-// gateway's own setting decides.
+// gateway's own setting decides. So it must not fail by what a client can cause: who sends too much
+// is refused.
 #include "node/grpc_check.h"
 
 #include "core/http/syntax.h"
@@ -13,6 +14,7 @@
 
 // --- asking --------------------------------------------------------------------------------------
 
+// HEADERS_TOO_LARGE: there are more of those that are wanted than can be judged.
 static enum kr_err read_check(const struct config *config, struct bytes message,
                               struct codec_check *out)
 {
@@ -22,7 +24,10 @@ static enum kr_err read_check(const struct config *config, struct bytes message,
         bytes_text("x-forwarded-for"),
         bytes_text("cookie"),
     };
-    return codec_check(message, wanted, sizeof(wanted) / sizeof(wanted[0]), out);
+    enum kr_err err = codec_check(message, wanted, sizeof(wanted) / sizeof(wanted[0]), out);
+    // Extensions are the operator's, headers the client's.
+    bool is_full = out->header_count == KR_CHECK_HEADERS_MAX;
+    return err == KR_ERR_TOO_LARGE && is_full ? KR_ERR_HEADERS_TOO_LARGE : err;
 }
 
 // The fields alone: who looks for a key or an address reads nothing else.
@@ -210,9 +215,21 @@ static void write_denied(struct job *job, unsigned status)
     codec_add_check_answer(&serve->body, &reply.answer);
 }
 
+struct grpc_end grpc_check_refuse(struct job *job)
+{
+    validate_init(&job->question);
+    job->question.code = KR_VERDICT_MALFORMED;
+    write_denied(job, 413);
+    return grpc_written(job);
+}
+
 struct grpc_end grpc_check_reply(struct job *job, struct bytes message)
 {
     (void)message;
+    if (job->fault == KR_ERR_HEADERS_TOO_LARGE) {
+        write_denied(job, 431);
+        return grpc_written(job);
+    }
     if (job->fault != KR_ERR_OK)
         return grpc_refuse(job->fault, job->fault_text);
     unsigned status = verdict_http_status(job->question.code);

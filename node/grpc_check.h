@@ -9,3 +9,4 @@
 
 bool grpc_check_ask(struct job *job, struct bytes message);
 struct grpc_end grpc_check_reply(struct job *job, struct bytes message);
+struct grpc_end grpc_check_refuse(struct job *job);

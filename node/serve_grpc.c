@@ -231,7 +231,11 @@ void serve_grpc_reply(struct job *job)
 
 void serve_grpc_refuse(struct job *job)
 {
-    if (job->refusal != KR_ERR_OK)
+    bool has_method = job->match.route != NULL;
+    buf_clear(&job->connection->serve->body);
+    if (job->refusal == KR_ERR_TOO_LARGE && has_method && method_of(job)->refuse != NULL)
+        write_end(job, method_of(job)->refuse(job));
+    else if (job->refusal != KR_ERR_OK)
         write_end(job, grpc_refuse(job->refusal, job->reason));
     else
         write_end(job, end_with(KR_GRPC_UNIMPLEMENTED, "no such method on this listener"));

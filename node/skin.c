@@ -79,7 +79,9 @@ void skin_identify(const struct store_found *found, struct arena *arena, struct 
 #define REFUSALS(X)                                                                                \
     X(401, "Unauthorized", "a valid API key is required")                                          \
     X(403, "Forbidden", "this API key may not be used for this request")                           \
+    X(413, "Content Too Large", "the request is too large for its API key to be checked")          \
     X(429, "Too Many Requests", "too many requests with this API key")                             \
+    X(431, "Request Header Fields Too Large", "the request has too many fields for an API key")    \
     X(503, "Service Unavailable", "the API key cannot be checked at the moment; try again")
 
 const char *skin_detail(unsigned status)

@@ -33,8 +33,8 @@ struct skin_identity {
 // Lends what was found, the arena, and out itself.
 void skin_identify(const struct store_found *found, struct arena *arena, struct skin_identity *out);
 
-// What the client is told, with status 401, 403, 429, or 503 when nobody can tell: a sentence, and
-// problem+json with it. One and the same for every reason that ends in 401.
+// What the client is told, with status 401, 403, 413, 429, 431, or 503 when nobody can tell: a
+// sentence, and problem+json with it. One and the same for every reason that ends in 401.
 const char *skin_detail(unsigned status);
 struct bytes skin_problem(unsigned status);
 

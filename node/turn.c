@@ -117,7 +117,8 @@ static bool gather(struct serve *serve, struct connection *connection)
     job->deadline_ms = UINT64_MAX;
     match_nothing(&job->match);
     job->is_grpc = job->stream != NULL && serve_grpc_is_call(&job->request);
-    if (job->refusal == KR_ERR_OK)
+    // A call that is too large is still one of its method.
+    if (job->refusal == KR_ERR_OK || (job->is_grpc && job->refusal == KR_ERR_TOO_LARGE))
         find_route(job);
     serve->job_count++;
     return true;

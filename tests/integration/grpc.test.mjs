@@ -189,6 +189,28 @@ test('gRPC over TLS, by ALPN, and not for a client that does not know the author
   await expectStatus(status.UNAVAILABLE, bad.call('Check', checkRequest({}), { deadlineMs: 10_000 }));
 });
 
+test('Check refuses a request with more than can be judged: a call that fails would let it in where the gateway says so', async () => {
+  const channel = connect(envoy.Authorization);
+  const many = (count) => {
+    const question = checkRequest({ isRaw: true });
+    for (let i = 0; i < count; i++) question.attributes.request.http.header_map.headers.push({ key: 'x-api-key', raw_value: Buffer.from(key.key) });
+    return question;
+  };
+  const asked = async (question) => {
+    const { error, answer } = await channel.call('Check', question);
+    assert.ifError(error);
+    return outcomeOf(answer);
+  };
+  assert.equal((await asked(many(64))).status, 200);
+  for (const [status, question] of [[431, many(65)], [413, checkRequest({ headers: bearer(key.key), body: 'x'.repeat(2 << 20) })]]) {
+    const outcome = await asked(question);
+    assert.deepEqual([outcome.code, outcome.status, outcome.metadata.code], [7, status, 'MALFORMED']);
+    assert.equal(JSON.parse(outcome.body).status, status);
+    for (const name of identity) assert.equal(outcome.headers[name], undefined);
+  }
+  assert.equal((await check({ headers: bearer(key.key) }, channel)).status, 200);
+});
+
 // --- Health --------------------------------------------------------------------------------------
 
 test('Health says that the node serves, and knows no other services', async () => {
@@ -255,10 +277,11 @@ test('a wait for an index ends with the deadline, or UNAVAILABLE after a second,
 
 test('what is no message is an invalid argument, what is too large is told so, and the channel lives on', async () => {
   const channel = connect(envoy.Authorization);
+  const isCheck = (path) => path.endsWith('Authorization/Check');
   const paths = ['/envoy.service.auth.v3.Authorization/Check', '/keyreeve.v1.Validation/Validate', '/keyreeve.v1.Validation/ValidateBatch', '/grpc.health.v1.Health/Check'];
   for (const path of paths) {
     await expectStatus(status.INVALID_ARGUMENT, channel.raw(path, Buffer.from('0a05', 'hex')));
-    await expectStatus(status.RESOURCE_EXHAUSTED, channel.raw(path, Buffer.alloc(5 << 20)));
+    if (!isCheck(path)) await expectStatus(status.RESOURCE_EXHAUSTED, channel.raw(path, Buffer.alloc(5 << 20)));
   }
   for (const path of ['/envoy.service.auth.v3.Authorization/Other', '/keyreeve.v1.Other/Validate', '/v1/validate', '/healthz'])
     await expectStatus(status.UNIMPLEMENTED, channel.raw(path, Buffer.alloc(0)));

@@ -311,6 +311,23 @@ static void what_is_no_check_is_an_invalid_argument(void **state)
     assert_int_equal(answer_of(world).size, 0);
 }
 
+static void more_than_a_client_may_send_is_refused_and_does_not_fail(void **state)
+{
+    struct grpc_world *world = *state;
+    struct check check;
+    check_begin(&check);
+    for (size_t i = 0; i <= KR_CHECK_HEADERS_MAX; i++)
+        check_header(&check, "cookie", "a=b");
+    struct grpc_end end = call(world, KR_CHECK, check_end(&check), KR_VERDICT_VALID);
+    assert_int_equal(end.status, KR_GRPC_OK);
+    assert_false(world->job.has_question);
+    assert_int_equal(http_status(world), 431);
+    buf_clear(&world->serve.body);
+    end = grpc_world_method(KR_CHECK)->refuse(&world->job);
+    assert_int_equal(end.status, KR_GRPC_OK);
+    assert_int_equal(http_status(world), 413);
+}
+
 // --- answering -----------------------------------------------------------------------------------
 
 static struct grpc_end judge(struct grpc_world *world, enum verdict_code code)
@@ -466,6 +483,7 @@ int main(void)
         cmocka_unit_test(extensions_that_nobody_understands_let_nobody_in),
         cmocka_unit_test(the_source_is_believed_of_a_trusted_gateway_alone),
         cmocka_unit_test(what_is_no_check_is_an_invalid_argument),
+        cmocka_unit_test(more_than_a_client_may_send_is_refused_and_does_not_fail),
         cmocka_unit_test(who_is_let_in_has_the_whole_identity_overwritten),
         cmocka_unit_test(the_header_with_the_key_is_removed_and_no_other),
         cmocka_unit_test(refusals_are_real_ones_and_tell_no_identity),
