@@ -60,6 +60,11 @@ test('each filter lets the API see the whole identity, and nobody lets in who is
 
 describeGateway('Envoy, replayed', { start: startEnvoy, removesCredential: true, hasRetryAfter: false, hasPaths: false });
 
+test('a route sees a path as the API does, whatever its spelling', () => {
+  for (const { paths } of [overHttp, readEnvoy('envoy/envoy-grpc.yaml')])
+    assert.deepEqual(paths, { normalizes: true, merges: true, escaped: 'REJECT_REQUEST' });
+});
+
 // --- over gRPC -----------------------------------------------------------------------------------
 
 const overGrpc = readEnvoy('envoy/envoy-grpc.yaml');

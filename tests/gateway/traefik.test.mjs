@@ -67,4 +67,8 @@ test('each middleware hands on the whole identity', () => {
   for (const name of Object.keys(http.middlewares)) assert.deepEqual(forwardAuthOf(name).authResponseHeaders.map((one) => one.toLowerCase()), identity);
 });
 
+test('what a rule leaves encoded does not reach the API, which would decode it', () => {
+  for (const { http: { encodedCharacters } } of Object.values(entryPoints)) assert.deepEqual(encodedCharacters, { allowEncodedSlash: false, allowEncodedBackSlash: false });
+});
+
 describeGateway('Traefik, replayed', { start: startTraefik, hasOpen: false, silentStatus: 500, hasRetryAfter: false, hasPaths: false });

@@ -97,6 +97,7 @@ export function readEnvoy(path) {
   const [host] = manager.route_config.virtual_hosts;
   return {
     clusters: bootstrap.clusters,
+    paths: { normalizes: manager.normalize_path, merges: manager.merge_slashes, escaped: manager.path_with_escaped_slashes_action },
     filters: manager.http_filters.filter((one) => one.typed_config['@type'].endsWith('.ext_authz.v3.ExtAuthz')),
     /** What the route of a path, else its host, sets of this filter. */
     settingOf(path, filterName) {
