@@ -95,6 +95,14 @@ describe('HAProxy', () => {
     }
   });
 
+  test('lets nobody in whose credential makes the question no request', async (t) => {
+    for (const isOpen of [false, true]) {
+      const ask = await startFor(t, { isOpen });
+      assert.equal((await ask('/', { 'x-api-key': 'x'.repeat(20_000) })).status, 503, `open: ${isOpen}`);
+      assert.equal((await ask('/', { 'x-api-key': 'x'.repeat(1000) })).status, 401);
+    }
+  });
+
   test('obeys a node that says that it cannot tell, even if it shall let in who is not judged', async (t) => {
     const ask = await startFor(t, { isOpen: true, lua: put(shipped('haproxy/keyreeve.lua'), '"http://keyreeve/authz/haproxy?" .. question', '"http://keyreeve/authz/haproxy?bucket="') });
     const answer = await ask();

@@ -99,6 +99,17 @@ describe('the credential', () => {
     }
   });
 
+  test('that makes the question no request is 503, where everybody is let in who is not judged, too', async (t) => {
+    for (const isOpen of [false, true]) {
+      const nginx = await startNginx({ upstream: `127.0.0.1:${node.port}`, apiPort: api.port, isOpen });
+      t.after(() => nginx.stop());
+      const long = 'x'.repeat(7000); // of which nginx takes three, and the node not
+      const ask = async (headers) => (await exchange(nginx, { path: '/', headers: { cookie: `a=${long}`, ...headers } })).status;
+      assert.equal(await ask({ 'x-api-key': long, authorization: `Bearer ${long}` }), 503, `open: ${isOpen}`);
+      assert.equal(await ask({ 'x-api-key': key }), 200);
+    }
+  });
+
   test('stays with nginx where the location says so', async (t) => {
     const nginx = await startNginx({ upstream: `127.0.0.1:${node.port}`, apiPort: api.port, keepsCredential: true });
     t.after(() => nginx.stop());
