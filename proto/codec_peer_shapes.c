@@ -22,6 +22,10 @@ enum {
     {                                                                                              \
 #m, n, KR_PEER_FIELD_NUMBER, AT(type, m), UINT64_MAX, .is_required = 1                     \
     }
+#define NUMBER_TO(n, type, m, max)                                                                 \
+    {                                                                                              \
+#m, n, KR_PEER_FIELD_NUMBER, AT(type, m), max, .is_required = 0                            \
+    }
 #define SMALL(n, type, m, max)                                                                     \
     {                                                                                              \
 #m, n, KR_PEER_FIELD_SMALL, AT(type, m), max, .is_required = 0                             \
@@ -110,14 +114,10 @@ static const struct codec_peer_shape reject = {
 
 static const struct codec_peer_shape row = {
     SHAPE("Row", peer_row, 6),
-    {NUMBER_REQUIRED(1, peer_row, index),
-     NUMBER(2, peer_row, epoch),
-     HASH(3, peer_row, chain),
+    {NUMBER_REQUIRED(1, peer_row, index), NUMBER(2, peer_row, epoch), HASH(3, peer_row, chain),
      BYTES(4, peer_row, entry, KR_PEER_BODY_MAX),
-     {"entry_size", 5, KR_PEER_FIELD_NUMBER, AT(peer_row, entry_size), KR_PEER_ENTRY_MAX, 0, NULL,
-      0},
-     {"entry_offset", 6, KR_PEER_FIELD_NUMBER, AT(peer_row, entry_offset), KR_PEER_ENTRY_MAX, 0,
-      NULL, 0}}};
+     NUMBER_TO(5, peer_row, entry_size, KR_PEER_ENTRY_MAX),
+     NUMBER_TO(6, peer_row, entry_offset, KR_PEER_ENTRY_MAX)}};
 
 static const struct codec_peer_shape entries = {
     SHAPE("Entries", peer_entries, 2),
@@ -166,12 +166,14 @@ static const struct codec_peer_shape snapshot_request = {
      BYTES(3, peer_snapshot_request, last_key, KR_PEER_KEY_MAX)}};
 
 static const struct codec_peer_shape snapshot_chunk = {
-    SHAPE("SnapshotChunk", peer_snapshot_chunk, 7),
+    SHAPE("SnapshotChunk", peer_snapshot_chunk, 9),
     {SMALL(1, peer_snapshot_chunk, family, 255),
      BYTES(2, peer_snapshot_chunk, rows, KR_PEER_BODY_MAX),
      BYTES(3, peer_snapshot_chunk, last_key, KR_PEER_KEY_MAX),
      NUMBER(4, peer_snapshot_chunk, row_count), NUMBER(5, peer_snapshot_chunk, checksum),
-     FLAG(6, peer_snapshot_chunk, is_last), NUMBER(7, peer_snapshot_chunk, estimated_bytes)}};
+     FLAG(6, peer_snapshot_chunk, is_last), NUMBER(7, peer_snapshot_chunk, estimated_bytes),
+     NUMBER_TO(8, peer_snapshot_chunk, rows_size, KR_PEER_ENTRY_MAX),
+     NUMBER_TO(9, peer_snapshot_chunk, rows_offset, KR_PEER_ENTRY_MAX)}};
 
 static const struct codec_peer_shape snapshot_end = {
     SHAPE("SnapshotEnd", peer_position, 1),

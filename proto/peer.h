@@ -10,7 +10,7 @@
 #define KR_PEER_BODY_MAX (1u << 20)                   // one entry, body or chunk of rows
 #define KR_PEER_FRAME_MAX (KR_PEER_BODY_MAX + 131072) // length: type, body and its heads
 #define KR_PEER_HEAD_SIZE 5                           // length and type
-#define KR_PEER_ENTRY_MAX (64u << 20)                 // in parts
+#define KR_PEER_ENTRY_MAX (64u << 20)                 // in parts, and so the rows of a chunk
 #define KR_PEER_ROWS_MAX 1000
 #define KR_PEER_NODES_MAX 4096
 #define KR_PEER_PATH_MAX 32
@@ -143,9 +143,9 @@ struct peer_snapshot_request {
 struct peer_snapshot_chunk {
     uint32_t family;
     struct bytes rows, last_key;
-    uint64_t row_count, checksum;
+    uint64_t row_count, checksum; // of the whole
     bool is_last;
-    uint64_t estimated_bytes;
+    uint64_t estimated_bytes, rows_size, rows_offset; // the last two of a part, as of an entry's
 };
 
 struct peer_forward {

@@ -2,8 +2,8 @@
 // Reads the chunks of a snapshot ahead, on a thread of its own, so that no disk and no
 // decompression holds up the control loop, whose commits and leases concern everybody.
 //
-// One chunk waits while the one before it is sent: 0.5 MiB. Control loop only; the thread is begun
-// with the first chunk that is asked for.
+// One chunk waits while the one before it is sent: 0.5 MiB, or what two rows take that are larger.
+// Control loop only; the thread is begun with the first chunk that is asked for.
 #pragma once
 
 #include "core/store/store_snapshot.h"

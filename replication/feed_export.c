@@ -99,30 +99,47 @@ static enum kr_err next_end(struct feed *feed, uint64_t now_ms, struct buf *out,
     return feed_add(out, &frame, fault);
 }
 
+// The whole chunk, or as much of what is left of it as a frame holds.
+static enum kr_err add_chunk(struct feed *feed, struct buf *out, struct fault *fault)
+{
+    const struct store_chunk *chunk = &feed->chunk;
+    size_t sent = feed->chunk_sent, left = chunk->rows.size - sent;
+    struct bytes rows = chunk->rows;
+    struct state_export_progress progress;
+    struct peer_frame frame = {.type = KR_PEER_SNAPSHOT_CHUNK};
+    bool is_in_parts = rows.size > KR_PEER_BODY_MAX;
+    if (is_in_parts)
+        rows = bytes_of(rows.data + sent, left < KR_PEER_BODY_MAX ? left : KR_PEER_BODY_MAX);
+    feed->options.state->export_progress(feed->export, &progress);
+    frame.as.snapshot_chunk =
+        (struct peer_snapshot_chunk){.family = chunk->family,
+                                     .rows = rows,
+                                     .last_key = chunk->last_key,
+                                     .row_count = chunk->row_count,
+                                     .checksum = chunk->checksum,
+                                     .is_last = chunk->is_last,
+                                     .estimated_bytes = progress.total_bytes,
+                                     .rows_size = is_in_parts ? chunk->rows.size : 0,
+                                     .rows_offset = sent};
+    feed->chunk_sent = rows.size < left ? sent + rows.size : 0;
+    return feed_add(out, &frame, fault);
+}
+
 enum kr_err feed_next_chunk(struct feed *feed, uint64_t now_ms, struct buf *out,
                             struct fault *fault)
 {
     const struct state *state = feed->options.state;
-    struct state_export_progress progress;
-    struct store_chunk chunk = {0};
-    struct peer_frame frame = {.type = KR_PEER_SNAPSHOT_CHUNK};
+    if (feed->chunk_sent > 0)
+        return add_chunk(feed, out, fault);
     if (feed->is_export_at_end)
         return next_end(feed, now_ms, out, fault);
-    enum kr_err err = state->export_next(feed->export, &chunk, fault);
+    enum kr_err err = state->export_next(feed->export, &feed->chunk, fault);
     if (err == KR_ERR_NOT_FOUND)
         return next_end(feed, now_ms, out, fault);
     if (err != KR_ERR_OK)
         return err == KR_ERR_BUSY ? KR_ERR_NOT_FOUND : err;
-    state->export_progress(feed->export, &progress);
-    feed->is_export_at_end = chunk.is_last;
-    frame.as.snapshot_chunk = (struct peer_snapshot_chunk){.family = chunk.family,
-                                                           .rows = chunk.rows,
-                                                           .last_key = chunk.last_key,
-                                                           .row_count = chunk.row_count,
-                                                           .checksum = chunk.checksum,
-                                                           .is_last = chunk.is_last,
-                                                           .estimated_bytes = progress.total_bytes};
-    return feed_add(out, &frame, fault);
+    feed->is_export_at_end = feed->chunk.is_last;
+    return add_chunk(feed, out, fault);
 }
 
 void feed_export_drop(struct feed *feed, uint64_t now_ms)

@@ -47,6 +47,8 @@ struct feed {
     struct state_export *export;
     struct store_position offered;
     bool is_export_at_end;
+    struct store_chunk chunk; // lent by the export
+    size_t chunk_sent;        // of its rows; 0: the next one is to be read
 
     struct forward_serve serve;
 };

@@ -90,6 +90,7 @@ struct follow *follow_new(const struct follow_options *options, uint64_t now_ms)
     arena_init(&follow->enlist_arena);
     arena_init(&follow->request_arena);
     buf_init(&follow->large, KR_PEER_ENTRY_MAX);
+    buf_init(&follow->chunk, KR_PEER_ENTRY_MAX);
     options->state->position(options->state->ctx, &position);
     if (position.epoch > options->carry->known_epoch)
         options->carry->known_epoch = position.epoch;
@@ -103,6 +104,7 @@ void follow_free(struct follow **follow)
     if (gone->import != NULL)
         gone->options.state->import_close(&gone->import);
     buf_fini(&gone->large);
+    buf_fini(&gone->chunk);
     arena_fini(&gone->frame);
     arena_fini(&gone->rows_arena);
     arena_fini(&gone->enlist_arena);

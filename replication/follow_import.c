@@ -96,29 +96,61 @@ enum kr_err follow_take_offer(struct follow *follow, const struct peer_position 
 
 // --- rows ----------------------------------------------------------------------------------------
 
-enum kr_err follow_take_chunk(struct follow *follow, const struct peer_snapshot_chunk *chunk,
-                              uint64_t now_ms, struct fault *fault)
+// A link that breaks costs the parts: what is taken up again begins behind a row.
+static enum kr_err add_part(struct follow *follow, const struct peer_snapshot_chunk *chunk,
+                            struct fault *fault)
 {
-    const struct state *state = follow->options.state;
-    const struct store_chunk rows = {.family = (uint8_t)chunk->family,
-                                     .rows = chunk->rows,
-                                     .last_key = chunk->last_key,
-                                     .row_count = chunk->row_count,
-                                     .checksum = chunk->checksum,
-                                     .is_last = chunk->is_last};
-    if (follow->import == NULL || chunk->family > UINT8_MAX)
-        return fault_set(fault, KR_ERR_INVALID, "peer frame: SnapshotChunk out of place");
-    if (hash_u64(chunk->rows, 0) != chunk->checksum)
+    struct buf *parts = &follow->chunk;
+    if (parts->size == 0)
+        follow->chunk_size = chunk->rows_size;
+    if (chunk->rows_offset != parts->size || chunk->rows.size == 0 ||
+        chunk->rows_size != follow->chunk_size ||
+        chunk->rows.size > chunk->rows_size - chunk->rows_offset)
+        return fault_set(fault, KR_ERR_INVALID,
+                         "peer frame: SnapshotChunk's part at %llu of %llu bytes is out of place",
+                         (unsigned long long)chunk->rows_offset,
+                         (unsigned long long)chunk->rows_size);
+    buf_add_bytes(parts, chunk->rows);
+    return buf_result(parts);
+}
+
+static enum kr_err add_rows(struct follow *follow, const struct peer_snapshot_chunk *chunk,
+                            struct bytes rows, struct fault *fault)
+{
+    const struct store_chunk whole = {.family = (uint8_t)chunk->family,
+                                      .rows = rows,
+                                      .last_key = chunk->last_key,
+                                      .row_count = chunk->row_count,
+                                      .checksum = chunk->checksum,
+                                      .is_last = chunk->is_last};
+    if (hash_u64(rows, 0) != chunk->checksum)
         return fault_set(fault, KR_ERR_CORRUPT, "peer frame: SnapshotChunk's checksum differs");
-    if (follow->state == KR_FOLLOW_REQUESTING)
-        follow_enter(follow, KR_FOLLOW_IMPORTING, now_ms);
-    enum kr_err err = state->import_add(follow->import, &rows, fault);
+    enum kr_err err = follow->options.state->import_add(follow->import, &whole, fault);
     if (err != KR_ERR_OK)
         return err;
     follow->snapshot_rows += chunk->row_count;
-    follow->snapshot_bytes += chunk->rows.size;
+    follow->snapshot_bytes += rows.size;
     follow->snapshot_total_bytes = chunk->estimated_bytes;
     return KR_ERR_OK;
+}
+
+enum kr_err follow_take_chunk(struct follow *follow, const struct peer_snapshot_chunk *chunk,
+                              uint64_t now_ms, struct fault *fault)
+{
+    struct buf *parts = &follow->chunk;
+    if (follow->import == NULL || chunk->family > UINT8_MAX)
+        return fault_set(fault, KR_ERR_INVALID, "peer frame: SnapshotChunk out of place");
+    if (follow->state == KR_FOLLOW_REQUESTING)
+        follow_enter(follow, KR_FOLLOW_IMPORTING, now_ms);
+    if (chunk->rows_size == 0 && parts->size == 0)
+        return add_rows(follow, chunk, chunk->rows, fault);
+    enum kr_err err = add_part(follow, chunk, fault);
+    if (err != KR_ERR_OK || parts->size < chunk->rows_size)
+        return err;
+    err = add_rows(follow, chunk, buf_bytes(parts), fault);
+    buf_fini(parts);
+    buf_init(parts, KR_PEER_ENTRY_MAX);
+    return err;
 }
 
 static bool is_same(const struct store_position *a, const struct store_position *b)

@@ -39,6 +39,8 @@ struct follow {
     // snapshot
     struct state_import *import;
     struct store_position import_position;
+    struct buf chunk; // one in parts
+    uint64_t chunk_size;
     bool has_tried_pending;
     struct arena request_arena;
     struct peer_snapshot_request request;

@@ -56,7 +56,7 @@ static const struct peer_frame sample_frames[] = {
     {KR_PEER_SNAPSHOT_REQUEST, .as.snapshot_request = {300, 3, {(const uint8_t *)"k", 1}}},
     {KR_PEER_SNAPSHOT_CHUNK,
      .as.snapshot_chunk =
-         {3, {(const uint8_t *)"rows", 4}, {(const uint8_t *)"k", 1}, 2, 77, true, 1000}},
+         {3, {(const uint8_t *)"rows", 4}, {(const uint8_t *)"k", 1}, 2, 77, true, 1000, 9000, 4}},
     {KR_PEER_SNAPSHOT_END, .as.position = {300, 7, SUM, DIGESTS}},
     {KR_PEER_REGISTER, .as.member = {"n1", "eu", KR_PEER_FOLLOWER, "a", "h"}},
     {KR_PEER_FORWARD, .as.forward = {4,

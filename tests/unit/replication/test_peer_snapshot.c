@@ -191,6 +191,79 @@ static void a_lost_first_chunk_is_sent_again(void **state)
     close_two(&two);
 }
 
+// --- rows that are too large for a frame ---------------------------------------------------------
+
+// Of the core class, as stored answers are.
+static void commit_large(struct fake *fake, size_t size)
+{
+    uint8_t *entry = malloc(size);
+    memset(entry, '-', size);
+    fake_commit(fake, 1, bytes_of(entry, size));
+    free(entry);
+}
+
+static void a_row_too_large_for_a_frame_goes_in_parts(void **state)
+{
+    struct two two;
+    (void)state;
+    for (uint64_t frame = 0; frame <= 14; frame++) {
+        open_two(&two, KR_HOLD_ALL, 6);
+        commit_large(two.up, 2u << 20);
+        commit_some(two.up, 2);
+        two.up->first = 9;
+        two.up->reads_late = frame % 2 == 1;
+        two.pair->frames_until_break = frame;
+        pair_advance(two.pair, 100);
+        if (frame == 0)
+            assert_pair(two.pair, "< Hello\n> NeedSnapshot at 9\n< SnapshotRequest at 9\n"
+                                  "> SnapshotChunk\n> SnapshotChunk\n> SnapshotChunk\n"
+                                  "> SnapshotChunk\n> SnapshotChunk\n> SnapshotEnd\n");
+        bring_together(&two);
+        close_two(&two);
+    }
+}
+
+// What can be wrong with a part, by itself or behind one that is right.
+static void a_part_out_of_place_closes_the_link(void **state)
+{
+    static const uint8_t rows[8];
+    static const struct {
+        struct peer_snapshot_chunk first, then;
+    } cases[] = {
+        {{.rows = {rows, 8}, .rows_size = 20, .rows_offset = 8}, {0}},
+        {{.rows = {rows, 8}, .rows_size = 7}, {0}},
+        {{.rows = {rows, 0}, .rows_size = 20}, {0}},
+        {{.rows = {rows, 8}, .rows_size = 20}, {.rows = {rows, 8}, .rows_size = 20}},
+        {{.rows = {rows, 8}, .rows_size = 20},
+         {.rows = {rows, 8}, .rows_size = 16, .rows_offset = 8}},
+        {{.rows = {rows, 8}, .rows_size = 15},
+         {.rows = {rows, 8}, .rows_size = 15, .rows_offset = 8}},
+        {{.rows = {rows, 8}, .rows_size = 20}, {.rows = {rows, 8}}},
+    };
+    struct two two;
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        open_two(&two, KR_HOLD_ALL, 20);
+        struct pair *pair = two.pair;
+        struct fault fault = {0};
+        two.up->first = 15;
+        while (follow_state(pair->follow) != KR_FOLLOW_REQUESTING)
+            if (!pair_step(pair, true))
+                assert_true(pair_step(pair, false));
+        struct peer_frame frame = {KR_PEER_SNAPSHOT_CHUNK, .as.snapshot_chunk = cases[i].first};
+        enum kr_err err = follow_take(pair->follow, &frame, pair->now_ms, &fault);
+        if (cases[i].then.rows.size > 0) {
+            assert_int_equal(err, KR_ERR_OK);
+            frame.as.snapshot_chunk = cases[i].then;
+            err = follow_take(pair->follow, &frame, pair->now_ms, &fault);
+        }
+        assert_int_equal(err, KR_ERR_INVALID);
+        assert_non_null(strstr(fault.text, "SnapshotChunk's part at "));
+        assert_int_equal(two.down->next->position.index, 0);
+        close_two(&two);
+    }
+}
+
 static void a_snapshot_that_is_gone_begins_anew(void **state)
 {
     struct two two;
@@ -491,6 +564,8 @@ int main(void)
         cmocka_unit_test(who_falls_out_of_the_log_while_attached_gets_a_snapshot),
         cmocka_unit_test(a_snapshot_goes_on_where_it_stopped),
         cmocka_unit_test(a_lost_first_chunk_is_sent_again),
+        cmocka_unit_test(a_row_too_large_for_a_frame_goes_in_parts),
+        cmocka_unit_test(a_part_out_of_place_closes_the_link),
         cmocka_unit_test(a_snapshot_that_is_gone_begins_anew),
         cmocka_unit_test(digests_that_differ_end_the_lease_and_rebuild),
         cmocka_unit_test(a_damaged_state_stays_without_a_lease_over_a_lost_link),

@@ -117,6 +117,41 @@ static void a_snapshot_makes_the_same_state(void **state)
     }
 }
 
+static void put_answer(struct world *world, size_t size)
+{
+    struct command command = {0};
+    struct idempotency *answer = arena_zalloc(&world->arena, sizeof(*answer));
+    add_audit(world, &command, "key.create");
+    digest_of(1, answer->scope);
+    answer->answer = bytes_of(arena_zalloc(&world->arena, size), size);
+    answer->expires_ms = world->now_ms + 86400000;
+    command.idempotency = answer;
+    assert_int_equal(world_apply(world, &command), KR_APPLY_OK);
+}
+
+// A stored answer of many keys is larger than a frame.
+static void a_snapshot_holds_a_row_too_large_for_a_frame(void **state)
+{
+    struct two two;
+    struct idempotency answer;
+    uint8_t scope[KR_DIGEST_SIZE];
+    (void)state;
+    digest_of(1, scope);
+    open_two(&two, KR_HOLD_ALL);
+    put_answer(&two.leader, 5u << 20);
+    two.pair->carry.must_rebuild = true;
+    pair_advance(two.pair, 200);
+    assert_int_equal(follow_state(two.pair->follow), KR_FOLLOW_REPLACED);
+    restart_child(&two);
+    pair_advance(two.pair, 1500);
+    assert_same(&two);
+    struct store_view *view = store_view_open(two.child.store);
+    assert_true(store_get_idempotency(view, scope, &two.child.arena, &answer));
+    assert_int_equal(answer.answer.size, 5u << 20);
+    store_view_close(&view);
+    close_two(&two);
+}
+
 static void a_snapshot_survives_a_link_that_breaks(void **state)
 {
     struct two two;
@@ -247,6 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(entries_make_the_same_state),
         cmocka_unit_test(a_snapshot_makes_the_same_state),
+        cmocka_unit_test(a_snapshot_holds_a_row_too_large_for_a_frame),
         cmocka_unit_test(a_snapshot_survives_a_link_that_breaks),
         cmocka_unit_test(a_snapshot_is_read_on_another_thread),
         cmocka_unit_test(a_reader_ends_while_it_reads),
