@@ -162,6 +162,8 @@ static enum verdict_code judge_found(const struct node *node,
 
 static int64_t allowed_staleness(const struct validate_question *question)
 {
+    if (question->known.is_doubtful)
+        return KR_NEVER_FRESH;
     int64_t asked = question->ask.max_staleness_ms;
     // An unknown key has no bucket whose bound could be meant.
     int64_t own = question->found.lookup == KR_STORE_FOUND

@@ -41,11 +41,16 @@ void peers_note_closed(struct peers *peers, const char *what, const char *node, 
              LOG_TEXT("why", is_told ? fault->text : "the other end closed"));
 }
 
+// A lease says that this node has all that its upstream has: a doubt is over with it.
 void peers_note_lease(struct peers *peers)
 {
-    if (!peers_leads(peers))
-        replica_note_lease(peers->options.replica,
-                           peers->carry.must_rebuild ? 0 : lease_until(&peers->lease));
+    struct replica *replica = peers->options.replica;
+    if (peers_leads(peers))
+        return;
+    uint64_t until_ms = peers->carry.must_rebuild ? 0 : lease_until(&peers->lease);
+    replica_note_lease(replica, until_ms);
+    if (until_ms > 0)
+        replica_note_doubt(replica, false);
 }
 
 void peers_count_member(struct peers *peers, const struct state_member *member)
@@ -152,6 +157,7 @@ static void watch_leadership(struct peers *peers, uint64_t now_ms)
         else
             peers->carry.known_epoch = epoch;
         peers_ask(peers, now_ms);
+        replica_note_doubt(peers->options.replica, false);
     } else {
         const struct replica_known known = replica_known(peers->options.replica);
         lease_led(&peers->lease, state->applied_index(state->ctx), known.until_ms);

@@ -144,6 +144,7 @@ static void differs(void *ctx, const struct fault *fault)
 {
     struct peers *peers = ctx;
     peers->figures.differences++;
+    replica_note_doubt(peers->options.replica, true);
     peers_note_lease(peers);
     LOG_ERROR("this node's state differs from its leader's: it answers STALE until it is rebuilt",
               LOG_TEXT("why", fault->text), LOG_TEXT("node", peers->own.node_id),

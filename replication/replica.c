@@ -58,6 +58,7 @@ struct replica {
     atomic_bool is_leader;
     atomic_uint_fast64_t epoch;
     atomic_uint_fast64_t valid_until_ms; // 0: nothing is known
+    atomic_bool is_doubtful;
 };
 
 static uint64_t applied_index(const struct replica *replica)
@@ -486,6 +487,11 @@ void replica_note_lease(struct replica *replica, uint64_t until_ms)
         atomic_store_explicit(&replica->valid_until_ms, until_ms, memory_order_release);
 }
 
+void replica_note_doubt(struct replica *replica, bool is_doubtful)
+{
+    atomic_store_explicit(&replica->is_doubtful, is_doubtful, memory_order_release);
+}
+
 uint64_t replica_lease_left_ms(const struct replica *replica, uint64_t now_boot_ms)
 {
     const struct engine *engine = replica->options.engine;
@@ -496,9 +502,12 @@ uint64_t replica_lease_left_ms(const struct replica *replica, uint64_t now_boot_
 
 struct replica_known replica_known(const struct replica *replica)
 {
+    bool is_leader = replica_is_leader(replica);
     return (struct replica_known){
         .until_ms = atomic_load_explicit(&replica->valid_until_ms, memory_order_acquire),
-        .is_leader = replica_is_leader(replica)};
+        .is_leader = is_leader,
+        .is_doubtful =
+            !is_leader && atomic_load_explicit(&replica->is_doubtful, memory_order_acquire)};
 }
 
 uint64_t replica_known_age_ms(const struct replica_known *known, uint64_t now_boot_ms)

@@ -65,6 +65,9 @@ const char *replica_engine_name(const struct replica *replica);
 // How long a node that does not lead counts as fresh: the end of its lease, or 0 when what it holds
 // is not to be relied on. Passed over on a leader, whose engine says it. Control loop.
 void replica_note_lease(struct replica *replica, uint64_t until_ms);
+// What this node holds may be wrong, or less than it has held before: none of it is VALID, whatever
+// the bound, until the doubt is over. A leader's state is beyond doubt. Control loop.
+void replica_note_doubt(struct replica *replica, bool is_doubtful);
 // What a leader may grant at this moment; 0 on any other node. Control loop.
 uint64_t replica_lease_left_ms(const struct replica *replica, uint64_t now_boot_ms);
 // What this node's knowledge is good for at one moment. To be read before a look-up: a lease that
@@ -72,6 +75,7 @@ uint64_t replica_lease_left_ms(const struct replica *replica, uint64_t now_boot_
 struct replica_known {
     uint64_t until_ms;
     bool is_leader;
+    bool is_doubtful; // for no bound is it fresh enough
 };
 struct replica_known replica_known(const struct replica *replica);
 // Age of that knowledge in ms at boot-clock time now: 0 on a leader whose validity lasts,

@@ -65,7 +65,9 @@ struct verdict_request {
 enum verdict_code verdict_judge(const struct verdict_key *key,
                                 const struct verdict_request *request);
 
+#define KR_NEVER_FRESH INT64_MIN // a bound that no age keeps
+
 // VALID and NOT_FOUND turn into STALE when the knowledge is older than allowed; others stay.
-// max_staleness_ms KR_UNBOUNDED: never stale.
+// max_staleness_ms KR_UNBOUNDED: never stale; KR_NEVER_FRESH: always.
 enum verdict_code verdict_freshen(enum verdict_code code, uint64_t age_ms,
                                   int64_t max_staleness_ms);

@@ -34,8 +34,9 @@ static void answer(struct sim_node *node, uint64_t number)
 {
     struct sim_question *question = &questions[number % KR_SIM_ASKED];
     question->answer.age_ms = freshness_ms(node, question);
-    enum verdict_code code =
-        verdict_freshen(question->code, question->answer.age_ms, question->answer.max_staleness_ms);
+    enum verdict_code code = verdict_freshen(
+        question->code, question->answer.age_ms,
+        question->known.is_doubtful ? KR_NEVER_FRESH : question->answer.max_staleness_ms);
     question->answer.is_valid = code == KR_VERDICT_VALID;
     sim.figures.answers++;
     sim.figures.valid += question->answer.is_valid;

@@ -91,6 +91,49 @@ static void the_first_value_that_is_imported_is_seen_at_its_index(void **state)
     assert_int_equal(judge(world, &question), KR_VERDICT_VALID);
 }
 
+static void ask(struct api_world *world, struct validate_question *question, const char *key)
+{
+    validate_init(question);
+    question->ask.key = bytes_text(key);
+    look_up(world, question);
+    judge(world, question);
+}
+
+static void stand_by(struct node *node)
+{
+    replica_end(node);
+    replica_start(node, false);
+}
+
+#define KR_ALWAYS KR_API_BUCKETS "/always"
+#define KR_ALWAYS_KEYS KR_ALWAYS "/consumers/acme/keys"
+
+// Its bucket would rather have an old answer than none.
+static const char *make_key_without_bound(struct api_world *world)
+{
+    api_expect(world, 200, "POST", KR_API_BUCKETS,
+               "{\"name\":\"always\",\"environment\":\"production\",\"maxStalenessMs\":null}");
+    api_expect(world, 200, "POST", KR_ALWAYS "/consumers", "{\"name\":\"acme\"}");
+    api_expect(world, 200, "POST", KR_ALWAYS_KEYS, "{}");
+    return api_text(world, "key");
+}
+
+static void what_is_in_doubt_is_stale_whatever_the_bound(void **state)
+{
+    struct api_world *world = *state;
+    struct validate_question question;
+    const char *key = make_key_without_bound(world);
+    stand_by(&world->node);
+    ask(world, &question, key);
+    assert_int_equal(question.code, KR_VERDICT_VALID);
+    replica_note_doubt(world->node.replica, true);
+    ask(world, &question, key);
+    assert_int_equal(question.code, KR_VERDICT_STALE);
+    replica_note_doubt(world->node.replica, false);
+    ask(world, &question, key);
+    assert_int_equal(question.code, KR_VERDICT_VALID);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -99,6 +142,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_gives_up_is_told_nothing_of_the_key, start, end),
         cmocka_unit_test_setup_teardown(the_first_value_that_is_imported_is_seen_at_its_index,
                                         start, end),
+        cmocka_unit_test_setup_teardown(what_is_in_doubt_is_stale_whatever_the_bound, start, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

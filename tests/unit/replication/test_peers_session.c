@@ -122,6 +122,50 @@ static void what_comes_behind_a_promotion_is_passed_over(void **state)
     assert_untouched(two.heir);
 }
 
+// --- a state that differs ------------------------------------------------------------------------
+
+static bool is_in_doubt(const struct peer_node *node)
+{
+    return replica_known(node->replica).is_doubtful;
+}
+
+static bool has_differed(const struct peer_node *node)
+{
+    return node->peers->figures.differences > 0;
+}
+
+static void who_differs_is_in_doubt_until_it_leads_or_is_fresh_again(void **state)
+{
+    struct world *world = *state;
+    const struct two two = make_two(world);
+    assert_false(is_in_doubt(two.heir));
+    two.heir->fake->position.chain.low ^= 1; // people decide, so that no snapshot is asked for
+    commit(two.leader, "does not fit");
+    wait_for(world, has_differed(two.heir));
+    assert_true(is_in_doubt(two.heir) && !two.heir->peers->carry.must_rebuild);
+    assert_false(is_in_doubt(two.leader));
+    two.heir->fake->position.chain.low ^= 1;
+    wait_for(world, is_fresh(two.heir) && is_same_index(two.leader, two.heir));
+    assert_false(is_in_doubt(two.heir));
+    two.heir->fake->position.chain.low ^= 1;
+    commit(two.leader, "does not fit either");
+    wait_for(world, is_in_doubt(two.heir));
+    promote(two.heir, 2);
+    wait_for(world, replica_is_leader(two.heir->replica) && !is_in_doubt(two.heir));
+}
+
+static void a_damaged_state_is_in_doubt_until_it_is_replaced(void **state)
+{
+    struct world *world = *state;
+    const struct two two = make_two(world);
+    two.heir->fake->position.digest[KR_CLASS_KEY].low ^= 1;
+    commit(two.leader, "second");
+    wait_for(world, has_differed(two.heir));
+    assert_true(is_in_doubt(two.heir) && two.heir->peers->carry.must_rebuild);
+    wait_for(world, two.heir->replaced > 0);
+    assert_true(is_in_doubt(two.heir)); // the next start has the new state
+}
+
 // --- the end of a snapshot -----------------------------------------------------------------------
 
 static uv_sem_t begun, may_end;
@@ -167,6 +211,8 @@ int main(void)
         TEST(who_is_about_to_lead_follows_no_more),
         TEST(what_was_gathered_when_it_was_promoted_is_never_applied),
         TEST(what_comes_behind_a_promotion_is_passed_over),
+        TEST(who_differs_is_in_doubt_until_it_leads_or_is_fresh_again),
+        TEST(a_damaged_state_is_in_doubt_until_it_is_replaced),
         TEST(a_stop_waits_for_the_check_and_ends_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

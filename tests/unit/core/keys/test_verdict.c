@@ -126,6 +126,8 @@ static void only_what_may_become_wrong_turns_stale(void **state)
         assert_int_equal(verdict_freshen(code, 1, 0), may_change ? KR_VERDICT_STALE : code);
         assert_int_equal(verdict_freshen(code, 0, 0), code);
         assert_int_equal(verdict_freshen(code, 0, -2), may_change ? KR_VERDICT_STALE : code);
+        assert_int_equal(verdict_freshen(code, 0, KR_NEVER_FRESH),
+                         may_change ? KR_VERDICT_STALE : code);
     }
 }
 
