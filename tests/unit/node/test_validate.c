@@ -134,6 +134,21 @@ static void what_is_in_doubt_is_stale_whatever_the_bound(void **state)
     assert_int_equal(question.code, KR_VERDICT_VALID);
 }
 
+static void an_age_that_nobody_knows_is_null(void **state)
+{
+    struct api_world *world = *state;
+    struct validate_question question;
+    struct buf out;
+    const char *key = make_key_without_bound(world);
+    stand_by(&world->node);
+    ask(world, &question, key);
+    buf_init(&out, 4096);
+    validate_write_json(&out, &question, bytes_text("\"node\":\"n\""));
+    buf_add_u8(&out, '\0');
+    assert_non_null(strstr((const char *)out.data, ",\"ageMs\":null,\"node\":\"n\"}"));
+    buf_fini(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +158,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_first_value_that_is_imported_is_seen_at_its_index,
                                         start, end),
         cmocka_unit_test_setup_teardown(what_is_in_doubt_is_stale_whatever_the_bound, start, end),
+        cmocka_unit_test_setup_teardown(an_age_that_nobody_knows_is_null, start, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
