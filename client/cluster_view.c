@@ -13,6 +13,7 @@ static const struct view_column node_columns[] = {
     {"REGION", "region", KR_VIEW_TEXT, false},
     {"ROLE", "role", KR_VIEW_TEXT, false},
     {"STATE", "state", KR_VIEW_STATUS, false},
+    {"SNAPSHOT", "snapshot", KR_VIEW_PROGRESS, false},
     {"UPSTREAM", "upstream", KR_VIEW_TEXT, false},
     {"INDEX", "index", KR_VIEW_TEXT, false},
     {"LAG MS", "lagMs", KR_VIEW_NUMBER, false},

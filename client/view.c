@@ -114,6 +114,20 @@ static const char *text_of_number(const struct json *value, struct arena *arena)
     return arena_text(arena, progress_number((uint64_t)json_int64(value), number));
 }
 
+static int64_t bytes_in(const struct json *progress, const char *name)
+{
+    const struct json *bytes = find_member(progress, name);
+    return bytes != NULL && json_type_of(bytes) == KR_JSON_INTEGER ? json_int64(bytes) : 0;
+}
+
+static const char *text_of_progress(const struct json *value, struct arena *arena)
+{
+    int64_t done = bytes_in(value, "doneBytes"), total = bytes_in(value, "totalBytes");
+    if (done < 0 || total <= 0)
+        return "";
+    return arena_printf(arena, "%.0f %%", done > total ? 100 : (double)done * 100 / (double)total);
+}
+
 const char *view_text(const struct json *object, const struct view_column *column,
                       struct arena *arena, enum term_style *style)
 {
@@ -141,6 +155,8 @@ const char *view_text(const struct json *object, const struct view_column *colum
         return text_of_tags(value, arena);
     case KR_VIEW_STALENESS:
         return json_type_of(value) == KR_JSON_NULL ? "unbounded" : text_of_number(value, arena);
+    case KR_VIEW_PROGRESS:
+        return text_of_progress(value, arena);
     }
     return "";
 }

@@ -14,7 +14,8 @@ enum view_kind {
     KR_VIEW_TEXTS, // a, b
     KR_VIEW_TAGS,  // a=1, b=2
     KR_VIEW_JSON,  // as it is, compact
-    KR_VIEW_STALENESS
+    KR_VIEW_STALENESS,
+    KR_VIEW_PROGRESS // doneBytes of totalBytes: 45 %
 };
 
 struct view_column {

@@ -29,8 +29,9 @@ struct board_node {
     char version[32];                                      // "": not told
     enum board_state state;
     uint64_t index, lag_ms, lease_ms, validations_per_second;
-    uint64_t round_trip_us; // to its upstream
-    uint64_t distance_us;   // from this node
+    uint64_t round_trip_us;                             // to its upstream
+    uint64_t distance_us;                               // from this node
+    uint64_t snapshot_done_bytes, snapshot_total_bytes; // FETCHING; the total is an estimate
 };
 
 struct board_facts {

@@ -295,6 +295,11 @@ static void render_links(const struct render *render, const struct metrics_node 
     single(render, "snapshots_sent_total", "counter", "Whole snapshots.", links->snapshots_sent);
     single(render, "snapshots_received_total", "counter", "Whole snapshots.",
            links->snapshots_received);
+    single(render, "snapshot_received_bytes", "gauge",
+           "Of the snapshot that comes in, over this link; 0 when none does.",
+           node->snapshot_done_bytes);
+    single(render, "snapshot_expected_bytes", "gauge", "Its size, about.",
+           node->snapshot_total_bytes);
     single(render, "differences_total", "counter",
            "Times that this node's state was not the leader's.", links->differences);
 }

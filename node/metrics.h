@@ -60,6 +60,7 @@ struct metrics_node {
     struct readers_figures reads;
     uint64_t denials_left_out;
     struct peers_figures links;
+    uint64_t snapshot_done_bytes, snapshot_total_bytes; // of the one that comes in; 0: none
     struct secure_figures certificates;
     bool is_leader;
 };

@@ -136,7 +136,9 @@ static void gather(void *ctx, const struct peers_node *seen)
         .lease_ms = is_known && age_ms < KR_REPLICA_WINDOW_MS ? KR_REPLICA_WINDOW_MS - age_ms : 0,
         .round_trip_us = seen->round_trip_us == 0 ? KR_BOARD_UNKNOWN : seen->round_trip_us,
         .distance_us = KR_BOARD_UNKNOWN,
-        .validations_per_second = seen->validations_per_second};
+        .validations_per_second = seen->validations_per_second,
+        .snapshot_done_bytes = seen->snapshot_done_bytes,
+        .snapshot_total_bytes = seen->snapshot_total_bytes};
     snprintf(out->id, sizeof(out->id), "%s", seen->id);
     snprintf(out->upstream, sizeof(out->upstream), "%s", seen->upstream_id);
     snprintf(out->version, sizeof(out->version), "%s", seen->version);

@@ -26,6 +26,18 @@ static const char *role_of(const struct member *member, const struct board_facts
     return member->role == KR_MEMBER_CORE ? "standby" : "follower";
 }
 
+static void write_snapshot(struct json_writer *writer, const struct board_node *node)
+{
+    if (node->state != KR_BOARD_FETCHING) {
+        json_write_null(writer, "snapshot");
+        return;
+    }
+    json_open(writer, "snapshot", '{');
+    write_number(writer, "doneBytes", node->snapshot_done_bytes);
+    write_number(writer, "totalBytes", node->snapshot_total_bytes);
+    json_close(writer, '}');
+}
+
 static void write_heard(struct json_writer *writer, const struct board_node *node)
 {
     static const struct board_node nobody = {.state = KR_BOARD_UNHEARD,
@@ -44,6 +56,7 @@ static void write_heard(struct json_writer *writer, const struct board_node *nod
     write_number(writer, "roundTripUs", node->round_trip_us);
     write_number(writer, "validationsPerSecond", node->validations_per_second);
     write_text(writer, "version", node->version);
+    write_snapshot(writer, node);
 }
 
 static void write_member(struct json_writer *writer, const struct member *member,

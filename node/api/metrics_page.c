@@ -20,6 +20,11 @@ enum kr_err api_metrics(struct call *call)
     struct board_facts board;
     board_read(node->board, &call->arena, &board);
     facts.links = board.links;
+    const struct board_node *self = board_find(&board, node->identity.node_id);
+    if (self != NULL) {
+        facts.snapshot_done_bytes = self->snapshot_done_bytes;
+        facts.snapshot_total_bytes = self->snapshot_total_bytes;
+    }
     facts.age_ms = replica_age_ms(node->replica, clock_boot_ms());
     figures_read(node->figures, &facts.store);
     facts.denials_left_out = denials_left_out(node->denials);
