@@ -91,6 +91,16 @@ static void start_flush(struct control *control)
     uv_queue_work(&control->loop, &control->flush_work, flush, flushed);
 }
 
+static void note_caught_up(const struct node *node)
+{
+    if (!store_may_lack(node->store) || replica_known(node->replica).is_doubtful)
+        return;
+    replica_note_doubt(node->replica, false); // it may have led meanwhile
+    store_caught_up(node->store);
+    LOG_INFO("caught up after the machine had stopped",
+             LOG_NUMBER("index", store_applied_index(node->store)));
+}
+
 void housekeeping_tick(struct control *control)
 {
     uint64_t until_ns = clock_mono_ns() + KR_MAINTAIN_BUDGET_NS;
@@ -102,4 +112,5 @@ void housekeeping_tick(struct control *control)
     check_vault(control->node);
     purge(control);
     start_flush(control);
+    note_caught_up(control->node);
 }

@@ -21,6 +21,7 @@
 #include "core/base/log.h"
 #include "core/base/priority.h"
 #include "core/base/rand.h"
+#include "core/store/store_flush.h"
 #include "node/bootstrap.h"
 #include "node/config_row.h"
 #include "node/descriptors.h"
@@ -163,6 +164,12 @@ static void open_replica(struct node *node)
                                       .leader = on_leader,
                                       .ctx = node};
     node->replica = replica_new(&options);
+    if (!store_may_lack(node->store))
+        return;
+    replica_note_doubt(node->replica, true);
+    LOG_WARN("the machine stopped without this node, which may hold less than it has acknowledged: "
+             "it answers STALE until it has caught up",
+             LOG_NUMBER("index", store_applied_index(node->store)));
 }
 
 static void bound_connections(struct node *node)

@@ -3,6 +3,7 @@
 #include "core/store/store_internal.h"
 
 #include "core/base/log.h"
+#include "core/store/boot_mark.h"
 #include "core/store/store_flush.h"
 #include "core/store/store_snapshot.h"
 #include "core/store/store_switch.h"
@@ -31,6 +32,26 @@ static enum kr_err check_watermark(struct store *store, struct fault *fault)
                      "MANIFEST or of a write-ahead log (*.log) is missing; restore this directory "
                      "from a backup, or empty it and let the node join again",
                      directory, (unsigned long long)applied, (unsigned long long)written);
+}
+
+static void mark_boot(const struct store *store)
+{
+    struct fault fault;
+    if (boot_mark_write(index_directory(store->index), &fault) != KR_ERR_OK) {
+        LOG_WARN("a power cut will not be noticed at the next start", LOG_TEXT("why", fault.text));
+    }
+}
+
+// The mark of another boot stays until what is missing is there.
+static void begin_run(struct store *store)
+{
+    if (store_is_synced(store)) {
+        return;
+    }
+    store->may_lack = boot_mark_is_of_another(index_directory(store->index));
+    if (!store->may_lack) {
+        mark_boot(store);
+    }
 }
 
 static enum kr_err open_index(struct store *store, struct fault *fault)
@@ -92,6 +113,7 @@ enum kr_err store_open(const struct store_options *options, struct store **out, 
     atomic_store(&store->log_first, store->applied.log_first);
     atomic_store(&store->applied_index, store->applied.position.index);
     arena_reset(&store->arena);
+    begin_run(store);
     *out = store;
     return KR_ERR_OK;
 fail:
@@ -115,6 +137,21 @@ static void finish_flush(struct store *store)
     }
 }
 
+static void end_run(struct store *store)
+{
+    struct fault fault;
+    if (store_is_synced(store) || store->may_lack) {
+        return;
+    }
+    enum kr_err err = index_sync(store->index, &fault);
+    if (err == KR_ERR_OK) {
+        err = boot_mark_remove(index_directory(store->index), &fault);
+    }
+    if (err != KR_ERR_OK) {
+        LOG_WARN("the last entries may not be on the disk", LOG_TEXT("why", fault.text));
+    }
+}
+
 void store_close(struct store **store)
 {
     struct store *it = *store;
@@ -125,6 +162,7 @@ void store_close(struct store **store)
     if (it->hot) {
         store_usage_finish(it);
         finish_flush(it);
+        end_run(it);
         hot_free(&it->hot);
     }
     store_counts_fini(it);
@@ -138,6 +176,19 @@ void store_close(struct store **store)
     pthread_mutex_destroy(&it->hot_lock);
     mem_free(it);
     *store = NULL;
+}
+
+bool store_may_lack(const struct store *store)
+{
+    return store->may_lack;
+}
+
+void store_caught_up(struct store *store)
+{
+    if (store->may_lack) {
+        store->may_lack = false;
+        mark_boot(store);
+    }
 }
 
 // --- position, upkeep, figures -------------------------------------------------------------------

@@ -26,3 +26,9 @@ must_use enum kr_err store_flush_end(struct store *store, const struct store_flu
 
 // The last index that a power cut leaves here; 0 on a follower, where nobody knows. Control loop.
 uint64_t store_safe_index(const struct store *store);
+
+// May the state be older than what this node has acknowledged, since its machine stopped without
+// it? From a start on until store_caught_up, over any number of starts. Never where commits wait
+// for the disk. Control loop.
+bool store_may_lack(const struct store *store);
+void store_caught_up(struct store *store); // it has all that there is

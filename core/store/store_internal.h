@@ -53,6 +53,7 @@ struct store {
     struct rows_applied applied;
     struct watermark *watermark;
     uint64_t safe_index; // see store_flush.h
+    bool may_lack;       // see store_flush.h
     _Atomic uint64_t applied_index;
     _Atomic uint64_t log_first;
     struct stage *stage;

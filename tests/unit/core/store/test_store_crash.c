@@ -221,6 +221,67 @@ static void what_was_flushed_survives_a_power_cut(void **state)
     world_fini(&world);
 }
 
+static void copy_run(const struct world *from, struct world *to)
+{
+    copy_world(from, to);
+    to->options.is_log_elsewhere = from->options.is_log_elsewhere;
+    to->options.holding = from->options.holding;
+}
+
+// The machine of that world has been started again since.
+static void boot_again(const struct world *world)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "%s/boot", world->directory);
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fputc('?', file), '?');
+    fclose(file);
+}
+
+static void who_may_lack_what_a_power_cut_took_knows_until_it_has_caught_up(void **state)
+{
+    struct world world, killed, cut;
+    (void)state;
+    for (int holding = KR_HOLD_ALL; holding <= KR_HOLD_VALIDATION; holding++) {
+        world_init(&world);
+        world.options.is_log_elsewhere = true;
+        world.options.holding = (enum store_holding)holding;
+        world_open(&world);
+        assert_false(store_may_lack(world.store));
+        copy_run(&world, &killed);
+        copy_run(&world, &cut);
+        world_open(&killed);
+        assert_false(store_may_lack(killed.store));
+        boot_again(&cut);
+        world_open(&cut);
+        assert_true(store_may_lack(cut.store));
+        world_reopen(&cut);
+        assert_true(store_may_lack(cut.store));
+        store_caught_up(cut.store);
+        assert_false(store_may_lack(cut.store));
+        boot_again(&cut);
+        world_reopen(&cut); // it was stopped, and left nothing to the kernel
+        assert_false(store_may_lack(cut.store));
+        world_fini(&cut);
+        world_fini(&killed);
+        world_fini(&world);
+    }
+}
+
+static void a_store_whose_commits_wait_for_the_disk_lacks_nothing(void **state)
+{
+    struct world world;
+    char path[1024];
+    (void)state;
+    world_init(&world);
+    world_open(&world);
+    snprintf(path, sizeof path, "%s/boot", world.directory);
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_false(store_may_lack(world.store));
+    world_fini(&world);
+}
+
 static void a_store_that_is_closed_has_flushed(void **state)
 {
     struct world world;
@@ -338,6 +399,8 @@ int main(void)
         cmocka_unit_test(a_cut_write_ahead_log_leaves_a_prefix_or_is_refused),
         cmocka_unit_test(a_flipped_bit_in_the_write_ahead_log_is_refused),
         cmocka_unit_test(what_was_flushed_survives_a_power_cut),
+        cmocka_unit_test(who_may_lack_what_a_power_cut_took_knows_until_it_has_caught_up),
+        cmocka_unit_test(a_store_whose_commits_wait_for_the_disk_lacks_nothing),
         cmocka_unit_test(a_store_that_is_closed_has_flushed),
         cmocka_unit_test(a_flipped_bit_in_a_manifest_is_refused),
         cmocka_unit_test(a_flipped_bit_in_any_table_is_refused_or_harmless),
