@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The index: ordered families of rows on disk, written by synced batches, read through snapshots.
+// The index: ordered families of rows on disk, written by batches, read through snapshots.
 //
 // A thin border around RocksDB, whose types and errors stop in index.c. Damage that RocksDB finds
 // (a checksum, a missing file) comes out as CORRUPT with the file's name and the mend. Threading:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The commit: rows of the log → state, log rows and position in one synced batch → hot table.
+// The commit: rows of the log → state, log rows and position in one batch → hot table.
 //
 // The happy path is store_apply. It fails before anything is written when a row does
 // not continue the log (CORRUPT) or cannot be decoded (CORRUPT, VERSION), when a read meets damage

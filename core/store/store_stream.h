@@ -35,11 +35,11 @@ must_use enum kr_err store_stream_read(struct store *store, uint64_t index,
 // Chain and epoch at an index; NOT_FOUND where neither the log nor the position knows.
 must_use enum kr_err store_stream_chain(struct store *store, uint64_t index, struct hash128 *chain,
                                         uint64_t *epoch, struct fault *fault);
-// Applies rows that continue the applied index, in one batch, and then to the hot table. On a core
-// node the batch is synced; a follower's is not, since a crash leaves a prefix and the rest lies at
-// its upstream. On an error nothing was written. CONFLICT: chain or epoch do not fit, the histories
-// differ. CORRUPT: an index is not the next, an entry cannot be read, or one that had effect at the
-// leader has none here. The others as store_apply.
+// Applies rows that continue the applied index, in one batch, and then to the hot table. It is
+// synced on a core node with its own log; else not, since a crash leaves a prefix and the rest lies
+// elsewhere (store_flush.h). On an error nothing was written. CONFLICT: chain or epoch do not fit,
+// the histories differ. CORRUPT: an index is not the next, an entry cannot be read, or one that had
+// effect at the leader has none here. The others as store_apply.
 must_use enum kr_err store_stream_apply(struct store *store, const struct store_stream_row *rows,
                                         size_t count, struct fault *fault);
 
