@@ -11,6 +11,14 @@
 
 enum engine_role { KR_ENGINE_STARTING, KR_ENGINE_STANDBY, KR_ENGINE_LEADER, KR_ENGINE_STOPPED };
 
+// May this node lead? Where others could take the place instead.
+enum engine_fitness {
+    KR_ENGINE_FIT,
+    KR_ENGINE_LAST_RESORT, // better than nobody: it could lead, and take no write
+    KR_ENGINE_UNFIT        // on no account; why says so, as it does of a last resort
+};
+typedef enum engine_fitness engine_fitness_fn(void *ctx, struct fault *why);
+
 // Entries in index order that continue the log. Lent to append until its callback.
 struct engine_batch {
     const struct store_row *rows;
@@ -50,6 +58,9 @@ struct engine_verbs {
     must_use enum kr_err (*read)(struct engine *engine, uint64_t index, struct arena *arena,
                                  struct bytes *entry, struct fault *fault);
     void (*trim)(struct engine *engine, uint64_t below_index);
+    // Gives the leadership away, and stands back for a while; the role event follows. Nothing on a
+    // node that does not lead. NULL: under this engine nobody else would take it.
+    void (*resign)(struct engine *engine, const struct fault *why);
     // Until when (CLOCK_BOOTTIME, ms) no other node can lead; UINT64_MAX: always a full window.
     uint64_t (*valid_until_ms)(const struct engine *engine);
     // Delivers the callbacks that are due, the closed of close among them, and does what time asks

@@ -5,7 +5,8 @@
 // appends, each a transaction → close: appends are settled, the lease is revoked, another leads.
 // Ways it can fail: etcd does not answer (validity ends by our own clock, appends fail at their
 // deadline); somebody else leads (the transaction's guard fails); the log does not fit the node's
-// state (it gives the leadership back); etcd is out of space (appends fail with DISK_FULL).
+// state, or the owner cannot lead (it gives the leadership back); etcd is out of space (appends
+// fail with DISK_FULL).
 #include "replication/engine_etcd_internal.h"
 
 #include <assert.h>
@@ -191,6 +192,13 @@ static void etcd_campaign(struct engine *engine)
     engine_etcd_enter(self, KR_ETCD_WATCHING);
 }
 
+static void etcd_resign(struct engine *engine, const struct fault *why)
+{
+    struct engine_etcd *self = etcd_of(engine);
+    if (self->stage == KR_ETCD_LEADING)
+        engine_etcd_refuse(self, why);
+}
+
 static uint64_t etcd_valid_until_ms(const struct engine *engine)
 {
     const struct engine_etcd *self = (const struct engine_etcd *)engine;
@@ -260,6 +268,7 @@ static const struct engine_verbs etcd_verbs = {
     .append = engine_etcd_append,
     .read = engine_etcd_read,
     .trim = engine_etcd_trim,
+    .resign = etcd_resign,
     .valid_until_ms = etcd_valid_until_ms,
     .turn = etcd_turn,
     .close = etcd_close,

@@ -28,6 +28,8 @@ struct engine_etcd_options {
     // Why this node does not lead though it could (a hole, a chain that does not fit); once for
     // each attempt. May be NULL: the engine logs it besides.
     void (*refused)(void *ctx, const struct fault *fault);
+    // Asked before each candidacy. NULL: it is fit.
+    engine_fitness_fn *fitness;
     void *ctx;
 };
 

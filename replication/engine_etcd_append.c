@@ -78,6 +78,7 @@ static void commit(struct engine_etcd *self)
     self->end_index = last_index(flight);
     self->end_chain = flight->batch.chain;
     self->figures.transactions++;
+    engine_etcd_accept(self);
     complete(self, &flight->appends, KR_ERR_OK, NULL);
     close_flight(self);
 }

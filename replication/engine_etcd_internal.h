@@ -29,7 +29,8 @@ enum {
     KR_ETCD_UPKEEP_MS = 10000, // between rounds of trimming and looking at the quota
     KR_ETCD_STARVED_MS = 1000, // the same while etcd is out of space
     KR_ETCD_REFUSED_MIN_MS = 1000,
-    KR_ETCD_REFUSED_MAX_MS = 30000
+    KR_ETCD_REFUSED_MAX_MS = 30000,
+    KR_ETCD_LAST_RESORT_MS = 3000, // so long a last resort leaves the place to others
 };
 
 enum etcd_stage {
@@ -150,6 +151,8 @@ struct engine_etcd {
     bool is_watching, is_revoking;
     unsigned keepalives; // under way
     uint64_t refused_until_ms, refused_for_ms;
+    uint64_t vacant_since_ms; // as far as this node has seen; 0: somebody leads
+    bool has_told_unfit;      // since it was fit, or somebody led
 
     // what the owner is told on the next turn
     enum engine_role role;
@@ -211,6 +214,8 @@ void engine_etcd_lead_turn(struct engine_etcd *self, uint64_t now_ms);
 void engine_etcd_step_down(struct engine_etcd *self, const char *why);
 // The same, when this node must not lead: it tells why and tries again later.
 void engine_etcd_refuse(struct engine_etcd *self, const struct fault *fault);
+// An append was committed: what it was refused for is over.
+void engine_etcd_accept(struct engine_etcd *self);
 // Opens for appends behind the tail that was verified.
 void engine_etcd_lead(struct engine_etcd *self);
 

@@ -56,6 +56,11 @@ void engine_etcd_refuse(struct engine_etcd *self, const struct fault *fault)
     engine_etcd_step_down(self, fault->text);
 }
 
+void engine_etcd_accept(struct engine_etcd *self)
+{
+    self->refused_for_ms = 0;
+}
+
 static void on_revoked(struct engine_etcd *self, const struct etcd_result *result,
                        const struct etcd_request *request)
 {
@@ -161,7 +166,8 @@ static void keep(struct engine_etcd *self, uint64_t now_ms)
 void engine_etcd_lead(struct engine_etcd *self)
 {
     engine_etcd_enter(self, KR_ETCD_LEADING);
-    self->refused_for_ms = 0;
+    self->vacant_since_ms = 0;
+    self->has_told_unfit = false;
     self->figures.elections++;
     self->upkeep_at_ms = engine_etcd_now_ms(self) + 1000;
     self->leader_id[0] = self->leader_address[0] = '\0';
@@ -294,6 +300,31 @@ static void read_leader(struct engine_etcd *self, struct bytes value)
     json_free(&document);
 }
 
+// A last resort waits for the others to be faster. What keeps a node back is told once.
+static bool is_to_stand(struct engine_etcd *self, uint64_t now_ms)
+{
+    struct fault why = {0};
+    if (self->options.fitness == NULL)
+        return true;
+    enum engine_fitness fitness = self->options.fitness(self->options.ctx, &why);
+    bool is_unfit = fitness != KR_ENGINE_FIT;
+    if (is_unfit && !self->has_told_unfit)
+        LOG_WARN("nobody leads, and this node stands back", LOG_TEXT("why", why.text));
+    self->has_told_unfit = is_unfit;
+    return !is_unfit || (fitness == KR_ENGINE_LAST_RESORT &&
+                         now_ms >= self->vacant_since_ms + KR_ETCD_LAST_RESORT_MS);
+}
+
+// Nobody leads.
+static void consider_standing(struct engine_etcd *self, uint64_t now_ms)
+{
+    if (self->vacant_since_ms == 0)
+        self->vacant_since_ms = now_ms;
+    if (now_ms >= self->refused_until_ms && !self->is_closing &&
+        self->upkeep != KR_UPKEEP_AT_WORK && is_to_stand(self, now_ms))
+        ask_for_lease(self);
+}
+
 static void on_watched(struct engine_etcd *self, const struct etcd_result *result,
                        const struct etcd_request *request)
 {
@@ -304,13 +335,13 @@ static void on_watched(struct engine_etcd *self, const struct etcd_result *resul
     if (!result->is_answered)
         return;
     if (result->reply.count > 0) {
-        self->is_starved = false;
+        self->is_starved = self->has_told_unfit = false;
+        self->vacant_since_ms = 0;
         read_leader(self, result->reply.kvs[0].value);
         return;
     }
     note_leader(self, "", "");
-    if (now_ms >= self->refused_until_ms && !self->is_closing && self->upkeep != KR_UPKEEP_AT_WORK)
-        ask_for_lease(self);
+    consider_standing(self, now_ms);
 }
 
 static void watch(struct engine_etcd *self, uint64_t now_ms)

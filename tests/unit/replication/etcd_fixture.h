@@ -17,6 +17,7 @@ struct peer {
     struct hash128 chain;
     enum engine_role role;
     bool is_closed;
+    enum engine_fitness fitness;
     char leader[64], refusal[KR_FAULT_TEXT_MAX];
     char done[1024]; // what the appends' callbacks said
 };
@@ -39,6 +40,14 @@ static inline void tell_position(void *ctx, uint64_t *index, uint64_t *epoch, st
 static inline void on_refused(void *ctx, const struct fault *fault)
 {
     snprintf(((struct peer *)ctx)->refusal, KR_FAULT_TEXT_MAX, "%s", fault->text);
+}
+
+static inline enum engine_fitness tell_fitness(void *ctx, struct fault *why)
+{
+    const struct peer *peer = ctx;
+    if (peer->fitness != KR_ENGINE_FIT)
+        fault_set(why, KR_ERR_DISK_FULL, "as the test says");
+    return peer->fitness;
 }
 
 static inline void on_role(void *ctx, enum engine_role role, uint64_t epoch)
@@ -71,6 +80,7 @@ static inline void start(struct etcd_fixture *fixture, struct peer *peer, const 
                                                 .quota_bytes = 1000000,
                                                 .position = tell_position,
                                                 .refused = on_refused,
+                                                .fitness = tell_fitness,
                                                 .ctx = peer};
     peer->engine = engine_etcd_new(&options);
     peer->is_closed = false;

@@ -3,6 +3,8 @@
 // can be lost.
 #include "etcd_fixture.h"
 
+#include "replication/engine_etcd_internal.h"
+
 // --- leadership ----------------------------------------------------------------------------------
 
 static void a_node_alone_leads_under_the_keys_revision(void **state)
@@ -121,6 +123,91 @@ static void lost_calls_of_an_election_leave_nobody_stuck(void **state)
         stop(fixture, &fixture->a);
         assert_null(fake_find(&fixture->fake, "/clst_test/leader"));
     }
+}
+
+// --- fitness -------------------------------------------------------------------------------------
+
+static void resign(struct peer *peer)
+{
+    struct fault why;
+    fault_set(&why, KR_ERR_DISK_FULL, "its disk is full");
+    peer->engine->verbs->resign(peer->engine, &why);
+}
+
+static void who_is_unfit_never_stands(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    fixture->a.fitness = KR_ENGINE_UNFIT;
+    start(fixture, &fixture->a, "node-a");
+    run(fixture, 60000);
+    assert_int_equal(fixture->a.role, KR_ENGINE_STANDBY);
+    assert_null(fake_find(&fixture->fake, "/clst_test/leader"));
+    fixture->a.fitness = KR_ENGINE_FIT;
+    run(fixture, 500);
+    assert_int_equal(fixture->a.role, KR_ENGINE_LEADER);
+}
+
+static void a_last_resort_leads_where_nobody_else_does(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    fixture->a.fitness = KR_ENGINE_LAST_RESORT;
+    start(fixture, &fixture->a, "node-a");
+    run(fixture, KR_ETCD_LAST_RESORT_MS - 100);
+    assert_int_equal(fixture->a.role, KR_ENGINE_STANDBY);
+    run(fixture, 1000);
+    assert_int_equal(fixture->a.role, KR_ENGINE_LEADER);
+}
+
+static void a_last_resort_leaves_the_place_to_who_is_fit(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    lead(fixture);
+    start(fixture, &fixture->b, "node-b");
+    for (int i = 0; i < 5; i++) {
+        fixture->b.fitness = KR_ENGINE_LAST_RESORT;
+        run(fixture, 5000);
+        stop(fixture, &fixture->a);
+        start(fixture, &fixture->a, "node-a");
+        run(fixture, 1000);
+        assert_int_equal(fixture->a.role, KR_ENGINE_LEADER);
+        assert_int_equal(fixture->b.role, KR_ENGINE_STANDBY);
+    }
+}
+
+static void who_resigns_stands_back_and_another_leads(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    lead(fixture);
+    append_and_apply(fixture, 1, 1);
+    start(fixture, &fixture->b, "node-b");
+    run(fixture, 1000);
+    resign(&fixture->b); // does not lead: nothing happens
+    run(fixture, 1000);
+    assert_int_equal(fixture->a.role, KR_ENGINE_LEADER);
+    resign(&fixture->a);
+    assert_string_equal(fixture->a.refusal, "its disk is full");
+    assert_int_equal(fixture->a.engine->verbs->valid_until_ms(fixture->a.engine), 0);
+    run(fixture, 900);
+    assert_int_equal(fixture->a.role, KR_ENGINE_STANDBY);
+    assert_int_equal(fixture->b.role, KR_ENGINE_LEADER);
+}
+
+// Each leadership that comes to nothing makes the next pause longer; an append ends that.
+static void who_resigns_again_and_again_stands_back_for_longer(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    lead(fixture);
+    for (uint64_t pause_ms = 1000; pause_ms <= 8000; pause_ms *= 2) {
+        resign(&fixture->a);
+        run(fixture, pause_ms - 50);
+        assert_int_equal(fixture->a.role, KR_ENGINE_STANDBY);
+        run(fixture, 600);
+        assert_int_equal(fixture->a.role, KR_ENGINE_LEADER);
+    }
+    append_and_apply(fixture, 1, 1);
+    resign(&fixture->a);
+    run(fixture, 1600);
+    assert_int_equal(fixture->a.role, KR_ENGINE_LEADER);
 }
 
 // --- appending -----------------------------------------------------------------------------------
@@ -286,6 +373,11 @@ int main(void)
         TEST(validity_ends_before_etcd_can_expire_the_lease),
         TEST(a_keep_alive_of_an_overtaken_member_counts_for_nothing),
         TEST(lost_calls_of_an_election_leave_nobody_stuck),
+        TEST(who_is_unfit_never_stands),
+        TEST(a_last_resort_leads_where_nobody_else_does),
+        TEST(a_last_resort_leaves_the_place_to_who_is_fit),
+        TEST(who_resigns_stands_back_and_another_leads),
+        TEST(who_resigns_again_and_again_stands_back_for_longer),
         TEST(appends_are_committed_in_order_under_dense_keys),
         TEST(an_append_lost_on_its_way_is_sent_again),
         TEST(an_append_whose_answer_is_lost_is_found_by_its_nonce),
