@@ -46,6 +46,12 @@ struct state {
     uint64_t (*applied_index)(void *ctx);
     // Of a core node: the last index that a power cut leaves here. Of a follower 0.
     uint64_t (*safe_index)(void *ctx);
+    // DISK_FULL: there is no room for an entry of that size, or none is left of what is kept free.
+    enum kr_err (*check_room)(void *ctx, uint64_t size_bytes, struct fault *fault);
+    // This state is known to differ from the leader's, by mark_wrong of this process or an earlier
+    // one; until a snapshot takes its place.
+    bool (*is_wrong)(void *ctx);
+    enum kr_err (*mark_wrong)(void *ctx, const char *why, struct fault *fault);
     // As store_apply.
     enum kr_err (*apply)(void *ctx, const struct store_row *rows, size_t count,
                          struct apply_result results[], struct fault *fault);

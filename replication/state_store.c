@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "core/store/store_flush.h"
+#include "core/store/store_health.h"
 #include "core/store/store_snapshot.h"
 #include "replication/export_reader.h"
 
@@ -21,6 +22,21 @@ static uint64_t applied_index(void *ctx)
 static uint64_t safe_index(void *ctx)
 {
     return store_safe_index(ctx);
+}
+
+static enum kr_err check_room(void *ctx, uint64_t size_bytes, struct fault *fault)
+{
+    return store_check_room(ctx, size_bytes, fault);
+}
+
+static bool is_wrong(void *ctx)
+{
+    return store_is_wrong(ctx);
+}
+
+static enum kr_err mark_wrong(void *ctx, const char *why, struct fault *fault)
+{
+    return store_mark_wrong(ctx, why, fault);
 }
 
 static enum kr_err apply(void *ctx, const struct store_row *rows, size_t count,
@@ -204,6 +220,9 @@ void state_store_init(struct state *out, struct store *store)
                           .position = get_position,
                           .applied_index = applied_index,
                           .safe_index = safe_index,
+                          .check_room = check_room,
+                          .is_wrong = is_wrong,
+                          .mark_wrong = mark_wrong,
                           .apply = apply,
                           .log_first = log_first,
                           .stream_read = stream_read,

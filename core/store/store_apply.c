@@ -11,8 +11,6 @@
 
 #include "proto/codec.h"
 
-#define KR_STORE_WRITE_FACTOR 2 // a batch lies in the write-ahead log, and soon in a table too
-
 // What an entry whose precondition failed must leave as it was.
 struct undo {
     size_t stage_mark, change_count;
@@ -137,30 +135,10 @@ static void fill_batch(struct store *store, const struct store_commit *commit,
     store_put_applied(store, applied);
 }
 
-static enum kr_err check_space(const struct store *store, struct fault *fault)
-{
-    if (store->must_reopen) {
-        return fault_set(fault, KR_ERR_DISK_FULL,
-                         "%s: the disk was full; free space and restart the node",
-                         index_directory(store->index));
-    }
-    uint64_t need = KR_STORE_WRITE_FACTOR * (uint64_t)index_batch_bytes(store->batch) +
-                    store->options.disk_reserve_bytes;
-    uint64_t free_bytes = index_disk_free(store->index);
-    if (free_bytes < need) {
-        return fault_set(fault, KR_ERR_DISK_FULL,
-                         "%s: %llu bytes are free and %llu are kept in reserve; free space, and "
-                         "writes go on by themselves",
-                         index_directory(store->index), (unsigned long long)free_bytes,
-                         (unsigned long long)store->options.disk_reserve_bytes);
-    }
-    return KR_ERR_OK;
-}
-
 static enum kr_err write_batch(struct store *store, const struct rows_applied *applied,
                                struct fault *fault)
 {
-    enum kr_err err = check_space(store, fault);
+    enum kr_err err = store_check_space(store, index_batch_bytes(store->batch), fault);
     if (err != KR_ERR_OK) {
         return err;
     }

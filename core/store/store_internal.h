@@ -121,6 +121,11 @@ void store_hot_apply(struct store *store, const struct store_change *changes, si
 must_use enum kr_err store_hot_subject(struct store *store, struct bytes consumer_id,
                                        struct arena *arena, uint32_t *number, struct fault *fault);
 
+// --- store_health.c ------------------------------------------------------------------------------
+// DISK_FULL: a batch of that size would not leave free what is to be kept.
+must_use enum kr_err store_check_space(const struct store *store, uint64_t batch_bytes,
+                                       struct fault *fault);
+
 // --- store_counts.c ------------------------------------------------------------------------------
 void store_counts_fini(struct store *store);
 void store_counts_begin(

@@ -304,6 +304,8 @@ static enum kr_err apply(void *ctx, const struct store_row *rows, size_t count,
     struct sim_state *state = ctx;
     enum kr_err err = KR_ERR_OK;
     size_t before = state->log_count;
+    if (state->is_full)
+        return sim_state_check_room(ctx, count, fault);
     for (size_t i = 0; i < count && err == KR_ERR_OK; i++)
         err = apply_whole(state, rows[i].index, rows[i].entry, &results[i], fault);
     write_down(state, before);
@@ -339,6 +341,8 @@ static enum kr_err stream_apply(void *ctx, const struct store_stream_row *rows, 
     struct sim_state *state = ctx;
     enum kr_err err = KR_ERR_OK;
     size_t before = state->log_count;
+    if (state->is_full)
+        return sim_state_check_room(ctx, count, fault);
     for (size_t i = 0; i < count && err == KR_ERR_OK; i++)
         err = apply_row(state, &rows[i], fault);
     write_down(state, before);
@@ -464,6 +468,7 @@ void sim_state_verbs(struct sim_state *state, struct state *out)
                           .member = find_member,
                           .each_member = each_member};
     sim_state_snapshots(out);
+    sim_state_health(out);
 }
 
 // --- the disk ------------------------------------------------------------------------------------
@@ -507,7 +512,7 @@ static void take_next(struct sim_state *state)
     state->base = state->next;
     state->base_position = state->next_position;
     state->next = (struct sim_rows){0};
-    state->has_next = false;
+    state->has_next = state->is_wrong = false;
     state->log_first = 0;
     sim_say("starts with the snapshot at entry %llu",
             (unsigned long long)state->base_position.index);

@@ -41,6 +41,8 @@ struct sim_state {
     enum store_holding holding;
     struct store_position position;
     bool is_open, is_rotten;
+    bool is_full;  // the disk: nothing more can be applied
+    bool is_wrong; // it says on the disk that this state has to be replaced
     // the disk
     struct sim_rows base;
     struct store_position base_position;
@@ -74,6 +76,10 @@ void sim_state_trim(struct sim_state *state);
 // As store_flush: begins when there is something to be synced (true), and ends.
 bool sim_state_flush(struct sim_state *state);
 void sim_state_flushed(struct sim_state *state);
+
+// --- sim_health.c --------------------------------------------------------------------------------
+void sim_state_health(struct state *out);
+enum kr_err sim_state_check_room(void *ctx, uint64_t size_bytes, struct fault *fault);
 
 // --- sim_rows.c ----------------------------------------------------------------------------------
 // Appends every record of the state that a child of that holding has, in (family, key) order.

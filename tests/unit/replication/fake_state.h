@@ -35,6 +35,8 @@ struct fake {
     size_t exports_open;
     bool reads_late;    // each chunk is BUSY once
     bool is_damaged;    // stream_apply finds that an entry does not do what it did
+    bool is_full;       // the disk
+    bool is_wrong;      // as it was marked
     struct fake *next;  // what an import wrote; NULL: none
     bool is_next_whole; // and it has been checked
     struct store_position next_goal;
@@ -114,6 +116,27 @@ static inline void fake_position(void *ctx, struct store_position *out)
 static inline uint64_t fake_applied_index(void *ctx)
 {
     return ((struct fake *)ctx)->position.index;
+}
+
+static inline enum kr_err fake_check_room(void *ctx, uint64_t size_bytes, struct fault *fault)
+{
+    const struct fake *fake = ctx;
+    return fake->is_full ? fault_set(fault, KR_ERR_DISK_FULL, "no room for %llu bytes",
+                                     (unsigned long long)size_bytes)
+                         : KR_ERR_OK;
+}
+
+static inline bool fake_is_wrong(void *ctx)
+{
+    return ((struct fake *)ctx)->is_wrong;
+}
+
+static inline enum kr_err fake_mark_wrong(void *ctx, const char *why, struct fault *fault)
+{
+    (void)fault;
+    assert(why[0] != '\0');
+    ((struct fake *)ctx)->is_wrong = true;
+    return KR_ERR_OK;
 }
 
 static inline uint64_t fake_log_first(void *ctx)
@@ -388,7 +411,7 @@ static inline void fake_switch(struct fake *fake)
     memcpy(fake->log, next->log, sizeof(fake->log));
     fake->position = fake->next_goal;
     fake->first = 0;
-    fake->is_damaged = false;
+    fake->is_damaged = fake->is_wrong = false;
     free(next);
     fake->next = NULL;
     fake->is_next_whole = false;
@@ -402,6 +425,9 @@ static inline struct fake *fake_new(enum store_holding holding)
                                  .position = fake_position,
                                  .applied_index = fake_applied_index,
                                  .safe_index = fake_applied_index,
+                                 .check_room = fake_check_room,
+                                 .is_wrong = fake_is_wrong,
+                                 .mark_wrong = fake_mark_wrong,
                                  .log_first = fake_log_first,
                                  .stream_read = fake_stream_read,
                                  .stream_apply = fake_stream_apply,
