@@ -7,7 +7,13 @@
 // Ways it can fail: the engine refuses at once, or later and with it all that is behind it in
 // flight (each submitter is told; no new append starts before the last of them is told, since
 // their indexes are given anew); leadership is lost (the queue fails, what is in flight waits for
-// its answer); an error that no process survives (fatal is told, then every submitter).
+// its answer); the disk is full (nothing is appended that could not be applied; see below); an
+// error that no process survives (fatal is told, then every submitter).
+//
+// INVARIANT. What a node says by its leadership rests on the whole log. So it leads only behind all
+// that was there when it was elected, and gives up when it cannot apply that. From then on nobody
+// else writes, and what it writes itself is known to nobody before it is applied here: if the disk
+// has no room for that, it goes on being valid, and takes no write. Whoever may not lead resigns.
 //
 //              LEADER event            caught up
 //   STANDBY ──────────────▶ CATCHING_UP ────────▶ LEADING
@@ -21,7 +27,10 @@
 #include <stdatomic.h>
 
 #include "core/base/clock.h"
+#include "core/base/log.h"
 #include "replication/batch.h"
+
+enum { KR_REPLICA_FITNESS_MS = 200 }; // how often a leader is asked whether it may be one
 
 enum replica_state {
     KR_REPLICA_STANDBY,
@@ -53,6 +62,9 @@ struct replica {
     bool is_in_turn;
     bool is_behind;  // something committed could not be applied: the log has it, the state not yet
     bool is_waiting; // catching up, and nothing can be done before the engine or the disk can
+    bool has_led;    // since the engine said that it leads: it has all that was there before
+    bool is_full;    // the disk was, when it was looked at last
+    uint64_t fitness_due_ms;
     void (*closed)(void *ctx);
     void *closed_ctx;
     atomic_bool is_leader;
@@ -114,6 +126,8 @@ static void enter(struct replica *replica, enum replica_state state)
         note_validity(replica, true);
     else if (state != KR_REPLICA_CATCHING_UP)
         note_validity(replica, false);
+    replica->has_led =
+        state == KR_REPLICA_LEADING || (replica->has_led && state == KR_REPLICA_CATCHING_UP);
 }
 
 static void fail_for_good(struct replica *replica, enum kr_err err, const struct fault *fault)
@@ -145,6 +159,7 @@ static void on_role(void *ctx, enum engine_role role, uint64_t epoch)
         return;
     }
     replica->engine_epoch = epoch;
+    replica->has_led = replica->is_full = false;
     atomic_store_explicit(&replica->epoch, epoch, memory_order_release);
     // A store-backed log holds nothing that the store does not.
     enter(replica, KR_REPLICA_CATCHING_UP);
@@ -157,6 +172,60 @@ static void on_leader(void *ctx, const char *member_id, const char *peer_address
     const struct replica *replica = ctx;
     if (replica->options.leader != NULL)
         replica->options.leader(replica->options.ctx, member_id, peer_address);
+}
+
+// --- who must not lead ---------------------------------------------------------------------------
+
+static bool is_fit(const struct replica *replica, struct fault *why)
+{
+    const struct replica_options *options = &replica->options;
+    return options->fitness == NULL || options->engine->verbs->resign == NULL ||
+           options->fitness(options->ctx, why) != KR_ENGINE_UNFIT;
+}
+
+static void resign(struct replica *replica, const struct fault *why)
+{
+    struct engine *engine = replica->options.engine;
+    if (engine->verbs->resign != NULL)
+        engine->verbs->resign(engine, why);
+}
+
+static void watch_fitness(struct replica *replica)
+{
+    struct fault why = {0};
+    uint64_t now_ms = clock_boot_ms();
+    if (now_ms < replica->fitness_due_ms)
+        return;
+    replica->fitness_due_ms = now_ms + KR_REPLICA_FITNESS_MS;
+    if (!is_fit(replica, &why))
+        resign(replica, &why);
+}
+
+// --- the disk ------------------------------------------------------------------------------------
+
+// Told when it changes.
+static void note_disk(struct replica *replica, enum kr_err err, const struct fault *fault)
+{
+    bool is_full = err == KR_ERR_DISK_FULL;
+    if (is_full && !replica->is_full)
+        LOG_ERROR("this node's disk is full: it takes no writes",
+                  LOG_TEXT("why", fault != NULL ? fault->text : err_text(err)));
+    else if (!is_full && replica->is_full)
+        LOG_INFO("this node's disk has room again: it takes writes",
+                 LOG_NUMBER("index", applied_index(replica)));
+    replica->is_full = is_full;
+}
+
+// For all that waits and is on its way. A store that is the log refuses for itself.
+static bool has_room(struct replica *replica)
+{
+    const struct state *state = replica->options.state;
+    struct fault fault = {0};
+    if (replica->options.engine->is_store_backed)
+        return true;
+    enum kr_err err = state->check_room(state->ctx, replica->held_bytes, &fault);
+    note_disk(replica, err, &fault);
+    return err == KR_ERR_OK;
 }
 
 // --- telling submitters --------------------------------------------------------------------------
@@ -262,6 +331,10 @@ static void on_appended(void *ctx, enum kr_err err, const struct fault *fault)
     append->err = applied == KR_ERR_OK ? err : KR_ERR_TIMEOUT;
     append->committed_ms = clock_unix_ms();
     replica->is_behind |= applied == KR_ERR_DISK_FULL;
+    if (own.err == KR_ERR_DISK_FULL)
+        note_disk(replica, applied, &own);
+    else if (replica->options.engine->is_store_backed)
+        note_disk(replica, err, fault);
     if (applied != KR_ERR_OK && !is_survivable(applied))
         fail_for_good(replica, applied, &own);
     else if (err != KR_ERR_OK && !is_survivable(err))
@@ -323,7 +396,8 @@ static enum kr_err read_batch(struct replica *replica, struct arena *arena, stru
     return err;
 }
 
-// Applies rows that were read. Errors are fatal but for a full disk: it may have room later.
+// Applies rows that were read. Errors are fatal but for a full disk: it may have room later, and is
+// waited for by who has led; of what was there before, another node makes more.
 static bool apply_read(struct replica *replica, const struct store_row *rows, size_t count)
 {
     const struct state *state = replica->options.state;
@@ -335,11 +409,28 @@ static bool apply_read(struct replica *replica, const struct store_row *rows, si
     mem_free(results);
     if (err == KR_ERR_DISK_FULL) {
         replica->is_waiting = true;
+        note_disk(replica, err, &fault);
         fail_queue(replica, err);
+        if (!replica->has_led)
+            resign(replica, &fault);
     } else if (err != KR_ERR_OK) {
         fail_for_good(replica, err, &fault);
+    } else {
+        note_disk(replica, err, NULL);
     }
     return err == KR_ERR_OK;
+}
+
+// It has all that the log holds.
+static void open_for_writes(struct replica *replica)
+{
+    struct fault why = {0};
+    if (replica->has_led || is_fit(replica, &why)) {
+        enter(replica, KR_REPLICA_LEADING);
+        return;
+    }
+    replica->is_waiting = true;
+    resign(replica, &why);
 }
 
 static void catch_up(struct replica *replica)
@@ -363,7 +454,7 @@ static void catch_up(struct replica *replica)
         replica->is_waiting = is_survivable(read);
         replica->is_behind = replica->is_behind && read != KR_ERR_NOT_FOUND;
         if (read == KR_ERR_NOT_FOUND)
-            enter(replica, KR_REPLICA_LEADING);
+            open_for_writes(replica);
     }
     mem_free(rows);
     arena_fini(&arena);
@@ -430,11 +521,17 @@ static bool step(struct replica *replica)
 {
     if (replica->state == KR_REPLICA_CATCHING_UP && replica->append_count == 0)
         catch_up(replica);
-    if (replica->state == KR_REPLICA_LEADING) {
+    if (replica->has_led)
         note_validity(replica, true);
-        if (replica->queue.first != NULL && replica->append_count < KR_REPLICA_APPENDS)
+    if (replica->state == KR_REPLICA_LEADING && replica->queue.first != NULL &&
+        replica->append_count < KR_REPLICA_APPENDS) {
+        if (has_room(replica))
             start_append(replica);
+        else
+            fail_queue(replica, KR_ERR_DISK_FULL);
     }
+    if (replica->has_led)
+        watch_fitness(replica);
     if (replica->state != KR_REPLICA_LEADING && replica->state != KR_REPLICA_CATCHING_UP)
         fail_queue(replica, KR_ERR_NO_LEADER);
     bool has_work = replica->queue.first != NULL && replica->append_count < KR_REPLICA_APPENDS;
@@ -508,17 +605,4 @@ struct replica_known replica_known(const struct replica *replica)
         .is_leader = is_leader,
         .is_doubtful =
             !is_leader && atomic_load_explicit(&replica->is_doubtful, memory_order_acquire)};
-}
-
-uint64_t replica_known_age_ms(const struct replica_known *known, uint64_t now_boot_ms)
-{
-    if (known->is_leader && now_boot_ms < known->until_ms)
-        return 0;
-    return lease_age_at(known->until_ms, now_boot_ms);
-}
-
-uint64_t replica_age_ms(const struct replica *replica, uint64_t now_boot_ms)
-{
-    const struct replica_known known = replica_known(replica);
-    return replica_known_age_ms(&known, now_boot_ms);
 }

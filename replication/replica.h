@@ -34,6 +34,9 @@ struct replica_options {
     // Something that the process cannot survive (an fsync failed, a divergence): stop, loudly.
     void (*fatal)(void *ctx, enum kr_err err, const struct fault *fault);
     void *ctx;
+    // Asked before it begins to lead, and several times a second while it does, where the engine
+    // can resign. May be NULL: it is fit.
+    engine_fitness_fn *fitness;
     // The engine says that another node leads (texts empty: nobody does). May be NULL.
     void (*leader)(void *ctx, const char *member_id, const char *peer_address);
 };
@@ -80,6 +83,16 @@ struct replica_known {
 struct replica_known replica_known(const struct replica *replica);
 // Age of that knowledge in ms at boot-clock time now: 0 on a leader whose validity lasts,
 // UINT64_MAX when nothing is known.
-uint64_t replica_known_age_ms(const struct replica_known *known, uint64_t now_boot_ms);
+static inline uint64_t replica_known_age_ms(const struct replica_known *known, uint64_t now_boot_ms)
+{
+    if (known->is_leader && now_boot_ms < known->until_ms)
+        return 0;
+    return lease_age_at(known->until_ms, now_boot_ms);
+}
+
 // The age of what is known now. Any thread.
-uint64_t replica_age_ms(const struct replica *replica, uint64_t now_boot_ms);
+static inline uint64_t replica_age_ms(const struct replica *replica, uint64_t now_boot_ms)
+{
+    const struct replica_known known = replica_known(replica);
+    return replica_known_age_ms(&known, now_boot_ms);
+}

@@ -82,6 +82,11 @@ static inline void scripted_trim(struct engine *engine, uint64_t below_index)
     (void)below_index;
 }
 
+static inline void scripted_resign(struct engine *engine, const struct fault *why)
+{
+    buf_printf(scripted_of(engine)->transcript, "resign: %s\n", why->text);
+}
+
 static inline uint64_t scripted_valid_until(const struct engine *engine)
 {
     return ((const struct scripted *)engine)->valid_until_ms;
@@ -105,6 +110,7 @@ static const struct engine_verbs scripted_verbs = {
     .append = scripted_append,
     .read = scripted_read,
     .trim = scripted_trim,
+    .resign = scripted_resign,
     .valid_until_ms = scripted_valid_until,
     .turn = scripted_turn,
     .close = scripted_close,

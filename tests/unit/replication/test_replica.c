@@ -1,116 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The replica over a scripted engine: what it asks of the engine and tells its submitters, as
 // transcripts.
-#include "scripted_engine.h"
-
-#include "core/base/clock.h"
-#include "proto/codec.h"
-
-struct replica_fixture {
-    struct fixture base;
-    struct scripted engine;
-    bool is_closed;
-};
-
-static void on_fatal(void *ctx, enum kr_err err, const struct fault *fault)
-{
-    struct replica_fixture *fixture = ctx;
-    (void)err;
-    buf_printf(&fixture->base.transcript, "fatal: %s\n", fault->text);
-}
-
-static void on_closed(void *ctx)
-{
-    struct replica_fixture *fixture = ctx;
-    buf_printf(&fixture->base.transcript, "closed\n");
-    fixture->is_closed = true;
-}
-
-static int setup(void **state)
-{
-    struct replica_fixture *fixture = calloc(1, sizeof(*fixture));
-    fixture_init(&fixture->base);
-    scripted_init(&fixture->engine, &fixture->base.transcript);
-    const struct replica_options options = {&fixture->base.state, &fixture->engine.base, on_fatal,
-                                            fixture, NULL};
-    fixture->base.replica = replica_new(&options);
-    assert_happened(&fixture->base, "campaign\n");
-    *state = fixture;
-    return 0;
-}
-
-static void stop(struct replica_fixture *fixture)
-{
-    if (fixture->is_closed)
-        return;
-    replica_close(fixture->base.replica, on_closed, fixture);
-    while (fixture->engine.pending_count > 0)
-        scripted_answer(&fixture->engine, 0, KR_ERR_NO_LEADER, false);
-    replica_turn(fixture->base.replica);
-    assert_true(fixture->is_closed);
-}
-
-static int teardown(void **state)
-{
-    struct replica_fixture *fixture = *state;
-    stop(fixture);
-    scripted_fini(&fixture->engine);
-    fixture_fini(&fixture->base);
-    free(fixture);
-    return 0;
-}
-
-// A submitter: writes its name and outcome.
-struct submitter {
-    struct replica_fixture *fixture;
-    char name[16];
-};
-
-static void on_outcome(void *ctx, const struct replica_outcome *outcome)
-{
-    struct submitter *submitter = ctx;
-    struct buf *transcript = &submitter->fixture->base.transcript;
-    if (outcome->err != KR_ERR_OK)
-        buf_printf(transcript, "%s: %s\n", submitter->name, err_text(outcome->err));
-    else
-        buf_printf(transcript, "%s: index %llu epoch %llu%s\n", submitter->name,
-                   (unsigned long long)outcome->index, (unsigned long long)outcome->epoch,
-                   outcome->result.code == KR_APPLY_OK ? "" : " refused by apply");
-    assert_true(outcome->err != KR_ERR_OK || outcome->committed_ms > 0);
-    free(submitter);
-}
-
-static enum kr_err submit_sized(struct replica_fixture *fixture, const char *name, size_t size)
-{
-    struct submitter *submitter = calloc(1, sizeof(*submitter));
-    submitter->fixture = fixture;
-    snprintf(submitter->name, sizeof(submitter->name), "%s", name);
-    enum kr_err err =
-        replica_submit(fixture->base.replica, fixture_command(name, size), on_outcome, submitter);
-    if (err != KR_ERR_OK)
-        free(submitter);
-    return err;
-}
-
-static void submit(struct replica_fixture *fixture, const char *name)
-{
-    assert_int_equal(submit_sized(fixture, name, 4), KR_ERR_OK);
-}
-
-static void lead(struct replica_fixture *fixture)
-{
-    scripted_role(&fixture->engine, KR_ENGINE_LEADER, 1);
-    replica_turn(fixture->base.replica);
-    assert_happened(&fixture->base, "");
-    assert_true(replica_is_leader(fixture->base.replica));
-}
-
-// Submits each name and ends the turn.
-static void submit_in_a_turn(struct replica_fixture *fixture, const char *name)
-{
-    submit(fixture, name);
-    replica_turn(fixture->base.replica);
-}
+#include "replica_fixture.h"
 
 static void without_leadership_nothing_is_taken(void **state)
 {
@@ -259,18 +150,6 @@ static void a_batch_that_was_applied_meanwhile_is_of_unknown_fate(void **state)
     buf_clear(&fixture->base.transcript);
     scripted_answer(&fixture->engine, 0, KR_ERR_OK, true);
     assert_happened(&fixture->base, "aaa: deadline exceeded\n");
-}
-
-// Another leader's entry, as it would come to stand in the log.
-static void log_foreign(struct replica_fixture *fixture, uint64_t index, uint64_t epoch,
-                        const char *name)
-{
-    struct buf bytes;
-    const struct entry entry = {index, epoch, 1700000000000000, *fixture_command(name, 4)};
-    buf_init(&bytes, 1 << 16);
-    codec_add_entry(&bytes, &entry);
-    scripted_log(&fixture->engine, buf_bytes(&bytes));
-    buf_fini(&bytes);
 }
 
 static void a_new_leader_applies_the_log_before_it_appends(void **state)
@@ -422,19 +301,6 @@ static void a_follower_ages_by_its_lease(void **state)
     assert_int_equal(replica_age_ms(replica, 20000), 0);
 }
 
-// The state's apply behind a disk that may be full.
-static bool is_disk_full;
-static enum kr_err (*real_apply)(void *ctx, const struct store_row *rows, size_t count,
-                                 struct apply_result results[], struct fault *fault);
-
-static enum kr_err apply_if_room(void *ctx, const struct store_row *rows, size_t count,
-                                 struct apply_result results[], struct fault *fault)
-{
-    if (is_disk_full)
-        return fault_set(fault, KR_ERR_DISK_FULL, "full");
-    return real_apply(ctx, rows, count, results, fault);
-}
-
 static void a_lease_that_comes_later_does_not_make_what_was_found_fresh(void **state)
 {
     struct replica_fixture *fixture = *state;
@@ -457,31 +323,6 @@ static void a_leader_that_slept_beyond_its_validity_is_not_fresh(void **state)
     const struct replica_known known = replica_known(fixture->base.replica);
     assert_int_equal(replica_known_age_ms(&known, 9999), 0);
     assert_int_equal(replica_known_age_ms(&known, 17000), KR_REPLICA_WINDOW_MS + 7000);
-}
-
-static void what_a_full_disk_kept_out_is_applied_from_the_log_later(void **state)
-{
-    struct replica_fixture *fixture = *state;
-    real_apply = fixture->base.state.apply;
-    fixture->base.state.apply = apply_if_room;
-    lead(fixture);
-    submit_in_a_turn(fixture, "aaa");
-    submit_in_a_turn(fixture, "bbb");
-    buf_clear(&fixture->base.transcript);
-    is_disk_full = true;
-    scripted_answer(&fixture->engine, 0, KR_ERR_OK, true);
-    is_disk_full = false; // what is behind must not jump over what is missing
-    scripted_answer(&fixture->engine, 0, KR_ERR_OK, true);
-    assert_happened(&fixture->base, "aaa: deadline exceeded\nbbb: deadline exceeded\n");
-    is_disk_full = true;
-    submit(fixture, "ccc");
-    assert_false(replica_turn(fixture->base.replica));
-    assert_happened(&fixture->base, "read 1\nread 2\nccc: disk full\n");
-    is_disk_full = false;
-    replica_turn(fixture->base.replica);
-    assert_int_equal(store_applied_index(fixture->base.store), 2);
-    submit_in_a_turn(fixture, "ddd");
-    assert_happened(&fixture->base, "read 1\nread 2\nappend 3..3 epoch 1\n");
 }
 
 static void a_log_that_is_being_fetched_is_asked_again(void **state)
@@ -511,8 +352,6 @@ static void a_leader_that_gives_its_place_away_ages_at_once(void **state)
     assert_in_range(replica_age_ms(replica, after_ms + 700), 700, 700 + after_ms - before_ms);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -537,7 +376,6 @@ int main(void)
         TEST(a_follower_ages_by_its_lease),
         TEST(a_lease_that_comes_later_does_not_make_what_was_found_fresh),
         TEST(a_leader_that_slept_beyond_its_validity_is_not_fresh),
-        TEST(what_a_full_disk_kept_out_is_applied_from_the_log_later),
         TEST(a_log_that_is_being_fetched_is_asked_again),
         TEST(a_leader_that_gives_its_place_away_ages_at_once),
     };

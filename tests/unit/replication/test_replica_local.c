@@ -46,8 +46,10 @@ static void start(struct local_fixture *fixture)
     fixture->is_closed = false;
     const struct engine_local_options local = {.store = fixture->base.store, .leads = true};
     fixture->engine = engine_local_new(&local, NULL);
-    const struct replica_options options = {&fixture->base.state, fixture->engine, on_fatal,
-                                            fixture, NULL};
+    const struct replica_options options = {.state = &fixture->base.state,
+                                            .engine = fixture->engine,
+                                            .fatal = on_fatal,
+                                            .ctx = fixture};
     fixture->base.replica = replica_new(&options);
     assert_true(engine_turn(fixture->engine));
     assert_true(replica_is_leader(fixture->base.replica));
