@@ -60,6 +60,7 @@ struct peers_session {
     struct tls_peer peer;
     struct peers_probe probes[KR_PEERS_PROBES_AT_ONCE];
     bool is_moving; // closed by us, for a better one
+    bool is_spoilt; // its snapshot was not good
     enum peers_reason reason;
     uint64_t ended_ms;
 };

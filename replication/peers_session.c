@@ -255,6 +255,8 @@ static bool is_for_good(const struct peers_session *session, enum kr_err err)
 
 static enum upstream_failure failure_of(const struct peers_session *session, enum kr_err err)
 {
+    if (session->is_spoilt)
+        return KR_UPSTREAM_SPOILT;
     if (is_for_good(session, err))
         return KR_UPSTREAM_REFUSED;
     // Who is cut off itself, and was left for that, does answer.
@@ -343,10 +345,13 @@ void peers_session_finished(struct peers *peers, enum kr_err err, const struct f
         return;
     }
     LOG_ERROR("the snapshot is not good and was dropped", LOG_TEXT("why", own.text));
-    if (session->link != NULL)
+    session->is_spoilt = true;
+    if (session->link != NULL) {
         peer_link_close(session->link, err, &own);
-    else
-        free_session(peers);
+        return;
+    }
+    upstream_failed(&peers->upstream, session->address, KR_UPSTREAM_SPOILT, clock_boot_ms());
+    free_session(peers);
 }
 
 // --- life ----------------------------------------------------------------------------------------

@@ -209,6 +209,11 @@ static uint64_t back_off_ms(uint32_t failures)
     return wait_ms < KR_UPSTREAM_BACKOFF_MOST_MS ? wait_ms : KR_UPSTREAM_BACKOFF_MOST_MS;
 }
 
+static uint64_t spoilt_ms(uint32_t before)
+{
+    return (uint64_t)KR_UPSTREAM_BACKOFF_MOST_MS << (before < 4 ? before : 4);
+}
+
 // --- measuring -----------------------------------------------------------------------------------
 
 // xorshift64: jitter needs no secret.
@@ -340,6 +345,8 @@ void upstream_failed(struct upstream *upstream, const char *address, enum upstre
         upstream->current = NULL;
     uint64_t wait_ms =
         how == KR_UPSTREAM_REFUSED ? KR_UPSTREAM_BACKOFF_MOST_MS : back_off_ms(one->failures);
+    if (how == KR_UPSTREAM_SPOILT)
+        wait_ms = spoilt_ms(one->spoilt++);
     one->failures++;
     one->silences += how == KR_UPSTREAM_SILENT;
     one->next_try_ms = now_ms + wait_ms - draw(upstream, wait_ms / 2);

@@ -26,6 +26,7 @@ struct upstream_candidate {
     uint32_t measured;      // how often
     uint32_t failures;      // since it last served
     uint32_t silences;      // of them, since it last answered anything
+    uint32_t spoilt;        // snapshots that were not good
     uint64_t next_try_ms, next_measure_ms;
     bool is_heard;  // it has said what epoch it knows, since all were to be asked
     uint32_t asked; // how often, since then
@@ -89,8 +90,9 @@ void upstream_attached(struct upstream *upstream, const char *address, uint64_t 
 
 enum upstream_failure {
     KR_UPSTREAM_LOST,
-    KR_UPSTREAM_SILENT, // that took its time: who may answer comes before it
-    KR_UPSTREAM_REFUSED // waiting will hardly help, so the longest back-off
+    KR_UPSTREAM_SILENT,  // that took its time: who may answer comes before it
+    KR_UPSTREAM_REFUSED, // waiting will hardly help, so the longest back-off
+    KR_UPSTREAM_SPOILT   // a whole snapshot of it was not good: longer each time
 };
 void upstream_failed(struct upstream *upstream, const char *address, enum upstream_failure how,
                      uint64_t now_ms);

@@ -137,6 +137,13 @@ static void the_back_off_doubles_with_jitter_up_to_its_bound(void **state)
     assert_true(upstream->candidates[0].next_try_ms <= now_ms + KR_UPSTREAM_BACKOFF_LEAST_MS);
     upstream_failed(upstream, "core:7402", KR_UPSTREAM_REFUSED, now_ms);
     assert_true(upstream->candidates[0].next_try_ms >= now_ms + KR_UPSTREAM_BACKOFF_MOST_MS / 2);
+    // That it can be attached to says nothing of its snapshots.
+    for (uint64_t wait_ms = KR_UPSTREAM_BACKOFF_MOST_MS; wait_ms <= 40000; wait_ms *= 2) {
+        upstream_attached(upstream, "core:7402", now_ms);
+        upstream_failed(upstream, "core:7402", KR_UPSTREAM_SPOILT, now_ms);
+        assert_in_range(upstream->candidates[0].next_try_ms, now_ms + wait_ms / 2,
+                        now_ms + wait_ms);
+    }
     free(upstream);
 }
 
