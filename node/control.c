@@ -545,6 +545,13 @@ enum kr_err control_promote(struct control *control)
     return err;
 }
 
+enum engine_fitness control_fitness(void *ctx, struct fault *why)
+{
+    const struct node *node = ctx;
+    const struct peers *peers = peering_peers(node->control->peering);
+    return peers == NULL ? KR_ENGINE_FIT : peers_fitness(peers, why);
+}
+
 void control_leader_is(struct control *control, const char *member_id, const char *peer_address)
 {
     peering_leader_is(control->peering, member_id, peer_address);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "node/api/call.h"
+#include "replication/engine.h"
 
 struct node;
 struct readers_figures;
@@ -20,6 +21,8 @@ must_use enum kr_err control_open_peers(struct control *control, struct fault *f
 // Runs until control_stop has taken effect: calls under way are answered first, or refused once
 // the stop timeout is over; then the replica is closed.
 void control_run(struct control *control);
+// May this node lead? ctx is the node: an engine_fitness_fn.
+enum engine_fitness control_fitness(void *ctx, struct fault *why);
 // The operator's word that the leader is down. As engines_promote; BUSY: this node's state is being
 // replaced. It leads when this returns OK; what is submitted first then makes its epoch durable.
 // Control loop.

@@ -6,7 +6,6 @@
 // have been asked.
 #include "node/engines.h"
 
-#include "core/base/log.h"
 #include "node/bootstrap.h"
 #include "replication/engine_etcd.h"
 #include "replication/engine_local.h"
@@ -88,12 +87,6 @@ static void position(void *ctx, uint64_t *index, uint64_t *epoch, struct hash128
     *chain = at.chain;
 }
 
-static void refused(void *ctx, const struct fault *fault)
-{
-    (void)ctx;
-    LOG_ERROR("this node cannot lead", LOG_TEXT("why", fault->text));
-}
-
 static struct etcd_link_options link_options(const struct config *config)
 {
     return (struct etcd_link_options){.endpoints = config->etcd_endpoints,
@@ -124,7 +117,7 @@ static enum kr_err open_etcd(struct engines *engines, struct uv_loop_s *loop, st
                                                 .leader_ttl_ms = (unsigned)config->leader_ttl_ms,
                                                 .quota_bytes = (uint64_t)config->etcd_quota_bytes,
                                                 .position = position,
-                                                .refused = refused,
+                                                .fitness = control_fitness,
                                                 .ctx = node};
     node->engine = engine_etcd_new(&options);
     return KR_ERR_OK;

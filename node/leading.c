@@ -4,7 +4,7 @@
 // Happy path of a leadership: bootstrap where the state knows no cluster → MEMBER_PUT of ourselves
 // and LEAD in one entry, with the vault's version where the state knows none → nothing more. Ways
 // it can fail: the entry is not committed (tried again while we lead), or refused (this node was
-// removed: said once, it leads on until it is stopped).
+// removed: said once, and the replica resigns).
 #include "node/leading.h"
 
 #include <stdio.h>

@@ -162,6 +162,7 @@ static void open_replica(struct node *node)
                                       .engine = node->engine,
                                       .fatal = on_fatal,
                                       .leader = on_leader,
+                                      .fitness = control_fitness,
                                       .ctx = node};
     node->replica = replica_new(&options);
     if (!store_may_lack(node->store))

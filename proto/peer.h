@@ -147,7 +147,6 @@ struct peer_snapshot_chunk {
     bool is_last;
     uint64_t estimated_bytes, rows_size, rows_offset; // the last two of a part, as of an entry's
 };
-
 struct peer_forward {
     uint64_t id, deadline_ms, send_within_ms; // the last 0: not said
     const char *method, *target;
@@ -172,6 +171,7 @@ struct peer_body {
 struct peer_node_usage {
     const char *id, *upstream_id, *version;
     uint64_t applied_index, age_ms, validations_per_second, round_trip_us;
+    bool is_unfit; // a core node that would rather not lead now
 };
 struct peer_usage {
     const struct peer_node_usage *items;

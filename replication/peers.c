@@ -75,6 +75,37 @@ void peers_refresh_members(struct peers *peers)
     peers_child_check_members(peers);
 }
 
+// --- who may lead --------------------------------------------------------------------------------
+
+// Another core node that follows this one, and says that it would lead.
+static bool has_heir(const struct peers *peers)
+{
+    for (const struct peers_child *child = peers->children; child != NULL; child = child->next) {
+        bool is_fed = child->is_attached && feed_state(child->feed) == KR_FEED_STREAMING;
+        if (is_fed && feed_child(child->feed)->role == KR_PEER_CORE && child->usage.count > 0 &&
+            !child->usage.items[0].is_unfit)
+            return true;
+    }
+    return false;
+}
+
+enum engine_fitness peers_fitness(const struct peers *peers, struct fault *why)
+{
+    const struct state *state = peers->options.state;
+    struct state_member own;
+    if (state->member(state->ctx, peers->own.node_id, &own) && own.is_removed) {
+        fault_set(why, KR_ERR_FORBIDDEN, "%s was removed from the cluster", peers->own.node_id);
+        return KR_ENGINE_UNFIT;
+    }
+    if (peers_is_rebuilding(peers)) {
+        fault_set(why, KR_ERR_CORRUPT, "this node's state has to be replaced by a snapshot");
+        return KR_ENGINE_UNFIT;
+    }
+    if (state->check_room(state->ctx, KR_PEERS_ROOM_BYTES, why) == KR_ERR_OK)
+        return KR_ENGINE_FIT;
+    return peers_leads(peers) && has_heir(peers) ? KR_ENGINE_UNFIT : KR_ENGINE_LAST_RESORT;
+}
+
 // --- life ----------------------------------------------------------------------------------------
 
 struct peers *peers_make(const struct peers_options *options)
@@ -105,6 +136,11 @@ enum kr_err peers_choose(struct peers *peers, uint64_t seed, struct fault *fault
     if (err != KR_ERR_OK)
         return err;
     lease_init(&peers->lease, state->applied_index(state->ctx));
+    peers->carry.must_rebuild = state->is_wrong(state->ctx);
+    if (peers->carry.must_rebuild)
+        LOG_WARN("this node's state differed from its leader's when it stopped: it answers STALE, "
+                 "and leads nobody, until it is rebuilt",
+                 LOG_TEXT("node", peers->own.node_id));
     peers_refresh_members(peers);
     if (peers->options.asks_first) {
         peers->asking = KR_PEERS_ASKING;

@@ -27,8 +27,9 @@ enum {
     KR_PEERS_LEASELESS_MS = 2000, // so long an upstream may have nothing to lend
     KR_PEERS_PROBES = 4,          // of a measurement; the best one counts
     KR_PEERS_MEASURE_MS = 2000,
-    KR_PEERS_ASK_MS = 5000,      // for core nodes to say what epoch they know
-    KR_PEERS_PROBES_AT_ONCE = 8, // answers that are waited for
+    KR_PEERS_ASK_MS = 5000,        // for core nodes to say what epoch they know
+    KR_PEERS_PROBES_AT_ONCE = 8,   // answers that are waited for
+    KR_PEERS_ROOM_BYTES = 1 << 20, // of entries that a leader must be able to take
 };
 
 struct peers_port; // libuv's handles

@@ -133,3 +133,7 @@ const char *peers_leader_http(const struct peers *peers);
 bool peers_is_rebuilding(const struct peers *peers);      // its state is being replaced
 uint64_t peers_known_epoch(const struct peers *peers);    // the highest that it has heard of
 const char *peers_upstream_id(const struct peers *peers); // "": none
+
+// May this node lead? Not when it was removed, or its state is wrong; with a full disk only where
+// no other core node would instead.
+enum engine_fitness peers_fitness(const struct peers *peers, struct fault *why);

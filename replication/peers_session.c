@@ -99,6 +99,12 @@ static size_t count_usage(const struct peers *peers)
     return count < KR_PEER_NODES_MAX ? count : KR_PEER_NODES_MAX;
 }
 
+static bool is_unfit(const struct peers *peers)
+{
+    struct fault why;
+    return peers->own.role == KR_TLS_ROLE_CORE && peers_fitness(peers, &why) != KR_ENGINE_FIT;
+}
+
 static void usage(void *ctx, struct arena *arena, struct peer_usage *out)
 {
     struct peers *peers = ctx;
@@ -112,7 +118,8 @@ static void usage(void *ctx, struct arena *arena, struct peer_usage *out)
         .applied_index = state->applied_index(state->ctx),
         .age_ms = replica_age_ms(peers->options.replica, clock_boot_ms()),
         .validations_per_second = peers->options.owner.validations(peers->options.owner.ctx),
-        .round_trip_us = round_trip_us(peers)};
+        .round_trip_us = round_trip_us(peers),
+        .is_unfit = is_unfit(peers)};
     for (struct peers_child *child = peers->children; child != NULL; child = child->next)
         for (size_t i = 0; i < child->usage.count && count < room; i++)
             items[count++] = child->usage.items[i];
@@ -143,9 +150,15 @@ static void echoed(void *ctx, uint64_t seq)
 static void differs(void *ctx, const struct fault *fault)
 {
     struct peers *peers = ctx;
+    const struct state *state = peers->options.state;
+    struct fault unmarked;
     peers->figures.differences++;
     replica_note_doubt(peers->options.replica, true);
     peers_note_lease(peers);
+    if (peers->carry.must_rebuild &&
+        state->mark_wrong(state->ctx, fault->text, &unmarked) != KR_ERR_OK)
+        LOG_ERROR("a restart would forget that this node's state is wrong",
+                  LOG_TEXT("why", unmarked.text));
     LOG_ERROR("this node's state differs from its leader's: it answers STALE until it is rebuilt",
               LOG_TEXT("why", fault->text), LOG_TEXT("node", peers->own.node_id),
               LOG_TEXT("upstream", peers->session->peer.node_id));

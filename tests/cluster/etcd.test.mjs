@@ -2,16 +2,19 @@
 // Three core nodes over three real etcd members, and four followers: leaders die, hand over, are cut
 // off and paused; etcd members die; everything dies at once. No acknowledged write is lost.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { expect } from '../integration/lib/http.mjs';
+import { expect, expectProblem } from '../integration/lib/http.mjs';
 import { until } from '../integration/lib/node.mjs';
+import { fill, mountSmall } from '../integration/lib/smalldisk.mjs';
 import { Cluster, Promises, assertAllThere, assertSameState, assertStandbyIsNotMissed, codeAt, makeKey, revoke } from './lib/cluster.mjs';
 
 const DEADLINE_MS = 60_000;
 const BUSY_MS = 3_000; // what a busy machine may add
 const members = ['etcd-1', 'etcd-2', 'etcd-3'];
+const onSmallDisk = 'core-3';
+const MIB = 1 << 20;
 
 // The longest stories, and more rounds of the others.
 const isSoak = Boolean(process.env.KEYREEVE_SOAK);
@@ -19,7 +22,17 @@ const soak = { skip: isSoak ? false : 'a part of the soak' };
 const rounds = isSoak ? 5 : 1;
 
 test('three core nodes over etcd and four followers', { timeout: 860_000 }, async (t) => {
-  const cluster = await Cluster.up(t, { engine: 'etcd' });
+  let disk;
+  const cluster = await Cluster.up(t, {
+    engine: 'etcd',
+    prepare: ({ dir }) => {
+      disk = mountSmall(t, 384); // RocksDB sets some room aside at once
+      if (!disk) return;
+      mkdirSync(join(dir, onSmallDisk), { recursive: true });
+      mkdirSync(join(disk, 'data'), { mode: 0o700 });
+      symlinkSync(join(disk, 'data'), join(dir, onSmallDisk, 'data'));
+    },
+  });
   const steady = await makeKey(cluster.api(cluster.followers[0]), 'steady');
   await cluster.caughtUp();
 
@@ -208,6 +221,92 @@ test('three core nodes over etcd and four followers', { timeout: 860_000 }, asyn
     assert.equal(await codeAt(cluster, standby, steady), 'VALID');
   }, soak);
 
+  const coresBut = (...names) => cluster.cores.filter((name) => !names.includes(name));
+  const startLater = (name) => {
+    const starting = cluster.start(name);
+    starting.catch(() => {}); // awaited below
+    return starting;
+  };
+  const leads = (name, seer = name) => until(async () => (await cluster.seenBy(seer).catch(() => ({}))).leader === name, { what: `${name} to lead`, deadlineMs: DEADLINE_MS, everyMs: 100 });
+  const told = (name, what, from) => until(() => what.test(cluster.log(name).slice(from)), { what: `${what} in the log of ${name}`, deadlineMs: DEADLINE_MS, everyMs: 100 });
+  const isFresh = async (name) => (await codeAt(cluster, name, steady, { maxStalenessMs: 1000 })) === 'VALID';
+
+  await cluster.story(t, 'the leader\'s disk is full: alone it stays fresh and takes no write, and it makes way for another', async (t) => {
+    if (!disk) return t.skip('mounting a tmpfs is not permitted');
+    const others = coresBut(onSmallDisk);
+    for (const name of others) await cluster.stop(name);
+    await leads(onSmallDisk);
+    await resumed(onSmallDisk);
+    const from = cluster.log(onSmallDisk).length;
+    const empty = fill(disk, 16 * MIB);
+    let isFull = true;
+    const makeRoom = () => {
+      if (isFull) empty();
+      isFull = false;
+    };
+    try {
+      const refusal = await until(async () => [await write(onSmallDisk)].find(({ status }) => status === 503), { what: 'a refusal', deadlineMs: DEADLINE_MS, everyMs: 100 });
+      expectProblem(refusal, 503, /free space/);
+      await told(onSmallDisk, /this node's disk is full: it takes no writes/, from);
+      const endMs = Date.now() + 4_000; // longer than any lease
+      while (Date.now() < endMs) assert.ok(await isFresh(onSmallDisk));
+      await Promise.all(others.map((name) => cluster.start(name)));
+      await otherLeader(onSmallDisk, cluster.followers[0]);
+      await resumed(cluster.followers[0]);
+      await cluster.underLoad('leader-disk-full', allBut(onSmallDisk), steady, async (progress) => {
+        await progress();
+        for (const name of allBut(onSmallDisk)) await until(() => isFresh(name), { what: `${name} to be fresh`, deadlineMs: DEADLINE_MS });
+        makeRoom();
+      });
+    } finally {
+      makeRoom();
+    }
+    const text = cluster.log(onSmallDisk).slice(from);
+    assert.match(text, /this node must not lead.*are kept in reserve/);
+    assert.equal(text.split('it takes no writes').length, 2, 'one line on the refusals');
+  });
+
+  await cluster.story(t, 'a standby whose disk is full does not take over', async (t) => {
+    if (!disk) return t.skip('mounting a tmpfs is not permitted');
+    let leader = await cluster.leader();
+    if (leader === onSmallDisk) {
+      await cluster.stop(leader);
+      await cluster.start(leader);
+      leader = await cluster.leader();
+    }
+    await cluster.underLoad('standby-disk-full', allBut(onSmallDisk, leader), steady, async (progress) => {
+      const empty = fill(disk, 16 * MIB);
+      try {
+        await progress();
+        await cluster.kill(leader);
+        await leads(coresBut(onSmallDisk, leader)[0], cluster.followers[0]);
+        await progress();
+      } finally {
+        empty();
+      }
+      await cluster.start(leader);
+    });
+  });
+
+  await cluster.story(t, 'a core node whose state is wrong leads nobody, not even alone, until it is rebuilt', async () => {
+    const wrong = coresBut(await cluster.leader())[0];
+    const mark = join(cluster.dataDir(wrong), 'db', 'differs');
+    await cluster.stop(wrong);
+    writeFileSync(mark, 'the test says so\n');
+    const others = coresBut(wrong);
+    for (const name of others) await cluster.kill(name);
+    const from = cluster.log(wrong).length;
+    const starting = startLater(wrong);
+    await told(wrong, /nobody leads, and this node stands back.*replaced by a snapshot/, from);
+    assert.equal(await codeAt(cluster, wrong, steady), 'STALE');
+    assert.notEqual((await write(wrong)).status, 200);
+    await Promise.all(others.map((name) => cluster.start(name)));
+    await starting;
+    await resumed(wrong);
+    await until(() => !existsSync(mark), { what: 'a snapshot in its place', deadlineMs: DEADLINE_MS });
+    await assertSameState(cluster);
+  });
+
   await cluster.story(t, 'a rolling restart of all nodes fails no validation elsewhere', async () => {
     for (const name of cluster.names) {
       await cluster.underLoad(`rolling-${name}`, allBut(name), steady, async () => {
@@ -216,4 +315,23 @@ test('three core nodes over etcd and four followers', { timeout: 860_000 }, asyn
       });
     }
   }, soak);
+
+  // The last one: a node that was removed is not admitted again.
+  await cluster.story(t, 'a core node that was removed leads nobody, though it is the only one', async () => {
+    const leader = await cluster.leader();
+    const removed = coresBut(leader)[0];
+    const api = cluster.api(leader);
+    expect(await api.delete(`/v1/cluster/nodes/${removed}`), 204);
+    const from = cluster.log(removed).length;
+    const others = coresBut(removed);
+    for (const name of others) await cluster.kill(name);
+    await told(removed, /was removed from the cluster/, from);
+    await told(removed, /nobody leads, and this node stands back|this node must not lead/, from);
+    for (let i = 0; i < 20; i++) assert.notEqual((await write(removed)).status, 200);
+    await Promise.all(others.map((name) => cluster.start(name)));
+    const { acknowledged } = await cluster.writing('removed', (progress) => progress());
+    await cluster.caughtUp(allBut(removed));
+    await assertAllThere(cluster, acknowledged, allBut(removed));
+    assert.ok(others.includes(await cluster.leader(allBut(removed))));
+  });
 });
