@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one address may take of a node, and what a busy node says.
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, constants } from 'node:http2';
+import { connect as connectPlain } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
+import { Authority } from './lib/certificates.mjs';
 import { client, exchange, expect, expectProblem, raw } from './lib/http.mjs';
 import { foreignValue, strangerKey } from './lib/keys.mjs';
 import { startNode, until } from './lib/node.mjs';
@@ -116,6 +122,61 @@ test('management requests beyond the ceiling get 503 with Retry-After, validatio
   }
   assert.equal(await api.code(key), 'VALID');
   expect(await api.get('/v1/who-am-i'), 200);
+});
+
+// --- answers that nobody takes -------------------------------------------------------------------
+
+const refusedOf = (node) => node.metric('requests_refused_total');
+
+/** Answers to GET /openapi so far. */
+async function openapiAnswers(node) {
+  const lines = (await node.metrics()).match(/^keyreeve_requests_total\{[^}]*route="openapi"[^}]*\} \d+$/gm) ?? [];
+  return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+}
+
+/** Asks on this socket, one request at a time, and reads nothing: {answered, isCut}. */
+async function askWithoutReading(node, socket, { most }) {
+  const [before, refused] = [await openapiAnswers(node), await refusedOf(node)];
+  let answered = 0;
+  let isCut = false;
+  while (!isCut && answered < most) {
+    socket.write('GET /openapi HTTP/1.1\r\nHost: a\r\n\r\n');
+    const wanted = answered + 1;
+    await until(
+      async () => {
+        answered = (await openapiAnswers(node)) - before;
+        isCut = (await refusedOf(node)) > refused;
+        return isCut || answered >= wanted;
+      },
+      { what: `answer ${wanted}, or the end of a connection that takes none` },
+    );
+  }
+  return { answered, isCut };
+}
+
+test('who takes no answers to calls is held, then cut, in the clear and over TLS', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'keyreeve-overload-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const authority = new Authority(directory, 'ca');
+  const { cert, key } = authority.issue('main');
+  const node = await startNode({
+    flags: ['--http', 'http://127.0.0.1:0', '--http-management', 'https://127.0.0.1:0', '--tls-cert', cert, '--tls-key', key, '--request-timeout-ms', '1500'],
+  });
+  t.after(() => node.remove());
+  const port = node.portOf('http-management');
+  const ways = {
+    'in the clear': () => connectPlain(node.port, '127.0.0.1'),
+    TLS: () => connectTls({ port, host: '127.0.0.1', servername: 'localhost', ca: authority.pem, ALPNProtocols: ['http/1.1'] }),
+  };
+  for (const [name, open] of Object.entries(ways)) {
+    const socket = open(); // nobody listens to its data, so it stops reading
+    socket.on('error', () => {});
+    t.after(() => socket.destroy());
+    // The kernel keeps up to 4 MiB for a socket: some forty answers.
+    const { answered, isCut } = await askWithoutReading(node, socket, { most: 120 });
+    assert.ok(isCut, `${name}: ${answered} answers were written and none was read`);
+    assert.ok(answered > 0, name);
+  }
 });
 
 // --- long lists ----------------------------------------------------------------------------------
