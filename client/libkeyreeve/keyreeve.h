@@ -57,12 +57,15 @@ struct keyreeve_options {
     size_t why_size;
 };
 
+// Fill it in with max_staleness_ms = -1: a zero is no default there, as it is elsewhere, but the
+// strictest bound of all, which only the leader can meet and which nothing that is kept does.
 struct keyreeve_question {
     const char *key; // as the caller presented it
     size_t key_size;
     const char *bucket;       // name or id, 1 to 255 bytes; NULL: any
     uint64_t min_index;       // the answer must reflect this log index; 0: any
-    int64_t max_staleness_ms; // how old the node's knowledge may be; < 0: as its bucket allows
+    int64_t max_staleness_ms; // how old the node's knowledge may be; < 0: as its bucket allows;
+                              // 0: not at all
 };
 
 struct keyreeve_answer {

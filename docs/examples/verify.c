@@ -27,6 +27,7 @@ int main(int argc, char **argv)
         return 2;
     }
     while (fgets(line, sizeof(line), stdin) != NULL) {
+        // Not 0 there: that asks for knowledge of no age at all.
         struct keyreeve_question question = {
             .key = line, .key_size = strcspn(line, "\r\n"), .max_staleness_ms = -1};
         struct keyreeve_answer answer;

@@ -56,6 +56,7 @@ int main(int argc, char **argv)
     uv_idle_start(&idle, end);
     for (int i = 2; i < argc; i++) {
         ones[i - 2] = (struct one){&run, argv[i]};
+        // Not 0 there: that asks for knowledge of no age at all.
         struct keyreeve_question question = {
             .key = argv[i], .key_size = strlen(argv[i]), .max_staleness_ms = -1};
         if (keyreeve_ask(run.client, &question, answered, &ones[i - 2]) != KR_KEYREEVE_OK)
