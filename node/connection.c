@@ -78,12 +78,13 @@ void connection_close(struct connection *connection)
 static bool is_mid_request(const struct connection *connection)
 {
     if (connection->http2 != NULL)
-        return http2_is_busy(connection->http2);
+        return !http2_is_begun(connection->http2);
     return connection->binary != NULL ? binary_conn_is_mid_request(connection->binary)
                                       : http_conn_is_mid_request(connection->http);
 }
 
-// A request, or a handshake, has begun and not ended.
+// A request, or a handshake, has begun and not ended. The streams of HTTP/2 have clocks of their
+// own.
 static bool is_under_way(const struct connection *connection)
 {
     return is_mid_request(connection) || connection_tls_is_shaking_hands(connection);
@@ -131,6 +132,23 @@ static void expire(struct connection *connection, bool is_idle)
     connection_close(connection);
 }
 
+// True: it is its streams that are waited for, if anything.
+static bool sweep_http2(struct connection *connection)
+{
+    if (connection->http2 == NULL || connection->state != KR_CONNECTION_OPEN)
+        return false;
+    if (connection->serve->is_stopping)
+        connection_http2_leave(connection);
+    if (connection->state == KR_CONNECTION_OPEN)
+        connection_http2_sweep(connection);
+    if (connection->state != KR_CONNECTION_OPEN)
+        return true;
+    bool has_streams = connection->writing_bytes == 0 && http2_has_streams(connection->http2);
+    if (has_streams)
+        connection_deadline(connection);
+    return has_streams;
+}
+
 void connection_sweep(uv_timer_t *timer)
 {
     struct serve *serve = timer->data;
@@ -141,10 +159,7 @@ void connection_sweep(uv_timer_t *timer)
         serve_call_sweep(at);
         if (at->state == KR_CONNECTION_SUSPENDED || at->state == KR_CONNECTION_CLOSING)
             continue;
-        bool is_leaving = serve->is_stopping && at->http2 != NULL;
-        if (is_leaving && at->state == KR_CONNECTION_OPEN)
-            connection_http2_leave(at);
-        if (at->suspended != NULL)
+        if (sweep_http2(at) || at->suspended != NULL)
             continue;
         bool is_idle = at->writing_bytes == 0 && !is_under_way(at);
         if (at->state == KR_CONNECTION_LINGERING) {
@@ -152,7 +167,7 @@ void connection_sweep(uv_timer_t *timer)
                 connection_close(at);
             continue;
         }
-        bool may_stop = serve->is_stopping && is_idle && !at->is_ready && !is_leaving;
+        bool may_stop = serve->is_stopping && is_idle && !at->is_ready && at->http2 == NULL;
         if (now_ms < at->deadline_ms && !may_stop)
             continue;
         if (has_progressed(at)) {
@@ -418,11 +433,17 @@ struct pending_write {
     uint8_t bytes[];
 };
 
+static void count_writing(struct connection *connection, size_t more)
+{
+    connection->writing_bytes += more;
+    connection->serve->writing_bytes += more;
+}
+
 static void wrote(uv_write_t *request, int status)
 {
     struct pending_write *pending = request->data;
     struct connection *connection = pending->connection;
-    connection->writing_bytes -= pending->size;
+    count_writing(connection, -pending->size);
     mem_zero(pending->bytes, pending->size);
     mem_free(pending);
     if (status < 0)
@@ -443,11 +464,11 @@ static void write_later(struct connection *connection, const uint8_t *bytes, siz
     pending->size = size;
     pending->request.data = pending;
     memcpy(pending->bytes, bytes, size);
-    connection->writing_bytes += size;
+    count_writing(connection, size);
     uv_buf_t part = uv_buf_init((char *)pending->bytes, (unsigned)size);
     int status = uv_write(&pending->request, &connection->uv.stream, &part, 1, wrote);
     if (status < 0) {
-        connection->writing_bytes -= size;
+        count_writing(connection, -size);
         mem_zero(pending->bytes, size);
         mem_free(pending);
         connection_close(connection);

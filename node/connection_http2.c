@@ -4,8 +4,8 @@
 // Happy path: preface or ALPN → received → (turn) → answered → settled: sent, as far as the peer
 // takes it.
 // Failures: a peer that breaks the rules or makes work for nothing (told so, closed), that does not
-// take its answers (no further request; swept), that ends its side (what it asked is answered as
-// far as its window reaches).
+// end a request or take an answer (no further request; its stream is swept), that ends its side
+// (what it asked is answered as far as its window reaches).
 #include "node/serve_internal.h"
 
 enum { KR_HTTP2_TAKE_BYTES = 65536 };
@@ -54,8 +54,13 @@ void connection_http2_received(struct connection *connection, uint8_t *plain, si
 
 void connection_http2_answer(struct job *job)
 {
-    struct serve *serve = job->connection->serve;
-    http2_answer(job->connection->http2, job->stream, &serve->out, &serve->trailers);
+    struct connection *connection = job->connection;
+    struct serve *serve = connection->serve;
+    http2_answer(connection->http2, job->stream, &serve->out, &serve->trailers);
+    if (job->is_read) {
+        connection->reads--;
+        http2_recall(connection->http2);
+    }
     mem_zero(serve->out.data, serve->out.size);
     buf_clear(&serve->out);
     buf_clear(&serve->trailers);
@@ -73,13 +78,15 @@ static void send_frames(struct connection *connection)
     }
 }
 
-// Everything that was asked is answered, and nothing more can come, or go.
+// Everything that was asked is answered, and nothing more can come, or go: from who has ended his
+// side, no window for what is left either.
 static bool is_over(const struct connection *connection)
 {
     const struct http2 *http2 = connection->http2;
     if (http2_is_over(http2))
         return true;
-    return connection->has_ended && http2_unanswered(http2) == 0 && !http2_has_output(http2);
+    return connection->has_ended && http2_lent(http2) == 0 && !http2_has_request(http2) &&
+           !http2_has_output(http2);
 }
 
 static void drain(struct connection *connection)
@@ -107,6 +114,18 @@ void connection_http2_settle(struct connection *connection, bool has_answered)
         drain(connection);
     else if (!connection_hold(connection) && http2_has_request(connection->http2))
         connection_wake(connection); // it was kept back until enough of the answers was taken
+}
+
+// While the socket takes nothing, no stream can be at fault.
+void connection_http2_sweep(struct connection *connection)
+{
+    struct serve *serve = connection->serve;
+    bool is_held = connection->writing_bytes > KR_CONNECTION_WRITING_BYTES;
+    uint64_t patience_ms = is_held ? 0 : (uint64_t)serve->node->config->request_timeout_ms;
+    size_t ended = http2_sweep(connection->http2, uv_now(&serve->loop), patience_ms);
+    metrics_bump(&serve->metrics->requests_refused, ended);
+    if (ended > 0)
+        connection_http2_settle(connection, false);
 }
 
 void connection_http2_leave(struct connection *connection)

@@ -50,6 +50,12 @@ static inline bool route_is_call(const struct route *route)
     return route->kind >= KR_ROUTE_CALL;
 }
 
+// A call that changes nothing.
+static inline bool route_is_asking(const struct route *route)
+{
+    return route_is_call(route) && strcmp(route->method, "GET") == 0;
+}
+
 // A call that changes nothing, and may walk long lists for it.
 static inline bool route_is_reading(const struct route *route)
 {

@@ -23,6 +23,7 @@ enum {
     KR_POOL_BLOCKS = 256,
     KR_POOL_STREAMS = 512,
     KR_BODIES_MIN_BYTES = 48 << 20,
+    KR_UNTAKEN_MIN_BYTES = 128 << 20,
     KR_LAST_MS = 1000 // for refusals, beyond the stop timeout
 };
 
@@ -145,6 +146,8 @@ static void init_memory(struct serve *serve)
     buf_init(&serve->trailers, KR_SERVE_TRAILERS_BYTES);
     size_t share = KR_SERVE_BODIES_BYTES / serve->node->serve_count;
     http_pool_bound(serve->pool, share > KR_BODIES_MIN_BYTES ? share : KR_BODIES_MIN_BYTES);
+    share = KR_SERVE_UNTAKEN_BYTES / serve->node->serve_count;
+    serve->untaken_bound = share > KR_UNTAKEN_MIN_BYTES ? share : KR_UNTAKEN_MIN_BYTES;
     serve->http_options = (struct http_conn_options){
         .limits = {.head_bytes = 16384, .body_bytes = 32u << 20},
         .pool = serve->pool,

@@ -10,6 +10,7 @@
 #include <poll.h>
 
 #include "core/base/clock.h"
+#include "core/http/http2_stream.h"
 #include "node/call_build.h"
 
 #define KR_CALL_PATIENCE_NS UINT64_C(1000000000)
@@ -135,6 +136,14 @@ static bool is_full(const struct serve *serve, const struct route *route)
     return serve->calls >= (route_is_reading(route) ? (places + 1) / 2 : places);
 }
 
+// What waits for peers that do not read is the node's memory; again, half of it is for changes.
+static bool owes_too_much(const struct serve *serve, const struct route *route)
+{
+    size_t bound = serve->untaken_bound;
+    size_t owed = serve->writing_bytes + http2_streams_owed(serve->streams);
+    return owed >= (route_is_asking(route) ? bound / 2 : bound);
+}
+
 void serve_call_begin(struct job *job)
 {
     struct call *call = new_call(job);
@@ -147,10 +156,14 @@ void serve_call_begin(struct job *job)
         call_free(&call);
         return;
     }
-    if (is_full(job->connection->serve, call->route)) {
+    const char *reason = NULL;
+    if (is_full(job->connection->serve, call->route))
+        reason = "too many management requests are under way; try again";
+    else if (owes_too_much(job->connection->serve, call->route))
+        reason = "too many answers wait for clients that do not take them; try again";
+    if (reason != NULL) {
         call_free(&call);
-        serve_reply_problem(job, KR_ERR_BUSY,
-                            "too many management requests are under way; try again");
+        serve_reply_problem(job, KR_ERR_BUSY, reason);
         return;
     }
     struct suspended *suspended = suspend_job(job, KR_SUSPENDED_CALL);

@@ -30,10 +30,12 @@
 #define KR_SERVE_OUT_BYTES (64u << 10)     // kept; a turn's output may grow to the limit
 #define KR_SERVE_BODIES_BYTES (256u << 20) // large bodies under way, of all loops
 #define KR_SERVE_OUT_LIMIT_BYTES (64u << 20)
-#define KR_SERVE_SEALED_BYTES 65536 // read at a time with TLS or HTTP/2
+#define KR_SERVE_UNTAKEN_BYTES (256u << 20) // answers that are not taken, of all loops
+#define KR_SERVE_SEALED_BYTES 65536         // read at a time with TLS or HTTP/2
 #define KR_SERVE_TRAILERS_BYTES 16384
 #define KR_CONNECTION_UNSEEN_BYTES (256u << 10)  // received before requests are taken out of it
 #define KR_CONNECTION_WRITING_BYTES (256u << 10) // untaken answers above which it is held
+#define KR_CONNECTION_READS 16                   // calls under way that change nothing
 #define KR_REQUEST_ID_SIZE 25                    // "req_", 20 characters, a NUL
 #define KR_REQUEST_ID_COUNT 8                    // of its characters, the last ones: a count
 // "Date: ", the date, CRLF, "X-Request-Id: req_", twelve characters.
@@ -81,6 +83,7 @@ struct connection {
     bool has_said_hello;         // the first bytes of TLS have come
     bool is_held;                // its peer takes no answers: no further request until it does
     struct suspended *suspended; // those of its jobs; HTTP/1.1 has one at most
+    size_t reads;                // with HTTP/2: calls under way that change nothing
     uint64_t wait_index, wait_until_ms; // of a binary frame that waits: for what, and uv_now
     bool is_subscribed;                 // to news of keys that stop being good
     struct connection *next_subscriber;
@@ -93,6 +96,7 @@ struct job {
     struct connection *connection;
     struct http2_stream *stream; // NULL: HTTP/1.1
     bool is_suspended;
+    bool is_read;         // among its connection's reads
     bool is_grpc;         // a call of gRPC, whatever its method
     uint64_t deadline_ms; // of such a one: uv_now at which its client waits no longer
     struct http_request request;
@@ -162,6 +166,8 @@ struct serve {
     struct waits wait_bounds; // of those
     size_t works;             // index look-ups on the pool
     size_t calls;             // handed to the control loop
+    size_t writing_bytes;     // of all connections
+    size_t untaken_bound;     // of bytes of answers that are not taken
 
     pthread_mutex_t answered_lock;
     struct suspended *answered; // by the control loop; newest first
@@ -255,6 +261,8 @@ void connection_http2_recognize(struct connection *connection);
 void connection_http2_received(struct connection *connection, uint8_t *plain, size_t size);
 // Answers a job's stream with what serve->out and serve->trailers hold, and empties them.
 void connection_http2_answer(struct job *job);
+// Ends the streams that keep us waiting. Each sweep.
+void connection_http2_sweep(struct connection *connection);
 // Sends what there is to send, as far as the peer takes it; closes what is over.
 void connection_http2_settle(struct connection *connection, bool has_answered);
 // No new streams; it is closed once those that are there are answered.

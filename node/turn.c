@@ -89,7 +89,23 @@ static void refused(struct job *job)
             (struct http_request){.method = KR_HTTP_GET, .minor_version = 1, .path = path};
 }
 
-// The next request of one connection becomes a job; false when none is whole yet.
+// A call that changes nothing may have a long answer, which is there before anybody knows whether
+// its peer takes it: so no more than some of a connection's are under way. What changes something
+// is held up by none.
+static bool must_wait(struct job *job)
+{
+    const struct route *route = job->match.route;
+    if (job->stream == NULL || job->refusal != KR_ERR_OK || route == NULL ||
+        !route_is_asking(route))
+        return false;
+    if (job->connection->reads >= KR_CONNECTION_READS)
+        return true;
+    job->connection->reads++;
+    job->is_read = true;
+    return false;
+}
+
+// The next request of one connection becomes a job, or is put off; false when none is whole yet.
 static bool gather(struct serve *serve, struct connection *connection)
 {
     struct job *job = &serve->jobs[serve->job_count];
@@ -112,7 +128,7 @@ static bool gather(struct serve *serve, struct connection *connection)
     }
     job->connection = connection;
     job->started_ns = serve->round_ns;
-    job->has_question = job->is_suspended = false;
+    job->has_question = job->is_suspended = job->is_read = false;
     job->fault = KR_ERR_OK;
     job->deadline_ms = UINT64_MAX;
     match_nothing(&job->match);
@@ -120,7 +136,10 @@ static bool gather(struct serve *serve, struct connection *connection)
     // A call that is too large is still one of its method.
     if (job->refusal == KR_ERR_OK || (job->is_grpc && job->refusal == KR_ERR_TOO_LARGE))
         find_route(job);
-    serve->job_count++;
+    if (must_wait(job))
+        http2_put_off(connection->http2, job->stream);
+    else
+        serve->job_count++;
     return true;
 }
 

@@ -14,17 +14,14 @@
 
 #include "core/base/mem.h"
 #include "core/http/http2_memory.h"
+#include "core/http/http2_open.h"
 #include "core/http/http2_reply.h"
-#include "core/http/http2_stream.h"
 
 enum {
-    KR_HTTP2_STREAMS_SURE = 4,      // of a connection, for which nothing need be set aside
-    KR_HTTP2_STREAM_COST = 12288,   // set aside in the pool for each further one,
-    KR_HTTP2_BODY_STEP = 4096,      // with so much body; what is more, in these steps
+    KR_HTTP2_BODY_STEP = 4096,      // of body a stream is sure; what is more, in these steps
     KR_HTTP2_FIELD_COST = 32,       // of a field beside its bytes (RFC 9113 §6.5.2)
     KR_HTTP2_LIST_ABSURD = 8,       // times the bound on a header list: no accident
     KR_HTTP2_WINDOW = 1 << 20,      // that a connection, and a stream, may send us
-    KR_HTTP2_LENT_MAX = 256,        // streams, with those that the peer has given up
     KR_HTTP2_NO_RATE = 1000000,     // nghttp2's own limit on resets never comes first
     KR_HTTP2_CONTINUATIONS_MAX = 8, // frames behind a HEADERS frame
 };
@@ -33,79 +30,13 @@ enum http2_farewell { KR_FAREWELL_NONE, KR_FAREWELL_ANNOUNCED, KR_FAREWELL_SAID 
 
 struct http2 {
     const struct http_conn_options *options;
-    struct http2_streams *pool;
     nghttp2_session *session;
-    struct http2_stream *streams; // all
-    size_t count;                 // of them
-    size_t unfinished;            // in HEAD or BODY
-    size_t unanswered;            // WHOLE or LENT
-    struct http2_stream *whole, **whole_tail;
-    size_t unsent;
+    struct http2_open open;
     size_t preface_left; // bytes of the preface to come
     int32_t calm;
     bool is_broken;
     enum http2_farewell farewell;
 };
-
-// --- streams -------------------------------------------------------------------------------------
-
-// Some a connection are sure: who fills the pool does not shut others out.
-static struct http2_stream *add_stream(struct http2 *http2, int32_t id)
-{
-    size_t cost = http2->count < KR_HTTP2_STREAMS_SURE ? 0 : KR_HTTP2_STREAM_COST;
-    if (http2->count == KR_HTTP2_LENT_MAX || !http_pool_reserve(http2->options->pool, cost))
-        return NULL;
-    struct http2_stream *stream = http2_stream_take(http2->pool, id);
-    stream->reserved = cost;
-    stream->body_room = KR_HTTP2_BODY_STEP;
-    stream->next = http2->streams;
-    if (http2->streams != NULL)
-        http2->streams->previous = stream;
-    http2->streams = stream;
-    http2->count++;
-    http2->unfinished++;
-    return stream;
-}
-
-static void enqueue(struct http2 *http2, struct http2_stream *stream)
-{
-    stream->state = KR_HTTP2_WHOLE;
-    stream->request.body = buf_bytes(&stream->body);
-    http2->unfinished--;
-    http2->unanswered++;
-    *http2->whole_tail = stream;
-    http2->whole_tail = &stream->next_whole;
-}
-
-static void dequeue(struct http2 *http2, const struct http2_stream *stream)
-{
-    struct http2_stream **at = &http2->whole;
-    while (*at != stream)
-        at = &(*at)->next_whole;
-    *at = stream->next_whole;
-    if (*at == NULL)
-        http2->whole_tail = at;
-}
-
-static void drop_stream(struct http2 *http2, struct http2_stream *stream)
-{
-    if (stream->state == KR_HTTP2_WHOLE)
-        dequeue(http2, stream);
-    if (stream->state < KR_HTTP2_WHOLE)
-        http2->unfinished--;
-    else if (stream->state < KR_HTTP2_ANSWERING)
-        http2->unanswered--;
-    if (stream->previous != NULL)
-        stream->previous->next = stream->next;
-    else
-        http2->streams = stream->next;
-    if (stream->next != NULL)
-        stream->next->previous = stream->previous;
-    http2->count--;
-    http2->unsent -= stream->trailers_at - stream->answered;
-    http_pool_unreserve(http2->options->pool, stream->reserved);
-    http2_stream_return(http2->pool, stream);
-}
 
 // --- patience ------------------------------------------------------------------------------------
 
@@ -156,12 +87,15 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     struct http2 *http2 = user;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
-    struct http2_stream *stream = add_stream(http2, frame->hd.stream_id);
-    if (stream != NULL)
+    struct http2_stream *stream = http2_open_add(&http2->open, frame->hd.stream_id);
+    if (stream != NULL) {
+        stream->body_room = KR_HTTP2_BODY_STEP;
         nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream);
-    else // it was not looked at, and may be sent again (RFC 9113 §8.7)
-        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                  NGHTTP2_REFUSED_STREAM);
+        return 0;
+    }
+    // It was not looked at, and may be sent again (RFC 9113 §8.7).
+    nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                              NGHTTP2_REFUSED_STREAM);
     return 0;
 }
 
@@ -218,7 +152,7 @@ static void end_head(struct http2 *http2, struct http2_stream *stream)
     }
     stream->state = KR_HTTP2_BODY;
     if (stream->err != KR_ERR_OK)
-        enqueue(http2, stream);
+        http2_open_enqueue(&http2->open, stream);
     else if (stream->expects_continue && !stream->has_ended)
         send_continue(http2, stream);
 }
@@ -252,7 +186,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     else
         buf_add(&stream->body, data, size);
     if (stream->err != KR_ERR_OK)
-        enqueue(http2, stream);
+        http2_open_enqueue(&http2->open, stream);
     return 0;
 }
 
@@ -270,7 +204,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     if (stream->state == KR_HTTP2_HEAD)
         end_head(http2, stream);
     if (stream->has_ended && stream->state == KR_HTTP2_BODY)
-        enqueue(http2, stream);
+        http2_open_enqueue(&http2->open, stream);
     return 0;
 }
 
@@ -305,7 +239,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     if (stream->state == KR_HTTP2_LENT)
         stream->is_given_up = true;
     else
-        drop_stream(http2, stream);
+        http2_open_drop(&http2->open, stream);
     return 0;
 }
 
@@ -361,8 +295,7 @@ struct http2 *http2_new(const struct http_conn_options *options, struct http2_st
 {
     struct http2 *http2 = mem_zalloc(sizeof(*http2));
     http2->options = options;
-    http2->pool = streams;
-    http2->whole_tail = &http2->whole;
+    http2_open_init(&http2->open, streams, options->pool);
     http2->preface_left = KR_HTTP2_PREFACE_SIZE;
     http2->calm = KR_HTTP2_CALM_MAX;
     nghttp2_mem memory = {NULL, http2_memory_alloc, http2_memory_free, http2_memory_zalloc,
@@ -384,8 +317,7 @@ void http2_free(struct http2 **http2)
     *http2 = NULL;
     if (freed == NULL)
         return;
-    while (freed->streams != NULL)
-        drop_stream(freed, freed->streams);
+    http2_open_fini(&freed->open);
     nghttp2_session_del(freed->session); // tells of no stream's end
     mem_free(freed);
 }
@@ -426,22 +358,32 @@ static void copy_request(struct http_request *to, const struct http_request *fro
 
 bool http2_has_request(const struct http2 *http2)
 {
-    return http2->whole != NULL && !http2->is_broken && http2->unsent <= KR_HTTP2_UNSENT_MAX;
+    return http2_open_first(&http2->open) != NULL && !http2->is_broken &&
+           http2->open.unsent <= KR_HTTP2_UNSENT_MAX;
 }
 
 enum http_next http2_next(struct http2 *http2, struct http_request *request,
                           struct http2_stream **stream, enum kr_err *err, const char **reason)
 {
-    struct http2_stream *next = http2->whole;
+    struct http2_stream *next = http2_open_first(&http2->open);
     if (!http2_has_request(http2))
         return KR_HTTP_NEED_MORE;
-    dequeue(http2, next);
-    next->state = KR_HTTP2_LENT;
+    http2_open_lend(&http2->open, next);
     copy_request(request, &next->request);
     *stream = next;
     *err = next->err;
     *reason = next->reason;
     return next->err == KR_ERR_OK ? KR_HTTP_REQUEST : KR_HTTP_REFUSED;
+}
+
+void http2_put_off(struct http2 *http2, struct http2_stream *stream)
+{
+    http2_open_put_off(&http2->open, stream);
+}
+
+void http2_recall(struct http2 *http2)
+{
+    http2_open_recall(&http2->open);
 }
 
 // --- answers -------------------------------------------------------------------------------------
@@ -480,8 +422,7 @@ static ssize_t read_answer(nghttp2_session *session, int32_t id, uint8_t *out, s
     size_t left = stream->trailers_at - stream->answered;
     size_t size = left < room ? left : room;
     memcpy(out, stream->answer.data + stream->answered, size);
-    stream->answered += size;
-    http2->unsent -= size;
+    http2_open_pay(&http2->open, stream, size);
     if (size < left)
         return (ssize_t)size;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
@@ -516,12 +457,11 @@ void http2_answer(struct http2 *http2, struct http2_stream *stream, struct buf *
 {
     assert(stream->state == KR_HTTP2_LENT);
     if (stream->is_given_up) {
-        drop_stream(http2, stream);
+        http2_open_drop(&http2->open, stream);
         return;
     }
-    stream->state = KR_HTTP2_ANSWERING;
-    http2->unanswered--;
     if (buf_result(reply) != KR_ERR_OK || buf_result(trailers) != KR_ERR_OK) {
+        http2_open_owe(&http2->open, stream);
         abort_stream(http2, stream);
         return;
     }
@@ -529,7 +469,7 @@ void http2_answer(struct http2 *http2, struct http2_stream *stream, struct buf *
     struct bytes body = http2_reply_head(reply->data, reply->size, &fields);
     buf_add_bytes(&stream->answer, body);
     stream->trailers_at = stream->answer.size;
-    http2->unsent += stream->answer.size;
+    http2_open_owe(&http2->open, stream);
     buf_add_bytes(&stream->answer, buf_bytes(trailers));
     submit(http2, stream, &fields);
 }
@@ -573,19 +513,49 @@ void http2_shutdown(struct http2 *http2)
     }
 }
 
-bool http2_is_busy(const struct http2 *http2)
+// In the middle of a head nothing else can come, so that its end is the connection's.
+static bool end_late(struct http2 *http2, const struct http2_stream *stream)
 {
-    return http2->preface_left > 0 || http2->unfinished > 0 || http2->unsent > 0;
+    if (http2->is_broken)
+        return false;
+    if (stream->state == KR_HTTP2_HEAD) {
+        send_away(http2, NGHTTP2_ENHANCE_YOUR_CALM);
+        return true;
+    }
+    nghttp2_submit_rst_stream(http2->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_CANCEL);
+    spend(http2, KR_HTTP2_CALM_LATE);
+    return true;
+}
+
+size_t http2_sweep(struct http2 *http2, uint64_t now_ms, uint64_t patience_ms)
+{
+    size_t ended = 0;
+    for (struct http2_stream *at = http2->open.streams; at != NULL; at = at->next) {
+        bool has_window = nghttp2_session_get_stream_remote_window_size(http2->session, at->id) > 0;
+        if (http2_open_is_late(&http2->open, at, has_window, now_ms, patience_ms))
+            ended += end_late(http2, at);
+    }
+    return ended;
+}
+
+bool http2_is_begun(const struct http2 *http2)
+{
+    return http2->preface_left == 0;
+}
+
+bool http2_has_streams(const struct http2 *http2)
+{
+    return http2->open.count > 0;
 }
 
 size_t http2_unsent(const struct http2 *http2)
 {
-    return http2->unsent;
+    return http2->open.unsent;
 }
 
-size_t http2_unanswered(const struct http2 *http2)
+size_t http2_lent(const struct http2 *http2)
 {
-    return http2->unanswered;
+    return http2->open.lent;
 }
 
 bool http2_is_broken(const struct http2 *http2)

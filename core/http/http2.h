@@ -16,7 +16,8 @@ enum {
     KR_HTTP2_UNSENT_MAX = 1 << 18, // bytes of answers that are not taken, before no more is asked
     KR_HTTP2_CALM_MAX = 8000,      // patience with work for nothing
     KR_HTTP2_CALM_STREAM = 8,      // what a stream for nothing costs, and an answer earns,
-    KR_HTTP2_CALM_FRAME = 1,       // and a frame costs
+    KR_HTTP2_CALM_FRAME = 1,       // and a frame costs,
+    KR_HTTP2_CALM_LATE = 800,      // and a stream that was waited for in vain
 };
 
 #define KR_HTTP2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -40,6 +41,9 @@ enum http_next http2_next(struct http2 *http2, struct http_request *request,
                           struct http2_stream **stream, enum kr_err *err, const char **reason);
 // Would it give one?
 bool http2_has_request(const struct http2 *http2);
+// Ends the loan of a request, which will be the next again once it is recalled.
+void http2_put_off(struct http2 *http2, struct http2_stream *stream);
+void http2_recall(struct http2 *http2); // the first that was put off
 // The peer takes no answer to a lent stream any more.
 bool http2_is_given_up(const struct http2_stream *stream);
 // Ends the loan: reply is a response as core/http/reply writes it, trailers are lines of further
@@ -55,13 +59,17 @@ bool http2_has_output(const struct http2 *http2);
 // a round trip later, does it (RFC 9113 §6.8), so that no request is lost on its way.
 void http2_shutdown(struct http2 *http2);
 
-// The preface or a request has begun and is not whole, or an answer is not taken: the node's
-// deadline runs.
-bool http2_is_busy(const struct http2 *http2);
+// Ends the streams whose peer has kept them waiting for patience_ms, for the rest of a request or
+// for room for an answer, and says how many; the connection, where one stops in the middle of its
+// head, or where there are many. With patience 0, the time until now counts for none.
+size_t http2_sweep(struct http2 *http2, uint64_t now_ms, uint64_t patience_ms);
+// The preface is whole. Until then, and while there are no streams, the node's deadline runs.
+bool http2_is_begun(const struct http2 *http2);
+bool http2_has_streams(const struct http2 *http2);
 // Bytes of answers that the peer has not made room for.
 size_t http2_unsent(const struct http2 *http2);
-// Requests that are whole and not answered.
-size_t http2_unanswered(const struct http2 *http2);
+// Requests that are lent.
+size_t http2_lent(const struct http2 *http2);
 // The peer was sent away.
 bool http2_is_broken(const struct http2 *http2);
 // Nothing will be read or written any more: close.

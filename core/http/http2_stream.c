@@ -14,6 +14,7 @@ enum { KR_HTTP2_BODY_KEPT = 16384, KR_HTTP2_ANSWER_MAX = 64 << 20 };
 struct http2_streams {
     struct http2_stream *free;
     size_t count, keep;
+    size_t owed; // bytes of answers
 };
 
 // --- streams that are used again -----------------------------------------------------------------
@@ -66,7 +67,9 @@ struct http2_stream *http2_stream_take(struct http2_streams *streams, int32_t id
     }
     stream->id = id;
     stream->state = KR_HTTP2_HEAD;
-    stream->has_ended = stream->is_given_up = stream->expects_continue = false;
+    stream->has_ended = stream->is_given_up = stream->is_put_off = false;
+    stream->expects_continue = false;
+    stream->since_ms = 0;
     stream->previous = stream->next = stream->next_whole = NULL;
     stream->request.method = KR_HTTP_OTHER;
     stream->request.method_name = stream->request.body = stream->authority = (struct bytes){0};
@@ -106,6 +109,21 @@ void http2_stream_return(struct http2_streams *streams, struct http2_stream *str
     stream->next = streams->free;
     streams->free = stream;
     streams->count++;
+}
+
+void http2_streams_owe(struct http2_streams *streams, size_t bytes)
+{
+    streams->owed += bytes;
+}
+
+void http2_streams_pay(struct http2_streams *streams, size_t bytes)
+{
+    streams->owed -= bytes;
+}
+
+size_t http2_streams_owed(const struct http2_streams *streams)
+{
+    return streams->owed;
 }
 
 // --- fields --------------------------------------------------------------------------------------

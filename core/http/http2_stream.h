@@ -25,6 +25,7 @@ struct http2_stream {
     enum http2_stream_state state;
     bool has_ended;                       // the peer sends no more for it
     bool is_given_up;                     // the peer takes no answer any more; while LENT
+    bool is_put_off;                      // it is not to be taken yet; while WHOLE
     struct http2_stream *previous, *next; // of its connection
     struct http2_stream *next_whole;      // of its connection's queue
     struct arena arena;                   // the texts of the request
@@ -42,6 +43,9 @@ struct http2_stream {
     struct buf answer;  // its body, then its trailers
     size_t trailers_at; // where they begin
     size_t answered;    // bytes of the body that were taken
+    // When the peer was last seen to move, 0: not looked at yet; and how far both were then.
+    uint64_t since_ms, sent_then;
+    size_t answered_then;
 };
 
 struct http2_streams; // those that may be used again, of a loop
@@ -51,6 +55,10 @@ void http2_streams_free(struct http2_streams **streams);
 // Lends until http2_stream_return.
 struct http2_stream *http2_stream_take(struct http2_streams *streams, int32_t id);
 void http2_stream_return(struct http2_streams *streams, struct http2_stream *stream);
+// Bytes of answers that are not sent, of all connections: more of them, and less.
+void http2_streams_owe(struct http2_streams *streams, size_t bytes);
+void http2_streams_pay(struct http2_streams *streams, size_t bytes);
+size_t http2_streams_owed(const struct http2_streams *streams);
 
 // Copies one field of the head, with lower-case name, as HPACK gave it. False: it is refused.
 bool http2_stream_field(struct http2_stream *stream, struct bytes name, struct bytes value);

@@ -269,20 +269,61 @@ test('a request that waited behind a backlog is answered once that has drained',
   for (const id of ids) assert.equal(frames.of(TYPE.DATA, id).reduce((sum, { payload }) => sum + payload.length, 0), bytes.length);
 });
 
-test('who opens no window, or stops within a request, is cut off, whatever else he sends', async (t) => {
+// What is answered lies in memory until a window opens; so only some calls at a time are begun.
+test('of 128 calls without a window few are answered before one opens, then all', async (t) => {
+  const frames = new Frames(node.port, { settings: [[4, 0]] });
+  t.after(() => frames.destroy());
+  const ids = Array.from({ length: 128 }, (_, i) => 2 * i + 1);
+  frames.send(...ids.map((id) => headers(id, head('GET', '/openapi'))));
+  await frames.expect(TYPE.HEADERS);
+  // The question itself is one of those under way.
+  await until(async () => (await node.metric('calls_under_way')) <= 1, { what: 'the calls that were begun to end' });
+  await frames.isAlive();
+  const taken = frames.of(TYPE.HEADERS).length;
+  assert.ok(taken >= 3 && taken <= 24, `${taken} of 128`);
+  frames.send(settings([4, 1 << 24]), windowUpdate(0, 1 << 26));
+  for (const id of ids) await frames.expect(TYPE.DATA, (one) => one.id === id && one.flags === END_STREAM, `the answer to ${id}`);
+});
+
+test('a change passes by the calls of its connection that wait', async (t) => {
+  const frames = new Frames(node.port, { settings: [[4, 0]] });
+  t.after(() => frames.destroy());
+  const ids = Array.from({ length: 60 }, (_, i) => 2 * i + 1);
+  const body = JSON.stringify({ name: 'passes-by' });
+  const change = [...head('POST', api.consumers()), ['authorization', `Bearer ${node.token}`], ['content-type', 'application/json']];
+  // In one piece: the change is whole before any answer is owed.
+  frames.send(...ids.map((id) => headers(id, [...head('GET', '/v1/who-am-i'), ['authorization', `Bearer ${node.token}`]])), headers(121, change, END_HEADERS), frame(TYPE.DATA, END_STREAM, 121, body));
+  await frames.expect(TYPE.HEADERS, ({ id }) => id === 121, 'the answer to the change');
+  assert.equal((await api.get(`${api.consumers()}/passes-by`)).status, 200);
+});
+
+// Requests that are answered beside it, and PINGs, give it no more time; and none of them ends for it.
+test('a stream that opens no window, or stops within a request, is ended, whatever else is asked', async (t) => {
   for (const [name, send] of [
     ['no window', (frames) => frames.send(headers(1, head('GET', '/openapi')))],
-    ['half a head', (frames) => frames.send(frame(TYPE.HEADERS, END_STREAM, 1, [0x82]))],
-    ['half a body', (frames) => frames.send(headers(1, head('POST', '/v1/validate'), END_HEADERS))],
+    ['half a body', (frames) => frames.send(headers(1, head('POST', '/v1/validate'), END_HEADERS), frame(TYPE.DATA, 0, 1, '{'))],
   ]) {
     const frames = new Frames(hasty.port, { settings: [[4, 0]] });
     t.after(() => frames.destroy());
     send(frames);
-    const crumbs = setInterval(() => frames.closed || name === 'half a head' || frames.send(ping()), 100);
-    t.after(() => clearInterval(crumbs));
-    await frames.until(({ closed }) => closed, `${name}: the end of the connection`);
-    clearInterval(crumbs);
+    let last = 1;
+    const others = setInterval(() => frames.closed || frames.send(ping(), headers((last += 2), head('HEAD'))), 100);
+    t.after(() => clearInterval(others));
+    const { code } = await frames.expect(TYPE.RST_STREAM, ({ id }) => id === 1, `${name}: the end of the stream`);
+    assert.equal(code, CODE.CANCEL, name);
+    clearInterval(others);
+    await frames.isAlive();
+    for (let id = 3; id <= last; id += 2) await frames.expect(TYPE.HEADERS, (one) => one.id === id && one.flags & END_STREAM, `${name}: ${id}`);
+    assert.equal((await frames.expect(TYPE.GOAWAY)).code, CODE.NONE, `${name}: then it is idle`);
   }
+});
+
+test('who stops within a head or the preface is cut off', async (t) => {
+  const frames = new Frames(hasty.port);
+  t.after(() => frames.destroy());
+  frames.send(frame(TYPE.HEADERS, END_STREAM, 1, [0x82]));
+  assert.equal((await frames.expect(TYPE.GOAWAY)).code, CODE.CALM);
+  await frames.until(({ closed }) => closed, 'half a head: the end of the connection');
   const silent = new Frames(hasty.port, { greets: false });
   t.after(() => silent.destroy());
   silent.send(PREFACE.subarray(0, 20));
@@ -340,6 +381,14 @@ test('who ends his side is answered', async (t) => {
   await frames.expect(TYPE.HEADERS, ({ id }) => id === 1);
   await frames.expect(TYPE.DATA, ({ id, flags }) => id === 3 && flags === END_STREAM);
   await frames.until(({ closed }) => closed, 'the end of the connection');
+});
+
+test('who ends his side without a window for what he asked is not waited for', async (t) => {
+  const frames = new Frames(node.port, { settings: [[4, 0]] });
+  t.after(() => frames.destroy());
+  for (let i = 0; i < 60; i++) frames.send(headers(2 * i + 1, head('GET', '/openapi')));
+  frames.socket.end();
+  await frames.until(({ closed }) => closed, 'the end of the connection', 8000); // request_timeout_ms is 10 s
 });
 
 // --- a stop --------------------------------------------------------------------------------------

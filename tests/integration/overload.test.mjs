@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { Authority } from './lib/certificates.mjs';
+import { Frames, TYPE, head, headers } from './lib/frames.mjs';
 import { client, exchange, expect, expectProblem, raw } from './lib/http.mjs';
 import { foreignValue, strangerKey } from './lib/keys.mjs';
 import { startNode, until } from './lib/node.mjs';
@@ -179,6 +180,31 @@ test('who takes no answers to calls is held, then cut, in the clear and over TLS
   }
 });
 
+test('where untaken answers fill the memory, calls get 503 until they are taken, changes go on', async (t) => {
+  const node = await startNode({ flags: ['--serve-threads', '1', '--request-timeout-ms', '600000'] });
+  t.after(() => node.remove());
+  const api = client(node);
+  await api.makeConsumer('c');
+  const greedy = [];
+  t.after(() => greedy.forEach((frames) => frames.destroy()));
+  // 128 MiB, of which each of them holds two or less.
+  for (let isFull = false; !isFull; ) {
+    assert.ok(greedy.length < 400, 'the memory of answers has no bound');
+    const more = Array.from({ length: 20 }, () => new Frames(node.port, { settings: [[4, 0]] }));
+    greedy.push(...more);
+    for (const frames of more) frames.send(...Array.from({ length: 20 }, (_, i) => headers(2 * i + 1, head('GET', '/openapi'))));
+    for (const frames of more) await frames.expect(TYPE.HEADERS);
+    isFull = (await api.get('/openapi')).status === 503;
+  }
+  const refused = await api.get('/openapi');
+  expectProblem(refused, 503, /too many answers wait/);
+  assert.ok(Number(refused.headers.get('retry-after')) >= 1);
+  const { key } = await api.makeKey('c');
+  assert.equal(await api.code(key), 'VALID');
+  for (const frames of greedy) frames.destroy();
+  await until(async () => (await api.get('/openapi')).status === 200, { what: 'the memory to be free again' });
+});
+
 // --- long lists ----------------------------------------------------------------------------------
 
 // A bucket whose consumers are looked through one by one, because no index has managers.
@@ -236,9 +262,10 @@ test('a list ends when its client has gone, and makes room', async (t) => {
   const givenUp = await node.metric('reads_given_up_total');
   assert.ok(givenUp > 0);
 
-  const session = connect(node.url);
-  t.after(() => session.destroy());
-  const streams = Array.from({ length: lists }, () => session.request({ ':path': `/v1/accounts/default/${SLOW_LIST}`, authorization: `Bearer ${node.token}` }));
+  // Of one connection, 16 at a time.
+  const sessions = Array.from({ length: lists / 10 }, () => connect(node.url));
+  t.after(() => sessions.forEach((session) => session.destroy()));
+  const streams = Array.from({ length: lists }, (_, i) => sessions[i % sessions.length].request({ ':path': `/v1/accounts/default/${SLOW_LIST}`, authorization: `Bearer ${node.token}` }));
   for (const stream of streams) stream.on('error', () => {});
   await until(async () => (await reads(node)) > lists / 2, { what: 'the lists to be under way' });
   for (const stream of streams) stream.close(constants.NGHTTP2_CANCEL);

@@ -17,8 +17,8 @@ static void a_request_is_lent_and_answered(void **state)
     peer_greet(&peer);
     PEER_HEADERS(&peer, FLAG_END_HEADERS | FLAG_END_STREAM, 1, PEER_GET, "x-api-key", "secret");
     peer_send(&peer);
-    assert_int_equal(http2_unanswered(peer.http2), 1);
     struct peer_lent lent = peer_take(&peer);
+    assert_int_equal(http2_lent(peer.http2), 1);
     assert_int_equal(lent.next, KR_HTTP_REQUEST);
     assert_int_equal(lent.request.method, KR_HTTP_GET);
     assert_true(bytes_equal_text(lent.request.path, "/a"));
@@ -29,8 +29,8 @@ static void a_request_is_lent_and_answered(void **state)
     assert_int_equal(peer_take(&peer).next, KR_HTTP_NEED_MORE);
     peer_answer(&peer, lent.stream);
     assert_string_equal(peer_said(&peer), "HEADERS 1 :status=200 x-a=b;DATA 1 ok.;");
-    assert_int_equal(http2_unanswered(peer.http2), 0);
-    assert_false(http2_is_busy(peer.http2));
+    assert_int_equal(http2_lent(peer.http2), 0);
+    assert_false(http2_has_streams(peer.http2));
     peer_fini(&peer);
 }
 
@@ -57,7 +57,7 @@ static void content_is_joined_and_its_length_checked(void **state)
     peer_frame(&peer, FRAME_DATA, FLAG_NONE, 1, bytes_text("one"));
     peer_send(&peer);
     assert_int_equal(peer_take(&peer).next, KR_HTTP_NEED_MORE);
-    assert_true(http2_is_busy(peer.http2));
+    assert_true(http2_has_streams(peer.http2));
     peer_frame(&peer, FRAME_DATA, FLAG_PADDED, 1, bytes_of("\x02two\0\0", 6));
     PEER_HEADERS(&peer, FLAG_END_HEADERS | FLAG_END_STREAM, 1, "x-trailer", "t");
     PEER_HEADERS(&peer, FLAG_END_HEADERS, 3, PEER_POST, "content-length", "6");
@@ -327,7 +327,7 @@ static void an_answer_waits_for_its_window(void **state)
     peer_answer_with(&peer, peer_take(&peer).stream, reply, "");
     peer_read(&peer);
     assert_int_equal(http2_unsent(peer.http2), 90);
-    assert_true(http2_is_busy(peer.http2));
+    assert_true(http2_has_streams(peer.http2));
     assert_false(http2_has_output(peer.http2));
     peer_answer_with(&peer, peer_take(&peer).stream, PEER_OK "short",
                      ""); // others do not wait for it
@@ -385,7 +385,7 @@ static void a_stream_that_was_given_up_is_answered_to_nobody(void **state)
     assert_true(bytes_equal_text(lent.request.path, "/a")); // still lent
     peer_answer(&peer, lent.stream);
     assert_string_equal(peer_said(&peer), "");
-    assert_int_equal(http2_unanswered(peer.http2), 0);
+    assert_int_equal(http2_lent(peer.http2), 0);
     peer_fini(&peer);
 }
 

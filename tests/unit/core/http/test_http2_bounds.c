@@ -9,7 +9,7 @@
 
 #include "http2_peer.h"
 
-enum { CODE_PROTOCOL = 1, CODE_CALM = 11 };
+enum { CODE_PROTOCOL = 1, CODE_CALM = 11, PATIENCE_MS = 1000 };
 
 // --- who is sent away ----------------------------------------------------------------------------
 
@@ -152,6 +152,161 @@ static void a_header_list_beyond_all_measure_ends_the_connection(void **state)
     expect_sent_away(&peer, CODE_CALM);
 }
 
+// --- who is waited for ---------------------------------------------------------------------------
+
+// Frames up to here have come; the time is that of its first look, and then of its last.
+static size_t sweep_twice(struct peer *peer, uint64_t from_ms, uint64_t to_ms)
+{
+    peer_send(peer);
+    peer_read(peer);
+    size_t ended = http2_sweep(peer->http2, from_ms, PATIENCE_MS);
+    return ended + http2_sweep(peer->http2, to_ms, PATIENCE_MS);
+}
+
+static void a_request_that_does_not_become_whole_is_ended_alone(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_init(&peer);
+    peer_greet(&peer);
+    PEER_HEADERS(&peer, FLAG_END_HEADERS, 1, PEER_POST);
+    peer_frame(&peer, FRAME_DATA, FLAG_NONE, 1, bytes_text("{"));
+    assert_int_equal(sweep_twice(&peer, 5000, 5000 + PATIENCE_MS - 1), 0);
+    peer_get(&peer, 3);                                            // answered meanwhile
+    peer_frame(&peer, FRAME_DATA, FLAG_NONE, 1, bytes_text("\"")); // a crumb is no progress
+    peer_send(&peer);
+    peer_answer(&peer, peer_take(&peer).stream);
+    assert_string_equal(peer_said(&peer), "HEADERS 3 :status=200 x-a=b;DATA 3 ok.;");
+    assert_int_equal(http2_sweep(peer.http2, 5000 + PATIENCE_MS, PATIENCE_MS), 1);
+    assert_string_equal(peer_said(&peer), "RST_STREAM 1 8;");
+    assert_false(http2_has_streams(peer.http2));
+    assert_false(http2_is_over(peer.http2));
+    peer_fini(&peer);
+}
+
+static void while_our_side_is_held_up_nobody_is_late(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_init(&peer);
+    peer_greet(&peer);
+    PEER_HEADERS(&peer, FLAG_END_HEADERS, 1, PEER_POST);
+    assert_int_equal(sweep_twice(&peer, 5000, 5900), 0);
+    assert_int_equal(http2_sweep(peer.http2, 8000, 0), 0);
+    assert_int_equal(http2_sweep(peer.http2, 8900, PATIENCE_MS), 0);
+    assert_int_equal(http2_sweep(peer.http2, 9000, PATIENCE_MS), 1);
+    peer_fini(&peer);
+}
+
+static void who_stops_within_a_head_is_sent_away(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_init(&peer);
+    peer_greet(&peer);
+    PEER_HEADERS(&peer, FLAG_END_STREAM, 1, PEER_GET);
+    assert_int_equal(sweep_twice(&peer, 5000, 5000 + PATIENCE_MS), 1);
+    expect_sent_away(&peer, CODE_CALM);
+}
+
+// So many streams with an answer of so many bytes each.
+static void answer_long(struct peer *peer, uint32_t streams, size_t size)
+{
+    char *reply = mem_zalloc(size + sizeof(PEER_OK));
+    memcpy(reply, PEER_OK, sizeof(PEER_OK) - 1);
+    memset(reply + sizeof(PEER_OK) - 1, 'a', size);
+    for (uint32_t i = 0; i < streams; i++)
+        peer_get(peer, 2 * i + 1);
+    peer_send(peer);
+    for (uint32_t i = 0; i < streams; i++)
+        peer_answer_with(peer, peer_take(peer).stream, reply, "");
+    mem_free(reply);
+}
+
+static void an_answer_whose_window_stays_shut_is_ended_alone(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_init(&peer);
+    peer_greet(&peer);
+    answer_long(&peer, 2, 100000); // each stream's window, and that of all, has 65535
+    peer_u32(&peer, FRAME_WINDOW_UPDATE, 0, 1 << 20);
+    assert_int_equal(sweep_twice(&peer, 5000, 5500), 0);
+    peer_u32(&peer, FRAME_WINDOW_UPDATE, 3, 20000);
+    assert_int_equal(sweep_twice(&peer, 5600, 6000), 1);
+    assert_non_null(strstr(peer_said(&peer), "RST_STREAM 1 8;"));
+    assert_int_equal(http2_sweep(peer.http2, 6500, PATIENCE_MS), 0);
+    assert_int_equal(http2_unsent(peer.http2), 100000 - 65535 - 20000);
+    assert_int_equal(http2_sweep(peer.http2, 6600, PATIENCE_MS), 1);
+    peer_read(&peer);
+    assert_int_equal(http2_streams_owed(peer.streams), 0);
+    peer_fini(&peer);
+}
+
+static void an_answer_behind_one_that_moves_waits_as_long_as_that(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_init(&peer);
+    peer_greet(&peer);
+    answer_long(&peer, 2, 120000);
+    for (uint64_t now_ms = 5000; http2_unsent(peer.http2) > 30000; now_ms += PATIENCE_MS - 100) {
+        peer_u32(&peer, FRAME_WINDOW_UPDATE, 0, 30000);
+        peer_u32(&peer, FRAME_WINDOW_UPDATE, 1, 30000); // a window that only the first needs
+        peer_u32(&peer, FRAME_WINDOW_UPDATE, 3, 30000);
+        assert_int_equal(sweep_twice(&peer, now_ms, now_ms), 0);
+    }
+    peer_fini(&peer);
+}
+
+static void who_is_waited_for_again_and_again_is_sent_away(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_init(&peer);
+    peer_greet(&peer);
+    for (uint32_t i = 0; i <= KR_HTTP2_CALM_MAX / KR_HTTP2_CALM_LATE; i++)
+        PEER_HEADERS(&peer, FLAG_END_HEADERS, 2 * i + 1, PEER_POST);
+    sweep_twice(&peer, 5000, 5000 + PATIENCE_MS);
+    expect_sent_away(&peer, CODE_CALM);
+}
+
+// --- who is put off ------------------------------------------------------------------------------
+
+static void what_is_put_off_lets_others_pass_until_it_is_recalled(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_init(&peer);
+    peer_greet(&peer);
+    for (uint32_t id = 1; id <= 7; id += 2)
+        peer_get(&peer, id);
+    peer_send(&peer);
+    http2_put_off(peer.http2, peer_take(&peer).stream); // 1
+    http2_put_off(peer.http2, peer_take(&peer).stream); // 3
+    struct peer_lent passing = peer_take(&peer);        // 5
+    http2_put_off(peer.http2, peer_take(&peer).stream); // 7
+    assert_false(http2_has_request(peer.http2));
+    assert_int_equal(http2_lent(peer.http2), 1);
+    peer_u32(&peer, FRAME_RST_STREAM, 3, 8);
+    peer_send(&peer);
+    peer_answer(&peer, passing.stream);
+    peer_read(&peer);
+    http2_recall(peer.http2);
+    struct peer_lent first = peer_take(&peer);
+    assert_true(bytes_equal_text(first.request.path, "/a"));
+    assert_int_equal(peer_take(&peer).next, KR_HTTP_NEED_MORE);
+    peer_answer(&peer, first.stream);
+    peer_read(&peer);
+    http2_recall(peer.http2);
+    peer_answer(&peer, peer_take(&peer).stream);
+    http2_recall(peer.http2); // there is none
+    assert_string_equal(peer_said(&peer), "HEADERS 5 :status=200 x-a=b;DATA 5 ok.;"
+                                          "HEADERS 1 :status=200 x-a=b;DATA 1 ok.;"
+                                          "HEADERS 7 :status=200 x-a=b;DATA 7 ok.;");
+    peer_fini(&peer);
+}
+
 // --- the end -------------------------------------------------------------------------------------
 
 static void a_shutdown_answers_what_has_begun(void **state)
@@ -208,6 +363,13 @@ int main(void)
         cmocka_unit_test(floods_of_frames_end_the_connection),
         cmocka_unit_test(a_flood_of_continuations_ends_the_connection),
         cmocka_unit_test(a_header_list_beyond_all_measure_ends_the_connection),
+        cmocka_unit_test(a_request_that_does_not_become_whole_is_ended_alone),
+        cmocka_unit_test(while_our_side_is_held_up_nobody_is_late),
+        cmocka_unit_test(who_stops_within_a_head_is_sent_away),
+        cmocka_unit_test(an_answer_whose_window_stays_shut_is_ended_alone),
+        cmocka_unit_test(an_answer_behind_one_that_moves_waits_as_long_as_that),
+        cmocka_unit_test(who_is_waited_for_again_and_again_is_sent_away),
+        cmocka_unit_test(what_is_put_off_lets_others_pass_until_it_is_recalled),
         cmocka_unit_test(a_shutdown_answers_what_has_begun),
         cmocka_unit_test(what_is_lent_may_outlive_the_peers_patience_but_not_the_connection),
     };
