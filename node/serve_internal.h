@@ -33,6 +33,7 @@
 #define KR_SERVE_UNTAKEN_BYTES (256u << 20) // answers that are not taken, of all loops
 #define KR_SERVE_SEALED_BYTES 65536         // read at a time with TLS or HTTP/2
 #define KR_SERVE_TRAILERS_BYTES 16384
+#define KR_SERVE_WORKS 256                       // look-ups in the index on the pool
 #define KR_CONNECTION_UNSEEN_BYTES (256u << 10)  // received before requests are taken out of it
 #define KR_CONNECTION_WRITING_BYTES (256u << 10) // untaken answers above which it is held
 #define KR_CONNECTION_READS 16                   // calls under way that change nothing
@@ -283,7 +284,8 @@ void suspend_end(struct suspended *suspended); // its connection waits for it no
 void suspend_free(struct suspended **suspended);
 // Until ask.min_index, at most a second. False: too many wait already, and it is not suspended.
 bool suspend_wait(struct job *job);
-void suspend_index(struct job *job); // asks the index on the pool
+// Asks the index on the pool. False: it is asked too much already, and the job is not suspended.
+bool suspend_index(struct job *job);
 
 // --- serve_call.c --------------------------------------------------------------------------------
 // ---------------------------------------------------------------------------------- Builds the

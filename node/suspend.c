@@ -4,7 +4,8 @@
 //
 // Happy path: suspended → (index reached | found on the pool) → judged → answered → resumed.
 // Failures: the wait ends after a second (STALE) or with a gRPC call's deadline, the index cannot
-// tell (UNAVAILABLE), the connection closes meanwhile (the result is dropped).
+// tell or is asked by too many (UNAVAILABLE), the connection closes meanwhile (the result is
+// dropped).
 #include "node/serve_internal.h"
 
 #include <assert.h>
@@ -164,12 +165,16 @@ static void found(uv_work_t *work, int status)
     suspend_free(&suspended);
 }
 
-void suspend_index(struct job *job)
+// Each takes memory, and a turn on the pool that changes use as well.
+bool suspend_index(struct job *job)
 {
+    if (job->connection->serve->works >= KR_SERVE_WORKS)
+        return false;
     struct suspended *suspended = suspend_job(job, KR_SUSPENDED_INDEX);
     suspended->work.data = suspended;
     suspended->serve->works++;
     int status = uv_queue_work(&suspended->serve->loop, &suspended->work, find, found);
     assert(status == 0); // fails only without a function to run
     (void)status;
+    return true;
 }

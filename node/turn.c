@@ -283,6 +283,12 @@ static void wait_for_index(struct job *job)
     answer_question(job);
 }
 
+static void ask_index(struct job *job)
+{
+    if (!suspend_index(job))
+        answer_question(job); // UNAVAILABLE
+}
+
 static void answer(struct job *job)
 {
     if (job->refusal != KR_ERR_OK || job->match.route == NULL) {
@@ -292,7 +298,7 @@ static void answer(struct job *job)
     } else if (validate_is_ahead(&job->question)) {
         wait_for_index(job);
     } else if (job->question.needs_look_up && job->question.found.lookup == KR_STORE_ASK_INDEX) {
-        suspend_index(job);
+        ask_index(job);
     } else {
         answer_question(job);
     }
