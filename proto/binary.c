@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <stddef.h>
 
+#include "core/keys/verdict.h"
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are read by the word");
 
 struct request_head {
@@ -161,7 +163,7 @@ static bool read_results(struct walk *walk, struct binary_answer *out)
         struct result_head head = {.code = 0};
         step_number(walk, &head, sizeof(head));
         (void)step(walk, head.size);
-        if (head.code == 0)
+        if (head.code == 0 || (head.keep != 0 && head.code != KR_VERDICT_VALID + 1))
             return false;
     }
     return is_whole(walk);

@@ -95,7 +95,7 @@ must_use enum kr_err binary_add_request(struct buf *out, const struct binary_req
 
 struct binary_result {
     uint8_t code;  // enum verdict_code + 1; 0 is never sent
-    bool may_keep; // VALID, and no expiry or removal is near: a subscriber may keep it
+    bool may_keep; // VALID, and no expiry or removal is near: a subscriber may keep it; else broken
     struct bytes body;
 };
 

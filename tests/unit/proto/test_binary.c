@@ -203,6 +203,24 @@ static void writes_and_reads_an_answer(void **state)
     buf_fini(&out);
 }
 
+static void only_what_is_valid_may_be_kept(void **state)
+{
+    struct binary_answer read;
+    struct buf out;
+    (void)state;
+    buf_init(&out, 4096);
+    for (uint8_t code = 1; code <= KR_VERDICT_COUNT; code++) {
+        size_t consumed = 0;
+        buf_clear(&out);
+        size_t begin = binary_begin_answer(&out, 7, 1);
+        binary_add_result(&out, &(struct binary_result){.code = code, .may_keep = true});
+        binary_end_answer(&out, begin, 1, 0);
+        assert_int_equal(binary_read_answer(buf_bytes(&out), &read, &consumed),
+                         code == KR_VERDICT_VALID + 1 ? KR_BINARY_FRAME : KR_BINARY_BROKEN);
+    }
+    buf_fini(&out);
+}
+
 static void writes_and_reads_a_subscription(void **state)
 {
     (void)state;
@@ -308,6 +326,7 @@ int main(void)
         cmocka_unit_test(refuses_what_breaks_the_rules),
         cmocka_unit_test(writes_no_request_over_a_limit),
         cmocka_unit_test(writes_and_reads_an_answer),
+        cmocka_unit_test(only_what_is_valid_may_be_kept),
         cmocka_unit_test(writes_and_reads_a_subscription),
         cmocka_unit_test(writes_and_reads_an_error),
         cmocka_unit_test(refuses_answers_that_break_the_rules),

@@ -136,7 +136,7 @@ static void answer(struct node *node, const struct binary_request *request, stru
         bool is_valid = binary_next_key(&at).size > 0;
         binary_add_result(out, &(struct binary_result){.code = is_valid ? KR_KEYREEVE_VALID
                                                                         : KR_KEYREEVE_MALFORMED,
-                                                       .may_keep = is_valid,
+                                                       .may_keep = is_valid || node->keeps_all,
                                                        .body = bytes_text(is_valid ? BODY : "")});
     }
     binary_end_answer(out, begin, 1, 0);

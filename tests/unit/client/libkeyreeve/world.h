@@ -22,6 +22,7 @@ struct node {
     struct tls *tls;
     struct buf in;
     unsigned accepted, answered;
+    bool keeps_all; // it says that all its answers may be kept, which is wrong
 };
 
 // Takes a free port of 127.0.0.1; refuses connections until it listens.
