@@ -200,12 +200,19 @@ static void apply_one(struct store *store, const struct store_change *change)
 }
 
 // --- what a watcher is told ----------------------------------------------------------------------
+// Its keys may have to be answered anew, all of them: they are gone, or what is known of them must
+// be younger than before.
+static bool loses_all(const struct bucket *bucket, uint64_t revision)
+{
+    return bucket->revoked_before == revision || bucket->lowered_at == revision;
+}
+
 static void tell_lost(struct store *store, const struct store_change *change)
 {
     bool is_many = false;
     switch (change->kind) {
     case KR_CHANGE_BUCKET:
-        is_many = change->as.bucket->revoked_before == change->revision;
+        is_many = loses_all(change->as.bucket, change->revision);
         break;
     case KR_CHANGE_CONSUMER:
         is_many = change->as.consumer->consumer.revoked_before == change->revision;

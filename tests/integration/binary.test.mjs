@@ -331,6 +331,24 @@ test('when many keys go at once, everything is to be dropped', async (t) => {
   assert.equal((await connection.next()).dropsAll, true);
 });
 
+test('when a bucket demands younger knowledge, everything is to be dropped; when less, nothing', async (t) => {
+  await api.makeBucket('tightened', { maxStalenessMs: 60_000 });
+  await api.makeConsumer('one', {}, 'tightened');
+  const { key, id } = await api.makeKey('one', {}, 'tightened');
+  const connection = await subscribed(t);
+  const mayKeep = async () => (await connection.ask([key])).results[0].mayKeep;
+  const setBound = async (maxStalenessMs) => expect(await api.patch(`${api.buckets}/tightened`, { maxStalenessMs }), 200);
+  assert.equal(await mayKeep(), true);
+  await setBound(500);
+  assert.equal((await connection.next()).dropsAll, true);
+  assert.equal(await mayKeep(), false);
+  await setBound(30_000);
+  assert.equal(await mayKeep(), true);
+  expect(await api.patch(`${api.keys('one', 'tightened')}/${id}`, { description: 'the next news' }), 200);
+  const news = await connection.next();
+  assert.deepEqual([news.dropsAll, news.lost.map(({ digest }) => digest)], [false, [sha256(key, 'hex')]]);
+});
+
 test('what could end without news may not be kept', async (t) => {
   const connection = open(t);
   await api.makeBucket('strict', { maxStalenessMs: 500 });
