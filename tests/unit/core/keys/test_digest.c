@@ -82,6 +82,22 @@ static void parts_are_hashed_with_their_lengths(void **state)
     assert_memory_equal(first, flat, KR_DIGEST_SIZE);
 }
 
+static void a_digest_is_read_from_hex_and_from_base64(void **state)
+{
+    uint8_t empty[KR_DIGEST_SIZE], digest[KR_DIGEST_SIZE];
+    (void)state;
+    digest_sha256(bytes_of(NULL, 0), empty);
+    assert_true(
+        digest_read("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", digest));
+    assert_memory_equal(digest, empty, KR_DIGEST_SIZE);
+    assert_true(digest_read("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", digest));
+    assert_memory_equal(digest, empty, KR_DIGEST_SIZE);
+    assert_false(digest_read("", digest));
+    assert_false(digest_read("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuA==", digest));
+    assert_false(
+        digest_read("g3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", digest));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -89,6 +105,7 @@ int main(void)
         cmocka_unit_test(sha256_pads_texts_of_every_size),
         cmocka_unit_test(many_digests_are_the_single_ones),
         cmocka_unit_test(parts_are_hashed_with_their_lengths),
+        cmocka_unit_test(a_digest_is_read_from_hex_and_from_base64),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
