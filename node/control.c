@@ -548,7 +548,7 @@ enum kr_err control_promote(struct control *control)
 enum engine_fitness control_fitness(void *ctx, struct fault *why)
 {
     const struct node *node = ctx;
-    const struct peers *peers = peering_peers(node->control->peering);
+    struct peers *peers = peering_peers(node->control->peering);
     return peers == NULL ? KR_ENGINE_FIT : peers_fitness(peers, why);
 }
 

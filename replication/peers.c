@@ -89,7 +89,24 @@ static bool has_heir(const struct peers *peers)
     return false;
 }
 
-enum engine_fitness peers_fitness(const struct peers *peers, struct fault *why)
+// With a full disk. Where nobody has come of it, another attempt would cost more than it may bring.
+static bool makes_way(struct peers *peers)
+{
+    if (!peers_leads(peers) || !has_heir(peers) || clock_boot_ms() < peers->make_way_after_ms)
+        return false;
+    peers->made_way_epoch = replica_epoch(peers->options.replica);
+    return true;
+}
+
+// It leads again, and nobody is known to have led meanwhile.
+static void note_return(struct peers *peers, uint64_t now_ms)
+{
+    if (peers->made_way_epoch != 0 && peers->made_way_epoch == peers->carry.known_epoch)
+        peers->make_way_after_ms = now_ms + KR_PEERS_MAKE_WAY_MS;
+    peers->made_way_epoch = 0;
+}
+
+enum engine_fitness peers_fitness(struct peers *peers, struct fault *why)
 {
     const struct state *state = peers->options.state;
     struct state_member own;
@@ -103,7 +120,7 @@ enum engine_fitness peers_fitness(const struct peers *peers, struct fault *why)
     }
     if (state->check_room(state->ctx, KR_PEERS_ROOM_BYTES, why) == KR_ERR_OK)
         return KR_ENGINE_FIT;
-    return peers_leads(peers) && has_heir(peers) ? KR_ENGINE_UNFIT : KR_ENGINE_LAST_RESORT;
+    return makes_way(peers) ? KR_ENGINE_UNFIT : KR_ENGINE_LAST_RESORT;
 }
 
 // --- life ----------------------------------------------------------------------------------------
@@ -187,6 +204,7 @@ static void watch_leadership(struct peers *peers, uint64_t now_ms)
     peers->was_leader = is_leader;
     if (is_leader) {
         uint64_t epoch = replica_epoch(peers->options.replica);
+        note_return(peers, now_ms);
         roster_take_over(peers->options.roster, epoch, state->applied_index(state->ctx), now_ms);
         if (epoch < peers->carry.known_epoch)
             peers->options.owner.outranked(peers->options.owner.ctx, peers->carry.known_epoch);

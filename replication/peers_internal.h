@@ -29,6 +29,7 @@ enum {
     KR_PEERS_MEASURE_MS = 2000,
     KR_PEERS_ASK_MS = 5000,        // for core nodes to say what epoch they know
     KR_PEERS_PROBES_AT_ONCE = 8,   // answers that are waited for
+    KR_PEERS_MAKE_WAY_MS = 300000, // between two attempts, when nobody came of the first
     KR_PEERS_ROOM_BYTES = 1 << 20, // of entries that a leader must be able to take
 };
 
@@ -108,6 +109,8 @@ struct peers {
     struct arena path_arena; // of what the upstream told
     struct texts path;       // our ancestors, nearest first
     const char *leader_id, *leader_http;
+    // Made way for another core node at the end of this epoch; 0: did not. And not again before.
+    uint64_t made_way_epoch, make_way_after_ms;
     bool was_leader, has_applied, is_closing, is_told_replaced;
     uint64_t last_tick_ms, members_due_ms;
     char address[KR_STATE_ADDRESS_SIZE], advertised[KR_STATE_ADDRESS_SIZE];

@@ -136,4 +136,4 @@ const char *peers_upstream_id(const struct peers *peers); // "": none
 
 // May this node lead? Not when it was removed, or its state is wrong; with a full disk only where
 // no other core node would instead.
-enum engine_fitness peers_fitness(const struct peers *peers, struct fault *why);
+enum engine_fitness peers_fitness(struct peers *peers, struct fault *why);

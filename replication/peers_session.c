@@ -99,7 +99,7 @@ static size_t count_usage(const struct peers *peers)
     return count < KR_PEER_NODES_MAX ? count : KR_PEER_NODES_MAX;
 }
 
-static bool is_unfit(const struct peers *peers)
+static bool is_unfit(struct peers *peers)
 {
     struct fault why;
     return peers->own.role == KR_TLS_ROLE_CORE && peers_fitness(peers, &why) != KR_ENGINE_FIT;
