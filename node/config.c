@@ -44,10 +44,12 @@ const struct config_row config_rows[] = {
      0,                                                                                            \
      "",                                                                                           \
      help},
+#define SECRET(name, help) {#name, KR_CONFIG_SECRET, 0, 0, "", 0, 0, "", help},
 #include "node/config_table.h"
 #undef TEXT
 #undef NUMBER
 #undef FLAG
+#undef SECRET
 };
 
 const size_t config_row_count = sizeof(config_rows) / sizeof(config_rows[0]);
@@ -125,6 +127,8 @@ static enum kr_err set(struct config *config, const struct config_row *row, cons
                              where, value);
         memcpy(config_place(config, row), &is_on, sizeof(is_on));
         return KR_ERR_OK;
+    case KR_CONFIG_SECRET:
+        return KR_ERR_OK; // never kept here
     }
     return KR_ERR_INTERNAL;
 }
@@ -150,7 +154,7 @@ static enum kr_err take_file_row(struct config *config, const struct config_row 
     const void *place = (const uint8_t *)file + row->file_offset;
     const void *value;
     memcpy(&value, place, sizeof(value));
-    if (value == NULL)
+    if (value == NULL || row->kind == KR_CONFIG_SECRET)
         return KR_ERR_OK;
     snprintf(where, sizeof(where), "%s: %s", path, row->name);
     switch (row->kind) {
@@ -159,6 +163,8 @@ static enum kr_err take_file_row(struct config *config, const struct config_row 
         return set(config, row, value, where, fault);
     case KR_CONFIG_NUMBER:
         return set_number(config, row, *(const int64_t *)value, where, fault);
+    case KR_CONFIG_SECRET:
+        break;
     }
     return KR_ERR_INTERNAL;
 }
@@ -191,7 +197,8 @@ static const struct config_row *row_of_flag(const char *flag, size_t size)
     for (size_t i = 0; i < config_row_count; i++) {
         char name[KR_CONFIG_NAME_SIZE];
         config_flag_name(&config_rows[i], name);
-        if (strlen(name) == size && memcmp(name, flag, size) == 0)
+        if (config_rows[i].kind != KR_CONFIG_SECRET && strlen(name) == size &&
+            memcmp(name, flag, size) == 0)
             return &config_rows[i];
     }
     return NULL;
@@ -302,9 +309,24 @@ static bool is_label(const char *name)
     return model_is_member_name(name) && strpbrk(name, "\"\\") == NULL;
 }
 
+static enum kr_err derive_master_key(struct config *config, struct fault *fault)
+{
+    config->has_master_key_variable = getenv("KEYREEVE_MASTER_KEY") != NULL;
+    int places = (config->master_key_file[0] != '\0') + (config->master_key_fd >= 0) +
+                 config->has_master_key_variable;
+    if (places > 1)
+        return fault_set(fault, KR_ERR_INVALID,
+                         "master_key_file, master_key_fd, KEYREEVE_MASTER_KEY: the master key is "
+                         "in more than one place; give one of them");
+    return KR_ERR_OK;
+}
+
 static enum kr_err derive(struct config *config, struct fault *fault)
 {
     enum log_level level;
+    enum kr_err err = derive_master_key(config, fault);
+    if (err != KR_ERR_OK)
+        return err;
     if (!log_parse_level(config->log_level, &level))
         return fault_set(fault, KR_ERR_INVALID,
                          "log_level: \"%.32s\" is none of debug, info, warn, error",

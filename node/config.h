@@ -15,17 +15,20 @@
 #define KR_CONFIG_SCHEME_MAX 32 // of credential_scheme
 
 struct config {
-    // One field a row of config_table.h: TEXT is char *, NUMBER int64_t, FLAG bool.
+    // One field a row of config_table.h: TEXT is char *, NUMBER int64_t, FLAG bool; SECRET none.
 #define TEXT(name, fallback, help) char *name;
 #define NUMBER(name, fallback, least, most, unit, help) int64_t name;
 #define FLAG(name, fallback, help) bool name;
+#define SECRET(name, help)
 #include "node/config_table.h"
 #undef TEXT
 #undef NUMBER
 #undef FLAG
+#undef SECRET
     // Derived from the texts, checked.
     struct cidr *trusted_proxy_list; // of trusted_proxies
     size_t trusted_proxy_count;
+    bool has_master_key_variable; // where the master key is, since the variable goes
 };
 
 enum config_action {

@@ -20,10 +20,12 @@ static const cyaml_schema_field_t fields[] = {
 #define FLAG(name, fallback, help)                                                                 \
     CYAML_FIELD_STRING_PTR(#name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_file,    \
                            name, 0, KR_CONFIG_TEXT_MAX),
+#define SECRET(name, help)
 #include "node/config_table.h"
 #undef TEXT
 #undef NUMBER
 #undef FLAG
+#undef SECRET
     CYAML_FIELD_END,
 };
 

@@ -14,10 +14,12 @@ struct config_file {
 #define TEXT(name, fallback, help) char *name;
 #define NUMBER(name, fallback, least, most, unit, help) int64_t *name;
 #define FLAG(name, fallback, help) char *name;
+#define SECRET(name, help)
 #include "node/config_table.h"
 #undef TEXT
 #undef NUMBER
 #undef FLAG
+#undef SECRET
 };
 
 // Gives *out (NULL when the file says nothing). INVALID names file, line and mend.

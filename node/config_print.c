@@ -25,12 +25,16 @@ static void print_value(const struct config *config, const struct config_row *ro
     case KR_CONFIG_FLAG:
         fputs(*(const bool *)place ? "true" : "false", out);
         return;
+    case KR_CONFIG_SECRET:
+        return;
     }
 }
 
 void config_print(const struct config *config, FILE *out)
 {
     for (size_t i = 0; i < config_row_count; i++) {
+        if (config_rows[i].kind == KR_CONFIG_SECRET)
+            continue;
         fprintf(out, "# %s\n%s: ", config_rows[i].help, config_rows[i].name);
         print_value(config, &config_rows[i], out);
         fputc('\n', out);
@@ -79,15 +83,24 @@ static void print(struct buf *text, FILE *out)
     buf_fini(text);
 }
 
+// A secret has no flag: whoever lists the processes would see it.
+static void name_of(const struct config_row *row, char out[KR_CONFIG_NAME_SIZE])
+{
+    if (row->kind == KR_CONFIG_SECRET)
+        config_variable_name(row, out);
+    else
+        config_flag_name(row, out);
+}
+
 void config_print_help(FILE *out)
 {
     struct buf text;
     buf_init(&text, KR_CONFIG_TEXT_MAX);
     buf_add_text(&text, usage);
     for (size_t i = 0; i < config_row_count; i++) {
-        char flag[KR_CONFIG_NAME_SIZE];
-        config_flag_name(&config_rows[i], flag);
-        buf_printf(&text, "  %-24s %s", flag, config_rows[i].help);
+        char name[KR_CONFIG_NAME_SIZE];
+        name_of(&config_rows[i], name);
+        buf_printf(&text, "  %-24s %s", name, config_rows[i].help);
         add_bounds(&text, &config_rows[i]);
         buf_add_text(&text, "\n");
     }
@@ -97,16 +110,19 @@ void config_print_help(FILE *out)
 
 static void add_setting(struct buf *out, const struct config_row *row)
 {
-    char flag[KR_CONFIG_NAME_SIZE], variable[KR_CONFIG_NAME_SIZE];
+    char name[KR_CONFIG_NAME_SIZE], variable[KR_CONFIG_NAME_SIZE];
     struct buf help;
-    config_flag_name(row, flag);
+    name_of(row, name);
     config_variable_name(row, variable);
     buf_init(&help, KR_CONFIG_TEXT_MAX);
     buf_add_text(&help, row->help);
     add_bounds(&help, row);
-    buf_printf(&help, ". Variable %s.", variable);
+    if (row->kind == KR_CONFIG_SECRET)
+        buf_add_text(&help, ". A variable alone.");
+    else
+        buf_printf(&help, ". Variable %s.", variable);
     buf_add_u8(&help, '\0');
-    troff_add_term(out, flag, (const char *)help.data);
+    troff_add_term(out, name, (const char *)help.data);
     buf_fini(&help);
 }
 

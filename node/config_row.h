@@ -8,7 +8,7 @@
 
 struct config_row {
     const char *name; // "serve_threads"
-    enum config_kind { KR_CONFIG_TEXT, KR_CONFIG_NUMBER, KR_CONFIG_FLAG } kind;
+    enum config_kind { KR_CONFIG_TEXT, KR_CONFIG_NUMBER, KR_CONFIG_FLAG, KR_CONFIG_SECRET } kind;
     size_t offset;      // in struct config
     size_t file_offset; // in struct config_file
     const char *fallback;

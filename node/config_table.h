@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every setting of keyreeved, one row each; included with TEXT, NUMBER and FLAG defined. No guard:
-// it is meant to be included several times.
+// Every setting of keyreeved, one row each; included with TEXT, NUMBER, FLAG and SECRET defined. No
+// guard: it is meant to be included several times.
 //
 // TEXT(name, default, help)  NUMBER(name, default, least, most, unit, help)  FLAG(name, default,
-// help)
+// help)  SECRET(name, help): a variable alone, which whoever needs it reads and removes
 
 TEXT(data, "/var/lib/keyreeve", "directory of the database, the secrets and the pid file")
 TEXT(http, "127.0.0.1:7400",
@@ -35,6 +35,9 @@ TEXT(cluster_id, "",
      "refuse any data directory but this cluster's, an empty one too; empty: accept it")
 TEXT(master_key_file, "",
      "file (0600) with the 32-byte master key in hex; empty: <data>/master-key")
+NUMBER(master_key_fd, -1, -1, 1048576, "as number",
+       "descriptor to read the master key from; -1: none")
+SECRET(master_key, "the master key itself, as its file holds it; removed once it is read")
 TEXT(engine, "local", "where the log is committed: local (this node's disk) or etcd")
 TEXT(peer_bundle, "",
      "file (0600) of this node's certificate, key and CA, from keyreeve node add; empty: no peers")

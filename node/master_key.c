@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The master key's file and its lines.
+// The master key's places and its lines.
 #include "node/master_key.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,9 +14,15 @@
 
 enum { KR_MASTER_KEY_LIMIT = 1024 };
 
+static const char variable[] = "KEYREEVE_MASTER_KEY";
+
 void master_key_place(const struct config *config, char out[KR_MASTER_KEY_PLACE_SIZE])
 {
-    if (config->master_key_file[0] != '\0')
+    if (config->master_key_fd >= 0)
+        snprintf(out, KR_MASTER_KEY_PLACE_SIZE, "master_key_fd");
+    else if (config->has_master_key_variable)
+        snprintf(out, KR_MASTER_KEY_PLACE_SIZE, "%s", variable);
+    else if (config->master_key_file[0] != '\0')
         snprintf(out, KR_MASTER_KEY_PLACE_SIZE, "%s", config->master_key_file);
     else
         snprintf(out, KR_MASTER_KEY_PLACE_SIZE, "%s/master-key", config->data);
@@ -25,7 +32,8 @@ bool master_key_is_missing(const struct config *config)
 {
     char place[KR_MASTER_KEY_PLACE_SIZE];
     master_key_place(config, place);
-    return config->master_key_file[0] == '\0' && access(place, F_OK) != 0;
+    return config->master_key_fd < 0 && !config->has_master_key_variable &&
+           config->master_key_file[0] == '\0' && access(place, F_OK) != 0;
 }
 
 enum kr_err master_key_make(const struct config *config, struct fault *fault)
@@ -91,12 +99,13 @@ static enum kr_err take_lines(struct lines *lines, struct bytes text, struct fau
 {
     enum kr_err err = KR_ERR_OK;
     while (err == KR_ERR_OK && text.size > 0) {
-        const uint8_t *end = memchr(text.data, '\n', text.size);
-        size_t size = end == NULL ? text.size : (size_t)(end - text.data);
+        size_t size = 0;
+        while (size < text.size && text.data[size] != '\n' && text.data[size] != ',')
+            size++;
         lines->line++;
         if (size > 0)
             err = take_line(lines, bytes_of(text.data, size), fault);
-        size_t taken = end == NULL ? size : size + 1;
+        size_t taken = size < text.size ? size + 1 : size;
         text = bytes_of(text.data + taken, text.size - taken);
     }
     if (err == KR_ERR_OK && lines->count == 0)
@@ -107,6 +116,33 @@ static enum kr_err take_lines(struct lines *lines, struct bytes text, struct fau
     return err;
 }
 
+// What the process was started with shows in /proc, so that it is overwritten there.
+static enum kr_err take_variable(struct buf *content, struct fault *fault)
+{
+    char *value = getenv(variable);
+    if (value == NULL)
+        return fault_set(fault, KR_ERR_INTERNAL, "%s was read before", variable);
+    buf_add_text(content, value);
+    mem_zero(value, strlen(value));
+    unsetenv(variable);
+    if (buf_result(content) != KR_ERR_OK)
+        return fault_set(fault, KR_ERR_TOO_LARGE, "%s is larger than %d bytes", variable,
+                         KR_MASTER_KEY_LIMIT);
+    return KR_ERR_OK;
+}
+
+static enum kr_err read_content(const struct config *config, const char *place, struct buf *content,
+                                struct fault *fault)
+{
+    if (config->has_master_key_variable)
+        return take_variable(content, fault);
+    if (config->master_key_fd < 0)
+        return file_read_secret(place, content, fault);
+    enum kr_err err = file_read_descriptor((int)config->master_key_fd, place, content, fault);
+    close((int)config->master_key_fd);
+    return err;
+}
+
 enum kr_err master_key_read(const struct config *config, struct vault **out, struct fault *fault)
 {
     char place[KR_MASTER_KEY_PLACE_SIZE];
@@ -114,7 +150,7 @@ enum kr_err master_key_read(const struct config *config, struct vault **out, str
     struct buf content;
     master_key_place(config, place);
     buf_init(&content, KR_MASTER_KEY_LIMIT);
-    enum kr_err err = file_read_secret(place, &content, fault);
+    enum kr_err err = read_content(config, place, &content, fault);
     if (err == KR_ERR_OK)
         err = take_lines(&lines, buf_bytes(&content), fault);
     if (err == KR_ERR_OK)

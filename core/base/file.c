@@ -82,6 +82,11 @@ enum kr_err file_read_secret(const char *path, struct buf *out, struct fault *fa
     return read_file(path, true, out, fault);
 }
 
+enum kr_err file_read_descriptor(int fd, const char *name, struct buf *out, struct fault *fault)
+{
+    return read_all(fd, name, out, fault);
+}
+
 static bool write_all(int fd, struct bytes content)
 {
     while (content.size > 0) {

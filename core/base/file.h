@@ -12,6 +12,9 @@ must_use enum kr_err file_read(const char *path, struct buf *out, struct fault *
 // The same, but FORBIDDEN for a file to which group or others have access ("chmod 600 PATH" mends
 // it).
 must_use enum kr_err file_read_secret(const char *path, struct buf *out, struct fault *fault);
+// Appends what a descriptor still yields; name stands for it in faults.
+must_use enum kr_err file_read_descriptor(int fd, const char *name, struct buf *out,
+                                          struct fault *fault);
 // Writes a temporary file beside it, fsyncs, renames, fsyncs the directory.
 must_use enum kr_err file_replace(const char *path, struct bytes content, mode_t mode,
                                   struct fault *fault);

@@ -58,7 +58,7 @@ function checkRoutePage(root, table) {
 
 /** The settings of config_table.h: {name, fallback}. */
 export function settings(source) {
-  const rows = uncomment(source).matchAll(/^(TEXT|NUMBER|FLAG)\((\w+),\s*("[^"]*"|\w+)/gm);
+  const rows = uncomment(source).matchAll(/^(TEXT|NUMBER|FLAG)\((\w+),\s*("[^"]*"|-?\w+)/gm);
   return [...rows].map(([, , name, fallback]) => ({ name, fallback: fallback.replaceAll('"', '') }));
 }
 

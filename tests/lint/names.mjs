@@ -106,7 +106,7 @@ function checkDeclaration(declaration, families) {
 function checkMacros(path, stripped) {
   const allowed = MACRO_FAMILIES[path] ?? [];
   return [...stripped.matchAll(/^[ \t]*#[ \t]*define[ \t]+(\w+)/gm)]
-    .filter(([, name]) => !name.startsWith('KR_') && name !== 'X' && !/^(TEXT|NUMBER|FLAG|ROUTE|ROW)$/.test(name))
+    .filter(([, name]) => !name.startsWith('KR_') && name !== 'X' && !/^(TEXT|NUMBER|FLAG|SECRET|ROUTE|ROW)$/.test(name))
     .filter(([, name]) => !allowed.some((one) => name.startsWith(one)))
     .map((match) => `${path}:${lineOf(stripped, match.index)}: macro ${match[1]} does not begin with KR_`);
 }

@@ -105,6 +105,8 @@ static inline void api_init_state(struct api_world *world)
     api_add_bucket(world, &command, "production", false);
     api_add_bucket(world, &command, "vault", true);
     api_add_bucket(world, &command, KR_SYSTEM_BUCKET, false);
+    command_add(&command, KR_OP_VAULT_VERSION, &world->arena)->as.vault_version.current =
+        vault_oldest(world->node.vault);
     assert_int_equal(api_apply(world, &command).code, KR_APPLY_OK);
 }
 
@@ -114,10 +116,12 @@ static inline void api_defaults(struct api_world *world)
 #define TEXT(name, fallback, help) config->name = arena_text(&world->arena, fallback);
 #define NUMBER(name, fallback, least, most, unit, help) config->name = fallback;
 #define FLAG(name, fallback, help) config->name = fallback;
+#define SECRET(name, help)
 #include "node/config_table.h"
 #undef TEXT
 #undef NUMBER
 #undef FLAG
+#undef SECRET
 }
 
 static inline void api_start(struct api_world *world)
@@ -139,6 +143,7 @@ static inline void api_start(struct api_world *world)
     world->node.config = &world->config;
     world->node.vault = vault_new(masters, 2);
     world->node.denials = denials_new();
+    world->node.board = board_new();
     strcpy(world->node.cluster_id, "clst_000000000000000000000001");
     strcpy(world->node.identity.node_id, "node-1");
     strcpy(world->node.identity.region, "local");
@@ -165,6 +170,7 @@ static inline void api_end(struct api_world *world)
     store_close(&world->node.store);
     vault_free(&world->node.vault);
     denials_free(&world->node.denials);
+    board_free(&world->node.board);
     arena_fini(&world->arena);
     nftw(world->directory, api_remove, 16, FTW_DEPTH | FTW_PHYS);
 }
