@@ -27,6 +27,7 @@ const struct spec_group spec_groups[] = {
     {"token", "management tokens"},
     {"cluster", "a cluster of nodes"},
     {"node", "the nodes of a cluster"},
+    {"vault", "the sealed values of retrievable buckets"},
 };
 const size_t spec_group_count = sizeof(spec_groups) / sizeof(spec_groups[0]);
 
@@ -202,6 +203,15 @@ const struct spec_command spec_commands[] = {
      "the master key: what that machine needs, and nothing more. Names and regions have 1 to 63 of "
      "a-z, 0-9 and -. With --renew, region and role stay as they are.",
      "keyreeve node add fra-1 --dir cluster --region fra --role core", run_node_add},
+
+    {"vault", "rotate", "", KR_NEED_TOKEN, 0,
+     "Seal every kept value again, under the newest master key",
+     "First give all core nodes a master key with a new last line (VERSION:64 hex digits, a "
+     "VERSION "
+     "above the others) and restart them one by one. From the first step on new values are sealed "
+     "under it, and those there are follow, some at a time, while the nodes serve. When it is done "
+     "the older lines may go. Interrupted, the same command goes on. With --json, one line a step.",
+     "keyreeve vault rotate", run_vault_rotate},
 
     {NULL, "receipt", "INDEX", KR_NEED_TOKEN, 0, "Show a revocation's receipt again",
      "INDEX is the number that the revocation printed. Receipts are kept for 30 days.",

@@ -20,5 +20,6 @@ spec_run_fn run_manager_list, run_manager_add, run_manager_remove;
 spec_run_fn run_token_list, run_token_create, run_token_delete;
 spec_run_fn run_receipt, run_audit, run_import, run_export;
 spec_run_fn run_cluster_init, run_cluster_status, run_promote;
+spec_run_fn run_vault_rotate;
 spec_run_fn run_node_add, run_node_list, run_node_remove;
 spec_run_fn run_completion, run_man, run_help;

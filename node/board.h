@@ -32,6 +32,7 @@ struct board_node {
     uint64_t round_trip_us;                             // to its upstream
     uint64_t distance_us;                               // from this node
     uint64_t snapshot_done_bytes, snapshot_total_bytes; // FETCHING; the total is an estimate
+    uint64_t vault_mark; // of a core node's newest master key; 0: not told
 };
 
 struct board_facts {

@@ -36,6 +36,8 @@ ROUTE("cluster.promote", "POST", "/v1/cluster/promote", LOCAL, TOKENS, KR_BODY_U
       api_cluster_promote)
 ROUTE("node.remove", "DELETE", "/v1/cluster/nodes/{id}", CALL, TOKENS, KR_BODY_NONE,
       api_node_remove)
+ROUTE("vault.rotate", "POST", "/v1/cluster/vault/rotate", CALL, TOKENS, KR_BODY_USUAL,
+      api_vault_rotate)
 ROUTE("receipt.show", "GET", "/v1/receipts/{index}", CALL, READ, KR_BODY_NONE, api_receipt_show)
 ROUTE("audit.list", "GET", "/v1/accounts/{account}/audit-logs", CALL, AUDIT, KR_BODY_NONE,
       api_audit_list)

@@ -138,7 +138,8 @@ static void gather(void *ctx, const struct peers_node *seen)
         .distance_us = KR_BOARD_UNKNOWN,
         .validations_per_second = seen->validations_per_second,
         .snapshot_done_bytes = seen->snapshot_done_bytes,
-        .snapshot_total_bytes = seen->snapshot_total_bytes};
+        .snapshot_total_bytes = seen->snapshot_total_bytes,
+        .vault_mark = seen->vault_mark};
     snprintf(out->id, sizeof(out->id), "%s", seen->id);
     snprintf(out->upstream, sizeof(out->upstream), "%s", seen->upstream_id);
     snprintf(out->version, sizeof(out->version), "%s", seen->version);
@@ -226,6 +227,8 @@ enum kr_err peering_new(const struct peering_options *options, struct peering **
                                          .http_advertise = node->identity.http_address,
                                          .upstreams = config->upstreams,
                                          .version = KR_VERSION,
+                                         .vault_mark =
+                                             node->vault == NULL ? 0 : vault_mark(node->vault),
                                          .state = &node->state,
                                          .replica = node->replica,
                                          .roster = options->roster,

@@ -209,12 +209,13 @@ static const struct codec_peer_shape body = {SHAPE("Body", peer_body, 3),
                                               FLAG(3, peer_body, has_more)}};
 
 static const struct codec_peer_shape node_usage = {
-    SHAPE("NodeUsage", peer_node_usage, 8),
+    SHAPE("NodeUsage", peer_node_usage, 9),
     {TEXT_REQUIRED(1, peer_node_usage, id, KR_PEER_ID_MAX),
      TEXT(2, peer_node_usage, upstream_id, KR_PEER_ID_MAX),
      TEXT(3, peer_node_usage, version, KR_PEER_ID_MAX), NUMBER(4, peer_node_usage, applied_index),
      NUMBER(5, peer_node_usage, age_ms), NUMBER(6, peer_node_usage, validations_per_second),
-     NUMBER(7, peer_node_usage, round_trip_us), FLAG(8, peer_node_usage, is_unfit)}};
+     NUMBER(7, peer_node_usage, round_trip_us), FLAG(8, peer_node_usage, is_unfit),
+     NUMBER(9, peer_node_usage, vault_mark)}};
 
 static const struct codec_peer_shape usage = {
     SHAPE("Usage", peer_usage, 1),

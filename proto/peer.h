@@ -170,7 +170,7 @@ struct peer_body {
 
 struct peer_node_usage {
     const char *id, *upstream_id, *version;
-    uint64_t applied_index, age_ms, validations_per_second, round_trip_us;
+    uint64_t applied_index, age_ms, validations_per_second, round_trip_us, vault_mark;
     bool is_unfit; // a core node that would rather not lead now
 };
 struct peer_usage {

@@ -61,6 +61,7 @@ static void visit_self(const struct peers *peers, peers_node_fn *visit, void *ct
         .id = peers->own.node_id,
         .region = peers->own.region,
         .version = peers->options.version,
+        .vault_mark = peers->options.vault_mark,
         .upstream_id = peers_upstream_id(peers),
         .state = peers_leads(peers) ? "leading"
                  : has_session      ? follow_state_text(follow_state(session->follow))
@@ -113,6 +114,7 @@ static void visit_below(const struct peers *peers, const struct peers_child *chi
         .id = usage->id,
         .region = member.region,
         .version = usage->version,
+        .vault_mark = usage->vault_mark,
         .upstream_id = usage->upstream_id,
         .state = is_direct ? feed_state_text(feed_state(child->feed)) : "streaming",
         .is_core = member.is_core,

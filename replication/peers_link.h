@@ -53,6 +53,7 @@ struct peers_options {
     const char *http_advertise;     // of the management API; may be ""
     const char *upstreams;          // HOST:PORT, comma-separated; may be ""
     const char *version;            // of the program
+    uint64_t vault_mark;            // of a core node's newest master key, for its upstream
     const struct state *state;      // keeps
     struct replica *replica;        // keeps
     struct roster *roster;          // keeps
@@ -122,6 +123,7 @@ struct peers_node {
     uint64_t applied_index, age_ms; // age UINT64_MAX: unknown
     uint64_t round_trip_us;         // to its upstream; 0: unknown
     uint64_t validations_per_second;
+    uint64_t vault_mark;                                // 0: it has none, or has not told
     uint64_t snapshot_done_bytes, snapshot_total_bytes; // 0: none under way
 };
 typedef void peers_node_fn(void *ctx, const struct peers_node *node);

@@ -115,6 +115,7 @@ static void usage(void *ctx, struct arena *arena, struct peer_usage *out)
         .id = peers->own.node_id,
         .upstream_id = peers_upstream_id(peers),
         .version = peers->options.version,
+        .vault_mark = peers->options.vault_mark,
         .applied_index = state->applied_index(state->ctx),
         .age_ms = replica_age_ms(peers->options.replica, clock_boot_ms()),
         .validations_per_second = peers->options.owner.validations(peers->options.owner.ctx),

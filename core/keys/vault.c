@@ -7,6 +7,7 @@
 #include "core/keys/vault.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,14 @@ struct sealed_version vault_oldest(const struct vault *vault)
 struct sealed_version vault_newest(const struct vault *vault)
 {
     return vault->keys[vault->count - 1].version;
+}
+
+uint64_t vault_mark(const struct vault *vault)
+{
+    const struct sealed_version newest = vault_newest(vault);
+    uint64_t mark;
+    memcpy(&mark, newest.check, sizeof(mark));
+    return le64toh(mark) | 1;
 }
 
 static const struct vault_key *find(const struct vault *vault, uint32_t version)

@@ -25,6 +25,8 @@ void vault_free(struct vault **vault);
 // A version and its check, which is crypto_kdf of the master key as well, context "krcheck_".
 struct sealed_version vault_oldest(const struct vault *vault);
 struct sealed_version vault_newest(const struct vault *vault);
+// A number by which nodes tell whether their newest keys are the same; not 0.
+uint64_t vault_mark(const struct vault *vault);
 // What the vault has of a version.
 enum vault_fit { KR_VAULT_FITS, KR_VAULT_MISSING, KR_VAULT_OTHER_KEY };
 enum vault_fit vault_fits(const struct vault *vault, const struct sealed_version *version);

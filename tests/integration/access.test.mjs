@@ -157,7 +157,7 @@ test('an owner who is limited touches neither the nodes nor what befell other bu
   await api.makeConsumer('revoked');
   const { index } = expect(await api.post(`${api.consumers()}/revoked/revoke`, { confirm: 'revoked' }), 200).body;
   for (const [method, path, body] of [
-    ['POST', '/v1/cluster/promote', { oldLeaderIsDown: true }], ['DELETE', '/v1/cluster/nodes/node-2'], ['GET', `/v1/receipts/${index}`],
+    ['POST', '/v1/cluster/promote', { oldLeaderIsDown: true }], ['POST', '/v1/cluster/vault/rotate', {}], ['DELETE', '/v1/cluster/nodes/node-2'], ['GET', `/v1/receipts/${index}`],
   ]) {
     const answer = expectProblem(await own.call(method, path, body), 403, /limited/);
     const { data } = expect(await api.get(`${audits}?action=access.denied&limit=1`), 200).body;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The vault: one master key for all core nodes, and where it may come from.
+// The vault: one master key for all core nodes, where it may come from, and its rotation while the
+// nodes serve.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -91,4 +92,110 @@ test('the master key may come from the environment, which is empty of it behind 
   const printed = await run(keyreeved, ['--print-config'], { env: { KEYREEVE_MASTER_KEY: HEX } });
   assert.equal(printed.code, 0, printed.stderr);
   assert.ok(!printed.stdout.includes(HEX) && !/^master_key:/m.test(printed.stdout), printed.stdout);
+});
+
+// --- rotation ------------------------------------------------------------------------------------
+
+/** What `keyreeve vault rotate --json` says: {code, steps}. */
+async function rotate(node, token, options = {}) {
+  const ended = await run(keyreeve, ['vault', 'rotate', '--json', '--url', node.url], { env: { KEYREEVE_TOKEN: token, HOME: '/nonexistent' }, ...options });
+  return { ...ended, steps: ended.stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line)) };
+}
+
+test('a thousand values are sealed again under writes, through a kill -9, and the old key may go', { timeout: 600_000 }, async (t) => {
+  const dataDir = dataDirFor(t);
+  const path = join(dataDir, 'master-key');
+  let node = await startNode({ dataDir });
+  let api = client(node);
+  await makeKept(api);
+  const bulk = expect(await api.post(`${api.keys('v', 'vault')}/$bulk`, Array.from({ length: 1000 }, () => ({}))), 200).body.data;
+  const kept = bulk.map(({ id, key }) => ({ id, key }));
+  await node.stop();
+  const old = readFileSync(path, 'utf8');
+  const grown = `1:${old}2:${HEX}\n`;
+  writeFileSync(path, grown);
+
+  node = await startNode({ dataDir });
+  api = client(node);
+  const step = async (cursor) => expect(await api.post('/v1/cluster/vault/rotate', cursor ? { cursor } : {}), 200).body;
+  assert.deepEqual(await step(), { version: 2, resealed: 0, remaining: 1001, cursor: null, isDone: false });
+  const first = await step();
+  assert.deepEqual([first.resealed, first.remaining, first.isDone], [500, 501, false]);
+  for (const at of [0, 499, 500, 999]) assert.equal(await reveal(api, kept[at]), kept[at].key, `during, ${at}`);
+  // Killed with a step under way.
+  const cut = api.post('/v1/cluster/vault/rotate', { cursor: first.cursor }).catch(() => null);
+  await node.kill9();
+  await cut;
+
+  writeFileSync(path, old);
+  const lacks = await refuseNode({ dataDir });
+  assert.equal(lacks.code, 1);
+  assert.match(lacks.stderr, /master-key: lacks the master key of version 2/);
+  writeFileSync(path, grown);
+  node = await startNode({ dataDir });
+  api = client(node);
+  let stop = false;
+  const writes = (async () => {
+    while (!stop) {
+      const made = await api.makeKey('v', {}, 'vault');
+      kept.push({ id: made.id, key: made.key });
+    }
+  })();
+  const done = await rotate(node, node.token);
+  stop = true;
+  await writes;
+  assert.equal(done.code, 0, done.stderr);
+  assert.ok(done.steps.length >= 2, done.stdout);
+  assert.deepEqual([done.steps.at(-1).isDone, done.steps.at(-1).version], [true, 2]);
+  assert.ok(done.steps.every(({ isDone }, at) => isDone === (at === done.steps.length - 1)), done.stdout);
+  const again = await run(keyreeve, ['vault', 'rotate', '--url', node.url], { env: { KEYREEVE_TOKEN: node.token, HOME: '/nonexistent' } });
+  assert.equal(again.code, 0, again.stderr);
+  assert.match(again.stderr, /0 values were sealed again; all are under version 2 .*may go/s);
+  await node.stop();
+
+  writeFileSync(path, `2:${HEX}\n`);
+  node = await startNode({ dataDir });
+  api = client(node);
+  const values = new Map();
+  for (let page; values.size < (page?.total ?? Infinity); ) {
+    page = expect(await api.get(`${api.keys('v', 'vault')}?limit=1000&offset=${values.size}&key-format=visible`), 200).body;
+    for (const { id, key } of page.data) values.set(id, key);
+  }
+  for (const { id, key } of kept) assert.equal(values.get(id), key);
+  assert.equal(await reveal(api, kept.at(-1)), kept.at(-1).key);
+  await node.stop();
+});
+
+test('a standby follows a rotation, which waits for one that lacks the new master key', { timeout: 300_000 }, async (t) => {
+  const home = dataDirFor(t);
+  await makeCluster(home, ['one', 'two', 'three']);
+  const file = (name) => join(home, 'ca', name, 'master-key');
+  const old = readFileSync(file('one'), 'utf8');
+  for (const name of ['one', 'two']) writeFileSync(file(name), `1:${old}2:${HEX}\n`);
+  const one = startCore(t, home, 'one', 1);
+  await until(() => isReady(one), { what: () => `the leader: ${one.log()}`, deadlineMs: 60_000 });
+  const token = readFileSync(join(home, 'one', 'data', 'owner-token'), 'utf8').trim();
+  const api = client(one, token);
+  const key = await makeKept(api);
+  const two = startCore(t, home, 'two', 2);
+  let three = startCore(t, home, 'three', 3);
+  await until(async () => (await isReady(two)) && (await isReady(three)), { what: () => `the standbys: ${two.log()}${three.log()}`, deadlineMs: 90_000 });
+  const early = await rotate(two, token);
+  assert.notEqual(early.code, 0);
+  assert.match(early.stderr, /core node three has another newest master key/);
+  await three.stop();
+  const done = await until(async () => { const tried = await rotate(two, token); return tried.code === 0 && tried; }, { what: 'the leader to miss the third node', deadlineMs: 60_000, everyMs: 500 });
+  assert.ok(done.steps.at(-1).isDone, done.stdout);
+  three = startCore(t, home, 'three', 3);
+  assert.equal(await three.ended, 1, three.log());
+  assert.match(three.log(), /three\/master-key: lacks the master key of version 2/);
+  writeFileSync(file('two'), `2:${HEX}\n`);
+  await two.stop();
+  const back = startCore(t, home, 'two', 2);
+  await until(() => isReady(back), { what: () => `the standby: ${back.log()}`, deadlineMs: 60_000 });
+  await one.stop();
+  const promoted = await run(keyreeve, ['promote', '--url', back.url, '--old-leader-is-down'], { env: { KEYREEVE_TOKEN: token, HOME: home } });
+  assert.equal(promoted.code, 0, promoted.stderr);
+  assert.equal(await reveal(client(back, token), key), key.key);
+  await back.stop();
 });

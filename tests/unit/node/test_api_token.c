@@ -250,6 +250,7 @@ static void a_limited_token_does_not_reach_what_is_the_accounts(void **state)
         {"GET", KR_AUDIT, ""},
         {"DELETE", token_path(world, KR_OWNER_ID), ""},
         {"POST", "/v1/cluster/promote", "{\"oldLeaderIsDown\":true}"},
+        {"POST", "/v1/cluster/vault/rotate", "{}"},
         {"DELETE", "/v1/cluster/nodes/node-2", ""},
     };
     api_expect(world, 200, "POST", KR_TOKENS, "{\"roles\":[\"owner\"]}");

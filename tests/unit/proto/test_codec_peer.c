@@ -27,8 +27,8 @@ static const struct peer_header sample_fields[] = {{"content-type", {(const uint
                                                    {"x", {NULL, 0}}};
 static const struct peer_header sample_answer_fields[] = {{"etag", {(const uint8_t *)"1", 1}}};
 static const struct peer_node_usage sample_usage[] = {
-    {"n1", "n2", "0.1.0", 303, 12, 1000, 250, true},
-    {"n4", NULL, NULL, 0, 0, 0, 0, false},
+    {"n1", "n2", "0.1.0", 303, 12, 1000, 250, 9, true},
+    {"n4", NULL, NULL, 0, 0, 0, 0, 0, false},
 };
 
 // One of each type, in order, with every field set.
