@@ -55,14 +55,6 @@ static void purge(struct control *control)
         replica_submit(control->node->replica, &command, purged, control) == KR_ERR_OK;
 }
 
-// What other core nodes have made of the vault, or a cluster that this node has just joined.
-static void check_vault(const struct node *node)
-{
-    struct fault fault;
-    if (node->identity.is_core && sealing_check(node, &fault) != KR_ERR_OK)
-        node_die(&fault);
-}
-
 // --- the flush -----------------------------------------------------------------------------------
 
 static void flush(uv_work_t *work)
@@ -109,7 +101,8 @@ void housekeeping_tick(struct control *control)
     if (control->ticks++ % KR_SECOND_TICKS != 0)
         return;
     figures_update(control->node->figures, control->node->store);
-    check_vault(control->node);
+    if (control->node->identity.is_core)
+        sealing_insist(control->node); // others may have rotated it, or this node has just joined
     purge(control);
     start_flush(control);
     note_caught_up(control->node);

@@ -151,14 +151,6 @@ static void say(struct leading *leading, uint64_t epoch)
         try_later(leading);
 }
 
-// Better no leader than one whose values nobody can open.
-static void check_vault(const struct node *node)
-{
-    struct fault fault;
-    if (sealing_check(node, &fault) != KR_ERR_OK)
-        node_die(&fault);
-}
-
 void leading_turn(struct leading *leading)
 {
     struct node *node = leading->node;
@@ -166,7 +158,7 @@ void leading_turn(struct leading *leading)
     if (!node->identity.has_peers || leading->is_busy || leading->done_epoch == epoch ||
         !replica_is_leader(node->replica) || clock_boot_ms() < leading->again_ms)
         return;
-    check_vault(node);
+    sealing_insist(node); // better no leader than one whose values nobody can open
     if (!bootstrap_is_known(node))
         bootstrap(leading);
     else if (is_said(node, epoch))

@@ -42,6 +42,13 @@ enum kr_err sealing_check(const struct node *node, struct fault *fault)
     return err;
 }
 
+void sealing_insist(const struct node *node)
+{
+    struct fault fault;
+    if (sealing_check(node, &fault) != KR_ERR_OK)
+        node_die(&fault);
+}
+
 static bool opens(const struct vault *vault, const struct sealed *sealed)
 {
     struct buf plain;

@@ -14,7 +14,10 @@
 // and the mend. NOT_FOUND: it lacks one. CONFLICT: it has another key for one. OK as well when the
 // state knows none.
 must_use enum kr_err sealing_check(const struct node *node, struct fault *fault);
-// The same where the state knows none: CONFLICT when it holds values, and the vault opens none.
+// The same while the node runs; what does not fit ends the process. Of a core node.
+void sealing_insist(const struct node *node);
+// The same at a start where the state knows none: CONFLICT when it holds values, and the vault
+// opens none.
 must_use enum kr_err sealing_check_values(const struct node *node, struct fault *fault);
 
 // Is the state without a version? Then *op is what gives it the vault's first.
