@@ -92,6 +92,7 @@ struct sim {
     bool is_etcd;    // else `local`
     bool is_quiet;   // the faults are over, since healed_us
     bool has_rotted; // a record was damaged
+    bool has_spread; // and led, before anybody could find it: it is the truth from then on
     uint64_t healed_us;
     unsigned slow_slot;       // at the end
     unsigned rotten_chunks;   // to come
@@ -161,6 +162,7 @@ void sim_node_promote(struct sim_node *node);
 struct sim_node *sim_node_by_address(const char *address);
 struct sim_node *sim_node_by_id(const char *id);
 struct sim_node *sim_node_leader(void); // NULL: nobody says that it leads
+enum engine_fitness sim_node_fitness(void *node, struct fault *why); // an engine_fitness_fn
 
 // --- sim_engine.c, sim_engine_local.c ------------------------------------------------------------
 struct engine *sim_engine_new(struct sim_node *node);                   // gives

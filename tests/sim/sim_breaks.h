@@ -27,6 +27,8 @@
     X(OLD_SNAPSHOT, "old-snapshot", "abde", "a snapshot of old rows goes as a new one, unchecked") \
     X(CHAIN_UNCHECKED, "chain-unchecked", "e", "chains are not compared")                          \
     X(DIGESTS_DROPPED, "digests-dropped", "ef", "state digests are not compared")                  \
+    X(UNFIT_STANDS, "unfit-stands", "f", "who knows that its state is wrong leads all the same")   \
+    X(NO_RESIGNING, "no-resigning", "h", "who cannot lead keeps the leadership")                   \
     X(DIGESTS_ALTERED, "digests-altered", "i", "state digests are altered on their way")           \
     X(NO_RETRY, "no-retry", "g", "a link that was lost is not made again")                         \
     X(SLOW_BLOCKS, "slow-blocks", "h", "a slow child stops its upstream")

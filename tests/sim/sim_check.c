@@ -13,6 +13,7 @@ enum {
     KR_SIM_SLACK_US = 6000,
     KR_SIM_SLOW_US = 4000000,
     KR_SIM_DELAYED_US = 1500000,
+    KR_SIM_FULL_US = 8000000,
 };
 
 // One index of the history.
@@ -287,6 +288,8 @@ static const char *unfit(struct sim_node *node, const struct sim_node *leader)
         return "has another chain";
     if (replica_age_ms(node->replica, now_ms) > 1000)
         return "is not fresh";
+    if (node->disk->is_rotten && !sim.has_spread)
+        return "has another state";
     sim_state_sums(node->disk, sums);
     for (size_t class = 0; class < KR_CLASS_CORE; class ++)
         if (!hash_equal(sums[class], leader->disk->position.digest[class]))
@@ -357,9 +360,29 @@ static void begin_slow(void)
     look_at_slow(NULL, sim.now_us);
 }
 
+// The leader's disk is full; another one must lead, and be written to.
+static void look_at_full(struct sim_node *none, uint64_t slot)
+{
+    const struct sim_node *leader = sim_node_leader(), *full = &sim.nodes[slot];
+    (void)none;
+    uint64_t idle_us = sim.now_us - check()->last_known_us;
+    if (leader == NULL || leader == full || idle_us > KR_SIM_DELAYED_US)
+        sim_violated('h', "the disk of %s is full, and %s leads; no write took effect for %llu ms",
+                     full->id, leader != NULL ? leader->id : "nobody", ULL(idle_us / 1000));
+    sim.end_us = sim.now_us;
+}
+
+static void begin_full(struct sim_node *leader)
+{
+    leader->disk->is_full = true;
+    sim_say("the disk of %s is full now", leader->id);
+    sim_writes_again();
+    sim_after(KR_SIM_FULL_US, NULL, look_at_full, leader->slot);
+}
+
 static void look_at_end(struct sim_node *none, uint64_t began_us)
 {
-    const struct sim_node *leader = sim_node_leader();
+    struct sim_node *leader = sim_node_leader();
     const char *why = leader == NULL ? "leads" : NULL;
     const char *who = "nobody";
     (void)none;
@@ -370,7 +393,10 @@ static void look_at_end(struct sim_node *none, uint64_t began_us)
     if (why == NULL && leader->disk->position.index == check()->last) {
         sim_say("all nodes are equal, %llu ms after the last fault",
                 ULL((sim.now_us - began_us) / 1000));
-        begin_slow();
+        if (sim.is_etcd && sim.core_count > 1 && sim_chance(30))
+            begin_full(leader);
+        else
+            begin_slow();
     } else if (sim.now_us > began_us + KR_SIM_HEAL_US) {
         const char *state = why != NULL && strcmp(why, "has another state") == 0 ? "ef" : "g";
         sim_violated(state[0], "%d s after everything was healed, %s %s", KR_SIM_HEAL_US / 1000000,

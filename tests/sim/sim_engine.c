@@ -14,7 +14,13 @@
 #include "tests/sim/sim.h"
 #include "tests/sim/sim_service.h"
 
-enum { KR_SIM_KEEP_MS = 300, KR_SIM_CAMPAIGN_MS = 350, KR_SIM_GIVE_WAY_MS = 4000 };
+enum {
+    KR_SIM_KEEP_MS = 300,
+    KR_SIM_CAMPAIGN_MS = 350,
+    KR_SIM_GIVE_WAY_MS = 4000,
+    KR_SIM_LAST_RESORT_MS = 3000,
+    KR_SIM_REFUSED_MOST_MS = 30000
+};
 
 enum sim_phase { KR_SIM_STANDS_BY, KR_SIM_RESIGNS, KR_SIM_CAMPAIGNS, KR_SIM_READS, KR_SIM_LEADS };
 
@@ -38,7 +44,8 @@ struct sim_engine {
     struct sim_node *node;
     enum sim_phase phase;
     uint64_t epoch, valid_until_ms, campaign_due_ms, keep_due_ms;
-    bool is_keeping, has_role_event;
+    uint64_t vacant_since_ms, refused_for_ms; // as in engine_etcd_internal.h
+    bool is_keeping, has_role_event, owes_resignation;
     struct sim_append *first; // not told yet, in order
     struct bytes *tail;       // from tail_index on; heap
     size_t tail_count;
@@ -100,12 +107,35 @@ static void leave(struct sim_engine *engine, uint64_t wait_ms, const char *why)
     engine->campaign_due_ms = clock_boot_ms() + wait_ms + sim_below(200);
 }
 
+static void on_resigned(struct sim_node *node, struct sim_call *call)
+{
+    (void)node, (void)call;
+}
+
+// What is in flight comes before the leadership is given back, as later nobody could settle it.
 static void end_resigning(struct sim_engine *engine)
 {
     if (engine->phase != KR_SIM_RESIGNS || has_flight(engine))
         return;
     fail_waiting(engine);
     engine->phase = KR_SIM_STANDS_BY;
+    if (engine->owes_resignation)
+        sim_service_ask(engine->node,
+                        &(struct sim_call){.kind = KR_SIM_RESIGN, .epoch = engine->epoch},
+                        on_resigned);
+    engine->owes_resignation = false;
+}
+
+static void resign(struct engine *base, const struct fault *why)
+{
+    struct sim_engine *engine = (struct sim_engine *)base;
+    if (engine->phase != KR_SIM_LEADS || sim_is_broken(KR_SIM_NO_RESIGNING))
+        return;
+    uint64_t longer_ms = engine->refused_for_ms == 0 ? 1000 : 2 * engine->refused_for_ms;
+    engine->refused_for_ms =
+        longer_ms < KR_SIM_REFUSED_MOST_MS ? longer_ms : KR_SIM_REFUSED_MOST_MS;
+    engine->owes_resignation = true;
+    leave(engine, engine->refused_for_ms, why->text);
 }
 
 // --- campaign and take-over ----------------------------------------------------------------------
@@ -140,15 +170,41 @@ static void on_read(struct sim_node *node, struct sim_call *call)
     sim.figures.leaders++;
 }
 
+static void note_leader(struct sim_engine *engine, const struct sim_call *call)
+{
+    const struct engine_events *events = &engine->base.events;
+    engine->vacant_since_ms = 0;
+    engine->known_leader = call->leader;
+    if (events->leader != NULL)
+        events->leader(events->ctx, call->leader->id, call->leader->address);
+}
+
+static void stand_by(struct sim_engine *engine)
+{
+    engine->phase = KR_SIM_STANDS_BY;
+    engine->campaign_due_ms = clock_boot_ms() + KR_SIM_CAMPAIGN_MS + sim_below(250);
+}
+
+static void on_looked(struct sim_node *node, struct sim_call *call)
+{
+    struct sim_engine *engine = engine_of(node);
+    if (engine->phase != KR_SIM_CAMPAIGNS)
+        return;
+    stand_by(engine);
+    if (call->result == KR_SIM_REFUSED)
+        note_leader(engine, call);
+    else if (call->result == KR_SIM_DONE && engine->vacant_since_ms == 0)
+        engine->vacant_since_ms = clock_boot_ms();
+}
+
 static void on_campaigned(struct sim_node *node, struct sim_call *call)
 {
     struct sim_engine *engine = engine_of(node);
-    const struct engine_events *events = &engine->base.events;
     if (engine->phase != KR_SIM_CAMPAIGNS)
         return;
-    engine->phase = KR_SIM_STANDS_BY;
-    engine->campaign_due_ms = clock_boot_ms() + KR_SIM_CAMPAIGN_MS + sim_below(250);
+    stand_by(engine);
     if (call->result == KR_SIM_DONE) {
+        engine->vacant_since_ms = 0;
         engine->epoch = call->epoch;
         engine->valid_until_ms = call->sent_ms + KR_SIM_TTL_MS - lease_drift_ms(KR_SIM_TTL_MS);
         engine->keep_due_ms = call->sent_ms + KR_SIM_KEEP_MS;
@@ -156,10 +212,28 @@ static void on_campaigned(struct sim_node *node, struct sim_call *call)
         sim_service_ask(
             node, &(struct sim_call){.kind = KR_SIM_READ, .index = node->disk->position.index + 1},
             on_read);
-    } else if (call->result == KR_SIM_REFUSED && events->leader != NULL) {
-        engine->known_leader = call->leader;
-        events->leader(events->ctx, call->leader->id, call->leader->address);
+    } else if (call->result == KR_SIM_REFUSED) {
+        note_leader(engine, call);
     }
+}
+
+// As engine_etcd_lead.c: who is unfit only looks who leads, a last resort does so for a while.
+static bool is_to_stand(const struct sim_engine *engine, uint64_t now_ms)
+{
+    struct fault why;
+    enum engine_fitness fitness = sim_node_fitness(engine->node, &why);
+    return fitness == KR_ENGINE_FIT ||
+           (fitness == KR_ENGINE_LAST_RESORT && engine->vacant_since_ms != 0 &&
+            now_ms >= engine->vacant_since_ms + KR_SIM_LAST_RESORT_MS);
+}
+
+static void stand(struct sim_engine *engine, uint64_t now_ms)
+{
+    engine->phase = KR_SIM_CAMPAIGNS;
+    if (is_to_stand(engine, now_ms))
+        sim_service_ask(engine->node, &(struct sim_call){.kind = KR_SIM_CAMPAIGN}, on_campaigned);
+    else
+        sim_service_ask(engine->node, &(struct sim_call){.kind = KR_SIM_LOOK}, on_looked);
 }
 
 static void on_kept(struct sim_node *node, struct sim_call *call)
@@ -222,6 +296,8 @@ static void on_put(struct sim_node *node, struct sim_call *call)
     append->is_deposed = call->result == KR_SIM_REFUSED;
     if (append->is_deposed)
         leave(engine, KR_SIM_CAMPAIGN_MS, "an append was refused");
+    if (call->result == KR_SIM_DONE)
+        engine->refused_for_ms = 0;
     if (call->result == KR_SIM_DONE)
         finish(append, KR_ERR_OK);
     else if (call->result == KR_SIM_UNKNOWN && sim_is_broken(KR_SIM_GUESSED_APPEND))
@@ -336,10 +412,8 @@ static void watch_time(struct sim_engine *engine, uint64_t now_ms)
                         &(struct sim_call){.kind = KR_SIM_KEEP_ALIVE, .epoch = engine->epoch},
                         on_kept);
     }
-    if (engine->phase == KR_SIM_STANDS_BY && now_ms >= engine->campaign_due_ms) {
-        engine->phase = KR_SIM_CAMPAIGNS;
-        sim_service_ask(engine->node, &(struct sim_call){.kind = KR_SIM_CAMPAIGN}, on_campaigned);
-    }
+    if (engine->phase == KR_SIM_STANDS_BY && now_ms >= engine->campaign_due_ms)
+        stand(engine, now_ms);
 }
 
 static bool tell(struct sim_engine *engine)
@@ -399,6 +473,7 @@ static const struct engine_verbs verbs = {.name = "sim",
                                           .append = put,
                                           .read = read_one,
                                           .trim = trim,
+                                          .resign = resign,
                                           .valid_until_ms = valid_until_ms,
                                           .turn = turn,
                                           .close = close_engine};

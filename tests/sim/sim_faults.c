@@ -38,6 +38,7 @@ enum sim_fault_kind {
     KR_SIM_PROMOTE,
     KR_SIM_ROT_RECORD,
     KR_SIM_ROT_CHUNK,
+    KR_SIM_DISK_FULL,
     KR_SIM_FAULT_COUNT
 };
 
@@ -65,7 +66,8 @@ static const char *const texts[] = {"delay",
                                     "remove",
                                     "promote",
                                     "rot a record",
-                                    "rot a chunk"};
+                                    "rot a chunk",
+                                    "disk full"};
 
 // The slots and what else a fault needs.
 static struct sim_planned {
@@ -264,6 +266,9 @@ static void begin_on_ways(const struct sim_planned *fault, bool is_on)
         if (!is_on)
             come_back(fault);
         break;
+    case KR_SIM_DISK_FULL:
+        sim.nodes[a].disk->is_full = is_on;
+        break;
     case KR_SIM_RESET:
     case KR_SIM_PAUSE:
     case KR_SIM_PAUSE_ASKED:
@@ -283,9 +288,34 @@ static void begin_on_ways(const struct sim_planned *fault, bool is_on)
     }
 }
 
+// Of the core nodes one that does not lead, and never a majority: that would be the truth.
+static bool may_rot(const struct sim_node *node)
+{
+    unsigned rotten = 1;
+    if (!node->is_core)
+        return true;
+    for (unsigned i = 0; i < sim.core_count; i++)
+        rotten += sim.nodes[i].disk->is_rotten;
+    return sim.is_etcd && 2 * rotten < sim.core_count && node != sim_node_leader();
+}
+
+static void kill_leader(struct sim_node *none, uint64_t duration_us)
+{
+    struct sim_node *leader = sim_node_leader();
+    (void)none;
+    if (leader != NULL && !sim.is_quiet)
+        kill_for(leader, duration_us, false);
+}
+
+void sim_faults_found(const struct sim_node *node)
+{
+    if (sim.is_etcd && node->is_core && sim_chance(60))
+        sim_after(sim_below(200000), NULL, kill_leader, sim_between(500000, 4000000));
+}
+
 static void rot_record(struct sim_node *node)
 {
-    if (!node->is_core && node->is_up && sim_state_rot(node->disk, sim_below(1000)))
+    if (may_rot(node) && node->is_up && sim_state_rot(node->disk, sim_below(1000)))
         sim_say("a record of %s is damaged", node->id);
 }
 
@@ -351,6 +381,7 @@ static void begin_on_node(const struct sim_planned *fault)
     case KR_SIM_SERVICE_LOSS:
     case KR_SIM_SLOW:
     case KR_SIM_BEHIND:
+    case KR_SIM_DISK_FULL:
     case KR_SIM_FAULT_COUNT:
         break;
     }
@@ -433,6 +464,7 @@ static void heal_all(struct sim_node *none, uint64_t arg)
         }
     for (unsigned i = 0; i < sim.node_count; i++) {
         sim.nodes[i].disk->dies = 0;
+        sim.nodes[i].disk->is_full = false;
         sim_node_start(&sim.nodes[i]);
     }
     sim_after(500000, NULL, mend_removed, 0);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the state says of itself: whether its disk has room, and whether it is known to be wrong.
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_faults.h"
 
 enum kr_err sim_state_check_room(void *ctx, uint64_t size_bytes, struct fault *fault)
 {
@@ -21,6 +22,7 @@ static enum kr_err mark_wrong(void *ctx, const char *why, struct fault *fault)
     (void)fault;
     sim_say("its state is wrong: %s", why);
     state->is_wrong |= !state->node->is_dying;
+    sim_faults_found(state->node);
     return KR_ERR_OK;
 }
 

@@ -48,6 +48,15 @@ struct sim_node *sim_node_leader(void)
     return leader;
 }
 
+// As control_fitness in the product.
+enum engine_fitness sim_node_fitness(void *ctx, struct fault *why)
+{
+    const struct sim_node *node = ctx;
+    if (node->peers == NULL || sim_is_broken(KR_SIM_UNFIT_STANDS))
+        return KR_ENGINE_FIT;
+    return peers_fitness(node->peers, why);
+}
+
 // --- what the peers ask --------------------------------------------------------------------------
 
 static void forwarded(void *ctx, struct peers_call *call, const struct forward_request *request)
@@ -154,10 +163,21 @@ void peers_port_finish(struct peers *peers, struct state_import *import)
 
 // --- turns ---------------------------------------------------------------------------------------
 
+// Damage that led before it was compared with anything is not found any more.
+static void check_leader(struct sim_node *node)
+{
+    struct member own;
+    if (sim.is_etcd && fake_get_member(&node->disk->fake, node->id, &own) && own.is_removed)
+        sim_violated('f', "%s leads, and was removed", node->id);
+    sim.has_spread |= node->disk->is_rotten;
+}
+
 static void watch_leadership(struct sim_node *node)
 {
     bool is_leader = replica_is_leader(node->replica);
     uint64_t epoch = replica_epoch(node->replica);
+    if (is_leader && (node->disk->is_wrong || node->peers->carry.must_rebuild))
+        sim_violated('f', "%s leads, and knows that its state is wrong", node->id);
     if (!is_leader) {
         node->last_epoch = 0;
         return;
@@ -168,6 +188,7 @@ static void watch_leadership(struct sim_node *node)
     if (sim.leader != node)
         sim.former = sim.leader;
     sim.leader = node;
+    check_leader(node);
     sim_say("leads under epoch %llu from entry %llu", (unsigned long long)epoch,
             (unsigned long long)node->disk->position.index);
     peers_committed(node->peers);
@@ -342,6 +363,7 @@ static void start_engine(struct sim_node *node)
                       ? sim_engine_new(node)
                       : sim_engine_local_new(node, is_to_lead(node) && !asks_first(node)),
         .fatal = fail,
+        .fitness = sim_node_fitness,
         .ctx = node};
     node->engine = options.engine;
     node->replica = replica_new(&options);

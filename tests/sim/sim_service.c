@@ -155,6 +155,10 @@ static void transact(struct sim_call *call)
     case KR_SIM_CAMPAIGN:
         campaign(call);
         break;
+    case KR_SIM_LOOK:
+        call->leader = service()->leader;
+        call->result = call->leader != NULL ? KR_SIM_REFUSED : KR_SIM_DONE;
+        break;
     case KR_SIM_KEEP_ALIVE:
         keep_alive(call);
         break;

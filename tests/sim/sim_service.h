@@ -11,6 +11,7 @@
 
 enum sim_call_kind {
     KR_SIM_CAMPAIGN,
+    KR_SIM_LOOK, // who leads
     KR_SIM_KEEP_ALIVE,
     KR_SIM_APPEND,
     KR_SIM_READ,
