@@ -2,6 +2,8 @@
 // Core nodes whose leader is the operator's word: a standby is promoted, and the old leader, which
 // holds writes that nobody else has, comes back.
 import assert from 'node:assert/strict';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { client, expect, expectProblem } from '../integration/lib/http.mjs';
 import { until } from '../integration/lib/node.mjs';
@@ -10,7 +12,7 @@ import { Cluster, Promises, Validator, Writer, answersUntil, assertAllThere, ass
 const STALENESS_MS = 4000;
 
 test('a leader and two standbys', { timeout: 600_000 }, async (t) => {
-  const cluster = await Cluster.up(t, { engine: 'local', standbys: 2 });
+  const cluster = await Cluster.up(t, { engine: 'local', standbys: 2, settings: { log_retention_bytes: 1 << 20 } });
   // From its beginning, so that no node can know of another bound.
   await cluster.api('core-1').makeBucket('short', { maxStalenessMs: STALENESS_MS });
   const survivors = cluster.names.filter((name) => name !== 'core-1');
@@ -27,6 +29,47 @@ test('a leader and two standbys', { timeout: 600_000 }, async (t) => {
     await leads('core-1');
     assert.equal((await cluster.seenBy('core-1')).epoch, epoch);
     assert.match(cluster.log('core-1'), /leading again: no core node knows a higher epoch/);
+    await assertSameState(cluster);
+  });
+
+  await cluster.story(t, 'a standby that is wiped takes a snapshot, with a stored answer larger than a frame in it', async () => {
+    const leader = cluster.api('core-1');
+    const bulk = Array.from({ length: 1000 }, () => ({ description: 'd'.repeat(1000) }));
+    const { index } = await cluster.seenBy('core-1');
+    const answer = expect(await leader.post(`${leader.keys('written')}/$bulk`, bulk, { 'idempotency-key': 'large' }), 200);
+    assert.ok(answer.text.length > 1 << 20);
+    await cluster.stop('core-3');
+    rmSync(cluster.dataDir('core-3'), { recursive: true });
+    await until(
+      async () => {
+        expect(await leader.post(`${leader.keys('written')}/$bulk`, bulk), 200);
+        return (await cluster.metric('core-1', 'log_first_index')) > index + 1;
+      },
+      { what: 'the log to be cut', deadlineMs: 60_000, everyMs: 500 },
+    );
+    await cluster.start('core-3');
+    assert.match(cluster.log('core-3'), /a snapshot is complete/);
+    await assertSameState(cluster);
+  });
+
+  await cluster.story(t, 'a follower that is cut off answers for a bucket without a bound, but not behind a power cut', async () => {
+    const name = 'edge-us-east';
+    await cluster.api('core-1').makeBucket('always', { maxStalenessMs: null });
+    const key = await makeKey(cluster.api('core-1'), 'always', 'always');
+    await cluster.caughtUp();
+    for (const code of ['VALID', 'STALE']) {
+      await cluster.cut(name, 'all');
+      await cluster.kill(name);
+      const mark = join(cluster.dataDir(name), 'db', 'boot');
+      if (code === 'STALE') writeFileSync(mark, readFileSync(mark, 'utf8').replace(/^./, '?')); // of another boot
+      const started = cluster.start(name);
+      assert.deepEqual(await answersUntil(cluster, name, key, ['VALID', 'STALE']), [code]);
+      await cluster.heal();
+      await started;
+      await answersUntil(cluster, name, key, ['VALID']);
+    }
+    assert.match(cluster.log(name), /the machine stopped without this node/);
+    await until(() => /caught up after the machine had stopped/.test(cluster.log(name)), { what: 'it to say so' });
     await assertSameState(cluster);
   });
 
