@@ -154,10 +154,12 @@ enum kr_err peers_choose(struct peers *peers, uint64_t seed, struct fault *fault
         return err;
     lease_init(&peers->lease, state->applied_index(state->ctx));
     peers->carry.must_rebuild = state->is_wrong(state->ctx);
-    if (peers->carry.must_rebuild)
+    if (peers->carry.must_rebuild) {
+        replica_note_doubt(peers->options.replica, true);
         LOG_WARN("this node's state differed from its leader's when it stopped: it answers STALE, "
                  "and leads nobody, until it is rebuilt",
                  LOG_TEXT("node", peers->own.node_id));
+    }
     peers_refresh_members(peers);
     if (peers->options.asks_first) {
         peers->asking = KR_PEERS_ASKING;

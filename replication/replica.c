@@ -102,23 +102,13 @@ static void note_validity(struct replica *replica, bool is_leader)
 
 static void enter(struct replica *replica, enum replica_state state)
 {
-    // Rows: from. Nothing leaves KR_REPLICA_CLOSING, and KR_REPLICA_FAILED only closes.
+    // Rows: from; columns: to STANDBY, CATCHING_UP, LEADING, FAILED, CLOSING.
     static const bool is_allowed[5][5] = {
-        [KR_REPLICA_STANDBY] = {[KR_REPLICA_STANDBY] = true,
-                                [KR_REPLICA_CATCHING_UP] = true,
-                                [KR_REPLICA_FAILED] = true,
-                                [KR_REPLICA_CLOSING] = true},
-        [KR_REPLICA_CATCHING_UP] = {[KR_REPLICA_STANDBY] = true,
-                                    [KR_REPLICA_CATCHING_UP] = true,
-                                    [KR_REPLICA_LEADING] = true,
-                                    [KR_REPLICA_FAILED] = true,
-                                    [KR_REPLICA_CLOSING] = true},
-        [KR_REPLICA_LEADING] = {[KR_REPLICA_STANDBY] = true,
-                                [KR_REPLICA_CATCHING_UP] = true,
-                                [KR_REPLICA_FAILED] = true,
-                                [KR_REPLICA_CLOSING] = true},
-        [KR_REPLICA_FAILED] = {[KR_REPLICA_CLOSING] = true},
-        [KR_REPLICA_CLOSING] = {false},
+        [KR_REPLICA_STANDBY] = {true, true, false, true, true},
+        [KR_REPLICA_CATCHING_UP] = {true, true, true, true, true},
+        [KR_REPLICA_LEADING] = {true, true, false, true, true},
+        [KR_REPLICA_FAILED] = {false, false, false, false, true},
+        [KR_REPLICA_CLOSING] = {false, false, false, false, false},
     };
     assert(is_allowed[replica->state][state]);
     replica->state = state;
