@@ -101,6 +101,11 @@ void sim_check_started(struct sim_node *node)
     (void)node;
 }
 
+void sim_faults_found(const struct sim_node *node)
+{
+    (void)node;
+}
+
 void sim_check_acked(uint64_t index, const char *request_id)
 {
     (void)index, (void)request_id;
