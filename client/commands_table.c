@@ -167,7 +167,7 @@ const struct spec_command spec_commands[] = {
      "Create a management token and print its value",
      "Roles: owner (all), admin (all but tokens and buckets), developer (read, roll, reveal), "
      "viewer (read). The default is viewer. " PRINTS_KEY,
-     "(umask 077; keyreeve token create ci --role developer --expires 90d > ci.token)",
+     "keyreeve token create ci --role developer --expires 90d | install -m 600 /dev/stdin ci.token",
      run_token_create},
     {"token", "delete", "TOKEN-ID", KR_NEED_TOKEN, O(YES), "End a management token", DESTROYS,
      "keyreeve token delete key_1oUEpDKUQFKy5Fyd1QdRwSxl", run_token_delete},

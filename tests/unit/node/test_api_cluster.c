@@ -9,7 +9,6 @@ static int start(void **state)
     struct api_world *world = calloc(1, sizeof(*world));
     api_start(world);
     replica_start(&world->node, true);
-    world->node.board = board_new();
     *state = world;
     return 0;
 }
@@ -17,7 +16,6 @@ static int start(void **state)
 static int end(void **state)
 {
     struct api_world *world = *state;
-    board_free(&world->node.board);
     replica_end(&world->node);
     api_end(world);
     free(world);
