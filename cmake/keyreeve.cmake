@@ -92,7 +92,7 @@ function(kr_unit_tests folder)
         target_compile_options(${target} PRIVATE ${KR_WARNINGS})
         target_link_libraries(${target} PRIVATE ${ARGN} PkgConfig::CMOCKA)
         add_test(NAME unit/${folder}/${test} COMMAND ${target})
-        set_tests_properties(unit/${folder}/${test} PROPERTIES LABELS unit TIMEOUT 120
+        set_tests_properties(unit/${folder}/${test} PROPERTIES LABELS unit TIMEOUT 300
             WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     endforeach()
 endfunction()

@@ -165,7 +165,7 @@ test('what exits how', async () => {
     const { stdout } = await cli(['status']);
     return /^leader +node-1$/m.test(stdout) && stdout;
   }, { what: 'the node to name itself as the leader' });
-  assert.match(status, /^node-1 +local +leader +serving +- +\d+ +0 /m);
+  assert.match(status, /^node-1 +local +leader +serving +- +- +\d+ +0 /m);
   const ended = await cli(['bucket', 'show', 'no-such-bucket', '--json'], { code: 3 });
   assert.ok(JSON.parse(ended.stderr).hint);
 });
