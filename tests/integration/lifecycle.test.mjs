@@ -255,7 +255,7 @@ test('a flag goes before a variable, a variable before the file', async (t) => {
 test('--print-config prints a file that reads back to the same settings', async (t) => {
   const dataDir = dataDirFor(t);
   const file = join(dataDir, 'printed.yaml');
-  const given = ['--region', 'quo"te\\d', '--insecure', '--request-timeout-ms', '1234', '--trusted-proxies', '10.0.0.0/8,::1/128'];
+  const given = ['--http-unix', '/run/quo"te\\d', '--insecure', '--request-timeout-ms', '1234', '--trusted-proxies', '10.0.0.0/8,::1/128'];
   const first = await run(keyreeved, [...given, '--print-config']);
   assert.equal(first.code, 0, first.stderr);
   writeFileSync(file, first.stdout);

@@ -180,6 +180,8 @@ test('a standby follows a rotation, which waits for one that lacks the new maste
   const two = startCore(t, home, 'two', 2);
   let three = startCore(t, home, 'three', 3);
   await until(async () => (await isReady(two)) && (await isReady(three)), { what: () => `the standbys: ${two.log()}${three.log()}`, deadlineMs: 90_000 });
+  const states = async () => expect(await api.get('/v1/cluster'), 200).body.nodes.map(({ state }) => state);
+  await until(async () => (await states()).every((state) => state === 'serving'), { what: 'the leader to hear of all', everyMs: 50 });
   const early = await rotate(two, token);
   assert.notEqual(early.code, 0);
   assert.match(early.stderr, /core node three has another newest master key/);
