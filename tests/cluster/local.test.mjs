@@ -211,6 +211,9 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     }
     const page = `${leader.consumers('large')}?include-api-keys=true`;
     expect(await leader.get(page), 200);
+    // Entries go before answers, and these are large.
+    const behind = await makeKey(leader, 'behind-the-large');
+    await until(async () => (await codeAt(cluster, 'edge-us-west', behind, { minIndex: behind.index })) === 'VALID', { what: 'the follower to have them', deadlineMs: 60_000 });
     const far = cluster.api('edge-us-west');
     expectProblem(await far.get(page), 413, /^the answer is too large; ask for fewer items$/);
     assert.equal(expect(await far.get(`${page}&limit=2`), 200).body.data.length, 2);
