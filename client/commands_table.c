@@ -207,8 +207,8 @@ const struct spec_command spec_commands[] = {
     {"vault", "rotate", "", KR_NEED_TOKEN, 0,
      "Seal every kept value again, under the newest master key",
      "First give all core nodes a master key with a new last line (VERSION:64 hex digits, a "
-     "VERSION "
-     "above the others) and restart them one by one. From the first step on new values are sealed "
+     "VERSION above the others) and restart them one by one. From the first step on new values are "
+     "sealed "
      "under it, and those there are follow, some at a time, while the nodes serve. When it is done "
      "the older lines may go. Interrupted, the same command goes on. With --json, one line a step.",
      "keyreeve vault rotate", run_vault_rotate},

@@ -27,18 +27,26 @@ static enum kr_err check_one(const struct node *node, const struct sealed_versio
     return KR_ERR_INTERNAL;
 }
 
-enum kr_err sealing_check(const struct node *node, struct fault *fault)
+// count 0: the state knows none, or cannot be read.
+static enum kr_err read_versions(const struct node *node, struct sealed_versions *out,
+                                 struct fault *fault)
 {
-    struct sealed_versions versions;
     struct arena arena;
     arena_init(&arena);
     struct store_view *view = store_view_open(node->store);
-    store_vault_versions(view, &arena, &versions);
+    store_vault_versions(view, &arena, out);
     enum kr_err err = store_view_error(view, fault);
-    for (size_t i = 0; i < versions.count && err == KR_ERR_OK; i++)
-        err = check_one(node, &versions.items[i], fault);
     store_view_close(&view);
     arena_fini(&arena);
+    return err;
+}
+
+enum kr_err sealing_check(const struct node *node, struct fault *fault)
+{
+    struct sealed_versions versions;
+    enum kr_err err = read_versions(node, &versions, fault);
+    for (size_t i = 0; i < versions.count && err == KR_ERR_OK; i++)
+        err = check_one(node, &versions.items[i], fault);
     return err;
 }
 
@@ -91,15 +99,10 @@ enum kr_err sealing_check_values(const struct node *node, struct fault *fault)
 bool sealing_first(const struct node *node, struct command_op *op)
 {
     struct sealed_versions versions;
-    struct arena arena;
-    arena_init(&arena);
-    struct store_view *view = store_view_open(node->store);
-    bool is_known = store_vault_versions(view, &arena, &versions);
-    store_view_close(&view);
-    arena_fini(&arena);
+    (void)read_versions(node, &versions, NULL);
     *op = (struct command_op){.kind = KR_OP_VAULT_VERSION,
                               .as.vault_version.current = vault_oldest(node->vault)};
-    return !is_known;
+    return versions.count == 0;
 }
 
 bool sealing_version(const struct vault *vault, struct store_view *view, uint32_t *version)

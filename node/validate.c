@@ -288,13 +288,12 @@ void validate_write_json(struct buf *out, const struct validate_question *questi
     write_expiry(out, &question->found);
     ADD(out, ",\"index\":");
     buf_add_decimal(out, question->index);
-    if (question->age_ms == UINT64_MAX) {
-        ADD(out, ",\"ageMs\":null,");
-    } else {
-        ADD(out, ",\"ageMs\":");
+    ADD(out, ",\"ageMs\":");
+    if (question->age_ms == UINT64_MAX)
+        ADD(out, "null");
+    else
         buf_add_decimal(out, question->age_ms);
-        ADD(out, ",");
-    }
+    ADD(out, ",");
     buf_add_bytes(out, node_json);
     ADD(out, "}");
 }

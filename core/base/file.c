@@ -87,6 +87,14 @@ enum kr_err file_read_descriptor(int fd, const char *name, struct buf *out, stru
     return read_all(fd, name, out, fault);
 }
 
+char *file_path(const char *directory, const char *name)
+{
+    size_t size = strlen(directory) + 1 + strlen(name) + 1;
+    char *path = mem_alloc(size);
+    snprintf(path, size, "%s/%s", directory, name);
+    return path;
+}
+
 static bool write_all(int fd, struct bytes content)
 {
     while (content.size > 0) {

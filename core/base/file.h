@@ -15,6 +15,7 @@ must_use enum kr_err file_read_secret(const char *path, struct buf *out, struct 
 // Appends what a descriptor still yields; name stands for it in faults.
 must_use enum kr_err file_read_descriptor(int fd, const char *name, struct buf *out,
                                           struct fault *fault);
+char *file_path(const char *directory, const char *name); // gives DIRECTORY/NAME
 // Writes a temporary file beside it, fsyncs, renames, fsyncs the directory.
 must_use enum kr_err file_replace(const char *path, struct bytes content, mode_t mode,
                                   struct fault *fault);

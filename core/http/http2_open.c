@@ -37,7 +37,6 @@ struct http2_stream *http2_open_add(struct http2_open *open, int32_t id)
         open->streams->previous = stream;
     open->streams = stream;
     open->count++;
-    open->unfinished++;
     return stream;
 }
 
@@ -55,8 +54,6 @@ void http2_open_drop(struct http2_open *open, struct http2_stream *stream)
 {
     if (stream->state == KR_HTTP2_WHOLE)
         dequeue(open, stream);
-    if (stream->state < KR_HTTP2_WHOLE)
-        open->unfinished--;
     open->lent -= stream->state == KR_HTTP2_LENT;
     if (stream->previous != NULL)
         stream->previous->next = stream->next;
@@ -85,7 +82,6 @@ static void add_last(struct http2_open *open, struct http2_stream *stream)
 void http2_open_enqueue(struct http2_open *open, struct http2_stream *stream)
 {
     stream->request.body = buf_bytes(&stream->body);
-    open->unfinished--;
     add_last(open, stream);
 }
 

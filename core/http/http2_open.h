@@ -14,7 +14,6 @@ struct http2_open {
     struct http_pool *memory;
     struct http2_stream *streams;             // all
     size_t count;                             // of them
-    size_t unfinished;                        // in HEAD or BODY
     size_t lent;                              // LENT
     struct http2_stream *whole, **whole_tail; // those that wait to be taken
     size_t unsent;                            // bytes of answers

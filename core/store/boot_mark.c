@@ -2,28 +2,19 @@
 // The boot mark: the kernel's boot id, in a small file.
 #include "core/store/boot_mark.h"
 
-#include <stdio.h>
-
 #include "core/base/file.h"
 #include "core/base/mem.h"
 
 #define KR_BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 #define KR_BOOT_ID_MAX 64 // bytes
 
-static char *mark_path(const char *directory)
-{
-    static const char name[] = "/boot";
-    size_t size = strlen(directory) + sizeof name;
-    char *path = mem_alloc(size);
-    snprintf(path, size, "%s%s", directory, name);
-    return path;
-}
+static const char name[] = "boot";
 
 // A kernel that does not tell has no boot that is known to be the same.
 bool boot_mark_is_of_another(const char *directory)
 {
     struct buf mark, own;
-    char *path = mark_path(directory);
+    char *path = file_path(directory, name);
     buf_init(&mark, KR_BOOT_ID_MAX);
     buf_init(&own, KR_BOOT_ID_MAX);
     bool is_same = file_read(KR_BOOT_ID_PATH, &own, NULL) == KR_ERR_OK;
@@ -38,7 +29,7 @@ bool boot_mark_is_of_another(const char *directory)
 enum kr_err boot_mark_write(const char *directory, struct fault *fault)
 {
     struct buf own;
-    char *path = mark_path(directory);
+    char *path = file_path(directory, name);
     buf_init(&own, KR_BOOT_ID_MAX);
     enum kr_err err = file_read(KR_BOOT_ID_PATH, &own, NULL);
     // Without one every later start finds another's mark.
@@ -51,7 +42,7 @@ enum kr_err boot_mark_write(const char *directory, struct fault *fault)
 
 enum kr_err boot_mark_remove(const char *directory, struct fault *fault)
 {
-    char *path = mark_path(directory);
+    char *path = file_path(directory, name);
     enum kr_err err = file_remove_tree(path, fault);
     mem_free(path);
     return err;

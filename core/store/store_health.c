@@ -3,7 +3,6 @@
 // who knows better removes it.
 #include "core/store/store_health.h"
 
-#include <stdio.h>
 #include <unistd.h>
 
 #include "core/base/file.h"
@@ -12,7 +11,7 @@
 #define KR_STORE_WRITE_FACTOR 2 // a batch lies in the write-ahead log, and soon in a table too
 #define KR_STORE_BATCH_FACTOR 3 // an entry's own row, and the records that it changes
 
-static const char wrong[] = "/differs";
+static const char wrong[] = "differs";
 
 enum kr_err store_check_space(const struct store *store, uint64_t batch_bytes, struct fault *fault)
 {
@@ -38,18 +37,9 @@ enum kr_err store_check_room(const struct store *store, uint64_t size_bytes, str
     return store_check_space(store, KR_STORE_BATCH_FACTOR * size_bytes, fault);
 }
 
-static char *wrong_path(const struct store *store)
-{
-    const char *directory = index_directory(store->index);
-    size_t size = strlen(directory) + sizeof wrong;
-    char *path = mem_alloc(size);
-    snprintf(path, size, "%s%s", directory, wrong);
-    return path;
-}
-
 enum kr_err store_mark_wrong(const struct store *store, const char *why, struct fault *fault)
 {
-    char *path = wrong_path(store);
+    char *path = file_path(index_directory(store->index), wrong);
     enum kr_err err = file_replace(path, bytes_text(why), 0600, fault);
     mem_free(path);
     return err;
@@ -57,7 +47,7 @@ enum kr_err store_mark_wrong(const struct store *store, const char *why, struct 
 
 bool store_is_wrong(const struct store *store)
 {
-    char *path = wrong_path(store);
+    char *path = file_path(index_directory(store->index), wrong);
     bool is_there = access(path, F_OK) == 0;
     mem_free(path);
     return is_there;

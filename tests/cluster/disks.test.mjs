@@ -3,12 +3,12 @@
 // are damaged: the others go on, nothing that was acknowledged is lost, and each comes back.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { expect, expectProblem } from '../integration/lib/http.mjs';
 import { until } from '../integration/lib/node.mjs';
-import { fill, mountSmall } from '../integration/lib/smalldisk.mjs';
+import { fill, mountBelow } from '../integration/lib/smalldisk.mjs';
 import { Cluster, Writer, assertAllThere, assertSameState, codeAt, makeKey, revoke } from './lib/cluster.mjs';
 
 const MIB = 1 << 20;
@@ -32,11 +32,8 @@ test('disks of core nodes over the local engine', { timeout: 840_000, skip }, as
     standbys: 1,
     prepare: ({ dir }) => {
       for (const name of ['core-1', 'core-2']) {
-        disks[name] = mountSmall(t, 384); // RocksDB sets some room aside at once
+        disks[name] = mountBelow(t, join(dir, name));
         if (!disks[name]) return;
-        mkdirSync(join(dir, name), { recursive: true });
-        mkdirSync(join(disks[name], 'data'), { mode: 0o700 });
-        symlinkSync(join(disks[name], 'data'), join(dir, name, 'data'));
       }
     },
   });

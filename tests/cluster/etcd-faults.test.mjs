@@ -3,12 +3,12 @@
 // beyond a core node that is away, a full disk, a damaged directory, a relay that dies.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { expect, expectProblem } from '../integration/lib/http.mjs';
 import { until } from '../integration/lib/node.mjs';
-import { fill, mountSmall } from '../integration/lib/smalldisk.mjs';
+import { fill, mountBelow } from '../integration/lib/smalldisk.mjs';
 import { Cluster, assertSameState, codeAt, makeKey } from './lib/cluster.mjs';
 
 const MIB = 1 << 20;
@@ -25,11 +25,7 @@ test('faults of etcd\'s space, of disks and of relays', { timeout: 840_000, skip
     etcdQuota: 24 * MIB,
     settings: { log_retention_bytes: MIB },
     prepare: ({ dir }) => {
-      disk = mountSmall(t, 384); // RocksDB sets some room aside at once
-      if (!disk) return;
-      mkdirSync(join(dir, onSmallDisk), { recursive: true });
-      mkdirSync(join(disk, 'data'), { mode: 0o700 });
-      symlinkSync(join(disk, 'data'), join(dir, onSmallDisk, 'data'));
+      disk = mountBelow(t, join(dir, onSmallDisk));
     },
   });
   const steady = await makeKey(cluster.api(cluster.followers[0]), 'steady');

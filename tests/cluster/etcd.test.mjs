@@ -2,12 +2,12 @@
 // Three core nodes over three real etcd members, and four followers: leaders die, hand over, are cut
 // off and paused; etcd members die; everything dies at once. No acknowledged write is lost.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { expect, expectProblem } from '../integration/lib/http.mjs';
 import { until } from '../integration/lib/node.mjs';
-import { fill, mountSmall } from '../integration/lib/smalldisk.mjs';
+import { fill, mountBelow } from '../integration/lib/smalldisk.mjs';
 import { Cluster, Promises, assertAllThere, assertSameState, assertStandbyIsNotMissed, codeAt, makeKey, revoke } from './lib/cluster.mjs';
 
 const DEADLINE_MS = 60_000;
@@ -26,11 +26,7 @@ test('three core nodes over etcd and four followers', { timeout: 860_000 }, asyn
   const cluster = await Cluster.up(t, {
     engine: 'etcd',
     prepare: ({ dir }) => {
-      disk = mountSmall(t, 384); // RocksDB sets some room aside at once
-      if (!disk) return;
-      mkdirSync(join(dir, onSmallDisk), { recursive: true });
-      mkdirSync(join(disk, 'data'), { mode: 0o700 });
-      symlinkSync(join(disk, 'data'), join(dir, onSmallDisk, 'data'));
+      disk = mountBelow(t, join(dir, onSmallDisk));
     },
   });
   const steady = await makeKey(cluster.api(cluster.followers[0]), 'steady');

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { client, exchange, expect, expectProblem } from './lib/http.mjs';
-import { foreignValue, misspelled, strangerKey } from './lib/keys.mjs';
+import { foreignValue, misspelled, sha256, strangerKey } from './lib/keys.mjs';
 import { startNode } from './lib/node.mjs';
 import { decode, encode } from './lib/protobuf.mjs';
 
@@ -56,6 +56,14 @@ test('a value without our structure is looked up only once the cluster holds cus
   assert.equal(await api.code(foreign), 'NOT_FOUND');
   assert.equal(await api.code(misspelled()), 'MALFORMED', 'a wrong checksum never is');
   expect(await api.delete(`${api.keys('caller')}/${id}`), 204);
+});
+
+test('what is found by its digest is a key, whatever it looks like', async () => {
+  const value = misspelled();
+  const { id } = await api.makeKey('caller', { keyHash: { algorithm: 'sha256', value: sha256(value, 'hex') } });
+  assert.equal(await api.code(value), 'VALID');
+  expect(await api.delete(`${api.keys('caller')}/${id}`), 204);
+  assert.equal(await api.code(value), 'REVOKED');
 });
 
 test('the checks are made in their order: revoked, enabled, not-before, expiry, bucket, address, scopes', async () => {

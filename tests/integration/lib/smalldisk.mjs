@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A small file system that a test can fill.
 import { execFileSync } from 'node:child_process';
-import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, rmSync, statfsSync, symlinkSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -19,6 +19,16 @@ export function mountSmall(t, sizeMib) {
     rmSync(path, { recursive: true });
   });
   return path;
+}
+
+/** Such a one below the data of a node that is to be set up in this folder. RocksDB sets some room aside at once. */
+export function mountBelow(t, nodeDir) {
+  const disk = mountSmall(t, 384);
+  if (!disk) return undefined;
+  mkdirSync(nodeDir, { recursive: true });
+  mkdirSync(join(disk, 'data'), { mode: 0o700 });
+  symlinkSync(join(disk, 'data'), join(nodeDir, 'data'));
+  return disk;
 }
 
 /** Fills the file system up to so many free bytes; answers how to empty it again. */
