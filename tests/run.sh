@@ -297,9 +297,40 @@ part_tsan_serving() {
     end
 }
 
+# run_file KIND FILE NAME: its output in a log, its counts in a tap file.
+run_file() {
+    local log=$logs/$1-$3
+    rm -f "$log.tap"
+    KEYREEVE_BIN=$programs timeout -k 10 900 "${runner[@]}" node --test \
+        --test-reporter=spec --test-reporter-destination=stdout \
+        --test-reporter=tap --test-reporter-destination="$log.tap" "$2" >"$log.log" 2>&1
+}
+
+# Waits until one of the files that run_node has started has ended, and says how.
+end_file() {
+    local kind=$1 pid code name
+    wait -n -p pid "${!running[@]}"
+    code=$?
+    name=${running[$pid]}
+    unset "running[$pid]"
+    if [ $code -eq 0 ]; then
+        printf '   %-28s %s s\n' "$name" $((SECONDS - began[$pid]))
+        add_counted tap "$logs/$kind-$name.tap" "$kind" || add "$kind" 0 1
+    else
+        tail -n 120 "$logs/$kind-$name.log"
+        printf '   %-28s failed after %s s\n' "$name" $((SECONDS - began[$pid]))
+        add_failed_run "$logs/$kind-$name.tap" "$kind"
+    fi
+}
+
+# How many files run_node has under way: they wait more than they compute. What measures, and what is
+# held to a time, is alone.
+lanes=$jobs
+
 # run_node KIND FOLDER [NAME…]: each file by itself, so that its time and its failures stand apart.
 run_node() {
-    local kind=$1 folder=$2 name file tap before
+    local kind=$1 folder=$2 name file
+    local -A running=() began=()
     shift 2
     if [ $# -eq 0 ]; then
         for file in "$folder"/*.test.mjs; do
@@ -309,21 +340,12 @@ run_node() {
         done
     fi
     for name; do
-        file=$folder/$name.test.mjs
-        tap=$logs/$kind-$name.tap
-        before=$SECONDS
-        rm -f "$tap"
-        if KEYREEVE_BIN=$programs timeout -k 10 900 "${runner[@]}" node --test \
-            --test-reporter=spec --test-reporter-destination=stdout \
-            --test-reporter=tap --test-reporter-destination="$tap" "$file" \
-            >"$logs/$kind-$name.log" 2>&1; then
-            printf '   %-28s %s s\n' "$name" $((SECONDS - before))
-            add_counted tap "$tap" "$kind" || add "$kind" 0 1
-        else
-            tail -n 120 "$logs/$kind-$name.log"
-            printf '   %-28s failed after %s s\n' "$name" $((SECONDS - before))
-            add_failed_run "$tap" "$kind"
-        fi
+        [ ${#running[@]} -lt "$lanes" ] || end_file "$kind"
+        run_file "$kind" "$folder/$name.test.mjs" "$name" &
+        running[$!]=$name began[$!]=$SECONDS
+    done
+    while [ ${#running[@]} -gt 0 ]; do
+        end_file "$kind"
     done
 }
 
@@ -342,7 +364,7 @@ part_integration() {
 
 part_bench() {
     begin 'the bench and its report'
-    build dev keyreeve-bench keyreeved keyreeve && run_node bench tests/bench "$@"
+    build dev keyreeve-bench keyreeved keyreeve && lanes=1 run_node bench tests/bench "$@"
     end
 }
 
@@ -415,6 +437,7 @@ all)
     ;;
 soak)
     export KEYREEVE_SOAK=1
+    lanes=1
     part_unit
     part_sim 12000
     part_fuzz 60

@@ -3,7 +3,9 @@
 // beside a fault: writers that remember what was acknowledged, validators that know what is allowed.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -13,14 +15,29 @@ import { binDir, keyreeve, run, until, whileStopped } from '../../integration/li
 const script = resolve('deploy/local-cluster.sh');
 const UP_DEADLINE_MS = 240_000;
 
-let nextNet = 80 + (process.pid % 80);
+/**
+ * A network 127.0.N.x that no other test's cluster has: it is claimed by a socket, which this process
+ * holds to its end.
+ */
+async function claimNet() {
+  for (let net = 80; net < 240; net++) {
+    const claim = createServer().unref();
+    claim.listen(7399, `127.0.${net}.254`);
+    const isOurs = await once(claim, 'listening').then(
+      () => true,
+      () => false,
+    );
+    if (isOurs) return net;
+  }
+  throw new Error('every network from 127.0.80.x to 127.0.239.x is in use');
+}
 
 export class Cluster {
   /** etcdQuota in bytes; settings go into every node's configuration; prepare(cluster) runs before anything starts. */
   static async up(t, { engine = 'local', standbys = 0, staleness, etcdQuota, settings = {}, prepare = () => {} } = {}) {
     const cluster = new Cluster();
     cluster.dir = join(mkdtempSync(join(tmpdir(), 'keyreeve-cluster-')), 'c');
-    cluster.net = nextNet++;
+    cluster.net = await claimNet();
     t.after(() => cluster.remove());
     prepare(cluster);
     const more = Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
