@@ -91,6 +91,26 @@ quietly() {
     return 1
 }
 
+# in_lanes LANES RUN ENDED NAME…: `RUN NAME` for each name, so many at a time, and in this shell
+# `ENDED NAME CODE SECONDS` as each ends.
+in_lanes() {
+    local lanes=$1 run=$2 ended=$3 pid code
+    local -A running=() began=()
+    shift 3
+    while [ $# -gt 0 ] || [ ${#running[@]} -gt 0 ]; do
+        if [ $# -gt 0 ] && [ ${#running[@]} -lt "$lanes" ]; then
+            "$run" "$1" &
+            running[$!]=$1 began[$!]=$SECONDS
+            shift
+            continue
+        fi
+        wait -n -p pid "${!running[@]}"
+        code=$?
+        "$ended" "${running[$pid]}" $code $((SECONDS - began[$pid]))
+        unset "running[$pid]"
+    done
+}
+
 install_packages() {
     [ $has_packages = yes ] && return 0
     begin 'packages'
@@ -130,13 +150,14 @@ build() {
 runner=(env)
 programs=$root/build/dev/bin
 
-# run_ctest DIRECTORY KIND ARGUMENT…; KIND empty: as the tests' names begin.
+# run_ctest DIRECTORY KIND ARGUMENT…; KIND empty: as the tests' names begin. Two for each processor:
+# many wait for the disk.
 run_ctest() {
     local directory=$1 kind=$2 junit
     shift 2
     junit=$logs/ctest-${directory##*/}.xml
     rm -f "$junit"
-    "${runner[@]}" ctest --test-dir "$directory" --output-on-failure --output-junit "$junit" -j "$jobs" \
+    "${runner[@]}" ctest --test-dir "$directory" --output-on-failure --output-junit "$junit" -j $((2 * jobs)) \
         --test-output-size-passed 4000000 --test-output-size-failed 4000000 --no-tests=error "$@" \
         >"$logs/ctest-${directory##*/}.log" 2>&1
     local code=$?
@@ -201,18 +222,25 @@ run_twice() {
 }
 
 # What is broken on purpose must be found; each kind counts as one test.
+run_break() {
+    build/dev/bin/sim --break "$1" --expect-found --count 2000 >"$logs/sim-break-$1.log" 2>&1
+}
+
+end_break() {
+    if [ "$2" -eq 0 ]; then
+        sed -n 's/^\([^ ]*: found at seed [0-9]*\).*/   \1/p' "$logs/sim-break-$1.log"
+        add sim-breaks 1 0
+    else
+        tail -n 3 "$logs/sim-break-$1.log"
+        echo "   $1: not found"
+        add sim-breaks 0 1
+    fi
+}
+
 run_breaks() {
-    local name
-    for name in $(build/dev/bin/sim --list | cut -f1); do
-        if build/dev/bin/sim --break "$name" --expect-found --count 2000 >"$logs/sim-break-$name.log" 2>&1; then
-            sed -n 's/^\([^ ]*: found at seed [0-9]*\).*/   \1/p' "$logs/sim-break-$name.log"
-            add sim-breaks 1 0
-        else
-            tail -n 3 "$logs/sim-break-$name.log"
-            echo "   $name: not found"
-            add sim-breaks 0 1
-        fi
-    done
+    local -a names
+    mapfile -t names < <(build/dev/bin/sim --list | cut -f1)
+    in_lanes "$jobs" run_break end_break "${names[@]}"
 }
 
 part_sim() {
@@ -232,20 +260,33 @@ part_lint() {
     end
 }
 
+fuzz_seconds=5
+
+run_fuzz() {
+    tests/fuzz/run.sh --built "$fuzz_seconds" "$1" >"$logs/fuzz-$1.log" 2>&1
+}
+
+end_fuzz() {
+    if [ "$2" -eq 0 ]; then
+        printf '   %-13s %9s runs\n' "$1" \
+            "$(sed -n 's/.*number_of_executed_units: *//p' "$logs/fuzz-$1.log")"
+        add fuzz-run 1 0
+    else
+        tail -n 60 "$logs/fuzz-$1.log"
+        add fuzz-run 0 1
+    fi
+}
+
 part_fuzz() {
-    local seconds=${1:-5} source what
-    begin "fuzz targets, $seconds s each"
+    local source
+    local -a names=()
+    fuzz_seconds=${1:-5}
     for source in tests/fuzz/fuzz_*.c; do
-        what=${source##*/fuzz_}
-        what=${what%.c}
-        if quietly "$logs/fuzz-$what.log" tests/fuzz/run.sh "$seconds" "$what"; then
-            printf '   %-12s %s runs\n' "$what" \
-                "$(sed -n 's/.*number_of_executed_units: *//p' "$logs/fuzz-$what.log")"
-            add fuzz-run 1 0
-        else
-            add fuzz-run 0 1
-        fi
+        source=${source##*/fuzz_}
+        names+=("${source%.c}")
     done
+    begin "fuzz targets, $fuzz_seconds s each"
+    build fuzz "${names[@]/#/fuzz_}" && in_lanes "$jobs" run_fuzz end_fuzz "${names[@]}"
     end
 }
 
@@ -297,40 +338,34 @@ part_tsan_serving() {
     end
 }
 
-# run_file KIND FILE NAME: its output in a log, its counts in a tap file.
+# How many test files are under way at once: they wait more than they compute. What measures, and
+# what is held to a time, is alone.
+files_at_once=$jobs
+
+# run_file NAME, of run_node's kind and folder: its output in a log, its counts in a tap file.
 run_file() {
-    local log=$logs/$1-$3
+    local log=$logs/$kind-$1
     rm -f "$log.tap"
     KEYREEVE_BIN=$programs timeout -k 10 900 "${runner[@]}" node --test \
         --test-reporter=spec --test-reporter-destination=stdout \
-        --test-reporter=tap --test-reporter-destination="$log.tap" "$2" >"$log.log" 2>&1
+        --test-reporter=tap --test-reporter-destination="$log.tap" "$folder/$1.test.mjs" >"$log.log" 2>&1
 }
 
-# Waits until one of the files that run_node has started has ended, and says how.
 end_file() {
-    local kind=$1 pid code name
-    wait -n -p pid "${!running[@]}"
-    code=$?
-    name=${running[$pid]}
-    unset "running[$pid]"
-    if [ $code -eq 0 ]; then
-        printf '   %-28s %s s\n' "$name" $((SECONDS - began[$pid]))
-        add_counted tap "$logs/$kind-$name.tap" "$kind" || add "$kind" 0 1
+    local log=$logs/$kind-$1
+    if [ "$2" -eq 0 ]; then
+        printf '   %-28s %s s\n' "$1" "$3"
+        add_counted tap "$log.tap" "$kind" || add "$kind" 0 1
     else
-        tail -n 120 "$logs/$kind-$name.log"
-        printf '   %-28s failed after %s s\n' "$name" $((SECONDS - began[$pid]))
-        add_failed_run "$logs/$kind-$name.tap" "$kind"
+        tail -n 120 "$log.log"
+        printf '   %-28s failed after %s s\n' "$1" "$3"
+        add_failed_run "$log.tap" "$kind"
     fi
 }
 
-# How many files run_node has under way: they wait more than they compute. What measures, and what is
-# held to a time, is alone.
-lanes=$jobs
-
 # run_node KIND FOLDER [NAME…]: each file by itself, so that its time and its failures stand apart.
 run_node() {
-    local kind=$1 folder=$2 name file
-    local -A running=() began=()
+    local kind=$1 folder=$2 file name
     shift 2
     if [ $# -eq 0 ]; then
         for file in "$folder"/*.test.mjs; do
@@ -339,14 +374,7 @@ run_node() {
             set -- "$@" "${name%.test.mjs}"
         done
     fi
-    for name; do
-        [ ${#running[@]} -lt "$lanes" ] || end_file "$kind"
-        run_file "$kind" "$folder/$name.test.mjs" "$name" &
-        running[$!]=$name began[$!]=$SECONDS
-    done
-    while [ ${#running[@]} -gt 0 ]; do
-        end_file "$kind"
-    done
+    in_lanes "$files_at_once" run_file end_file "$@"
 }
 
 # A run that ended badly counts at least one failure, even if it broke off before it could say so.
@@ -364,7 +392,8 @@ part_integration() {
 
 part_bench() {
     begin 'the bench and its report'
-    build dev keyreeve-bench keyreeved keyreeve && lanes=1 run_node bench tests/bench "$@"
+    build dev keyreeve-bench keyreeved keyreeve &&
+        files_at_once=1 run_node bench tests/bench "$@"
     end
 }
 
@@ -437,7 +466,7 @@ all)
     ;;
 soak)
     export KEYREEVE_SOAK=1
-    lanes=1
+    files_at_once=1
     part_unit
     part_sim 12000
     part_fuzz 60

@@ -1,9 +1,14 @@
 #!/bin/sh
 # Builds the fuzz targets and runs each for SECONDS over a copy of its corpus.
-# usage: tests/fuzz/run.sh SECONDS [TARGET…]
-# Without targets: all of them. Fails on the first crash, whose input stays where the last lines say.
+# usage: tests/fuzz/run.sh [--built] SECONDS [TARGET…]
+# Without targets: all of them. --built: builds nothing, so that several can run at once. Fails on the first crash, whose input stays where the last lines say.
 set -eu
 
+is_built=no
+if [ "${1:-}" = --built ]; then
+    is_built=yes
+    shift
+fi
 if [ $# -lt 1 ]; then
     sed -n 's/^# usage/usage/p' "$0" >&2
     exit 2
@@ -20,10 +25,12 @@ if [ $# -eq 0 ]; then
 fi
 
 build=${KR_FUZZ_BUILD:-build/fuzz}
-cmake --preset fuzz -B "$build" >/dev/null
-for what; do
-    cmake --build "$build" --target "fuzz_$what"
-done
+if [ $is_built = no ]; then
+    cmake --preset fuzz -B "$build" >/dev/null
+    for what; do
+        cmake --build "$build" --target "fuzz_$what"
+    done
+fi
 
 for what; do
     work=$(mktemp -d "${TMPDIR:-/tmp}/keyreeve-fuzz-$what.XXXXXX")
