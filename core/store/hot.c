@@ -142,8 +142,11 @@ struct hot *hot_new(size_t expected_keys)
     rand_bytes(&hot->seed, sizeof(hot->seed));
     uint64_t buckets = hot_table_buckets_for(expected_keys, KR_HOT_PRESIZE_LOAD);
     hot->least_buckets = buckets < KR_HOT_LEAST_BUCKETS ? KR_HOT_LEAST_BUCKETS : buckets;
-    atomic_store_explicit(&hot->table, hot_table_new(hot->least_buckets), memory_order_release);
+    struct hot_table *table = hot_table_new(hot->least_buckets);
+    atomic_store_explicit(&hot->table, table, memory_order_release);
     hot_publish_slots(hot);
+    hot_pages_init(&hot->pages, table);
+    hot->slab.pages = hot->pool.pages = &hot->pages;
     hot_numbers_init(&hot->subjects);
     hot_numbers_init(&hot->extras);
     hot_ids_init(&hot->subject_ids);
@@ -176,6 +179,7 @@ void hot_free(struct hot **slot)
     hot_subjects_fini(hot);
     hot_buckets_fini(hot);
     hot_pool_fini(&hot->pool);
+    hot_pages_fini(&hot->pages);
     buf_fini(&hot->removed_keys.items);
     buf_fini(&hot->removed_subjects.items);
     buf_fini(&hot->removed_buckets.items);

@@ -145,6 +145,8 @@ struct hot_put {
 
 void hot_put(struct hot *hot, const struct hot_put *put);
 void hot_put_many(struct hot *hot, const struct hot_put *puts, size_t count); // prefetches; loading
+// Any thread, and better without the lock: makes the memory ready that the next puts will touch.
+void hot_prepare(struct hot *hot);
 void hot_remove(struct hot *hot, const uint8_t digest[KR_DIGEST_SIZE], uint64_t revision);
 // While loading, removals leave a KR_HOT_REMOVED record, so that a late put cannot resurrect a key.
 void hot_loading_begin(struct hot *hot);

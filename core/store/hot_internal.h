@@ -104,20 +104,35 @@ static inline bool hot_digest_equal(const uint8_t *a, const uint8_t *b)
             (hot_digest_word(a, 2) ^ hot_digest_word(b, 2))) == 0;
 }
 
-// --- records (hot_slab.c) ------------------------------------------------------------------------
-struct hot_chunk; // 2 MiB, aligned to 2 MiB: a bitmap of live records, then records
-
-struct hot_slab {
-    struct hot_chunk **chunks;
-    size_t count, capacity;
-    uint32_t carved;    // of the last chunk
-    void *free_records; // linked through their first word
+// --- pages (hot_pages.c) -------------------------------------------------------------------------
+struct hot_pages {
+    _Atomic(void *) spare; // KR_HOT_HUGE_BYTES, touched already; NULL: none
+    _Atomic bool is_preparing;
+    uint8_t *slots; // of the first table, where they are huge pages …
+    size_t slots_bytes;
+    _Atomic size_t slots_prepared; // … of which so many have been touched
 };
 
 // Gives zeroed pages, aligned to and asked for as huge ones from KR_HOT_HUGE_BYTES on; aborts on
 // exhaustion. size is a multiple of the page.
 void *hot_map(size_t size);
 void hot_unmap(void *memory, size_t size);
+void hot_pages_init(struct hot_pages *pages, const struct hot_table *first);
+void hot_pages_prepare(struct hot_pages *pages); // any thread; in steps of a page
+void *hot_pages_take(struct hot_pages *pages);   // gives KR_HOT_HUGE_BYTES as hot_map does
+void hot_pages_fini(struct hot_pages *pages);
+
+// --- records (hot_slab.c) ------------------------------------------------------------------------
+struct hot_chunk; // 2 MiB, aligned to 2 MiB: a bitmap of live records, then records
+
+struct hot_slab {
+    struct hot_pages *pages;
+    struct hot_chunk **chunks;
+    size_t count, capacity;
+    uint32_t carved;    // of the last chunk
+    void *free_records; // linked through their first word
+};
+
 void hot_slab_fini(struct hot_slab *slab);
 struct hot_record *hot_slab_alloc(struct hot_slab *slab); // uninitialised, not live
 void hot_slab_free(struct hot_slab *slab, void *record);  // no reader has it any more
@@ -130,6 +145,7 @@ uint64_t hot_slab_end(const struct hot_slab *slab);
 
 // --- memory behind records (hot_pool.c) ----------------------------------------------------------
 struct hot_pool {
+    struct hot_pages *pages;
     uint8_t **chunks; // huge pages
     size_t count;
     size_t carved; // of the last one
@@ -260,6 +276,7 @@ struct hot {
 
     // writer
     uint64_t least_buckets; // of a table
+    struct hot_pages pages;
     struct hot_slab slab;
     struct hot_pool pool;
     struct hot_ids subject_ids, bucket_ids;

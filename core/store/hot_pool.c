@@ -19,7 +19,7 @@ void *hot_pool_carve(struct hot_pool *pool, size_t size)
     assert(size % KR_HOT_POOL_STEP == 0 && size <= KR_HOT_HUGE_BYTES);
     if (pool->count == 0 || KR_HOT_HUGE_BYTES - pool->carved < size) {
         pool->chunks = mem_realloc(pool->chunks, (pool->count + 1) * sizeof(pool->chunks[0]));
-        pool->chunks[pool->count++] = hot_map(KR_HOT_HUGE_BYTES);
+        pool->chunks[pool->count++] = hot_pages_take(pool->pages);
         pool->carved = 0;
     }
     void *memory = pool->chunks[pool->count - 1] + pool->carved;

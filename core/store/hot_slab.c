@@ -6,9 +6,6 @@
 #include "core/store/hot_internal.h"
 
 #include <assert.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
 
 struct hot_chunk {
     uint64_t live[KR_HOT_CHUNK_RECORDS / 64];
@@ -18,35 +15,6 @@ struct hot_chunk {
 _Static_assert(sizeof(struct hot_chunk) == KR_HOT_HUGE_BYTES, "a chunk is one huge page");
 
 enum { KR_HOT_PLACES = KR_HOT_CHUNK_RECORDS - KR_HOT_CHUNK_FIRST };
-
-static void *map_pages(size_t size)
-{
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) {
-        fputs("keyreeve: out of memory\n", stderr);
-        abort();
-    }
-    return memory;
-}
-
-void *hot_map(size_t size)
-{
-    if (size < KR_HOT_HUGE_BYTES)
-        return map_pages(size);
-    uint8_t *memory = map_pages(size + KR_HOT_HUGE_BYTES);
-    size_t before = -(uintptr_t)memory & (KR_HOT_HUGE_BYTES - 1);
-    if (before > 0)
-        munmap(memory, before);
-    munmap(memory + before + size, KR_HOT_HUGE_BYTES - before);
-    madvise(memory + before, size, MADV_HUGEPAGE); // a wish: without it only the speed differs
-    return memory + before;
-}
-
-void hot_unmap(void *memory, size_t size)
-{
-    munmap(memory, size);
-}
 
 void hot_slab_fini(struct hot_slab *slab)
 {
@@ -62,7 +30,7 @@ static void add_chunk(struct hot_slab *slab)
         slab->capacity = slab->capacity == 0 ? 64 : slab->capacity * 2;
         slab->chunks = mem_realloc(slab->chunks, slab->capacity * sizeof(struct hot_chunk *));
     }
-    slab->chunks[slab->count++] = hot_map(sizeof(struct hot_chunk));
+    slab->chunks[slab->count++] = hot_pages_take(slab->pages);
     slab->carved = 0;
 }
 

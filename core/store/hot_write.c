@@ -257,6 +257,11 @@ void hot_remove(struct hot *hot, const uint8_t digest[KR_DIGEST_SIZE], uint64_t 
 }
 
 // --- loading -------------------------------------------------------------------------------------
+void hot_prepare(struct hot *hot)
+{
+    hot_pages_prepare(&hot->pages);
+}
+
 void hot_loading_begin(struct hot *hot)
 {
     hot->is_loading = true;

@@ -223,6 +223,9 @@ enum kr_err store_load_decode(struct load_worker *worker, struct bytes key, stru
 
 enum kr_err store_load_put_group(struct load_worker *worker)
 {
+    if (worker->count > 0) {
+        hot_prepare(worker->store->hot);
+    }
     enum kr_err err = worker->phase == KR_LOAD_SUBJECTS ? put_subjects(worker) : put_keys(worker);
     worker->count = 0;
     arena_reset(&worker->arena);
