@@ -24,9 +24,10 @@ enum kr_err store_check_space(const struct store *store, uint64_t batch_bytes, s
     uint64_t free_bytes = index_disk_free(store->index);
     if (free_bytes < need) {
         return fault_set(fault, KR_ERR_DISK_FULL,
-                         "%s: %llu bytes are free and %llu are kept in reserve; free space, and "
-                         "writes go on by themselves",
+                         "%s: %llu bytes are free, and a write needs %llu with the %llu that are "
+                         "kept in reserve; free space, and writes go on by themselves",
                          index_directory(store->index), (unsigned long long)free_bytes,
+                         (unsigned long long)need,
                          (unsigned long long)store->options.disk_reserve_bytes);
     }
     return KR_ERR_OK;
