@@ -118,8 +118,10 @@ enum engine_fitness peers_fitness(struct peers *peers, struct fault *why)
         fault_set(why, KR_ERR_CORRUPT, "this node's state has to be replaced by a snapshot");
         return KR_ENGINE_UNFIT;
     }
-    if (state->check_room(state->ctx, KR_PEERS_ROOM_BYTES, why) == KR_ERR_OK)
+    if (state->check_room(state->ctx, KR_PEERS_ROOM_BYTES, why) == KR_ERR_OK) {
+        peers->make_way_after_ms = 0; // when the disk is full again, that is another story
         return KR_ENGINE_FIT;
+    }
     return makes_way(peers) ? KR_ENGINE_UNFIT : KR_ENGINE_LAST_RESORT;
 }
 
