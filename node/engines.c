@@ -2,8 +2,8 @@
 // Opens `local` over the node's store, or `etcd` over a link to its members.
 //
 // A core node without upstreams leads from its first start on; any other stands by, until the state
-// says that it has been promoted. Where other core nodes are members, it leads again only once they
-// have been asked.
+// says that it has been promoted, and nothing in it is of a later epoch: somebody was, who had not
+// said so yet. Where other core nodes are members, it leads again only once they have been asked.
 #include "node/engines.h"
 
 #include "node/bootstrap.h"
@@ -22,11 +22,14 @@ static bool names_us(struct node *node, bool otherwise)
 {
     struct arena arena;
     struct leader leader;
+    struct store_position at;
     arena_init(&arena);
+    store_position(node->store, &at);
     struct store_view *view = store_view_open(node->store);
     bool is_named = otherwise;
     if (store_get_leader(view, &arena, &leader))
-        is_named = strcmp(leader.member_id, node->identity.node_id) == 0;
+        is_named =
+            strcmp(leader.member_id, node->identity.node_id) == 0 && leader.epoch == at.epoch;
     store_view_close(&view);
     arena_fini(&arena);
     return is_named;

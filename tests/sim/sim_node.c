@@ -192,7 +192,6 @@ static void watch_leadership(struct sim_node *node)
     sim_say("leads under epoch %llu from entry %llu", (unsigned long long)epoch,
             (unsigned long long)node->disk->position.index);
     peers_committed(node->peers);
-    sim_writes_lead(node);
 }
 
 // Damage is found where some was done, or where it has spread to by a snapshot.
@@ -289,7 +288,7 @@ static void upstream_addresses(const struct sim_node *node, char *out, size_t si
                                    sim.nodes[i].address);
 }
 
-// By its own disk: whoever was replaced knows nothing of it.
+// By its own disk, as node/engines.c: whoever was replaced knows nothing of it.
 static bool is_to_lead(const struct sim_node *node)
 {
     struct leader leader;
@@ -297,7 +296,7 @@ static bool is_to_lead(const struct sim_node *node)
         return false;
     if (!fake_get_leader(&node->disk->fake, &leader))
         return node == sim.appointed;
-    return strcmp(leader.member_id, node->id) == 0;
+    return strcmp(leader.member_id, node->id) == 0 && leader.epoch == node->disk->position.epoch;
 }
 
 // As node/engines.c.

@@ -14,6 +14,7 @@ enum {
     KR_SIM_CALL_WAIT_MS = 4000,
     KR_SIM_RECEIPT_MS = 15000,
     KR_SIM_ENLIST_AGAIN_MS = 500,
+    KR_SIM_LEADING_AGAIN_MS = 200,   // as node/leading.c
     KR_SIM_LAST_WRITES_US = 4000000, // behind the last fault
 };
 
@@ -35,7 +36,8 @@ struct sim_write {
     struct sim_write *next;
     struct sim_node *node;
     unsigned op;
-    bool is_own; // the node's, not a client's
+    bool is_own;  // the node's, not a client's
+    bool is_lead; // that it leads
     struct peers_call *call;
     uint64_t index, until_ms;
     struct roster_demand demand;
@@ -44,6 +46,8 @@ struct sim_write {
 struct sim_writes {
     struct sim_write *waiting; // for everywhere
     uint64_t enlisted_ms[KR_SIM_NODES];
+    uint64_t led_epoch, lead_again_ms; // as node/leading.c: of the leadership that has said so
+    bool is_leading_said;              // on its way
 };
 
 void sim_writes_digest(unsigned key, uint8_t digest[KR_DIGEST_SIZE])
@@ -162,10 +166,20 @@ static void note_safe(struct sim_write *write, const struct replica_outcome *out
     node->writes->waiting = write;
 }
 
+static void note_lead(struct sim_writes *writes, const struct replica_outcome *outcome)
+{
+    writes->is_leading_said = false;
+    writes->lead_again_ms = clock_boot_ms() + KR_SIM_LEADING_AGAIN_MS;
+    if (outcome->err == KR_ERR_OK)
+        writes->led_epoch = outcome->epoch;
+}
+
 static void submitted(void *ctx, const struct replica_outcome *outcome)
 {
     struct sim_write *write = ctx;
     bool is_heard = !write->node->is_dying && !write->is_own;
+    if (write->is_lead && !write->node->is_dying)
+        note_lead(write->node->writes, outcome);
     if (outcome->err == KR_ERR_OK && is_heard) {
         note_safe(write, outcome);
         return;
@@ -188,8 +202,7 @@ static void submit(struct sim_write *write, struct command *command)
         sim_node_turn_soon(write->node);
         return;
     }
-    sim.figures.refused += !write->is_own;
-    answer(write, 503);
+    submitted(write, &(struct replica_outcome){.err = err});
 }
 
 static void execute(struct sim_node *node, unsigned op, struct peers_call *call)
@@ -229,8 +242,9 @@ static struct sim_write *own_write(struct sim_node *node)
     return write;
 }
 
-void sim_writes_lead(struct sim_node *node)
+static void say_leading(struct sim_node *node)
 {
+    struct sim_write *write = own_write(node);
     struct command command = {0};
     struct arena arena;
     arena_init(&arena);
@@ -245,8 +259,19 @@ void sim_writes_lead(struct sim_node *node)
     command_add(&command, KR_OP_MEMBER_PUT, &arena)->as.member_put = member_of(node);
     command_add(&command, KR_OP_LEAD, &arena)->as.lead =
         (struct command_lead){node->id, replica_epoch(node->replica)};
-    submit(own_write(node), &command);
+    write->is_lead = node->writes->is_leading_said = true;
+    submit(write, &command);
     arena_fini(&arena);
+}
+
+// A leader says so in the log, and begins one that is empty.
+static void lead(struct sim_node *node)
+{
+    const struct sim_writes *writes = node->writes;
+    if (replica_is_leader(node->replica) && !writes->is_leading_said &&
+        writes->led_epoch != replica_epoch(node->replica) &&
+        clock_boot_ms() >= writes->lead_again_ms)
+        say_leading(node);
 }
 
 void sim_writes_enlist(struct sim_node *node, const struct peer_member *member)
@@ -313,7 +338,7 @@ static void promise(const struct sim_write *write)
 }
 
 // A leader that is one no more cannot say anything of everywhere.
-void sim_writes_turn(struct sim_node *node)
+static void turn_waiting(struct sim_node *node)
 {
     struct sim_write **at = &node->writes->waiting;
     while (*at != NULL) {
@@ -331,6 +356,12 @@ void sim_writes_turn(struct sim_node *node)
             sim.figures.late++;
         answer(write, outcome == KR_ROSTER_COMPLETE ? 200 : 202);
     }
+}
+
+void sim_writes_turn(struct sim_node *node)
+{
+    lead(node);
+    turn_waiting(node);
 }
 
 void sim_writes_drop(struct sim_node *node)

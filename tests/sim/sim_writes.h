@@ -11,9 +11,7 @@ struct sim_writes *sim_writes_new(void); // gives
 // The process ends: nobody is told any more.
 void sim_writes_drop(struct sim_node *node);
 void sim_writes_free(struct sim_writes **writes);
-void sim_writes_turn(struct sim_node *node);
-// This node leads now: it says so in the log, and begins one that is empty.
-void sim_writes_lead(struct sim_node *node);
+void sim_writes_turn(struct sim_node *node); // what a leader has to say and to wait for
 void sim_writes_enlist(struct sim_node *node, const struct peer_member *member);
 void sim_writes_remove(struct sim_node *node, const char *id);
 void sim_writes_forwarded(struct sim_node *node, struct peers_call *call,
