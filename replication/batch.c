@@ -36,6 +36,7 @@ void batch_queue_init(struct batch_queue *queue)
 {
     queue->first = NULL;
     queue->last = &queue->first;
+    queue->size_bytes = 0;
 }
 
 void batch_queue_push(struct batch_queue *queue, struct batch_item *item)
@@ -43,6 +44,7 @@ void batch_queue_push(struct batch_queue *queue, struct batch_item *item)
     item->next = NULL;
     *queue->last = item;
     queue->last = &item->next;
+    queue->size_bytes += batch_item_size(item);
 }
 
 struct batch_item *batch_queue_pop(struct batch_queue *queue)
@@ -53,16 +55,17 @@ struct batch_item *batch_queue_pop(struct batch_queue *queue)
     queue->first = item->next;
     if (queue->first == NULL)
         queue->last = &queue->first;
+    queue->size_bytes -= batch_item_size(item);
     return item;
 }
 
-void batch_take(struct batch *batch, struct batch_queue *queue)
+void batch_take(struct batch *batch, struct batch_queue *queue, size_t most_bytes)
 {
     *batch = (struct batch){0};
     batch_queue_init(&batch->items);
     while (queue->first != NULL && batch->count < KR_REPLICA_BATCH_ENTRIES) {
         size_t size_bytes = KR_CODEC_PLACE_MAX + batch_item_size(queue->first);
-        if (batch->count > 0 && batch->size_bytes + size_bytes > KR_REPLICA_BATCH_BYTES)
+        if (batch->count > 0 && batch->size_bytes + size_bytes > most_bytes)
             break;
         batch_queue_push(&batch->items, batch_queue_pop(queue));
         batch->count++;

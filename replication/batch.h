@@ -20,6 +20,7 @@ struct batch_item {
 
 struct batch_queue {
     struct batch_item *first, **last;
+    size_t size_bytes; // of its items
 };
 
 // Entries that go to the engine together. Owns its items.
@@ -40,9 +41,9 @@ void batch_queue_init(struct batch_queue *queue);
 void batch_queue_push(struct batch_queue *queue, struct batch_item *item); // takes
 struct batch_item *batch_queue_pop(struct batch_queue *queue);             // gives; NULL: empty
 
-// Takes the items at the head of a queue that is not empty: at most KR_REPLICA_BATCH_ENTRIES and
-// KR_REPLICA_BATCH_BYTES, or one that is larger.
-void batch_take(struct batch *batch, struct batch_queue *queue);
+// Takes the items at the head of a queue that is not empty: at most KR_REPLICA_BATCH_ENTRIES and so
+// many bytes, or one that is larger.
+void batch_take(struct batch *batch, struct batch_queue *queue, size_t most_bytes);
 // Gives the items consecutive indexes from first_index on, and makes the rows.
 void batch_place(struct batch *batch, uint64_t first_index, uint64_t epoch, int64_t at_unix_us);
 void batch_fini(struct batch *batch); // with what items are left

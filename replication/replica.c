@@ -29,6 +29,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "replication/batch.h"
+#include "replication/fate.h"
 
 enum { KR_REPLICA_FITNESS_MS = 200 }; // how often a leader is asked whether it may be one
 
@@ -206,36 +207,7 @@ static void note_disk(struct replica *replica, enum kr_err err, const struct fau
     replica->is_full = is_full;
 }
 
-// For all that waits and is on its way. A store that is the log refuses for itself.
-static bool has_room(struct replica *replica)
-{
-    const struct state *state = replica->options.state;
-    struct fault fault = {0};
-    if (replica->options.engine->is_store_backed)
-        return true;
-    enum kr_err err = state->check_room(state->ctx, replica->held_bytes, &fault);
-    note_disk(replica, err, &fault);
-    return err == KR_ERR_OK;
-}
-
 // --- telling submitters --------------------------------------------------------------------------
-
-// What an engine's error means to a submitter. Behind an error of the disk nobody can say whether
-// the bytes will be there after a restart.
-static enum kr_err outcome_of(enum kr_err err)
-{
-    if (err == KR_ERR_OK || err == KR_ERR_DISK_FULL || err == KR_ERR_BUSY)
-        return err;
-    if (err == KR_ERR_NO_LEADER || err == KR_ERR_CORRUPT || err == KR_ERR_VERSION)
-        return KR_ERR_NO_LEADER;
-    return KR_ERR_TIMEOUT;
-}
-
-static bool is_survivable(enum kr_err err)
-{
-    return err == KR_ERR_NO_LEADER || err == KR_ERR_DISK_FULL || err == KR_ERR_BUSY ||
-           err == KR_ERR_TIMEOUT;
-}
 
 // Takes the item.
 static void tell(struct replica *replica, struct batch_item *item,
@@ -246,12 +218,15 @@ static void tell(struct replica *replica, struct batch_item *item,
     batch_item_free(item);
 }
 
+static void fail_next(struct replica *replica, enum kr_err err)
+{
+    tell(replica, batch_queue_pop(&replica->queue), &(struct replica_outcome){.err = err});
+}
+
 static void fail_queue(struct replica *replica, enum kr_err err)
 {
-    const struct replica_outcome outcome = {.err = err};
-    struct batch_item *item;
-    while ((item = batch_queue_pop(&replica->queue)) != NULL)
-        tell(replica, item, &outcome);
+    while (replica->queue.first != NULL)
+        fail_next(replica, err);
 }
 
 // Takes the append.
@@ -259,7 +234,7 @@ static void tell_append(struct replica *replica, struct append *append)
 {
     struct batch_item *item;
     for (size_t i = 0; (item = batch_queue_pop(&append->batch.items)) != NULL; i++) {
-        struct replica_outcome outcome = {.err = outcome_of(append->err)};
+        struct replica_outcome outcome = {.err = fate_of(append->err)};
         if (append->err == KR_ERR_OK) {
             outcome.result = append->batch.results[i];
             outcome.index = item->index;
@@ -270,6 +245,35 @@ static void tell_append(struct replica *replica, struct append *append)
     }
     batch_fini(&append->batch);
     mem_free(append);
+}
+
+// --- room for what is appended -------------------------------------------------------------------
+
+// For these bytes beside what is on its way.
+static enum kr_err check_room(const struct replica *replica, size_t size_bytes, struct fault *fault)
+{
+    const struct state *state = replica->options.state;
+    size_t sent_bytes = replica->held_bytes - replica->queue.size_bytes;
+    return state->check_room(state->ctx, sent_bytes + size_bytes, fault);
+}
+
+// How large the next batch may be. What has no room fails alone: a large entry takes no small ones
+// with it, and revocations are small. A store that is the log refuses for itself.
+static size_t make_room(struct replica *replica)
+{
+    const struct batch_queue *queue = &replica->queue;
+    struct fault fault = {0};
+    if (replica->options.engine->is_store_backed)
+        return KR_REPLICA_BATCH_BYTES;
+    if (check_room(replica, queue->size_bytes, &fault) == KR_ERR_OK) {
+        note_disk(replica, KR_ERR_OK, NULL);
+        return KR_REPLICA_BATCH_BYTES;
+    }
+    while (queue->first != NULL &&
+           check_room(replica, batch_item_size(queue->first), &fault) != KR_ERR_OK)
+        fail_next(replica, KR_ERR_DISK_FULL);
+    note_disk(replica, check_room(replica, 1, &fault), &fault);
+    return 1; // one at a time
 }
 
 // --- appends -------------------------------------------------------------------------------------
@@ -325,9 +329,9 @@ static void on_appended(void *ctx, enum kr_err err, const struct fault *fault)
         note_disk(replica, applied, &own);
     else if (replica->options.engine->is_store_backed)
         note_disk(replica, err, fault);
-    if (applied != KR_ERR_OK && !is_survivable(applied))
+    if (applied != KR_ERR_OK && !fate_is_survivable(applied))
         fail_for_good(replica, applied, &own);
-    else if (err != KR_ERR_OK && !is_survivable(err))
+    else if (err != KR_ERR_OK && !fate_is_survivable(err))
         fail_for_good(replica, err, fault);
     else if (append->err != KR_ERR_OK && replica->state == KR_REPLICA_LEADING)
         enter(replica, KR_REPLICA_CATCHING_UP);
@@ -343,13 +347,13 @@ static int64_t log_time_us(struct replica *replica)
     return replica->last_at_us;
 }
 
-static void start_append(struct replica *replica)
+static void start_append(struct replica *replica, size_t most_bytes)
 {
     struct engine *engine = replica->options.engine;
     struct append *append = mem_zalloc(sizeof(*append));
     struct batch *batch = &append->batch;
     append->owner = replica;
-    batch_take(batch, &replica->queue);
+    batch_take(batch, &replica->queue, most_bytes);
     if (replica->append_count == 0)
         replica->next_index = applied_index(replica) + 1;
     batch_place(batch, replica->next_index, replica->engine_epoch, log_time_us(replica));
@@ -437,11 +441,11 @@ static void catch_up(struct replica *replica)
     arena_init(&arena);
     rows = mem_alloc(KR_REPLICA_BATCH_ENTRIES * sizeof(*rows));
     enum kr_err read = read_batch(replica, &arena, rows, &count, &fault);
-    bool is_readable = read == KR_ERR_OK || read == KR_ERR_NOT_FOUND || is_survivable(read);
+    bool is_readable = read == KR_ERR_OK || read == KR_ERR_NOT_FOUND || fate_is_survivable(read);
     if (!is_readable) {
         fail_for_good(replica, read, &fault);
     } else if (apply_read(replica, rows, count)) {
-        replica->is_waiting = is_survivable(read);
+        replica->is_waiting = fate_is_survivable(read);
         replica->is_behind = replica->is_behind && read != KR_ERR_NOT_FOUND;
         if (read == KR_ERR_NOT_FOUND)
             open_for_writes(replica);
@@ -515,10 +519,9 @@ static bool step(struct replica *replica)
         note_validity(replica, true);
     if (replica->state == KR_REPLICA_LEADING && replica->queue.first != NULL &&
         replica->append_count < KR_REPLICA_APPENDS) {
-        if (has_room(replica))
-            start_append(replica);
-        else
-            fail_queue(replica, KR_ERR_DISK_FULL);
+        size_t most_bytes = make_room(replica);
+        if (replica->queue.first != NULL)
+            start_append(replica, most_bytes);
     }
     if (replica->has_led)
         watch_fitness(replica);
@@ -561,11 +564,6 @@ uint64_t replica_epoch(const struct replica *replica)
 bool replica_is_at_rest(const struct replica *replica)
 {
     return replica->state == KR_REPLICA_STANDBY && replica->append_count == 0;
-}
-
-const char *replica_engine_name(const struct replica *replica)
-{
-    return replica->options.engine->verbs->name;
 }
 
 void replica_note_lease(struct replica *replica, uint64_t until_ms)

@@ -64,7 +64,6 @@ bool replica_is_leader(const struct replica *replica); // any thread
 // engine says that this node leads. Only then may another write to the log. Control loop.
 bool replica_is_at_rest(const struct replica *replica);
 uint64_t replica_epoch(const struct replica *replica); // any thread
-const char *replica_engine_name(const struct replica *replica);
 // How long a node that does not lead counts as fresh: the end of its lease, or 0 when what it holds
 // is not to be relied on. Passed over on a leader, whose engine says it. Control loop.
 void replica_note_lease(struct replica *replica, uint64_t until_ms);

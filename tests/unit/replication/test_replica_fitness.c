@@ -4,6 +4,7 @@
 
 // The state's apply behind a disk that may be full.
 static bool is_disk_full;
+static uint64_t room_bytes; // for entries, where it is not
 static enum kr_err (*real_apply)(void *ctx, const struct store_row *rows, size_t count,
                                  struct apply_result results[], struct fault *fault);
 
@@ -19,13 +20,15 @@ static enum kr_err check_if_room(void *ctx, uint64_t size_bytes, struct fault *f
 {
     (void)ctx;
     assert_true(size_bytes > 0);
-    return is_disk_full ? fault_set(fault, KR_ERR_DISK_FULL, "full") : KR_ERR_OK;
+    return is_disk_full || size_bytes > room_bytes ? fault_set(fault, KR_ERR_DISK_FULL, "full")
+                                                   : KR_ERR_OK;
 }
 
 // From now on the test says how full the disk is.
 static void watch_disk(struct replica_fixture *fixture)
 {
     is_disk_full = false;
+    room_bytes = UINT64_MAX;
     real_apply = fixture->base.state.apply;
     fixture->base.state.apply = apply_if_room;
     fixture->base.state.check_room = check_if_room;
@@ -71,6 +74,21 @@ static void without_room_nothing_goes_to_the_log(void **state)
     is_disk_full = false;
     submit_in_a_turn(fixture, "bbb");
     assert_happened(&fixture->base, "append 1..1 epoch 1\n");
+}
+
+static void what_has_no_room_takes_nothing_with_it(void **state)
+{
+    struct replica_fixture *fixture = *state;
+    watch_disk(fixture);
+    lead(fixture);
+    assert_int_equal(submit_sized(fixture, "aaa", 4), KR_ERR_OK);
+    assert_int_equal(submit_sized(fixture, "big", 5000), KR_ERR_OK);
+    assert_int_equal(submit_sized(fixture, "bbb", 4), KR_ERR_OK);
+    room_bytes = 4000;
+    buf_clear(&fixture->base.transcript);
+    while (replica_turn(fixture->base.replica))
+        continue;
+    assert_happened(&fixture->base, "append 1..1 epoch 1\nbig: disk full\nappend 2..2 epoch 1\n");
 }
 
 // Nobody else can have applied what it has not.
@@ -140,6 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_a_full_disk_kept_out_is_applied_from_the_log_later),
         TEST(without_room_nothing_goes_to_the_log),
+        TEST(what_has_no_room_takes_nothing_with_it),
         TEST(a_leader_that_cannot_apply_its_own_stays_valid_and_takes_no_write),
         TEST(who_cannot_apply_what_was_there_before_resigns),
         TEST(who_is_unfit_resigns_before_it_leads),

@@ -220,7 +220,6 @@ static void a_leader_is_never_old(void **state)
     struct local_fixture *fixture = *state;
     assert_int_equal(replica_age_ms(fixture->base.replica, UINT64_MAX - 1), 0);
     assert_int_equal(replica_epoch(fixture->base.replica), 1);
-    assert_string_equal(replica_engine_name(fixture->base.replica), "local");
 }
 
 static void the_log_goes_on_after_a_restart(void **state)
