@@ -3,9 +3,11 @@
 //
 // A core node without upstreams leads from its first start on; any other stands by, until the state
 // says that it has been promoted, and nothing in it is of a later epoch: somebody was, who had not
-// said so yet. Where other core nodes are members, it leads again only once they have been asked.
+// said so yet. Where other core nodes are members, it leads again only once they have been asked;
+// and not while its state is marked as wrong.
 #include "node/engines.h"
 
+#include "core/store/store_health.h"
 #include "node/bootstrap.h"
 #include "replication/engine_etcd.h"
 #include "replication/engine_local.h"
@@ -54,7 +56,8 @@ static bool has_other_cores(struct node *node)
 
 static bool is_to_lead(struct node *node)
 {
-    return node->identity.is_core && names_us(node, bootstrap_is_ours(node));
+    return node->identity.is_core && !store_is_wrong(node->store) &&
+           names_us(node, bootstrap_is_ours(node));
 }
 
 static bool is_alone(struct node *node)

@@ -286,16 +286,25 @@ static void free_session(struct peers *peers)
     peers->session = NULL;
 }
 
+static enum peers_reason reason_of(const struct peers_session *session, enum kr_err err)
+{
+    enum peer_reject_code code =
+        session->follow != NULL ? follow_reject(session->follow) : (enum peer_reject_code)0;
+    if (session->reason != KR_PEERS_REASON_COUNT)
+        return session->reason;
+    if (code == KR_PEER_DIVERGED)
+        return KR_PEERS_DIVERGED;
+    return code != 0 ? KR_PEERS_REFUSED : peers_reason_of(err);
+}
+
 static void closed(void *ctx, enum kr_err err, const struct fault *fault)
 {
     struct peers *peers = ctx;
     struct peers_session *session = peers->session;
     uint64_t now_ms = clock_boot_ms();
-    enum peers_reason reason = session->reason;
-    if (reason == KR_PEERS_REASON_COUNT)
-        reason = session->follow != NULL && follow_reject(session->follow) != 0
-                     ? KR_PEERS_REFUSED
-                     : peers_reason_of(err);
+    enum peers_reason reason = reason_of(session, err);
+    if (reason == KR_PEERS_DIVERGED) // one of the two is wrong
+        replica_note_doubt(peers->options.replica, true);
     peers_note_closed(peers, "the link to an upstream closed", session->peer.node_id,
                       session->address, reason, fault);
     peer_link_figures(session->link, &peers->link_figures);

@@ -191,6 +191,7 @@ static void promote(uint64_t down_us)
     for (unsigned i = 0; i < sim.core_count; i++) {
         struct sim_node *node = &sim.nodes[i];
         if (node != old && node->is_up && !node->is_paused &&
+            node->disk->position.epoch == old->disk->position.epoch &&
             peers_known_epoch(node->peers) >= sim.appointed_epoch &&
             (best == NULL || node->disk->position.index > best->disk->position.index))
             best = node;

@@ -292,7 +292,7 @@ static void upstream_addresses(const struct sim_node *node, char *out, size_t si
 static bool is_to_lead(const struct sim_node *node)
 {
     struct leader leader;
-    if (sim.is_etcd)
+    if (sim.is_etcd || node->disk->is_wrong)
         return false;
     if (!fake_get_leader(&node->disk->fake, &leader))
         return node == sim.appointed;

@@ -154,6 +154,18 @@ static void who_differs_is_in_doubt_until_it_leads_or_is_fresh_again(void **stat
     wait_for(world, replica_is_leader(two.heir->replica) && !is_in_doubt(two.heir));
 }
 
+static void whose_log_is_refused_is_in_doubt(void **state)
+{
+    struct world *world = *state;
+    const struct two two = make_two(world);
+    stop(two.heir);
+    two.heir->fake->position.chain.low ^= 1;
+    start(two.heir);
+    assert_false(is_in_doubt(two.heir));
+    wait_for(world, is_in_doubt(two.heir));
+    assert_false(has_differed(two.heir) || two.heir->peers->carry.must_rebuild);
+}
+
 static void a_damaged_state_is_in_doubt_until_it_is_replaced(void **state)
 {
     struct world *world = *state;
@@ -212,6 +224,7 @@ int main(void)
         TEST(what_was_gathered_when_it_was_promoted_is_never_applied),
         TEST(what_comes_behind_a_promotion_is_passed_over),
         TEST(who_differs_is_in_doubt_until_it_leads_or_is_fresh_again),
+        TEST(whose_log_is_refused_is_in_doubt),
         TEST(a_damaged_state_is_in_doubt_until_it_is_replaced),
         TEST(a_stop_waits_for_the_check_and_ends_with_it),
     };
