@@ -6,8 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
+
+enum { KR_API_ANSWER = 120 }; // bytes of an error's body that are shown
 
 enum kr_err api_read_token(const char *path, char out[KR_API_TOKEN], struct fault *fault)
 {
@@ -30,19 +33,27 @@ enum kr_err api_connect(struct talk *talk, const struct site *from, const char *
     return talk_open(talk, from, host, (uint16_t)atoi(colon + 1));
 }
 
-void api_add_post(struct talk *talk, const char *token, const char *tail, const char *body)
+void api_add_post(struct talk *talk, const char *token, const char *bucket, const char *tail,
+                  const char *body)
 {
     buf_printf(&talk->out,
-               "POST /v1/accounts/default/key-buckets/production/consumers%s HTTP/1.1\r\n"
+               "POST /v1/accounts/default/key-buckets/%s/consumers%s HTTP/1.1\r\n"
                "Host: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"
                "Content-Length: %zu\r\n\r\n%s",
-               tail, talk->name, token, strlen(body), body);
+               bucket, tail, talk->name, token, strlen(body), body);
 }
 
 void api_add_validate(struct talk *talk, const char *key)
 {
     const struct protocol_request request = {KR_PROTOCOL_VALIDATE, talk->name, "/v1/validate"};
     protocol_add(&request, bytes_text(key), &talk->out);
+}
+
+// What stands behind an answer's head.
+static struct bytes body_of(const struct talk *talk)
+{
+    const uint8_t *body = talk_find(talk, bytes_text("\r\n\r\n")) + 4;
+    return bytes_of(body, talk->in.size - (size_t)(body - talk->in.data));
 }
 
 enum kr_err api_read(struct talk *talk, struct protocol_answer *answer)
@@ -58,7 +69,15 @@ enum kr_err api_read(struct talk *talk, struct protocol_answer *answer)
     }
     if (answer->status == 200)
         return KR_ERR_OK;
-    return fault_set(talk->fault, KR_ERR_IO, "%s answers %u", talk->name, answer->status);
+    struct bytes body = body_of(talk);
+    return fault_set(talk->fault, KR_ERR_IO, "%s answers %u: %.*s", talk->name, answer->status,
+                     (int)(body.size < KR_API_ANSWER ? body.size : KR_API_ANSWER), body.data);
+}
+
+enum kr_err api_look(struct talk *talk, struct protocol_answer *answer)
+{
+    enum kr_err err = talk_look(talk);
+    return err == KR_ERR_OK ? api_read(talk, answer) : err;
 }
 
 enum kr_err api_await(struct talk *talk, struct protocol_answer *answer)
@@ -78,20 +97,28 @@ enum kr_err api_ask(struct talk *talk, struct protocol_answer *answer)
     return err == KR_ERR_OK ? api_await(talk, answer) : err;
 }
 
-enum kr_err api_make_key(struct talk *talk, const char *token, const char *consumer,
-                         struct api_key *out)
+enum kr_err api_make_consumer(struct talk *talk, const char *token, const char *bucket,
+                              const char *consumer)
+{
+    char body[KR_API_PATH];
+    struct protocol_answer answer;
+    snprintf(body, sizeof(body), "{\"name\":\"%.128s\"}", consumer);
+    api_add_post(talk, token, bucket, "", body);
+    return api_ask(talk, &answer);
+}
+
+enum kr_err api_make_key(struct talk *talk, const char *token, const char *bucket,
+                         const char *consumer, struct api_key *out)
 {
     char tail[KR_API_PATH];
     struct protocol_answer answer;
     struct json *json = NULL;
     snprintf(tail, sizeof(tail), "/%.64s/keys", consumer);
-    api_add_post(talk, token, tail, "{}");
+    api_add_post(talk, token, bucket, tail, "{}");
     enum kr_err err = api_ask(talk, &answer);
     if (err != KR_ERR_OK)
         return err;
-    const uint8_t *body = talk_find(talk, bytes_text("\r\n\r\n")) + 4;
-    size_t rest = talk->in.size - (size_t)(body - talk->in.data);
-    err = json_parse(bytes_of(body, rest), &json, talk->fault);
+    err = json_parse(body_of(talk), &json, talk->fault);
     if (err != KR_ERR_OK)
         return err;
     snprintf(out->value, sizeof(out->value), "%s", json_text(json_member(json, "key")));
@@ -99,4 +126,19 @@ enum kr_err api_make_key(struct talk *talk, const char *token, const char *consu
              json_text(json_member(json, "id")));
     json_free(&json);
     return KR_ERR_OK;
+}
+
+enum kr_err api_await_valid(struct talk *talk, const char *key, unsigned patience_ms)
+{
+    struct protocol_answer answer = {0};
+    uint64_t until_ms = clock_boot_ms() + patience_ms;
+    enum kr_err err = KR_ERR_OK;
+    while (err == KR_ERR_OK && strcmp(answer.code, "VALID") != 0) {
+        api_add_validate(talk, key);
+        err = api_ask(talk, &answer);
+        if (err == KR_ERR_OK && clock_boot_ms() > until_ms)
+            err = fault_set(talk->fault, KR_ERR_TIMEOUT, "%s: a new key is still %s after %u ms",
+                            talk->name, answer.code, patience_ms);
+    }
+    return err;
 }

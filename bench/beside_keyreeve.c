@@ -12,6 +12,7 @@
 #include "core/base/mem.h"
 
 enum { KR_PAIR_LEADER, KR_PAIR_FOLLOWER, KR_PAIR_NODES };
+enum { KR_BESIDE_VALID_MS = 60000 };
 
 // 127.64.0.0 is the first that are given out; no two processes have the same two.
 enum { KR_PAIR_LOOPBACK = 0x7f400000, KR_PAIR_HOST = 11 };
@@ -73,10 +74,8 @@ static void take_programs(struct beside_state *state, struct cluster *cluster)
 
 static enum kr_err make_consumer(struct beside_state *state)
 {
-    struct protocol_answer answer;
     snprintf(state->consumer, sizeof(state->consumer), "beside");
-    api_add_post(&state->primary, state->token, "", "{\"name\":\"beside\"}");
-    return api_ask(&state->primary, &answer);
+    return api_make_consumer(&state->primary, state->token, KR_API_BUCKET, state->consumer);
 }
 
 static enum kr_err start(struct beside_state *state)
@@ -111,14 +110,12 @@ static enum kr_err send_validate(struct beside_state *state)
 
 static enum kr_err ready(struct beside_state *state)
 {
-    struct protocol_answer answer = {0};
-    enum kr_err err = api_make_key(&state->primary, state->token, state->consumer, &state->key);
-    while (err == KR_ERR_OK && strcmp(answer.code, "VALID") != 0) {
-        api_add_validate(&state->replica, state->key.value);
-        err = api_ask(&state->replica, &answer);
-    }
+    enum kr_err err =
+        api_make_key(&state->primary, state->token, KR_API_BUCKET, state->consumer, &state->key);
     if (err == KR_ERR_OK)
-        api_add_post(&state->primary, state->token, state->key.revoke, "{}");
+        err = api_await_valid(&state->replica, state->key.value, KR_BESIDE_VALID_MS);
+    if (err == KR_ERR_OK)
+        api_add_post(&state->primary, state->token, KR_API_BUCKET, state->key.revoke, "{}");
     return err == KR_ERR_OK ? send_validate(state) : err;
 }
 
@@ -130,9 +127,7 @@ static enum kr_err change(struct beside_state *state)
 static enum kr_err look(struct beside_state *state, bool *is_seen)
 {
     struct protocol_answer answer;
-    enum kr_err err = talk_look(&state->replica);
-    if (err == KR_ERR_OK)
-        err = api_read(&state->replica, &answer);
+    enum kr_err err = api_look(&state->replica, &answer);
     if (err != KR_ERR_OK)
         return err == KR_ERR_NOT_FOUND ? KR_ERR_OK : err;
     *is_seen = strcmp(answer.code, "REVOKED") == 0;

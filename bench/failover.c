@@ -125,30 +125,13 @@ static enum kr_err add_clients(struct failover *bench, char *list, bool is_write
 
 static enum kr_err make_key(struct failover *bench)
 {
-    char body[96];
-    struct protocol_answer answer;
     struct talk *talk = &bench->clients[0].talk;
     snprintf(bench->consumer, sizeof(bench->consumer), "failover-%llx",
              (unsigned long long)clock_mono_ns());
-    snprintf(body, sizeof(body), "{\"name\":\"%s\"}", bench->consumer);
-    api_add_post(talk, bench->token, "", body);
-    enum kr_err err = api_ask(talk, &answer);
-    return err == KR_ERR_OK ? api_make_key(talk, bench->token, bench->consumer, &bench->key) : err;
-}
-
-static enum kr_err await_valid(struct failover *bench, struct client *client)
-{
-    struct protocol_answer answer = {0};
-    uint64_t until_ms = clock_boot_ms() + KR_FAILOVER_VALID_MS;
-    enum kr_err err = KR_ERR_OK;
-    while (err == KR_ERR_OK && strcmp(answer.code, "VALID") != 0) {
-        api_add_validate(&client->talk, bench->key.value);
-        err = api_ask(&client->talk, &answer);
-        if (err == KR_ERR_OK && clock_boot_ms() > until_ms)
-            err = fault_set(&bench->fault, KR_ERR_TIMEOUT, "%s: a new key is still %s",
-                            client->place, answer.code);
-    }
-    return err;
+    enum kr_err err = api_make_consumer(talk, bench->token, KR_API_BUCKET, bench->consumer);
+    return err == KR_ERR_OK
+               ? api_make_key(talk, bench->token, KR_API_BUCKET, bench->consumer, &bench->key)
+               : err;
 }
 
 // --- the course ----------------------------------------------------------------------------------
@@ -207,7 +190,7 @@ static void send_next(struct failover *bench, struct client *client)
     char tail[KR_API_PATH];
     snprintf(tail, sizeof(tail), "/%.64s/keys", bench->consumer);
     if (client->is_writer)
-        api_add_post(&client->talk, bench->token, tail, "{}");
+        api_add_post(&client->talk, bench->token, KR_API_BUCKET, tail, "{}");
     else
         api_add_validate(&client->talk, bench->key.value);
     client->sent_ns = clock_mono_ns();
@@ -226,9 +209,7 @@ static void step_client(struct failover *bench, struct client *client)
             send_next(bench, client);
         return;
     }
-    enum kr_err err = talk_look(&client->talk);
-    if (err == KR_ERR_OK)
-        err = api_read(&client->talk, &answer);
+    enum kr_err err = api_look(&client->talk, &answer);
     bool is_late = now_ns - client->sent_ns > KR_FAILOVER_PATIENCE_MS * KR_FAILOVER_MS;
     if (err == KR_ERR_NOT_FOUND && is_late && !client->is_writer)
         err = fault_set(&bench->lost, KR_ERR_TIMEOUT, "no answer");
@@ -350,7 +331,7 @@ static enum kr_err run(struct failover *bench, char *writers, char *nodes)
         err = add_clients(bench, nodes, false);
     for (size_t i = 0; i < bench->client_count && err == KR_ERR_OK; i++)
         if (!bench->clients[i].is_writer)
-            err = await_valid(bench, &bench->clients[i]);
+            err = api_await_valid(&bench->clients[i].talk, bench->key.value, KR_FAILOVER_VALID_MS);
     if (err == KR_ERR_OK)
         err = run_course(bench);
     if (err == KR_ERR_OK)

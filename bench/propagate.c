@@ -6,15 +6,13 @@
 // The floor is what the two links alone cost, measured in the same round by requests that need no
 // replication: half of the leader's round trip and half of the node's.
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include "bench/api.h"
 #include "bench/bench.h"
 #include "bench/load.h"
 #include "bench/options.h"
@@ -24,31 +22,18 @@
 #include "bench/result.h"
 #include "bench/table.h"
 #include "core/base/clock.h"
-#include "core/base/file.h"
-#include "core/base/json.h"
 #include "core/base/mem.h"
 #include "core/base/priority.h"
 
 enum {
     KR_PROPAGATE_NODES_MAX = 32,
     KR_PROPAGATE_ROUNDS_MAX = 100000,
-    KR_PROPAGATE_IN = 1 << 16,
-    KR_PROPAGATE_OUT = 1 << 14,
-    KR_PROPAGATE_TEXT = 512,
     KR_PROPAGATE_DEADLINE_MS = 15000,
     KR_PROPAGATE_FLOORS = 5 // round trips measured a round
 };
 
-// A keep-alive connection with at most one request in flight.
-struct wire {
-    const char *host;
-    int fd;
-    struct buf out, in;
-    uint64_t sent_ns;
-};
-
 struct node_probe {
-    struct wire wire;
+    struct talk talk;
     bool is_refused;
     uint64_t answers, watched_ns; // to probes, and for how long it was asked, over all rounds
     double *delays_us, *floors_us, *excesses_us; // one a round
@@ -59,146 +44,29 @@ struct propagate {
     uint64_t rounds;
     const char *engine;
     struct result_run results;
-    struct wire control;
+    struct talk control;
     struct node_probe probes[KR_PROPAGATE_NODES_MAX];
     size_t node_count;
     double *commits_us; // the leader's answer, one a round
-    char token[KR_PROPAGATE_TEXT], consumer[64], key[KR_PROPAGATE_TEXT], key_id[64];
+    char token[KR_API_TOKEN], consumer[64];
+    struct api_key key;
     struct fault fault;
 };
 
-// --- one connection ------------------------------------------------------------------------------
+// --- connections ---------------------------------------------------------------------------------
 
-static enum kr_err wire_open(struct propagate *bench, struct wire *wire, const char *url)
+static enum kr_err open_talk(struct propagate *bench, struct talk *talk, const char *url)
 {
     struct load_target target;
-    wire->host = strncmp(url, "http://", 7) == 0 ? url + 7 : url;
-    wire->fd = -1;
-    buf_init(&wire->out, KR_PROPAGATE_OUT);
-    buf_init(&wire->in, KR_PROPAGATE_IN);
-    enum kr_err err = load_resolve(wire->host, false, &target, &bench->fault);
+    talk->name = strncmp(url, "http://", 7) == 0 ? url + 7 : url;
+    enum kr_err err = load_resolve(talk->name, false, &target, &bench->fault);
     if (err != KR_ERR_OK)
         return err;
-    wire->fd = load_connect(&target);
-    if (wire->fd < 0)
-        return fault_set(&bench->fault, KR_ERR_IO, "cannot connect to %s: %s", wire->host,
+    int fd = load_connect(&target);
+    if (fd < 0)
+        return fault_set(&bench->fault, KR_ERR_IO, "cannot connect to %s: %s", talk->name,
                          strerror(errno));
-    return KR_ERR_OK;
-}
-
-static void wire_close(struct wire *wire)
-{
-    if (wire->host == NULL)
-        return;
-    if (wire->fd >= 0)
-        close(wire->fd);
-    buf_fini(&wire->out);
-    buf_fini(&wire->in);
-}
-
-static enum kr_err wire_send(struct propagate *bench, struct wire *wire)
-{
-    for (size_t at = 0; at < wire->out.size;) {
-        ssize_t size = send(wire->fd, wire->out.data + at, wire->out.size - at, MSG_NOSIGNAL);
-        if (size <= 0)
-            return fault_set(&bench->fault, KR_ERR_IO, "%s: %s", wire->host, strerror(errno));
-        at += (size_t)size;
-    }
-    wire->sent_ns = clock_mono_ns();
-    buf_clear(&wire->out);
-    return KR_ERR_OK;
-}
-
-// One look for the answer. NOT_FOUND: it is not whole yet.
-static enum kr_err wire_look(struct propagate *bench, struct wire *wire, bool waits,
-                             struct protocol_answer *answer, struct bytes *whole)
-{
-    uint8_t block[8192];
-    size_t used = 0;
-    ssize_t size = recv(wire->fd, block, sizeof(block), waits ? 0 : MSG_DONTWAIT);
-    if (size < 0 && (errno == EAGAIN || errno == EINTR))
-        return KR_ERR_NOT_FOUND;
-    if (size <= 0)
-        return fault_set(&bench->fault, KR_ERR_IO, "%s: the connection has ended", wire->host);
-    buf_add(&wire->in, block, (size_t)size);
-    switch (protocol_read(KR_PROTOCOL_VALIDATE, buf_bytes(&wire->in), &used, answer)) {
-    case KR_PROTOCOL_MORE:
-        return KR_ERR_NOT_FOUND;
-    case KR_PROTOCOL_DONE:
-        *whole = bytes_of(wire->in.data, used);
-        return KR_ERR_OK;
-    case KR_PROTOCOL_BROKEN:
-        break;
-    }
-    return fault_set(&bench->fault, KR_ERR_IO, "%s: the answer is no HTTP", wire->host);
-}
-
-static enum kr_err wire_ask(struct propagate *bench, struct wire *wire,
-                            struct protocol_answer *answer, struct bytes *whole)
-{
-    enum kr_err err = wire_send(bench, wire);
-    buf_clear(&wire->in);
-    if (err != KR_ERR_OK)
-        return err;
-    do
-        err = wire_look(bench, wire, true, answer, whole);
-    while (err == KR_ERR_NOT_FOUND);
-    return err;
-}
-
-// --- management ----------------------------------------------------------------------------------
-
-static void add_post(struct propagate *bench, const char *tail, const char *body)
-{
-    struct buf *out = &bench->control.out;
-    buf_clear(out);
-    buf_printf(out,
-               "POST /v1/accounts/default/key-buckets/%s/consumers%s HTTP/1.1\r\nHost: %s\r\n"
-               "Authorization: Bearer %s\r\nContent-Type: application/json\r\n"
-               "Content-Length: %zu\r\n\r\n%s",
-               bench->bucket, tail, bench->control.host, bench->token, strlen(body), body);
-}
-
-static enum kr_err post(struct propagate *bench, const char *tail, const char *body,
-                        struct bytes *json)
-{
-    struct protocol_answer answer;
-    struct bytes whole;
-    add_post(bench, tail, body);
-    enum kr_err err = wire_ask(bench, &bench->control, &answer, &whole);
-    if (err != KR_ERR_OK)
-        return err;
-    const uint8_t *end = memmem(whole.data, whole.size, "\r\n\r\n", 4);
-    *json = bytes_of(end + 4, whole.size - (size_t)(end + 4 - whole.data));
-    if (answer.status != 200)
-        return fault_set(&bench->fault, KR_ERR_IO, "%s answers %u: %.200s", bench->control.host,
-                         answer.status, json->size > 0 ? (const char *)json->data : "");
-    return KR_ERR_OK;
-}
-
-static enum kr_err make_consumer(struct propagate *bench)
-{
-    char body[128];
-    struct bytes json;
-    snprintf(bench->consumer, sizeof(bench->consumer), "propagate-%" PRIx64, clock_mono_ns());
-    snprintf(body, sizeof(body), "{\"name\":\"%s\"}", bench->consumer);
-    return post(bench, "", body, &json);
-}
-
-static enum kr_err make_key(struct propagate *bench)
-{
-    char tail[128];
-    struct bytes text;
-    struct json *json = NULL;
-    snprintf(tail, sizeof(tail), "/%s/keys", bench->consumer);
-    enum kr_err err = post(bench, tail, "{}", &text);
-    if (err == KR_ERR_OK)
-        err = json_parse(text, &json, &bench->fault);
-    if (err != KR_ERR_OK)
-        return err;
-    snprintf(bench->key, sizeof(bench->key), "%s", json_text(json_member(json, "key")));
-    snprintf(bench->key_id, sizeof(bench->key_id), "%s", json_text(json_member(json, "id")));
-    json_free(&json);
+    talk_take(talk, fd, KR_PROPAGATE_DEADLINE_MS);
     return KR_ERR_OK;
 }
 
@@ -206,59 +74,31 @@ static enum kr_err make_key(struct propagate *bench)
 
 static enum kr_err send_probe(struct propagate *bench, struct node_probe *probe)
 {
-    const struct protocol_request request = {KR_PROTOCOL_VALIDATE, probe->wire.host,
-                                             "/v1/validate"};
-    buf_clear(&probe->wire.out);
-    protocol_add(&request, bytes_text(bench->key), &probe->wire.out);
-    buf_clear(&probe->wire.in);
-    return wire_send(bench, &probe->wire);
+    api_add_validate(&probe->talk, bench->key.value);
+    return talk_send(&probe->talk);
 }
 
-// Until the node has the key: the round begins with VALID everywhere.
-static enum kr_err await_valid(struct propagate *bench, struct node_probe *probe)
-{
-    struct protocol_answer answer = {0};
-    struct bytes whole;
-    uint64_t until_ms = clock_boot_ms() + KR_PROPAGATE_DEADLINE_MS;
-    while (strcmp(answer.code, "VALID") != 0) {
-        enum kr_err err = send_probe(bench, probe);
-        while (err == KR_ERR_OK || err == KR_ERR_NOT_FOUND) {
-            err = wire_look(bench, &probe->wire, true, &answer, &whole);
-            if (err == KR_ERR_OK)
-                break;
-        }
-        if (err != KR_ERR_OK)
-            return err;
-        if (clock_boot_ms() > until_ms)
-            return fault_set(&bench->fault, KR_ERR_TIMEOUT, "%s: a new key is still %s after %d ms",
-                             probe->wire.host, answer.code, KR_PROPAGATE_DEADLINE_MS);
-    }
-    return KR_ERR_OK;
-}
-
-static double round_trip_us(struct propagate *bench, struct wire *wire)
+static enum kr_err measure_way(struct talk *talk, double *round_trip_us)
 {
     double measured[KR_PROPAGATE_FLOORS];
     struct protocol_answer answer;
-    struct bytes whole;
-    const struct protocol_request request = {KR_PROTOCOL_EMPTY, wire->host, "/healthz"};
-    for (size_t i = 0; i < KR_PROPAGATE_FLOORS; i++) {
-        buf_clear(&wire->out);
-        protocol_add(&request, (struct bytes){0}, &wire->out);
+    const struct protocol_request request = {KR_PROTOCOL_EMPTY, talk->name, "/healthz"};
+    enum kr_err err = KR_ERR_OK;
+    for (size_t i = 0; i < KR_PROPAGATE_FLOORS && err == KR_ERR_OK; i++) {
+        protocol_add(&request, (struct bytes){0}, &talk->out);
         uint64_t begin_ns = clock_mono_ns();
-        if (wire_ask(bench, wire, &answer, &whole) != KR_ERR_OK)
-            return -1;
+        err = api_ask(talk, &answer);
         measured[i] = (double)(clock_mono_ns() - begin_ns) / 1e3;
     }
-    return table_median(measured, KR_PROPAGATE_FLOORS);
+    *round_trip_us = err == KR_ERR_OK ? table_median(measured, KR_PROPAGATE_FLOORS) : 0;
+    return err;
 }
 
 static enum kr_err look_at(struct propagate *bench, struct node_probe *probe, uint64_t begin_ns,
                            size_t round)
 {
     struct protocol_answer answer;
-    struct bytes whole;
-    enum kr_err err = wire_look(bench, &probe->wire, false, &answer, &whole);
+    enum kr_err err = api_look(&probe->talk, &answer);
     if (err != KR_ERR_OK)
         return err == KR_ERR_NOT_FOUND ? KR_ERR_OK : err;
     probe->answers++;
@@ -270,14 +110,13 @@ static enum kr_err look_at(struct propagate *bench, struct node_probe *probe, ui
     probe->delays_us[round] = (double)took_ns / 1e3;
     if (strcmp(answer.code, "REVOKED") == 0)
         return KR_ERR_OK;
-    return fault_set(&bench->fault, KR_ERR_IO, "%s: %s in place of REVOKED", probe->wire.host,
+    return fault_set(&bench->fault, KR_ERR_IO, "%s: %s in place of REVOKED", probe->talk.name,
                      answer.code);
 }
 
 static enum kr_err watch_round(struct propagate *bench, size_t round)
 {
     struct protocol_answer answer;
-    struct bytes whole;
     uint64_t begin_ns = bench->control.sent_ns;
     bool is_committed = false;
     size_t left = bench->node_count;
@@ -291,7 +130,7 @@ static enum kr_err watch_round(struct propagate *bench, size_t round)
             left -= probe->is_refused;
         }
         if (err == KR_ERR_OK && !is_committed) {
-            enum kr_err looked = wire_look(bench, &bench->control, false, &answer, &whole);
+            enum kr_err looked = api_look(&bench->control, &answer);
             is_committed = looked == KR_ERR_OK;
             if (is_committed)
                 bench->commits_us[round] = (double)(clock_mono_ns() - begin_ns) / 1e3;
@@ -306,23 +145,25 @@ static enum kr_err watch_round(struct propagate *bench, size_t round)
 
 static enum kr_err run_round(struct propagate *bench, size_t round)
 {
-    char tail[256];
-    enum kr_err err = make_key(bench);
+    double leader_us = 0, node_us = 0;
+    enum kr_err err =
+        api_make_key(&bench->control, bench->token, bench->bucket, bench->consumer, &bench->key);
     for (size_t i = 0; i < bench->node_count && err == KR_ERR_OK; i++)
-        err = await_valid(bench, &bench->probes[i]);
-    double leader_us = round_trip_us(bench, &bench->control);
+        err = api_await_valid(&bench->probes[i].talk, bench->key.value, KR_PROPAGATE_DEADLINE_MS);
+    if (err == KR_ERR_OK)
+        err = measure_way(&bench->control, &leader_us);
     for (size_t i = 0; i < bench->node_count && err == KR_ERR_OK; i++) {
         struct node_probe *probe = &bench->probes[i];
-        probe->floors_us[round] = (leader_us + round_trip_us(bench, &probe->wire)) / 2;
+        err = measure_way(&probe->talk, &node_us);
+        probe->floors_us[round] = (leader_us + node_us) / 2;
         probe->is_refused = false;
-        err = send_probe(bench, probe);
+        if (err == KR_ERR_OK)
+            err = send_probe(bench, probe);
     }
     if (err != KR_ERR_OK)
         return err;
-    snprintf(tail, sizeof(tail), "/%s/keys/%s/revoke", bench->consumer, bench->key_id);
-    add_post(bench, tail, "{}");
-    buf_clear(&bench->control.in);
-    err = wire_send(bench, &bench->control);
+    api_add_post(&bench->control, bench->token, bench->bucket, bench->key.revoke, "{}");
+    err = talk_send(&bench->control);
     if (err == KR_ERR_OK)
         err = watch_round(bench, round);
     for (size_t i = 0; i < bench->node_count; i++) {
@@ -369,7 +210,7 @@ static void print_table(struct propagate *bench)
     print_row(&table, "the leader's answer", bench->commits_us, bench->rounds);
     for (size_t i = 0; i < bench->node_count; i++) {
         struct node_probe *probe = &bench->probes[i];
-        snprintf(name, sizeof(name), "%.40s refuses", probe->wire.host);
+        snprintf(name, sizeof(name), "%.40s refuses", probe->talk.name);
         print_row(&table, name, probe->delays_us, bench->rounds);
         print_row(&table, "  less the links", probe->excesses_us, bench->rounds);
         print_row(&table, "  the links", probe->floors_us, bench->rounds);
@@ -398,7 +239,7 @@ static void write_node(struct propagate *bench, const struct node_probe *probe)
                                                       {"engine", 0, bench->engine},
                                                       {"load", 0, "idle"},
                                                       {"way", 0, "single"},
-                                                      {"node", 0, probe->wire.host}},
+                                                      {"node", 0, probe->talk.name}},
                                        .values = figures[i].values,
                                        .count = bench->rounds};
         result_write(&bench->results, &row);
@@ -437,17 +278,6 @@ static void write_probes(struct propagate *bench)
     probes_write(&bench->results, &probes);
 }
 
-static enum kr_err read_token(struct propagate *bench)
-{
-    struct buf content;
-    buf_init(&content, sizeof(bench->token) - 1);
-    enum kr_err err = file_read_secret(bench->token_file, &content, &bench->fault);
-    size_t size = strcspn((const char *)memcpy(bench->token, content.data, content.size), "\r\n");
-    bench->token[size] = '\0';
-    buf_fini(&content);
-    return err;
-}
-
 static enum kr_err open_nodes(struct propagate *bench, char *list)
 {
     char *state = NULL;
@@ -458,10 +288,11 @@ static enum kr_err open_nodes(struct propagate *bench, char *list)
             return fault_set(&bench->fault, KR_ERR_INVALID, "--nodes: more than %d",
                              KR_PROPAGATE_NODES_MAX);
         struct node_probe *probe = &bench->probes[bench->node_count++];
+        talk_init(&probe->talk, url, &bench->fault);
         probe->delays_us = mem_zalloc(bench->rounds * sizeof(double));
         probe->floors_us = mem_zalloc(bench->rounds * sizeof(double));
         probe->excesses_us = mem_zalloc(bench->rounds * sizeof(double));
-        err = wire_open(bench, &probe->wire, url);
+        err = open_talk(bench, &probe->talk, url);
     }
     return err;
 }
@@ -470,13 +301,14 @@ static enum kr_err run(struct propagate *bench, char *nodes)
 {
     struct progress progress;
     bench->commits_us = mem_zalloc(bench->rounds * sizeof(double));
-    enum kr_err err = read_token(bench);
+    snprintf(bench->consumer, sizeof(bench->consumer), "propagate-%" PRIx64, clock_mono_ns());
+    enum kr_err err = api_read_token(bench->token_file, bench->token, &bench->fault);
     if (err == KR_ERR_OK)
-        err = wire_open(bench, &bench->control, bench->leader);
+        err = open_talk(bench, &bench->control, bench->leader);
     if (err == KR_ERR_OK)
         err = open_nodes(bench, nodes);
     if (err == KR_ERR_OK)
-        err = make_consumer(bench);
+        err = api_make_consumer(&bench->control, bench->token, bench->bucket, bench->consumer);
     priority_take(KR_PRIORITY_SPIN);
     progress_begin(&progress, "revocations", bench->rounds);
     for (size_t round = 0; round < bench->rounds && err == KR_ERR_OK; round++) {
@@ -504,9 +336,9 @@ static enum kr_err measure(struct propagate *bench, char *nodes, int argc, char 
 
 static void close_all(struct propagate *bench)
 {
-    wire_close(&bench->control);
+    talk_close(&bench->control);
     for (size_t i = 0; i < bench->node_count; i++) {
-        wire_close(&bench->probes[i].wire);
+        talk_close(&bench->probes[i].talk);
         mem_free(bench->probes[i].delays_us);
         mem_free(bench->probes[i].floors_us);
         mem_free(bench->probes[i].excesses_us);
@@ -519,8 +351,9 @@ int bench_propagate(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--world") == 0)
         return propagate_world(argc - 1, argv + 1);
     struct propagate *bench = mem_zalloc(sizeof(*bench));
+    talk_init(&bench->control, "the leader", &bench->fault);
     bench->rounds = 200;
-    bench->bucket = "production";
+    bench->bucket = KR_API_BUCKET;
     bench->engine = "local";
     const struct option_row rows[] = {
         {"--leader", "URL", KR_OPTION_TEXT, &bench->leader, 0, 0, true,

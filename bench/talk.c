@@ -9,8 +9,9 @@
 #include <unistd.h>
 
 #include "bench/interrupt.h"
+#include "core/base/clock.h"
 
-enum { KR_TALK_BYTES = 1 << 20, KR_TALK_PATIENCE_S = 30 };
+enum { KR_TALK_BYTES = 1 << 20, KR_TALK_PATIENCE_MS = 30000 };
 
 void talk_init(struct talk *talk, const char *name, struct fault *fault)
 {
@@ -22,7 +23,6 @@ void talk_init(struct talk *talk, const char *name, struct fault *fault)
 enum kr_err talk_open(struct talk *talk, const struct site *from, const char *address,
                       uint16_t port)
 {
-    const struct timeval patience = {.tv_sec = KR_TALK_PATIENCE_S};
     if (talk->fd >= 0)
         close(talk->fd);
     buf_clear(&talk->out);
@@ -30,8 +30,16 @@ enum kr_err talk_open(struct talk *talk, const struct site *from, const char *ad
     if (talk->fd < 0)
         return fault_set(talk->fault, KR_ERR_IO, "%s: %s:%u: %s", talk->name, address, port,
                          strerror(errno));
-    setsockopt(talk->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    talk_take(talk, talk->fd, KR_TALK_PATIENCE_MS);
     return KR_ERR_OK;
+}
+
+void talk_take(struct talk *talk, int fd, unsigned patience_ms)
+{
+    const struct timeval patience = {.tv_sec = patience_ms / 1000,
+                                     .tv_usec = patience_ms % 1000 * 1000};
+    talk->fd = fd;
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 }
 
 enum kr_err talk_reach(struct talk *talk, const struct site *from, const struct site *to,
@@ -61,6 +69,7 @@ enum kr_err talk_send(struct talk *talk)
         else if (errno != EINTR || interrupt_is_noted())
             err = fault_set(talk->fault, KR_ERR_IO, "%s: %s", talk->name, strerror(errno));
     }
+    talk->sent_ns = clock_mono_ns();
     buf_clear(&talk->out);
     buf_clear(&talk->in);
     return err;
