@@ -7,6 +7,30 @@ _Static_assert((int)KEYREEVE__V1__ENVIRONMENT__ENVIRONMENT_PRODUCTION == KR_ENV_
                    (int)KEYREEVE__V1__ENVIRONMENT__ENVIRONMENT_DEVELOPMENT == KR_ENV_DEVELOPMENT,
                "environments have the same numbers in memory and in bytes");
 
+// --- what revokes the keys of a bucket or a consumer ---------------------------------------------
+// Both messages have it in fields of these names.
+#define FILL_REVOCATION(message, from, tags)                                                       \
+    do {                                                                                           \
+        KR_CODEC_SET(message, revoked_before, (from)->last.before);                                \
+        KR_CODEC_SET(message, revoked_ms, (from)->last.at_ms);                                     \
+        KR_CODEC_SET(message, revoke_reason, (Keyreeve__V1__RevokeReason)(from)->last.reason);     \
+        (message)->n_earlier = (from)->earlier.count;                                              \
+        (message)->earlier = codec_marks_fill((tags), &(from)->earlier);                           \
+    } while (0)
+#define READ_REVOCATION(message, out)                                                              \
+    read_revocation((message)->revoked_before, (message)->revoked_ms, (message)->revoke_reason,    \
+                    (message)->earlier, (message)->n_earlier, (out))
+
+static enum kr_err read_revocation(uint64_t before, int64_t at_ms,
+                                   Keyreeve__V1__RevokeReason reason,
+                                   Keyreeve__V1__RevokeMark *const *earlier, size_t count,
+                                   struct revocation *out)
+{
+    out->last = (struct revoke_mark){.before = before, .at_ms = at_ms};
+    enum kr_err err = codec_read_reason(reason, &out->last.reason);
+    return err == KR_ERR_OK ? codec_marks_read(earlier, count, &out->earlier) : err;
+}
+
 // --- bucket --------------------------------------------------------------------------------------
 void codec_fill_bucket(Keyreeve__V1__BucketRecord *message, const struct bucket *record,
                        struct codec_tags *tags)
@@ -29,14 +53,10 @@ void codec_fill_bucket(Keyreeve__V1__BucketRecord *message, const struct bucket 
     KR_CODEC_SET(message, was_staleness_ms, record->was_staleness_ms);
     KR_CODEC_SET(message, lowered_at, record->lowered_at);
     KR_CODEC_SET(message, metadata_limit_bytes, record->metadata_limit_bytes);
-    KR_CODEC_SET(message, revoked_before, record->revoked_before);
-    KR_CODEC_SET(message, revoked_ms, record->revoked_ms);
-    KR_CODEC_SET(message, revoke_reason, (Keyreeve__V1__RevokeReason)record->revoke_reason);
     message->description = codec_lend(record->description);
     message->n_tags = record->tags.count;
     message->tags = codec_tags_fill(tags, record->tags);
-    message->n_earlier = record->earlier.count;
-    message->earlier = codec_marks_fill(tags, &record->earlier);
+    FILL_REVOCATION(message, &record->revocation, tags);
 }
 
 enum kr_err codec_read_bucket(const Keyreeve__V1__BucketRecord *message, struct arena *arena,
@@ -60,20 +80,15 @@ enum kr_err codec_read_bucket(const Keyreeve__V1__BucketRecord *message, struct 
         .updated_ms = message->updated_ms,
         .version = message->version,
         .revision = message->revision,
-        .revoked_before = message->revoked_before,
-        .revoked_ms = message->revoked_ms,
     };
     if (out->id == NULL || out->name == NULL)
         return KR_ERR_CORRUPT;
     if ((unsigned)message->environment > KR_ENV_DEVELOPMENT)
         return KR_ERR_VERSION;
     out->environment = (enum environment)message->environment;
-    enum kr_err err = codec_read_reason(message->revoke_reason, &out->revoke_reason);
-    if (err == KR_ERR_OK)
-        err = codec_tags_read(message->tags, message->n_tags, arena, &out->tags);
-    if (err == KR_ERR_OK)
-        err = codec_marks_read(message->earlier, message->n_earlier, &out->earlier);
-    return err;
+    enum kr_err err = READ_REVOCATION(message, &out->revocation);
+    return err == KR_ERR_OK ? codec_tags_read(message->tags, message->n_tags, arena, &out->tags)
+                            : err;
 }
 
 void codec_add_bucket(struct buf *out, const struct bucket *record)
@@ -104,18 +119,14 @@ void codec_fill_consumer(Keyreeve__V1__ConsumerRecord *message, const struct con
     message->name = codec_lend_required(record->name);
     KR_CODEC_SET(message, version, record->version);
     KR_CODEC_SET(message, revision, record->revision);
-    KR_CODEC_SET(message, revoked_before, record->revoked_before);
     KR_CODEC_SET(message, is_deleted, record->is_deleted);
     message->metadata = codec_lend_object(record->metadata);
     KR_CODEC_SET(message, created_ms, record->created_ms);
     KR_CODEC_SET(message, updated_ms, record->updated_ms);
-    KR_CODEC_SET(message, revoked_ms, record->revoked_ms);
-    KR_CODEC_SET(message, revoke_reason, (Keyreeve__V1__RevokeReason)record->revoke_reason);
     message->description = codec_lend(record->description);
     message->n_tags = record->tags.count;
     message->tags = codec_tags_fill(tags, record->tags);
-    message->n_earlier = record->earlier.count;
-    message->earlier = codec_marks_fill(tags, &record->earlier);
+    FILL_REVOCATION(message, &record->revocation, tags);
 }
 
 enum kr_err codec_read_consumer(const Keyreeve__V1__ConsumerRecord *message, struct arena *arena,
@@ -132,17 +143,12 @@ enum kr_err codec_read_consumer(const Keyreeve__V1__ConsumerRecord *message, str
         .updated_ms = message->updated_ms,
         .version = message->version,
         .revision = message->revision,
-        .revoked_before = message->revoked_before,
-        .revoked_ms = message->revoked_ms,
     };
     if (out->id == NULL || out->bucket_id == NULL || out->name == NULL)
         return KR_ERR_CORRUPT;
-    enum kr_err err = codec_read_reason(message->revoke_reason, &out->revoke_reason);
-    if (err == KR_ERR_OK)
-        err = codec_tags_read(message->tags, message->n_tags, arena, &out->tags);
-    if (err == KR_ERR_OK)
-        err = codec_marks_read(message->earlier, message->n_earlier, &out->earlier);
-    return err;
+    enum kr_err err = READ_REVOCATION(message, &out->revocation);
+    return err == KR_ERR_OK ? codec_tags_read(message->tags, message->n_tags, arena, &out->tags)
+                            : err;
 }
 
 void codec_add_consumer(struct buf *out, const struct consumer *record)

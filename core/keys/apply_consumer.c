@@ -18,10 +18,7 @@ static enum apply_code create(struct apply *apply, const struct command_consumer
     record.is_deleted = false;
     record.version = 1;
     record.revision = apply->entry->index;
-    record.revoked_before = 0;
-    record.revoked_ms = 0;
-    record.revoke_reason = KR_REASON_UNSPECIFIED;
-    record.earlier.count = 0;
+    record.revocation = (struct revocation){.last.before = 0};
     state->put_consumer(state->ctx, &record);
     state->add_count(state->ctx, 'c', record.bucket_id, 1);
     return KR_APPLY_OK;
@@ -46,10 +43,7 @@ static enum apply_code update(struct apply *apply, const struct command_consumer
     record.created_ms = stored.created_ms;
     record.version = stored.version + 1;
     record.revision = apply->entry->index;
-    record.revoked_before = stored.revoked_before;
-    record.revoked_ms = stored.revoked_ms;
-    record.revoke_reason = stored.revoke_reason;
-    record.earlier = stored.earlier;
+    record.revocation = stored.revocation;
     apply->state->put_consumer(apply->state->ctx, &record);
     return KR_APPLY_OK;
 }
@@ -73,15 +67,11 @@ static enum apply_code get_target(const struct apply *apply, const struct comman
 static void revoke_all(struct apply *apply, const struct command_target *target,
                        struct consumer *record)
 {
-    const struct revoke_mark last = {record->revoked_before, record->revoked_ms,
-                                     record->revoke_reason};
-    revoke_marks_keep(&record->earlier, &last);
+    const struct revoke_mark mark = {apply->entry->index, apply->at_ms, target->reason};
+    revocation_add(&record->revocation, &mark);
     record->version++;
     record->revision = apply->entry->index;
     record->updated_ms = apply->at_ms;
-    record->revoked_before = apply->entry->index;
-    record->revoked_ms = apply->at_ms;
-    record->revoke_reason = target->reason;
     apply->state->put_consumer(apply->state->ctx, record);
     apply_note_revoked(apply, record->id,
                        apply->state->get_count(apply->state->ctx, 'k', record->id));

@@ -95,10 +95,10 @@ bool apply_key_is_revoked(const struct apply *apply, const struct key *key)
     if (key->is_revoked)
         return true;
     if (state->get_consumer(state->ctx, key->consumer_id, &consumer) &&
-        key->revision <= consumer.revoked_before)
+        key->revision <= consumer.revocation.last.before)
         return true;
     return state->get_bucket(state->ctx, key->bucket_id, &bucket) &&
-           key->revision <= bucket.revoked_before;
+           key->revision <= bucket.revocation.last.before;
 }
 
 // A key that is revoked already keeps its time and reason; the caller still gets a receipt. It

@@ -117,8 +117,8 @@ bool key_status_parse(const char *text, enum key_status *status)
 enum key_status key_status_of(const struct key *key, const struct consumer *consumer,
                               const struct bucket *bucket, int64_t now_ms)
 {
-    if (key->is_revoked || key->revision <= bucket->revoked_before ||
-        key->revision <= consumer->revoked_before)
+    if (key->is_revoked || key->revision <= bucket->revocation.last.before ||
+        key->revision <= consumer->revocation.last.before)
         return KR_KEY_REVOKED;
     if (!key->is_enabled)
         return KR_KEY_DISABLED;
@@ -130,15 +130,11 @@ enum key_status key_status_of(const struct key *key, const struct consumer *cons
 bool key_revocation_of(const struct key *key, const struct consumer *consumer,
                        const struct bucket *bucket, struct revoke_mark *out)
 {
-    const struct revoke_mark of_consumer = {consumer->revoked_before, consumer->revoked_ms,
-                                            consumer->revoke_reason};
-    const struct revoke_mark of_bucket = {bucket->revoked_before, bucket->revoked_ms,
-                                          bucket->revoke_reason};
     *out = (struct revoke_mark){.at_ms = key->revoked_ms, .reason = key->revoke_reason};
     if (key->is_revoked)
         return true;
-    *out = revoke_marks_first(&consumer->earlier, &of_consumer, key->revision);
-    struct revoke_mark other = revoke_marks_first(&bucket->earlier, &of_bucket, key->revision);
+    *out = revocation_first(&consumer->revocation, key->revision);
+    struct revoke_mark other = revocation_first(&bucket->revocation, key->revision);
     if (out->before == 0 || (other.before != 0 && other.before < out->before))
         *out = other;
     return out->before != 0;

@@ -59,10 +59,7 @@ struct bucket {
     uint32_t metadata_limit_bytes;
     int64_t created_ms, updated_ms;
     uint64_t version, revision;
-    uint64_t revoked_before; // every key whose revision is ≤ this is revoked; 0: none
-    int64_t revoked_ms;
-    enum revoke_reason revoke_reason;
-    struct revoke_marks earlier;
+    struct revocation revocation;
 };
 
 struct consumer {
@@ -72,10 +69,7 @@ struct consumer {
     bool is_deleted;
     int64_t created_ms, updated_ms;
     uint64_t version, revision;
-    uint64_t revoked_before;
-    int64_t revoked_ms;
-    enum revoke_reason revoke_reason;
-    struct revoke_marks earlier;
+    struct revocation revocation;
 };
 
 struct key {
@@ -91,7 +85,7 @@ struct key {
     bool is_enabled;
     bool is_custom;  // value or digest supplied by the caller: may lack the form of format.h
     bool is_sealed;  // the vault holds its value
-    bool is_revoked; // by itself; a bucket's or consumer's revoked_before revokes it too
+    bool is_revoked; // by itself; a bucket's or consumer's revocation revokes it too
     int64_t created_ms, updated_ms, expires_ms, not_before_ms, revoked_ms;
     enum revoke_reason revoke_reason;
     uint64_t version, revision;

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Why keys are revoked, and the marks of whole buckets and consumers: one number revokes all keys
-// that were there.
-//
-// The last mark decides whether a key is revoked. Those before it say when and why the keys that
-// they covered ended.
+// Why keys are revoked, and what revokes those of whole buckets and consumers: one number revokes
+// all keys that were there.
 #pragma once
 
 #include <stddef.h>
@@ -25,16 +22,22 @@ struct revoke_mark {
     enum revoke_reason reason;
 };
 
-// Those before the last one, lowest first.
+// Lowest first.
 #define KR_REVOKE_MARKS_MAX 8
 struct revoke_marks {
     struct revoke_mark items[KR_REVOKE_MARKS_MAX];
     size_t count;
 };
 
-// Keeps the last mark before another takes its place; none (before 0) is not kept. Of more than
-// KR_REVOKE_MARKS_MAX the first ones stay, and keys that were made behind those show a later one.
-void revoke_marks_keep(struct revoke_marks *earlier, const struct revoke_mark *last);
+// Of a bucket or a consumer. The last mark decides whether a key is revoked. Those before it say
+// when and why the keys that they covered ended.
+struct revocation {
+    struct revoke_mark last; // its before is 0: there was none
+    struct revoke_marks earlier;
+};
+
+// Revokes all keys up to mark->before, which rises. Of more than KR_REVOKE_MARKS_MAX earlier marks
+// the first ones stay, and keys that were made behind those show a later one.
+void revocation_add(struct revocation *revocation, const struct revoke_mark *mark);
 // The first mark that covers a key of this revision; its before is 0 where none does.
-struct revoke_mark revoke_marks_first(const struct revoke_marks *earlier,
-                                      const struct revoke_mark *last, uint64_t revision);
+struct revoke_mark revocation_first(const struct revocation *revocation, uint64_t revision);

@@ -222,7 +222,7 @@ uint32_t hot_put_bucket(struct hot *hot, const struct bucket *record)
     box->bucket.environment = record->environment;
     box->bucket.is_system = record->is_system;
     box->bucket.max_staleness_ms = record->max_staleness_ms;
-    box->bucket.revoked_before = record->revoked_before;
+    box->bucket.revoked_before = record->revocation.last.before;
     box->bucket.revision = record->revision;
     replace(hot, number, box);
     return number;

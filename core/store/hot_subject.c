@@ -53,7 +53,7 @@ static void measure(const struct consumer *record, const struct bucket *bucket,
     size_t size = bucket_at + strlen(bucket->name) + strlen("\",\"environment\":\"") +
                   strlen(environment_text(bucket->environment)) + strlen("\"");
     assert(id_at + id <= UINT16_MAX); // metadata is ≤ 16 KiB
-    *head = (struct hot_subject){.revoked_before = record->revoked_before,
+    *head = (struct hot_subject){.revoked_before = record->revocation.last.before,
                                  .revision = record->revision,
                                  .bucket = KR_HOT_NO_BUCKET,
                                  .json_size = (uint32_t)size,

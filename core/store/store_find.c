@@ -136,7 +136,7 @@ static const struct hot_bucket *make_bucket(struct store *store, const struct bu
     bucket->environment = record->environment;
     bucket->is_system = record->is_system;
     bucket->max_staleness_ms = record->max_staleness_ms;
-    bucket->revoked_before = record->revoked_before;
+    bucket->revoked_before = record->revocation.last.before;
     bucket->revision = record->revision;
     return bucket;
 }

@@ -204,7 +204,7 @@ static void apply_one(struct store *store, const struct store_change *change)
 // be younger than before.
 static bool loses_all(const struct bucket *bucket, uint64_t revision)
 {
-    return bucket->revoked_before == revision || bucket->lowered_at == revision;
+    return bucket->revocation.last.before == revision || bucket->lowered_at == revision;
 }
 
 static void tell_lost(struct store *store, const struct store_change *change)
@@ -215,7 +215,7 @@ static void tell_lost(struct store *store, const struct store_change *change)
         is_many = loses_all(change->as.bucket, change->revision);
         break;
     case KR_CHANGE_CONSUMER:
-        is_many = change->as.consumer->consumer.revoked_before == change->revision;
+        is_many = change->as.consumer->consumer.revocation.last.before == change->revision;
         break;
     case KR_CHANGE_BUCKET_GONE:
     case KR_CHANGE_CONSUMER_GONE:

@@ -12,6 +12,7 @@ const FAMILIES = {
   'core/keys/model.h': [
     'environment', 'revoke', 'bucket', 'consumer', 'key', 'manager', 'member', 'leader', 'audit', 'tag', 'tags', 'texts', 'sealed', 'idempotency', 'receipt',
   ],
+  'core/keys/revoke.h': ['revocation'],
   'core/store/store_load.h': ['load'],
   'node/control_internal.h': ['task'],
   'node/dispatch.h': ['route'],

@@ -58,12 +58,13 @@ static enum verdict_code judge(struct sim_node *node, unsigned number, int64_t *
         !fake_get_bucket(fake, key.bucket_id, &bucket))
         return KR_VERDICT_NOT_FOUND;
     *max_staleness_ms = bucket.max_staleness_ms;
-    const struct verdict_key known = {
-        .revision = key.revision,
-        .revoked_before = consumer.revoked_before > bucket.revoked_before ? consumer.revoked_before
-                                                                          : bucket.revoked_before,
-        .is_revoked = key.is_revoked,
-        .is_enabled = key.is_enabled};
+    const struct verdict_key known = {.revision = key.revision,
+                                      .revoked_before = consumer.revocation.last.before >
+                                                                bucket.revocation.last.before
+                                                            ? consumer.revocation.last.before
+                                                            : bucket.revocation.last.before,
+                                      .is_revoked = key.is_revoked,
+                                      .is_enabled = key.is_enabled};
     const struct verdict_request request = {.now_ms = clock_unix_ms(),
                                             .bucket = KR_VERDICT_ANY_BUCKET};
     return verdict_judge(&known, &request);

@@ -44,10 +44,9 @@ static const struct bucket sample_bucket = {
     .updated_ms = 1700000000002,
     .version = 3,
     .revision = 300,
-    .revoked_before = 299,
-    .revoked_ms = 1700000000003,
-    .revoke_reason = KR_REASON_PRIVILEGE_WITHDRAWN,
-    .earlier = {.items = {{7, 1600000000000, KR_REASON_SUPERSEDED}, {8, 0, 0}}, .count = 2},
+    .revocation = {.last = {299, 1700000000003, KR_REASON_PRIVILEGE_WITHDRAWN},
+                   .earlier = {.items = {{7, 1600000000000, KR_REASON_SUPERSEDED}, {8, 0, 0}},
+                               .count = 2}},
 };
 static const struct bucket sample_bucket_minimal = {.id = KR_SAMPLE_BUCKET_ID,
                                                     .name = "production"};
@@ -64,10 +63,9 @@ static const struct consumer sample_consumer = {
     .updated_ms = 1700000000005,
     .version = 2,
     .revision = 301,
-    .revoked_before = 298,
-    .revoked_ms = 1700000000006,
-    .revoke_reason = KR_REASON_SUPERSEDED,
-    .earlier = {.items = {{9, 1600000000001, KR_REASON_KEY_COMPROMISE}}, .count = 1},
+    .revocation = {.last = {298, 1700000000006, KR_REASON_SUPERSEDED},
+                   .earlier = {.items = {{9, 1600000000001, KR_REASON_KEY_COMPROMISE}},
+                               .count = 1}},
 };
 static const struct consumer sample_consumer_minimal = {
     .id = KR_SAMPLE_CONSUMER_ID,

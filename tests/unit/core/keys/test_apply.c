@@ -131,15 +131,16 @@ static void an_update_keeps_what_was_fixed_at_creation(void **state)
     changed.description = "new";
     changed.expires_ms = 77;
     add_key(changed, 1);
-    add(KR_OP_BUCKET_PUT)->as.bucket_put = (struct command_bucket_put){{.id = "b1",
-                                                                        .name = "bucket-1",
-                                                                        .is_retrievable = true,
-                                                                        .is_system = true,
-                                                                        .is_deleted = true,
-                                                                        .created_ms = 99,
-                                                                        .updated_ms = 55,
-                                                                        .revoked_before = 99},
-                                                                       1};
+    add(KR_OP_BUCKET_PUT)->as.bucket_put =
+        (struct command_bucket_put){{.id = "b1",
+                                     .name = "bucket-1",
+                                     .is_retrievable = true,
+                                     .is_system = true,
+                                     .is_deleted = true,
+                                     .created_ms = 99,
+                                     .updated_ms = 55,
+                                     .revocation.last.before = 99},
+                                    1};
     assert_int_equal(commit(), KR_APPLY_OK);
     assert_int_equal(key(1).created_ms, 31);
     assert_false(key(1).is_custom);
@@ -152,7 +153,7 @@ static void an_update_keeps_what_was_fixed_at_creation(void **state)
     assert_false(stored.is_retrievable || stored.is_system || stored.is_deleted);
     assert_int_equal(stored.created_ms, 11);
     assert_int_equal(stored.updated_ms, 55);
-    assert_int_equal(stored.revoked_before, 0);
+    assert_int_equal(stored.revocation.last.before, 0);
 }
 
 static void names_digests_and_owners_do_not_change(void **state)
@@ -238,15 +239,15 @@ static void one_record_revokes_every_key_of_a_consumer_or_bucket(void **state)
     add_target(KR_OP_CONSUMER_REVOKE, "c1", 1);
     assert_int_equal(commit(), KR_APPLY_OK);
     assert_int_equal(room.result.keys, 2);
-    assert_int_equal(consumer("c1").revoked_before, last_index());
-    assert_int_equal(consumer("c1").revoked_ms, last_ms());
-    assert_int_equal(consumer("c1").revoke_reason, KR_REASON_KEY_COMPROMISE);
+    assert_int_equal(consumer("c1").revocation.last.before, last_index());
+    assert_int_equal(consumer("c1").revocation.last.at_ms, last_ms());
+    assert_int_equal(consumer("c1").revocation.last.reason, KR_REASON_KEY_COMPROMISE);
     assert_int_equal(consumer("c1").version, 2);
     assert_false(key(1).is_revoked); // not touched: the consumer says it
     add_target(KR_OP_BUCKET_REVOKE, "b1", 0);
     assert_int_equal(commit(), KR_APPLY_OK);
     assert_int_equal(room.result.keys, 3);
-    assert_int_equal(bucket("b1").revoked_before, last_index());
+    assert_int_equal(bucket("b1").revocation.last.before, last_index());
     assert_string_equal(room.fake.receipts[1].target, "b1");
     add_target(KR_OP_BUCKET_REVOKE, "b1", 1);
     assert_int_equal(commit(), KR_APPLY_STALE);
@@ -263,7 +264,7 @@ static void a_key_made_after_a_bulk_revocation_is_not_revoked_by_it(void **state
     assert_int_equal(commit(), KR_APPLY_OK);
     add_key(key_of("c1", "k4", 4), 0);
     assert_int_equal(commit(), KR_APPLY_OK);
-    assert_true(key(4).revision > consumer("c1").revoked_before);
+    assert_true(key(4).revision > consumer("c1").revocation.last.before);
 }
 
 static void an_update_writes_the_earliest_bulk_revocation_into_the_key(void **state)
@@ -279,7 +280,7 @@ static void an_update_writes_the_earliest_bulk_revocation_into_the_key(void **st
     add_key(key_of("c1", "k1", 1), 1);
     add_key(key_of("c2", "k3", 3), 1);
     assert_int_equal(commit(), KR_APPLY_OK);
-    assert_true(key(1).revision > bucket("b1").revoked_before);
+    assert_true(key(1).revision > bucket("b1").revocation.last.before);
     assert_true(key(1).is_revoked);
     assert_int_equal(key(1).revoked_ms, first_ms);
     assert_int_equal(key(1).revoke_reason, KR_REASON_KEY_COMPROMISE);
@@ -300,9 +301,9 @@ static void a_later_bulk_revocation_leaves_the_first_ones_time_and_reason(void *
         (struct command_target){.id = "c1", .reason = KR_REASON_SUPERSEDED};
     assert_int_equal(commit(), KR_APPLY_OK);
     struct consumer after = consumer("c1");
-    assert_int_equal(after.revoked_before, last_index());
-    assert_int_equal(after.earlier.count, 1);
-    assert_int_equal(after.earlier.items[0].before, first);
+    assert_int_equal(after.revocation.last.before, last_index());
+    assert_int_equal(after.revocation.earlier.count, 1);
+    assert_int_equal(after.revocation.earlier.items[0].before, first);
     add_key(key_of("c1", "k1", 1), 1);
     assert_int_equal(commit(), KR_APPLY_OK);
     assert_int_equal(key(1).revoked_ms, first_ms);
@@ -311,8 +312,8 @@ static void a_later_bulk_revocation_leaves_the_first_ones_time_and_reason(void *
         add_target(KR_OP_BUCKET_REVOKE, "b1", 0);
         assert_int_equal(commit(), KR_APPLY_OK);
     }
-    assert_int_equal(bucket("b1").earlier.count, 1);
-    assert_int_equal(bucket("b1").earlier.items[0].before, last_index() - 1);
+    assert_int_equal(bucket("b1").revocation.earlier.count, 1);
+    assert_int_equal(bucket("b1").revocation.earlier.items[0].before, last_index() - 1);
 }
 
 static void an_update_keeps_the_keys_own_revocation(void **state)
@@ -338,7 +339,7 @@ static void a_deleted_consumer_hides_frees_its_name_and_revokes(void **state)
     assert_int_equal(commit(), KR_APPLY_OK);
     assert_int_equal(room.result.keys, 2);
     assert_true(consumer("c1").is_deleted);
-    assert_int_equal(consumer("c1").revoked_before, last_index());
+    assert_int_equal(consumer("c1").revocation.last.before, last_index());
     assert_int_equal(count('c', "b1"), 1);
     add_key(key_of("c1", "k4", 4), 0);
     assert_int_equal(commit(), KR_APPLY_MISSING);

@@ -253,8 +253,9 @@ static enum verdict_code judge(const struct key *key)
     struct consumer consumer;
     assert_true(fake_get_bucket(&run.state, key->bucket_id, &bucket));
     assert_true(fake_get_consumer(&run.state, key->consumer_id, &consumer));
-    uint64_t before = bucket.revoked_before > consumer.revoked_before ? bucket.revoked_before
-                                                                      : consumer.revoked_before;
+    uint64_t before = bucket.revocation.last.before > consumer.revocation.last.before
+                          ? bucket.revocation.last.before
+                          : consumer.revocation.last.before;
     struct verdict_key known = {.revision = key->revision,
                                 .revoked_before = before,
                                 .is_revoked = key->is_revoked,
@@ -301,15 +302,16 @@ static void dump(struct buf *out, const struct fake *fake)
     for (size_t i = 0; i < fake->bucket_count; i++) {
         const struct bucket *row = &fake->buckets[i];
         buf_printf(out, "b %s %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %d %zu\n", row->id,
-                   row->is_deleted, row->version, row->revision, row->revoked_before,
-                   row->revoked_ms, (int)row->revoke_reason, row->earlier.count);
+                   row->is_deleted, row->version, row->revision, row->revocation.last.before,
+                   row->revocation.last.at_ms, (int)row->revocation.last.reason,
+                   row->revocation.earlier.count);
     }
     for (size_t i = 0; i < fake->consumer_count; i++) {
         const struct consumer *row = &fake->consumers[i];
         buf_printf(out, "c %s %s %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %d %zu\n",
                    row->id, row->bucket_id, row->is_deleted, row->version, row->revision,
-                   row->revoked_before, row->revoked_ms, (int)row->revoke_reason,
-                   row->earlier.count);
+                   row->revocation.last.before, row->revocation.last.at_ms,
+                   (int)row->revocation.last.reason, row->revocation.earlier.count);
     }
     for (size_t i = 0; i < fake->key_count; i++) {
         const struct key *row = &fake->keys[i];

@@ -83,8 +83,8 @@ static void status_follows_the_order_of_the_verdict(void **state)
         {{.is_enabled = true, .revision = 5, .not_before_ms = 200}, 0, 0, KR_KEY_ACTIVE},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct consumer consumer = {.revoked_before = cases[i].consumer_before};
-        struct bucket bucket = {.revoked_before = cases[i].bucket_before};
+        struct consumer consumer = {.revocation.last.before = cases[i].consumer_before};
+        struct bucket bucket = {.revocation.last.before = cases[i].bucket_before};
         assert_int_equal(key_status_of(&cases[i].key, &consumer, &bucket, 100), cases[i].status);
     }
 }
@@ -103,11 +103,11 @@ static void a_key_shows_what_revoked_it_first(void **state)
     (void)state;
     struct revoke_mark mark;
     struct consumer consumer = {
-        .revoked_before = 30, .revoked_ms = 300, .revoke_reason = KR_REASON_SUPERSEDED};
-    struct bucket bucket = {
-        .revoked_before = 20, .revoked_ms = 200, .revoke_reason = KR_REASON_KEY_COMPROMISE};
-    const struct revoke_mark first = {10, 100, KR_REASON_PRIVILEGE_WITHDRAWN};
-    revoke_marks_keep(&consumer.earlier, &first);
+        .revocation.last = {10, 100, KR_REASON_PRIVILEGE_WITHDRAWN},
+    };
+    struct bucket bucket = {.revocation.last = {20, 200, KR_REASON_KEY_COMPROMISE}};
+    const struct revoke_mark second = {30, 300, KR_REASON_SUPERSEDED};
+    revocation_add(&consumer.revocation, &second);
     struct key key = {.revision = 10};
     expect_revocation(&key, &consumer, &bucket, 100, KR_REASON_PRIVILEGE_WITHDRAWN);
     key.revision = 11;

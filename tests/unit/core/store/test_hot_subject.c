@@ -128,7 +128,7 @@ static void a_subject_keeps_its_number_when_it_changes(void **state)
     struct consumer changed = acme;
     changed.metadata = "{}";
     changed.revision = 5;
-    changed.revoked_before = 5;
+    changed.revocation.last.before = 5;
     assert_int_equal(hot_put_subject(hot, &changed, &production), number);
     assert_int_equal(hot_put_subject(hot, &acme, &production), number); // older: ignored
     const struct hot_subject *subject = subject_of(hot, number);
@@ -290,7 +290,7 @@ static void a_changed_bucket_keeps_its_number_and_drops_its_old_name(void **stat
     struct bucket changed = production;
     changed.name = "live";
     changed.revision = 4;
-    changed.revoked_before = 4;
+    changed.revocation.last.before = 4;
     assert_int_equal(hot_put_bucket(hot, &changed), number);
     assert_int_equal(hot_put_bucket(hot, &production), number); // older: ignored
     assert_null(named(hot, "production"));
@@ -307,7 +307,7 @@ static void a_deleted_bucket_is_known_by_number_but_its_name_is_free(void **stat
     uint32_t number = hot_put_bucket(hot, &production);
     struct bucket deleted = production, successor = production;
     deleted.is_deleted = true;
-    deleted.revision = deleted.revoked_before = 3;
+    deleted.revision = deleted.revocation.last.before = 3;
     assert_int_equal(hot_put_bucket(hot, &deleted), number);
     assert_null(named(hot, "production"));
     assert_null(named(hot, production.id));

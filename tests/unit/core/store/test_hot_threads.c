@@ -168,7 +168,7 @@ static const struct bucket bucket_a = {.id = "bckt_00000000000000000000000a", .n
 static void put_bucket(struct writer *writer)
 {
     struct bucket bucket = {.id = "bckt_00000000000000000000000b", .name = "bucket-b"};
-    bucket.revision = bucket.revoked_before = ++writer->revision;
+    bucket.revision = bucket.revocation.last.before = ++writer->revision;
     hot_put_bucket(writer->hot, &bucket);
     char id[KR_ID_SIZE], name[16];
     unsigned other = (unsigned)sample_below(&writer->random, 1000);
@@ -176,7 +176,7 @@ static void put_bucket(struct writer *writer)
     snprintf(name, sizeof(name), "other-%u", other);
     bucket.id = id;
     bucket.name = name;
-    bucket.revision = bucket.revoked_before = ++writer->revision;
+    bucket.revision = bucket.revocation.last.before = ++writer->revision;
     hot_put_bucket(writer->hot, &bucket);
     if (sample_below(&writer->random, 2) == 0)
         hot_remove_bucket(writer->hot, id, ++writer->revision);
@@ -238,7 +238,7 @@ static void change(struct writer *writer, unsigned step)
 static void start_state(struct writer *writer)
 {
     struct bucket bucket = bucket_a;
-    bucket.revision = bucket.revoked_before = ++writer->revision;
+    bucket.revision = bucket.revocation.last.before = ++writer->revision;
     hot_put_bucket(writer->hot, &bucket);
     put_bucket(writer);
     for (unsigned i = 0; i < SUBJECTS; i++)
