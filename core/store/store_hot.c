@@ -3,7 +3,6 @@
 #include "core/store/store_internal.h"
 
 #include "core/base/text.h"
-#include "proto/codec.h"
 
 #define KR_HOT_TIME_MAX ((INT64_C(1) << 48) - 1) // of a record's six bytes: the year 10889
 
@@ -27,23 +26,39 @@ static bool make_extra(const struct key *key, struct arena *arena, struct hot_ex
     return true;
 }
 
-int64_t store_hot_time(int64_t expires_ms)
+// As far as a record's field reaches.
+static int64_t time_of(int64_t expires_ms)
 {
     // Below zero: long over, which 0 (never) is not.
     return expires_ms < 0 ? 1 : expires_ms > KR_HOT_TIME_MAX ? KR_HOT_TIME_MAX : expires_ms;
 }
 
-bool store_hot_put(const struct key *key, struct arena *arena, struct hot_put *out)
+bool store_hot_fill(const struct codec_key_hot *key, struct hot_put *out)
 {
     *out = (struct hot_put){
         .flags = (uint16_t)((key->is_revoked ? KR_HOT_REVOKED : 0) |
                             (key->is_enabled ? 0 : KR_HOT_DISABLED) |
                             (key->is_custom ? KR_HOT_CUSTOM : 0)),
-        .expires_ms = store_hot_time(key->expires_ms),
+        .expires_ms = time_of(key->expires_ms),
         .revision = key->revision,
     };
     memcpy(out->digest, key->digest, sizeof out->digest);
-    if (strlen(key->id) != 4 + 24 || !text_pack24(key->id + 4, out->id)) {
+    return text_pack24((const char *)key->id.data, out->id);
+}
+
+bool store_hot_put(const struct key *key, struct arena *arena, struct hot_put *out)
+{
+    struct codec_key_hot hot = {.expires_ms = key->expires_ms,
+                                .revision = key->revision,
+                                .is_enabled = key->is_enabled,
+                                .is_revoked = key->is_revoked,
+                                .is_custom = key->is_custom};
+    if (strlen(key->id) != 4 + 24) {
+        return false;
+    }
+    memcpy(hot.digest, key->digest, sizeof hot.digest);
+    hot.id = bytes_of(key->id + 4, 24);
+    if (!store_hot_fill(&hot, out)) {
         return false;
     }
     if (!has_extra(key)) {

@@ -14,6 +14,7 @@
 #include "core/store/stage.h"
 #include "core/store/store.h"
 #include "core/store/watermark.h"
+#include "proto/codec.h"
 
 #define KR_STORE_RECORD_MAX (64u << 20) // bytes of an encoded record or log row
 
@@ -79,6 +80,8 @@ struct store {
 // Everything but the subject's number; what it points to lies in the arena. False: an id or address
 // block in it is not one.
 must_use bool store_hot_put(const struct key *key, struct arena *arena, struct hot_put *out);
+// The same of a key without scopes, address blocks and a start.
+must_use bool store_hot_fill(const struct codec_key_hot *key, struct hot_put *out);
 
 enum store_change_kind {
     KR_CHANGE_BUCKET,
@@ -113,7 +116,6 @@ struct store_change {
     } as;
 };
 
-int64_t store_hot_time(int64_t expires_ms); // as far as a hot record's field reaches
 void store_hot_apply(struct store *store, const struct store_change *changes, size_t count);
 // The number of the key's subject, which is read from the index when the table has not loaded it
 // yet. Called and returns with hot_lock held, which it gives up meanwhile. NOT_FOUND: the index has

@@ -2,8 +2,6 @@
 // Start-up loading, row by row: decoding without the table's lock, putting a group under it.
 #include "core/store/store_load.h"
 
-#include "core/base/text.h"
-
 // --- buckets -------------------------------------------------------------------------------------
 void store_load_fini_buckets(struct load_buckets *buckets)
 {
@@ -122,21 +120,6 @@ static enum kr_err put_subjects(struct load_worker *worker)
 }
 
 // --- keys ----------------------------------------------------------------------------------------
-static bool fill_put(const struct codec_key_hot *key, struct hot_put *out)
-{
-    char id[24];
-    *out = (struct hot_put){
-        .flags = (uint16_t)((key->is_revoked ? KR_HOT_REVOKED : 0) |
-                            (key->is_enabled ? 0 : KR_HOT_DISABLED) |
-                            (key->is_custom ? KR_HOT_CUSTOM : 0)),
-        .expires_ms = store_hot_time(key->expires_ms),
-        .revision = key->revision,
-    };
-    memcpy(out->digest, key->digest, sizeof out->digest);
-    memcpy(id, key->id.data, sizeof id);
-    return text_pack24(id, out->id);
-}
-
 // Most keys need no more than a pass over their bytes; those with scopes, address lists or a start
 // are decoded whole.
 static enum kr_err decode_key(struct load_worker *worker, struct bytes row_key, struct bytes value)
@@ -154,7 +137,7 @@ static enum kr_err decode_key(struct load_worker *worker, struct bytes row_key, 
             !store_hot_put(&key, &worker->arena, put)) {
             goto damaged;
         }
-    } else if (!fill_put(&hot, put)) {
+    } else if (!store_hot_fill(&hot, put)) {
         goto damaged;
     }
     // value is lent until the cursor's next move.
