@@ -25,8 +25,7 @@ enum {
     KR_REMOTE_ANYWHERE_MS = 2000,
     KR_REMOTE_GRACE_MS = 2000, // beyond what a receipt waits for
     KR_REMOTE_AGAIN_MS = 100,
-    KR_REMOTE_HEADERS = 5,
-    KR_REMOTE_ID_MAX = 64
+    KR_REMOTE_HEADERS = 5
 };
 
 static_assert(KR_RECEIPT_WAIT_MAX_MS + KR_REMOTE_GRACE_MS <= KR_FORWARD_WAIT_MAX_MS,

@@ -27,7 +27,6 @@
 #include "node/waker.h"
 
 #define KR_SERVE_JOBS 64
-#define KR_SERVE_OUT_BYTES (64u << 10)     // kept; a turn's output may grow to the limit
 #define KR_SERVE_BODIES_BYTES (256u << 20) // large bodies under way, of all loops
 #define KR_SERVE_OUT_LIMIT_BYTES (64u << 20)
 #define KR_SERVE_UNTAKEN_BYTES (256u << 20) // answers that are not taken, of all loops

@@ -12,8 +12,6 @@
 #include "replication/engine.h"
 #include "replication/etcd_port.h"
 
-#define KR_ETCD_TTL_MIN_MS 2000
-#define KR_ETCD_TTL_MAX_MS 5000
 #define KR_ETCD_APPEND_MS 4500 // an append is answered within this, whatever etcd does
 
 struct engine_etcd_options {

@@ -30,11 +30,6 @@ static const char *const reasons[] = {
     [KR_REASON_PRIVILEGE_WITHDRAWN] = "privilegeWithdrawn",
 };
 
-static const char *const roles[] = {
-    [KR_MEMBER_CORE] = "core",
-    [KR_MEMBER_FOLLOWER] = "follower",
-};
-
 static const char *const statuses[] = {
     [KR_KEY_ACTIVE] = "active",   [KR_KEY_EXPIRING] = "expiring", [KR_KEY_EXPIRED] = "expired",
     [KR_KEY_REVOKED] = "revoked", [KR_KEY_DISABLED] = "disabled",
@@ -82,20 +77,6 @@ bool revoke_reason_parse(const char *text, enum revoke_reason *reason)
     if (!find(reasons, KR_COUNT_OF(reasons), text, &position))
         return false;
     *reason = (enum revoke_reason)position;
-    return true;
-}
-
-const char *member_role_text(enum member_role role)
-{
-    return roles[role];
-}
-
-bool member_role_parse(const char *text, enum member_role *role)
-{
-    size_t position;
-    if (!find(roles, KR_COUNT_OF(roles), text, &position))
-        return false;
-    *role = (enum member_role)position;
     return true;
 }
 

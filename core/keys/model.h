@@ -98,8 +98,6 @@ struct manager {
 };
 
 enum member_role { KR_MEMBER_CORE, KR_MEMBER_FOLLOWER };
-const char *member_role_text(enum member_role role); // "core", "follower"
-bool member_role_parse(const char *text, enum member_role *role);
 
 // A node of the cluster. Every node that may ever hold a lease is one.
 struct member {
