@@ -261,8 +261,3 @@ void forward_tick(struct forward *forward, uint64_t now_ms)
             at = &(*at)->next;
     }
 }
-
-size_t forward_waiting(const struct forward *forward)
-{
-    return forward->count;
-}

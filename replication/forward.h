@@ -62,4 +62,3 @@ void forward_lost(struct forward *forward);
 void forward_end_waiting(struct forward *forward);
 // Ends what is past its deadline, or was not sent in time.
 void forward_tick(struct forward *forward, uint64_t now_ms);
-size_t forward_waiting(const struct forward *forward); // calls

@@ -82,16 +82,6 @@ uint64_t histogram_percentile(const struct histogram *histogram, double share)
     return histogram->max_ns;
 }
 
-uint64_t histogram_count_below(const struct histogram *histogram, uint64_t limit_ns)
-{
-    uint64_t seen = 0;
-    if (limit_ns >= histogram->max_ns)
-        return histogram->count;
-    for (size_t i = 0, last = bucket_of(limit_ns); i <= last; i++)
-        seen += histogram->buckets[i];
-    return seen;
-}
-
 bool histogram_next(const struct histogram *histogram, size_t *cursor, uint64_t *value_ns,
                     uint64_t *count)
 {

@@ -22,8 +22,6 @@ void histogram_record(struct histogram *histogram, uint64_t value_ns);
 void histogram_merge(struct histogram *into, const struct histogram *from);
 // The value at or below which this share (0..1) of the recorded values lie; 0 when empty.
 uint64_t histogram_percentile(const struct histogram *histogram, double share);
-// How many recorded values are ≤ limit_ns (to the bucket's resolution).
-uint64_t histogram_count_below(const struct histogram *histogram, uint64_t limit_ns);
 // Walks the buckets that hold something, upwards: start with *cursor = 0. Sets the largest value of
 // the bucket (at most the maximum) and how many were recorded in it; false behind the last.
 bool histogram_next(const struct histogram *histogram, size_t *cursor, uint64_t *value_ns,

@@ -54,27 +54,6 @@ enum kr_err store_stream_read(struct store *store, uint64_t index, enum store_ho
     return err;
 }
 
-enum kr_err store_stream_chain(struct store *store, uint64_t index, struct hash128 *chain,
-                               uint64_t *epoch, struct fault *fault)
-{
-    const struct store_position *position = &store->applied.position;
-    struct rows_log row = {.chain = position->chain, .epoch = position->epoch};
-    struct arena arena;
-    enum kr_err err = KR_ERR_OK;
-    arena_init(&arena);
-    if (index == 0) {
-        row = (struct rows_log){.epoch = 0};
-    } else if (index > position->index) {
-        err = KR_ERR_NOT_FOUND;
-    } else if (index < position->index) {
-        err = store_log_row(store, index, &arena, &row, fault);
-    }
-    *chain = row.chain;
-    *epoch = row.epoch;
-    arena_fini(&arena);
-    return err;
-}
-
 // --- in ------------------------------------------------------------------------------------------
 static enum kr_err differs(const struct store_stream_row *row, const char *what,
                            struct fault *fault)

@@ -32,9 +32,6 @@ struct store_stream_row {
 must_use enum kr_err store_stream_read(struct store *store, uint64_t index,
                                        enum store_holding child, struct arena *arena,
                                        struct store_stream_row *out, struct fault *fault);
-// Chain and epoch at an index; NOT_FOUND where neither the log nor the position knows.
-must_use enum kr_err store_stream_chain(struct store *store, uint64_t index, struct hash128 *chain,
-                                        uint64_t *epoch, struct fault *fault);
 // Applies rows that continue the applied index, in one batch, and then to the hot table. It is
 // synced on a core node with its own log; else not, since a crash leaves a prefix and the rest lies
 // elsewhere (store_flush.h). On an error nothing was written. CONFLICT: chain or epoch do not fit,

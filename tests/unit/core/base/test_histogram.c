@@ -26,11 +26,20 @@ static int tear_down(void **state)
     return 0;
 }
 
+static uint64_t count_below(const struct histogram *histogram, uint64_t limit_ns)
+{
+    size_t cursor = 0;
+    uint64_t value_ns, count, sum = 0;
+    while (histogram_next(histogram, &cursor, &value_ns, &count) && value_ns <= limit_ns)
+        sum += count;
+    return sum;
+}
+
 static void an_empty_one_answers_zero(void **state)
 {
     struct histogram *histogram = *state;
     assert_int_equal(histogram_percentile(histogram, 0.99), 0);
-    assert_int_equal(histogram_count_below(histogram, UINT64_MAX), 0);
+    assert_int_equal(count_below(histogram, UINT64_MAX), 0);
 }
 
 static void small_values_are_exact(void **state)
@@ -42,7 +51,7 @@ static void small_values_are_exact(void **state)
     assert_int_equal(histogram->sum_ns, 2047 * 1024);
     assert_int_equal(histogram->max_ns, 2047);
     for (uint64_t value = 0; value < 2048; value++) {
-        assert_int_equal(histogram_count_below(histogram, value), value + 1);
+        assert_int_equal(count_below(histogram, value), value + 1);
         assert_int_equal(histogram_percentile(histogram, ((double)value + 1) / 2048), value);
     }
 }
@@ -67,8 +76,8 @@ static void buckets_follow_the_order_of_values(void **state)
     for (unsigned bit = 0; bit < 40; bit++) {
         histogram_record(histogram, UINT64_C(1) << bit);
         recorded++;
-        assert_int_equal(histogram_count_below(histogram, UINT64_C(1) << bit), recorded);
-        assert_int_equal(histogram_count_below(histogram, (UINT64_C(1) << bit) - 1),
+        assert_int_equal(count_below(histogram, UINT64_C(1) << bit), recorded);
+        assert_int_equal(count_below(histogram, (UINT64_C(1) << bit) - 1),
                          bit == 0 ? 0 : recorded - 1);
     }
 }
@@ -82,7 +91,7 @@ static void values_beyond_the_range_are_kept_as_the_maximum(void **state)
     assert_true(histogram->max_ns == UINT64_MAX - KR_TEST_END_NS);
     assert_true(histogram_percentile(histogram, 1) == UINT64_MAX - KR_TEST_END_NS);
     assert_int_equal(histogram->buckets[KR_HISTOGRAM_BUCKETS - 1], 2);
-    assert_int_equal(histogram_count_below(histogram, UINT64_MAX), 2);
+    assert_int_equal(count_below(histogram, UINT64_MAX), 2);
 }
 
 static void percentiles_never_exceed_the_maximum(void **state)
