@@ -86,13 +86,6 @@ static void make_calls(struct load *load, struct connection *connection)
         fail(load, "a key is too long");
 }
 
-static void watch(struct load *load, struct connection *connection, int operation, uint32_t events)
-{
-    struct epoll_event event = {.events = events,
-                                .data.u32 = (uint32_t)(connection - load->connections)};
-    epoll_ctl(load->epoll, operation, connection->fd, &event);
-}
-
 static void flush(struct load *load, struct connection *connection)
 {
     struct buf *out = &connection->out;
@@ -101,7 +94,7 @@ static void flush(struct load *load, struct connection *connection)
                             out->size - connection->out_at, MSG_NOSIGNAL);
         if (sent < 0 && errno == EAGAIN) {
             connection->is_full = true;
-            watch(load, connection, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
+            load_watch(load->epoll, connection->fd, connection, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
             return;
         }
         if (sent < 0) {
@@ -114,7 +107,7 @@ static void flush(struct load *load, struct connection *connection)
     connection->out_at = 0;
     if (connection->is_full) {
         connection->is_full = false;
-        watch(load, connection, EPOLL_CTL_MOD, EPOLLIN);
+        load_watch(load->epoll, connection->fd, connection, EPOLL_CTL_MOD, EPOLLIN);
     }
 }
 
@@ -130,7 +123,7 @@ static void open_connection(struct load *load, struct connection *connection)
         return;
     }
     fcntl(connection->fd, F_SETFL, O_NONBLOCK);
-    watch(load, connection, EPOLL_CTL_ADD, EPOLLIN);
+    load_watch(load->epoll, connection->fd, connection, EPOLL_CTL_ADD, EPOLLIN);
     grpc_add_hello(&connection->out);
     make_calls(load, connection);
     flush(load, connection);
@@ -247,7 +240,7 @@ static void turn(struct load *load)
     struct epoll_event events[KR_GRPC_EVENTS];
     int count = epoll_wait(load->epoll, events, KR_GRPC_EVENTS, KR_GRPC_WAIT_MS);
     for (int i = 0; i < count && load->err == KR_ERR_OK; i++) {
-        struct connection *connection = &load->connections[events[i].data.u32];
+        struct connection *connection = events[i].data.ptr;
         if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
             on_readable(load, connection);
         make_calls(load, connection);

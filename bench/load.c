@@ -56,13 +56,6 @@ static struct bytes draw_request_key(struct load *load)
     return needs_none ? (struct bytes){0} : load_keys_draw(&load->keys);
 }
 
-static void watch(struct load *load, struct connection *connection, int operation, uint32_t events)
-{
-    struct epoll_event event = {.events = events,
-                                .data.u32 = (uint32_t)(connection - load->connections)};
-    epoll_ctl(load->epoll, operation, connection->fd, &event);
-}
-
 // False: the connection is broken.
 static bool flush(struct load *load, struct connection *connection)
 {
@@ -70,7 +63,7 @@ static bool flush(struct load *load, struct connection *connection)
         ssize_t sent = send(connection->fd, connection->out + connection->out_at,
                             connection->out_size - connection->out_at, MSG_NOSIGNAL);
         if (sent < 0 && errno == EAGAIN) {
-            watch(load, connection, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
+            load_watch(load->epoll, connection->fd, connection, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
             return true;
         }
         if (sent < 0)
@@ -125,7 +118,7 @@ static bool open_connection(struct load *load, struct connection *connection)
         (connection->tls = load_tls_open(load->target, connection->fd)) == NULL)
         return false;
     fcntl(connection->fd, F_SETFL, O_NONBLOCK);
-    watch(load, connection, EPOLL_CTL_ADD, EPOLLIN);
+    load_watch(load->epoll, connection->fd, connection, EPOLL_CTL_ADD, EPOLLIN);
     return true;
 }
 
@@ -225,7 +218,7 @@ static bool on_readable(struct load *load, struct connection *connection)
 static bool on_event(struct load *load, struct connection *connection, uint32_t events)
 {
     if (events & EPOLLOUT) {
-        watch(load, connection, EPOLL_CTL_MOD, EPOLLIN);
+        load_watch(load->epoll, connection->fd, connection, EPOLL_CTL_MOD, EPOLLIN);
         if (!flush(load, connection))
             return false;
     }
@@ -237,7 +230,7 @@ static void turn(struct load *load, int wait_ms)
     struct epoll_event events[KR_LOAD_EVENTS];
     int count = epoll_wait(load->epoll, events, KR_LOAD_EVENTS, wait_ms);
     for (int i = 0; i < count && load->err == KR_ERR_OK; i++) {
-        struct connection *connection = &load->connections[events[i].data.u32];
+        struct connection *connection = events[i].data.ptr;
         if (!on_event(load, connection, events[i].events))
             reopen(load, connection);
     }

@@ -105,6 +105,8 @@ void load_span_enter(struct load_span *span, const struct load_target *target,
                      struct load_result *result);
 void load_span_leave(struct load_span *span, const struct load_target *target,
                      struct load_result *result);
+// Tells an epoll of a connection, which its events lend as data.ptr.
+void load_watch(int epoll, int fd, void *connection, int operation, uint32_t events);
 // One answer that counts.
 void load_record(struct load_result *result, uint64_t latency_ns,
                  const struct protocol_answer *answer);

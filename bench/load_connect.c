@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -72,4 +73,10 @@ int load_connect(const struct load_target *target)
     if (target->address.ss_family != AF_UNIX)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     return fd;
+}
+
+void load_watch(int epoll, int fd, void *connection, int operation, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = connection};
+    epoll_ctl(epoll, operation, fd, &event);
 }
