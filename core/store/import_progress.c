@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The progress file: holding (4) | position row | is_whole (1) | key's size (4), key | parts (4), a
+// How far an import has come, written to its file, so that one that broke off goes on where it
+// stood. The file: holding (4) | position row | is_whole (1) | key's size (4), key | parts (4), a
 // family each | XXH3-64 of it all.
 #include "core/store/import_progress.h"
 
