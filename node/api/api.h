@@ -166,6 +166,7 @@ enum kr_err api_revoke_body(struct call *call, const char *name, enum revoke_rea
 int64_t api_purge_ms(const struct call *call); // now + the retention period
 
 // --- models --------------------------------------------------------------------------------------
+void api_write_stamp(struct json_writer *writer, const char *name, int64_t unix_ms); // null for 0
 void api_write_bucket(struct json_writer *writer, const char *name, const struct bucket *bucket);
 void api_write_consumer_open(struct json_writer *writer, const struct consumer *consumer);
 // value: NULL and format decide what `key` shows.

@@ -4,7 +4,7 @@
 #include "node/api/api.h"
 #include "node/node.h"
 
-static void write_stamp(struct json_writer *writer, const char *name, int64_t unix_ms)
+void api_write_stamp(struct json_writer *writer, const char *name, int64_t unix_ms)
 {
     if (unix_ms == 0)
         json_write_null(writer, name);
@@ -113,7 +113,7 @@ static void write_revocation(struct json_writer *writer, const struct key *key,
         json_write_null(writer, "revokeReason");
         return;
     }
-    write_stamp(writer, "revokedOn", mark.at_ms);
+    api_write_stamp(writer, "revokedOn", mark.at_ms);
     json_write_string(writer, "revokeReason", revoke_reason_text(mark.reason));
 }
 
@@ -127,18 +127,18 @@ void api_write_key(struct call *call, struct json_writer *writer, const struct k
     json_write_string(writer, "description", key->description);
     json_write_stamp(writer, "createdOn", key->created_ms);
     json_write_stamp(writer, "updatedOn", key->updated_ms);
-    write_stamp(writer, "expiresOn", key->expires_ms);
+    api_write_stamp(writer, "expiresOn", key->expires_ms);
     write_value(call, writer, key, format, value);
     json_write_string(writer, "status", key_status_text(status));
     json_write_bool(writer, "enabled", key->is_enabled);
-    write_stamp(writer, "notBefore", key->not_before_ms);
+    api_write_stamp(writer, "notBefore", key->not_before_ms);
     write_texts(writer, "scopes", &key->scopes);
     write_texts(writer, "ipAllow", &key->ip_allow);
     write_tags(writer, &key->tags);
     write_metadata(writer, key->metadata);
     json_write_string(writer, "masked", key->masked);
     json_write_string(writer, "createdBy", key->created_by);
-    write_stamp(writer, "lastUsedOn", store_last_used_ms(call->view, key));
+    api_write_stamp(writer, "lastUsedOn", store_last_used_ms(call->view, key));
     write_revocation(writer, key, bucket, consumer);
     json_write_string(writer, "rotatedFrom", key->rotated_from);
     json_close(writer, '}');

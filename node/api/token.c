@@ -60,14 +60,6 @@ void token_write_access(struct call *call, struct json_writer *writer, const str
         access->environment < 0 ? NULL : environment_text((enum environment)access->environment));
 }
 
-static void write_stamp(struct json_writer *writer, const char *name, int64_t unix_ms)
-{
-    if (unix_ms == 0)
-        json_write_null(writer, name);
-    else
-        json_write_stamp(writer, name, unix_ms);
-}
-
 // value: shown once, at creation.
 static void write_token(struct call *call, struct json_writer *writer, const struct key *key,
                         enum key_status status, const char *value)
@@ -83,9 +75,9 @@ static void write_token(struct call *call, struct json_writer *writer, const str
     json_write_string(writer, "masked", key->masked);
     json_write_string(writer, "status", key_status_text(status));
     json_write_stamp(writer, "createdOn", key->created_ms);
-    write_stamp(writer, "expiresOn", key->expires_ms);
+    api_write_stamp(writer, "expiresOn", key->expires_ms);
     json_write_string(writer, "createdBy", key->created_by);
-    write_stamp(writer, "lastUsedOn", store_last_used_ms(call->view, key));
+    api_write_stamp(writer, "lastUsedOn", store_last_used_ms(call->view, key));
     json_close(writer, '}');
 }
 

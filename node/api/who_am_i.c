@@ -18,10 +18,7 @@ enum kr_err api_who_am_i(struct call *call)
     json_write_string(&writer, "account", cluster.account_name);
     token_write_access(call, &writer, &call->actor);
     json_write_string(&writer, "label", is_there ? token.description : NULL);
-    if (is_there && token.expires_ms != 0)
-        json_write_stamp(&writer, "expiresOn", token.expires_ms);
-    else
-        json_write_null(&writer, "expiresOn");
+    api_write_stamp(&writer, "expiresOn", is_there ? token.expires_ms : 0);
     json_close(&writer, '}');
     return api_json_end(call, &writer);
 }
