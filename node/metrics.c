@@ -251,6 +251,14 @@ static void render_store(const struct render *render, const struct store_figures
            store->disk_free_bytes);
 }
 
+static void render_loading(const struct render *render, const struct metrics_node *node)
+{
+    single(render, "table_loaded_keys", "gauge", "Keys read into memory at the start.",
+           node->load_done);
+    single(render, "table_expected_keys", "gauge", "How many there are to read, about.",
+           node->load_total);
+}
+
 static void render_node(const struct render *render, const struct metrics_node *node)
 {
     heading(render, "info", "gauge", "Version, node and region.");
@@ -311,6 +319,7 @@ void metrics_render(struct buf *out, struct metrics *const *blocks, size_t count
     render_node(&render, node);
     render_links(&render, node);
     render_store(&render, &node->store);
+    render_loading(&render, node);
     heading(&render, "requests_total", "counter",
             "Requests by route and status; a binary frame counts as one.");
     render_answers(&render, render_count);

@@ -63,6 +63,7 @@ struct metrics_node {
     uint64_t snapshot_done_bytes, snapshot_total_bytes; // of the one that comes in; 0: none
     struct secure_figures certificates;
     bool is_leader;
+    uint64_t load_done, load_total; // keys, at a start
 };
 
 // Appends everything in Prometheus text form.

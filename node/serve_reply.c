@@ -69,14 +69,34 @@ void serve_reply_problem(struct job *job, enum kr_err err, const char *detail)
     turn_count(job, status);
 }
 
+// Why the node is not ready; in the scratch where it is not a constant.
+static const char *why_not(const struct node *node, enum readiness readiness, struct arena *scratch)
+{
+    uint64_t done, total;
+    switch (readiness) {
+    case KR_READINESS_SERVING:
+        break;
+    case KR_READINESS_LOADING:
+        store_load_progress(node->store, &done, &total);
+        return arena_printf(scratch, "not ready: %llu of about %llu keys are in memory\n",
+                            (unsigned long long)done, (unsigned long long)total);
+    case KR_READINESS_WAITING:
+        return "not ready: out of touch with the cluster\n";
+    case KR_READINESS_STOPPING:
+        return "not ready: it stops\n";
+    }
+    return "ready\n";
+}
+
 // /healthz says that the process lives, /readyz that it serves.
 void serve_reply_probe(struct job *job)
 {
     struct serve *serve = job->connection->serve;
     const struct node *node = serve->node;
     bool is_health = bytes_equal_text(job->request.path, "/healthz");
-    unsigned status = is_health || readiness_of(node) == KR_READINESS_SERVING ? 200 : 503;
-    const char *word = is_health ? "ok\n" : status == 200 ? "ready\n" : "not ready\n";
+    enum readiness readiness = readiness_of(node);
+    unsigned status = is_health || readiness == KR_READINESS_SERVING ? 200 : 503;
+    const char *word = is_health ? "ok\n" : why_not(node, readiness, &serve->scratch);
     serve_reply_begin(job, status);
     if (status == 503)
         http_reply_field_text(&serve->out, "Retry-After", "1");

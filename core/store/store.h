@@ -60,7 +60,7 @@ void store_close(struct store **store);
 typedef void store_loaded_fn(void *ctx, enum kr_err err, const struct fault *fault);
 void store_load(struct store *store, store_loaded_fn *done, void *ctx);
 bool store_is_loaded(const struct store *store);                                      // any thread
-void store_load_progress(const struct store *store, uint64_t *done, uint64_t *total); // keys
+void store_load_progress(const struct store *store, uint64_t *done, uint64_t *total); // the same
 // Verifies every retained log row below the tail that store_open read; slow, any thread that
 // store_close waits for. BUSY: the store is being closed.
 must_use enum kr_err store_verify_log(struct store *store, struct fault *fault);

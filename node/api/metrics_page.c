@@ -27,6 +27,7 @@ enum kr_err api_metrics(struct call *call)
     }
     facts.age_ms = replica_age_ms(node->replica, clock_boot_ms());
     figures_read(node->figures, &facts.store);
+    store_load_progress(node->store, &facts.load_done, &facts.load_total);
     facts.denials_left_out = denials_left_out(node->denials);
     control_reads(node->control, &facts.reads);
     secure_figures(node->secure, &facts.certificates);

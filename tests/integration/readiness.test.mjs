@@ -64,6 +64,7 @@ test('an empty follower is ready when it has a state, and says so once, everywhe
   await until(() => heard().includes('STATUS=out of touch with the cluster'), { what: () => `systemd to hear why: ${heard()}` });
   assert.match(await (await client(edge).get('/metrics')).text, /^keyreeve_table_loaded(\{[^}]*\})? 1$/m);
   assert.equal(await readyz(edge), 503);
+  assert.equal(await (await fetch(`${edge.url}/readyz`)).text(), 'not ready: out of touch with the cluster\n');
   assert.equal(times(edge.log(), ready), 0, edge.log());
   assert.ok(!heard().includes('READY=1'), heard().join());
 
