@@ -9,6 +9,7 @@
 
 #include "core/base/mem.h"
 #include "core/tls/tls.h"
+#include "replication/engine_etcd.h"
 #include "replication/peers_link.h"
 
 #define KR_BOARD_MS 200             // from one copy to the next
@@ -41,6 +42,8 @@ struct board_facts {
     char leader_id[KR_TLS_NAME_SIZE]; // "": nobody, as far as is known
     uint64_t epoch;
     struct peers_figures links; // zeroes without peers
+    bool has_etcd;
+    struct engine_etcd_figures etcd; // of this node's engine, where it is that one
 };
 
 struct board;

@@ -312,12 +312,33 @@ static void render_links(const struct render *render, const struct metrics_node 
            "Times that this node's state was not the leader's.", links->differences);
 }
 
+static void render_etcd(const struct render *render, const struct engine_etcd_figures *etcd)
+{
+    single(render, "etcd_transactions_total", "counter", "Transactions that append.",
+           etcd->transactions);
+    single(render, "etcd_retries_total", "counter", "Of those without an answer, sent again.",
+           etcd->retries);
+    single(render, "etcd_elections_total", "counter", "Elections that this node has won.",
+           etcd->elections);
+    single(render, "etcd_refusals_total", "counter", "Leaderships that this node has given up.",
+           etcd->refusals);
+    single(render, "etcd_database_bytes", "gauge",
+           "The largest member's database; 0 when it is not known.", etcd->database_bytes);
+    single(render, "etcd_database_used_bytes", "gauge",
+           "What of it is in use; 0 when it is not known.", etcd->database_used_bytes);
+    single(render, "etcd_quota_bytes", "gauge", "What etcd_quota_bytes says.", etcd->quota_bytes);
+    single(render, "etcd_out_of_space", "gauge", "1 while etcd's NOSPACE alarm is on.",
+           etcd->is_out_of_space);
+}
+
 void metrics_render(struct buf *out, struct metrics *const *blocks, size_t count,
                     const struct metrics_node *node)
 {
     struct render render = {out, blocks, count};
     render_node(&render, node);
     render_links(&render, node);
+    if (node->has_etcd)
+        render_etcd(&render, &node->etcd);
     render_store(&render, &node->store);
     render_loading(&render, node);
     heading(&render, "requests_total", "counter",

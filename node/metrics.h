@@ -11,6 +11,7 @@
 #include "core/store/store.h"
 #include "node/readers.h"
 #include "node/secure.h"
+#include "replication/engine_etcd.h"
 #include "replication/peers_link.h"
 
 #define KR_METRICS_ROUTES_MAX 96
@@ -62,7 +63,8 @@ struct metrics_node {
     struct peers_figures links;
     uint64_t snapshot_done_bytes, snapshot_total_bytes; // of the one that comes in; 0: none
     struct secure_figures certificates;
-    bool is_leader;
+    bool is_leader, has_etcd;
+    struct engine_etcd_figures etcd;
     uint64_t load_done, load_total; // keys, at a start
 };
 

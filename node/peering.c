@@ -169,6 +169,15 @@ static void find_leader(const struct peering *peering, struct board_facts *facts
     arena_fini(&arena);
 }
 
+// False: this node's engine is another one, or closed.
+static bool read_etcd(const struct node *node, struct engine_etcd_figures *out)
+{
+    bool is_etcd = node->engine != NULL && !node->engine->is_store_backed;
+    if (is_etcd)
+        engine_etcd_figures(node->engine, out);
+    return is_etcd;
+}
+
 static void put_on_board(struct peering *peering)
 {
     struct node *node = peering->options.node;
@@ -179,6 +188,7 @@ static void put_on_board(struct peering *peering)
     facts.nodes = gathering.nodes;
     facts.count = gathering.count;
     peers_figures(peering->peers, &facts.links);
+    facts.has_etcd = read_etcd(node, &facts.etcd);
     find_leader(peering, &facts);
     board_put(node->board, &facts);
     mem_free(gathering.nodes);
@@ -197,15 +207,13 @@ static bool is_crowded(const struct engine_etcd_figures *figures)
 static void trim(struct peering *peering, uint64_t now_ms)
 {
     const struct node *node = peering->options.node;
-    struct engine *engine = node->engine;
-    if (engine == NULL || engine->is_store_backed || !replica_is_leader(node->replica))
-        return;
     struct engine_etcd_figures figures;
-    engine_etcd_figures(engine, &figures);
+    if (!replica_is_leader(node->replica) || !read_etcd(node, &figures))
+        return;
     uint64_t below_index =
         trimming_below(&node->state, peering->options.roster, is_crowded(&figures), now_ms);
     if (below_index > 1)
-        engine->verbs->trim(engine, below_index);
+        node->engine->verbs->trim(node->engine, below_index);
 }
 
 // --- life ----------------------------------------------------------------------------------------

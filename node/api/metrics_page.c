@@ -20,6 +20,8 @@ enum kr_err api_metrics(struct call *call)
     struct board_facts board;
     board_read(node->board, &call->arena, &board);
     facts.links = board.links;
+    facts.has_etcd = board.has_etcd;
+    facts.etcd = board.etcd;
     const struct board_node *self = board_find(&board, node->identity.node_id);
     if (self != NULL) {
         facts.snapshot_done_bytes = self->snapshot_done_bytes;

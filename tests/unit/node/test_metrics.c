@@ -19,6 +19,43 @@ static const char *render(struct buf *out, const struct metrics_node *node)
     return (const char *)out->data;
 }
 
+static void etcds_figures_are_there_with_that_engine(void **state)
+{
+    struct metrics_node node = {.node_id = "n",
+                                .region = "r",
+                                .has_etcd = true,
+                                .etcd = {.transactions = 11,
+                                         .retries = 12,
+                                         .elections = 13,
+                                         .refusals = 14,
+                                         .database_bytes = 15,
+                                         .database_used_bytes = 16,
+                                         .quota_bytes = 17,
+                                         .is_out_of_space = true}};
+    static const char *const lines[] = {
+        "\n# TYPE keyreeve_etcd_transactions_total counter\n",
+        "\nkeyreeve_etcd_transactions_total 11\n",
+        "\nkeyreeve_etcd_retries_total 12\n",
+        "\nkeyreeve_etcd_elections_total 13\n",
+        "\nkeyreeve_etcd_refusals_total 14\n",
+        "\nkeyreeve_etcd_database_bytes 15\n",
+        "\nkeyreeve_etcd_database_used_bytes 16\n",
+        "\nkeyreeve_etcd_quota_bytes 17\n",
+        "\n# TYPE keyreeve_etcd_out_of_space gauge\n",
+        "\nkeyreeve_etcd_out_of_space 1\n",
+    };
+    struct buf out;
+    (void)state;
+    const char *text = render(&out, &node);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        if (strstr(text, lines[i]) == NULL)
+            fail_msg("%s is missing", lines[i]);
+    buf_fini(&out);
+    node.has_etcd = false;
+    assert_null(strstr(render(&out, &node), "etcd"));
+    buf_fini(&out);
+}
+
 static void loading_shows_how_far_it_has_come(void **state)
 {
     const struct metrics_node node = {
@@ -35,6 +72,7 @@ static void loading_shows_how_far_it_has_come(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(etcds_figures_are_there_with_that_engine),
         cmocka_unit_test(loading_shows_how_far_it_has_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
