@@ -37,22 +37,33 @@ struct http_conn *http_conn_new(const struct http_conn_options *options)
 
 // --- memory --------------------------------------------------------------------------------------
 
-static void give_back(struct http_conn *conn)
+static size_t reserved(const struct http_conn *conn)
+{
+    return conn->capacity > KR_HTTP_BLOCK_BYTES ? conn->capacity : 0;
+}
+
+// What was reserved for it is the caller's.
+static void drop_data(struct http_conn *conn)
 {
     if (conn->data == NULL)
         return;
     mem_zero(conn->data, conn->size);
-    if (conn->capacity == KR_HTTP_BLOCK_BYTES) {
+    if (conn->capacity == KR_HTTP_BLOCK_BYTES)
         http_pool_return(conn->options->pool, conn->data);
-    } else {
+    else
         mem_free(conn->data);
-        http_pool_unreserve(conn->options->pool, conn->capacity);
-    }
     conn->data = NULL;
     conn->capacity = conn->size = conn->begin = conn->wiped = 0;
 }
 
-// Into other memory of this capacity, from the front. More than a block is reserved already.
+static void give_back(struct http_conn *conn)
+{
+    size_t size = reserved(conn);
+    drop_data(conn);
+    http_pool_unreserve(conn->options->pool, size);
+}
+
+// Into other memory of this capacity, from the front. What is reserved is the caller's.
 static void move_to(struct http_conn *conn, size_t capacity)
 {
     bool is_block = capacity == KR_HTTP_BLOCK_BYTES;
@@ -60,7 +71,7 @@ static void move_to(struct http_conn *conn, size_t capacity)
     size_t held = conn->size - conn->begin;
     if (held > 0)
         memcpy(data, conn->data + conn->begin, held);
-    give_back(conn);
+    drop_data(conn);
     conn->data = data;
     conn->capacity = capacity;
     conn->size = held;
@@ -85,7 +96,9 @@ static void drop_lent(struct http_conn *conn)
         give_back(conn);
     } else if (conn->capacity > KR_HTTP_BLOCK_BYTES && conn->begin > 0 &&
                held <= KR_HTTP_BLOCK_BYTES / 2) {
+        size_t size = reserved(conn);
         move_to(conn, KR_HTTP_BLOCK_BYTES);
+        http_pool_unreserve(conn->options->pool, size);
     } else {
         close_gap(conn, 0, conn->begin);
         conn->begin = conn->wiped = 0;
@@ -103,6 +116,8 @@ static void refuse(struct http_conn *conn, enum kr_err err)
 // promises a large body keeps nobody else's from coming. The ceiling holds the largest request and
 // a block more: it is reached only by a caller that reads without taking requests, as libuv does
 // while each read fills the space it was lent. What there is no room for is refused and dropped.
+// The memory before goes with the move, so that only the difference needs room: of one connection
+// a loop, while it is copied, both are there.
 static void grow(struct http_conn *conn)
 {
     size_t ceiling =
@@ -110,7 +125,7 @@ static void grow(struct http_conn *conn)
     size_t capacity = conn->capacity * 2 < ceiling ? conn->capacity * 2 : ceiling;
     if (capacity <= conn->capacity)
         return;
-    if (http_pool_reserve(conn->options->pool, capacity)) {
+    if (http_pool_reserve(conn->options->pool, capacity - reserved(conn))) {
         move_to(conn, capacity);
         return;
     }
