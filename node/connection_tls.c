@@ -59,7 +59,7 @@ void connection_tls_unseal(struct connection *connection)
         size_t size = tls_read(connection->tls, &plain);
         connection_filled(connection, size);
         if (size == 0)
-            return; // a block of frames, or the largest request, is there: parse first
+            return; // a block of frames, or of requests, is there: parse first
     }
 }
 

@@ -74,7 +74,13 @@ static enum http_next next_request(struct connection *connection, struct job *jo
         return http2_next(connection->http2, &job->request, &job->stream, &job->refusal,
                           &job->reason);
     job->stream = NULL;
-    return http_conn_next(connection->http, &job->request, &job->refusal, &job->reason);
+    for (;;) {
+        enum http_next next =
+            http_conn_next(connection->http, &job->request, &job->refusal, &job->reason);
+        if (next != KR_HTTP_NEED_MORE || !connection_tls_has_more(connection))
+            return next;
+        connection_tls_unseal(connection); // it finds space behind what was taken
+    }
 }
 
 // Of a request whose body is too large the head is known; of any other nothing is believed.

@@ -22,6 +22,7 @@ struct http_conn {
     struct http1 parser; // of what starts at begin
     size_t body_bytes;   // that request's limit, once its head is whole
     bool was_continued;  // that request was told to send its body
+    bool needs_more;     // nothing has come since http_conn_next said so
     bool is_ended;       // the last request was yielded or refused
     enum kr_err err;     // of the refusal
     const char *reason;
@@ -112,20 +113,19 @@ static void refuse(struct http_conn *conn, enum kr_err err)
     http1_init(&conn->parser);
 }
 
-// Doubles, so that memory follows what was received and not what was announced: a head that
-// promises a large body keeps nobody else's from coming. The ceiling holds the largest request and
-// a block more: it is reached only by a caller that reads without taking requests, as libuv does
-// while each read fills the space it was lent. What there is no room for is refused and dropped.
-// The memory before goes with the move, so that only the difference needs room: of one connection
-// a loop, while it is copied, both are there.
+// For one request that fills all there is. Doubles, so that memory follows what was received and
+// not what was announced: a head that promises a large body keeps nobody else's from coming. The
+// ceiling holds the largest request and a block more, where its chunks' framing passes through, so
+// that nothing that is still read fills it. What there is no room for is refused and dropped. The
+// memory before goes with the move, so that only the difference needs room: of one connection a
+// loop, while it is copied, both are there.
 static void grow(struct http_conn *conn)
 {
     size_t ceiling =
         conn->options->limits.head_bytes + conn->options->limits.body_bytes + KR_HTTP_BLOCK_BYTES;
     size_t capacity = conn->capacity * 2 < ceiling ? conn->capacity * 2 : ceiling;
-    if (capacity <= conn->capacity)
-        return;
-    if (http_pool_reserve(conn->options->pool, capacity - reserved(conn))) {
+    if (capacity > conn->capacity &&
+        http_pool_reserve(conn->options->pool, capacity - reserved(conn))) {
         move_to(conn, capacity);
         return;
     }
@@ -152,7 +152,7 @@ uint8_t *http_conn_space(struct http_conn *conn, size_t *size)
         close_gap(conn, conn->parser.body_end, conn->parser.scanned);
         conn->parser.scanned = conn->parser.body_end;
     }
-    if (conn->data != NULL && conn->size == conn->capacity)
+    if (conn->needs_more && conn->data != NULL && conn->size == conn->capacity)
         grow(conn);
     if (conn->data == NULL)
         move_to(conn, KR_HTTP_BLOCK_BYTES);
@@ -164,6 +164,7 @@ void http_conn_received(struct http_conn *conn, size_t size)
 {
     assert(size <= conn->capacity - conn->size);
     conn->size += size;
+    conn->needs_more &= size == 0;
     if (conn->is_ended)
         conn->begin = conn->size;
     if (conn->begin == conn->size)
@@ -242,6 +243,7 @@ enum http_next http_conn_next(struct http_conn *conn, struct http_request *reque
     }
     if (conn->err != KR_ERR_OK)
         next = KR_HTTP_REFUSED;
+    conn->needs_more = next == KR_HTTP_NEED_MORE;
     *err = conn->err;
     *reason = conn->reason;
     return next;

@@ -34,8 +34,8 @@ struct http_conn *http_conn_new(const struct http_conn_options *options); // kee
 void http_conn_free(struct http_conn **conn);
 
 // Memory to read the next bytes into: lends *size bytes until http_conn_received; what comes behind
-// a refusal, or behind a request that is not kept alive, is thrown away. *size is 0 only when as
-// much as the largest request was received since http_conn_next was called last: call it first
+// a refusal, or behind a request that is not kept alive, is thrown away. *size is 0 only when the
+// memory is full of what http_conn_next was not asked for since: call it until it needs more
 // (libuv says UV_ENOBUFS then, which is no error of the connection).
 uint8_t *http_conn_space(struct http_conn *conn, size_t *size);
 void http_conn_received(struct http_conn *conn, size_t size); // 0: the read brought nothing

@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { Authority } from './lib/certificates.mjs';
 import { Frames, TYPE, head, headers } from './lib/frames.mjs';
-import { client, exchange, expect, expectProblem, raw } from './lib/http.mjs';
+import { client, exchange, expect, expectProblem, raw, statusesOf } from './lib/http.mjs';
 import { foreignValue, strangerKey } from './lib/keys.mjs';
 import { startNode, until } from './lib/node.mjs';
 
@@ -70,6 +70,26 @@ test('large bodies that are announced and do not come keep nobody from anything'
   const batch = Array.from({ length: 500 }, () => ({ key }));
   const answer = await exchange(node, { method: 'POST', path: '/v1/validate/$batch', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(batch), agent: false });
   assert.equal(answer.status, 200, answer.text);
+});
+
+// 16 bodies of 16 MiB are all that fits; of each, what needs the last doubling has come.
+test('whole requests that came in one write are answered while large bodies fill the memory', async (t) => {
+  const node = await startNode({ flags: ['--serve-threads', '1'] });
+  t.after(() => node.remove());
+  const api = client(node);
+  await api.makeConsumer('c');
+  const part = 'x'.repeat((8 << 20) + 65_536);
+  const large = Array.from({ length: 16 }, () => raw(node));
+  t.after(() => large.forEach((connection) => connection.destroy()));
+  for (const connection of large) connection.write(`POST ${api.keys('c')}/$bulk HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${node.token}\r\nContent-Length: ${15 << 20}\r\n\r\n${part}`);
+  const refused = () => exchange(node, { method: 'POST', path: '/v1/validate', body: 'x'.repeat(60_000), agent: false }).then(({ status }) => status === 503, () => false);
+  await until(refused, { what: 'the memory to be full', everyMs: 50 });
+  assert.ok(large.every((connection) => connection.received === ''));
+  const piped = raw(node);
+  t.after(() => piped.destroy());
+  piped.write(PROBE.repeat(2000));
+  await piped.until((text, closed) => closed || text.split('ok\n').length > 2000);
+  assert.equal(statusesOf(piped.received).filter((status) => status === 200).length, 2000);
 });
 
 test('an address that tries tokens is told to wait; good tokens and keys are served on', async (t) => {
