@@ -54,6 +54,8 @@ void http2_open_drop(struct http2_open *open, struct http2_stream *stream)
 {
     if (stream->state == KR_HTTP2_WHOLE)
         dequeue(open, stream);
+    if (stream->is_recalled)
+        http2_open_recall(open); // its turn is the next one's
     open->lent -= stream->state == KR_HTTP2_LENT;
     if (stream->previous != NULL)
         stream->previous->next = stream->next;
@@ -97,6 +99,7 @@ void http2_open_lend(struct http2_open *open, struct http2_stream *stream)
 {
     dequeue(open, stream);
     stream->state = KR_HTTP2_LENT;
+    stream->is_recalled = false;
     open->lent++;
 }
 
@@ -113,8 +116,10 @@ void http2_open_recall(struct http2_open *open)
     struct http2_stream *at = open->whole;
     while (at != NULL && !at->is_put_off)
         at = at->next_whole;
-    if (at != NULL)
-        at->is_put_off = false;
+    if (at == NULL)
+        return;
+    at->is_put_off = false;
+    at->is_recalled = true;
 }
 
 // --- answers, and patience -----------------------------------------------------------------------

@@ -35,7 +35,7 @@ struct http2_stream *http2_open_first(const struct http2_open *open);
 void http2_open_lend(struct http2_open *open, struct http2_stream *stream);
 // It is WHOLE again, behind all that wait, and put off.
 void http2_open_put_off(struct http2_open *open, struct http2_stream *stream);
-// The first that was put off is so no longer.
+// The first that was put off is so no longer; if it is dropped before it is lent, the next one.
 void http2_open_recall(struct http2_open *open);
 
 // Its answer stands in it, to be sent up to its trailers.

@@ -26,6 +26,7 @@ struct http2_stream {
     bool has_ended;                       // the peer sends no more for it
     bool is_given_up;                     // the peer takes no answer any more; while LENT
     bool is_put_off;                      // it is not to be taken yet; while WHOLE
+    bool is_recalled;                     // it was, and has a turn; while WHOLE
     struct http2_stream *previous, *next; // of its connection
     struct http2_stream *next_whole;      // of its connection's queue
     struct arena arena;                   // the texts of the request

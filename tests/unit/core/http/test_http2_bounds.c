@@ -307,6 +307,35 @@ static void what_is_put_off_lets_others_pass_until_it_is_recalled(void **state)
     peer_fini(&peer);
 }
 
+// Whoever was recalled and is given up has the turn of the next, which nobody else would recall.
+static void one_that_goes_once_recalled_recalls_the_next(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_init(&peer);
+    peer_greet(&peer);
+    for (uint32_t id = 1; id <= 7; id += 2)
+        peer_get(&peer, id);
+    peer_send(&peer);
+    for (size_t i = 0; i < 4; i++)
+        http2_put_off(peer.http2, peer_take(&peer).stream);
+    http2_recall(peer.http2); // 1
+    peer_u32(&peer, FRAME_RST_STREAM, 1, 8);
+    peer_send(&peer);
+    assert_true(http2_has_request(peer.http2));
+    struct peer_lent next = peer_take(&peer); // 3
+    assert_int_equal(peer_take(&peer).next, KR_HTTP_NEED_MORE);
+    http2_put_off(peer.http2, next.stream); // behind 7, with no turn
+    peer_u32(&peer, FRAME_RST_STREAM, 3, 8);
+    peer_send(&peer);
+    assert_false(http2_has_request(peer.http2));
+    http2_recall(peer.http2); // 5
+    peer_answer(&peer, peer_take(&peer).stream);
+    assert_int_equal(peer_take(&peer).next, KR_HTTP_NEED_MORE);
+    assert_string_equal(peer_said(&peer), "HEADERS 5 :status=200 x-a=b;DATA 5 ok.;");
+    peer_fini(&peer);
+}
+
 // --- the end -------------------------------------------------------------------------------------
 
 static void a_shutdown_answers_what_has_begun(void **state)
@@ -370,6 +399,7 @@ int main(void)
         cmocka_unit_test(an_answer_behind_one_that_moves_waits_as_long_as_that),
         cmocka_unit_test(who_is_waited_for_again_and_again_is_sent_away),
         cmocka_unit_test(what_is_put_off_lets_others_pass_until_it_is_recalled),
+        cmocka_unit_test(one_that_goes_once_recalled_recalls_the_next),
         cmocka_unit_test(a_shutdown_answers_what_has_begun),
         cmocka_unit_test(what_is_lent_may_outlive_the_peers_patience_but_not_the_connection),
     };
