@@ -100,6 +100,7 @@ enum kr_err store_open(const struct store_options *options, struct store **out, 
     if (err != KR_ERR_OK) {
         goto fail;
     }
+    begin_run(store); // before anything can fail whose closing ends the run
     store_import_forget(options, store->applied.position.index);
     store->options.directory = index_directory(store->index);
     store->hot = hot_new(index_estimate_rows(store->index, KR_INDEX_KEYS));
@@ -113,7 +114,6 @@ enum kr_err store_open(const struct store_options *options, struct store **out, 
     atomic_store(&store->log_first, store->applied.log_first);
     atomic_store(&store->applied_index, store->applied.position.index);
     arena_reset(&store->arena);
-    begin_run(store);
     *out = store;
     return KR_ERR_OK;
 fail:

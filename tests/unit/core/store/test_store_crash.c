@@ -4,6 +4,8 @@
 // damaged files are refused by name, never half believed.
 #include "store_fixture.h"
 
+#include "core/store/boot_mark.h"
+#include "core/store/index.h"
 #include "core/store/store_flush.h"
 #include "core/store/watermark.h"
 
@@ -269,6 +271,45 @@ static void who_may_lack_what_a_power_cut_took_knows_until_it_has_caught_up(void
     }
 }
 
+// Puts a row that is no bucket's among the buckets, or takes it away.
+static void damage_buckets(struct world *world, bool is_damaged)
+{
+    struct index *index = NULL;
+    const struct bytes key = bytes_text("no bucket");
+    struct index_options options = {
+        .directory = world->directory, .block_cache_bytes = 1u << 20, .is_unsynced = true};
+    assert_int_equal(index_open(&options, &index, &world->fault), KR_ERR_OK);
+    struct index_batch *batch = index_batch_new();
+    if (is_damaged) {
+        index_batch_put(index, batch, KR_INDEX_BUCKETS, key, key);
+    } else {
+        index_batch_delete(index, batch, KR_INDEX_BUCKETS, key);
+    }
+    assert_int_equal(index_write(index, batch, true, &world->fault), KR_ERR_OK);
+    index_batch_free(&batch);
+    index_close(&index);
+}
+
+// Whoever puts things right starts it again, and it still knows what it may lack.
+static void a_start_that_fails_forgets_no_power_cut(void **state)
+{
+    struct world world, cut;
+    (void)state;
+    world_init(&world);
+    world.options.is_log_elsewhere = true;
+    world_open(&world);
+    copy_run(&world, &cut);
+    boot_again(&cut);
+    damage_buckets(&cut, true);
+    assert_int_equal(world_try_open(&cut), KR_ERR_CORRUPT);
+    assert_true(boot_mark_is_of_another(cut.directory));
+    damage_buckets(&cut, false);
+    world_open(&cut);
+    assert_true(store_may_lack(cut.store));
+    world_fini(&cut);
+    world_fini(&world);
+}
+
 static void a_store_whose_commits_wait_for_the_disk_lacks_nothing(void **state)
 {
     struct world world;
@@ -400,6 +441,7 @@ int main(void)
         cmocka_unit_test(a_flipped_bit_in_the_write_ahead_log_is_refused),
         cmocka_unit_test(what_was_flushed_survives_a_power_cut),
         cmocka_unit_test(who_may_lack_what_a_power_cut_took_knows_until_it_has_caught_up),
+        cmocka_unit_test(a_start_that_fails_forgets_no_power_cut),
         cmocka_unit_test(a_store_whose_commits_wait_for_the_disk_lacks_nothing),
         cmocka_unit_test(a_store_that_is_closed_has_flushed),
         cmocka_unit_test(a_flipped_bit_in_a_manifest_is_refused),
