@@ -3,20 +3,21 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { client, exchange } from '../integration/lib/http.mjs';
+import { claimPlace } from '../integration/lib/net.mjs';
 import { startNode } from '../integration/lib/node.mjs';
 import { describeGateway } from './lib/contract.mjs';
-import { freePort, put, shipped, startApi, startProgram } from './lib/gateway.mjs';
+import { put, shipped, startApi, startProgram } from './lib/gateway.mjs';
 
 /** Caddy with the shipped file; only ports, the node's address and patience are put in. */
 async function startCaddy({ node, apiPort, isOpen = false }) {
-  const port = await freePort();
+  const { host, port } = await claimPlace();
   let text = put(shipped('caddy/Caddyfile'), '127.0.0.1:7400', `127.0.0.1:${node.port}`);
   text = put(text, '127.0.0.1:8080', `127.0.0.1:${apiPort}`);
-  text = put(text, '\n:8000 {', `\nhttp://:${port} {\n\tbind 127.0.0.1`);
+  text = put(text, '\n:8000 {', `\nhttp://:${port} {\n\tbind ${host}`);
   text = put(text, '(keyreeve) {', '{\n\tadmin off\n}\n\n(keyreeve) {');
   text = put(text, 'response_header_timeout 2s', 'response_header_timeout 20s'); // a busy machine is no dead node
   if (isOpen) text = put(text, 'import keyreeve_closed', 'import keyreeve_open');
-  const caddy = await startProgram({ program: '/usr/bin/caddy', port, files: () => ({ Caddyfile: text }), args: () => ['run', '--config', 'Caddyfile'] });
+  const caddy = await startProgram({ program: '/usr/bin/caddy', host, port, files: () => ({ Caddyfile: text }), args: () => ['run', '--config', 'Caddyfile'] });
   return { ...caddy, log: undefined }; // it writes no line for a request
 }
 

@@ -6,24 +6,25 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { client, exchange } from '../integration/lib/http.mjs';
+import { claimPlace } from '../integration/lib/net.mjs';
 import { startNode } from '../integration/lib/node.mjs';
 import { describeGateway } from './lib/contract.mjs';
-import { freePort, identity, put, shipped, startApi, startProgram, startServer } from './lib/gateway.mjs';
+import { identity, put, shipped, startApi, startProgram, startServer } from './lib/gateway.mjs';
 
 /** HAProxy with the shipped files; only paths, ports, the node's address and patience are put in. */
 async function startHaproxy({ upstream, apiPort, isOpen = false, lua = shipped('haproxy/keyreeve.lua') }) {
-  const port = await freePort();
+  const { host, port } = await claimPlace();
   let text = put(shipped('haproxy/haproxy.cfg'), 'server node-1 127.0.0.1:7400', `server node-1 ${upstream}`);
   text = put(text, '/etc/haproxy/', './');
-  text = put(text, 'abns@keyreeve', `abns@keyreeve-test-${port}`);
-  text = put(text, 'bind :8000', `bind 127.0.0.1:${port}`);
+  text = put(text, 'abns@keyreeve', `abns@keyreeve-test-${host}-${port}`);
+  text = put(text, 'bind :8000', `bind ${host}:${port}`);
   text = put(text, '127.0.0.1:8080', `127.0.0.1:${apiPort}`);
   // A busy machine is no dead node.
   text = put(text, 'timeout server 2s', 'timeout server 20s');
   text = put(text, 'fall 2', 'fall 30');
   if (isOpen) text = put(text, 'lua.keyreeve closed', 'lua.keyreeve open');
   return startProgram({
-    program: '/usr/sbin/haproxy', port,
+    program: '/usr/sbin/haproxy', host, port,
     files: () => ({ 'haproxy.cfg': text, 'keyreeve.lua': lua }),
     args: () => ['-f', 'haproxy.cfg'],
   });

@@ -6,19 +6,20 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { client, exchange, expect } from '../integration/lib/http.mjs';
+import { claimPlace } from '../integration/lib/net.mjs';
 import { startNode } from '../integration/lib/node.mjs';
 import { describeGateway } from './lib/contract.mjs';
-import { freePort, identity, put, shipped, startApi, startProgram, startServer } from './lib/gateway.mjs';
+import { identity, put, shipped, startApi, startProgram, startServer } from './lib/gateway.mjs';
 
 /** nginx with the shipped files; only paths, ports, the node's address and patience are put in. */
 async function startNginx({ upstream, apiPort, isOpen = false, keepsCredential = false }) {
-  const port = await freePort();
+  const { host, port } = await claimPlace();
   const main = (directory) => {
     let text = put(shipped('nginx/nginx.conf'), 'server 127.0.0.1:7400 ', `server ${upstream} `);
     text = put(text, '127.0.0.1:8080', `127.0.0.1:${apiPort}`);
     if (isOpen) text = put(text, 'include keyreeve-protect.conf;', 'include keyreeve-protect-open.conf;');
     if (keepsCredential) text = put(text, 'include keyreeve-protect.conf;', 'include keyreeve-protect.conf;\n            set $keyreeve_authorization "";\n            set $keyreeve_api_key "";');
-    text = put(text, 'listen 8000', `listen 127.0.0.1:${port}`);
+    text = put(text, 'listen 8000', `listen ${host}:${port}`);
     text = put(text, '/run/nginx.pid', `${directory}/nginx.pid`);
     text = put(text, '/var/log/nginx/', `${directory}/`);
     text = put(text, 'worker_processes auto;', `worker_processes 1;${process.getuid() === 0 ? '\nuser root;' : ''}`);
@@ -26,7 +27,7 @@ async function startNginx({ upstream, apiPort, isOpen = false, keepsCredential =
     return put(text, 'http {', `http {\n    ${paths.join('\n    ')}`);
   };
   const nginx = await startProgram({
-    program: '/usr/sbin/nginx', port, signal: 'SIGQUIT',
+    program: '/usr/sbin/nginx', host, port, signal: 'SIGQUIT',
     files: (directory) => ({
       'nginx.conf': main(directory),
       'keyreeve.conf': put(shipped('nginx/keyreeve.conf'), 'proxy_read_timeout 2s', 'proxy_read_timeout 20s'),

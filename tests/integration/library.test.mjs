@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test';
 import { client, expect } from './lib/http.mjs';
 import { misspelled, strangerKey } from './lib/keys.mjs';
 import { askSeldom, buildExample, installLibrary, runExample, startExample } from './lib/library.mjs';
+import { claimPlace } from './lib/net.mjs';
 import { dataDirFor, keyreeve, run, startNode, until, whileStopped } from './lib/node.mjs';
 
 let node;
@@ -80,14 +81,16 @@ test('nodes that are not there cost nothing as long as one is, and then it is UN
 
 test('a node that is gone is connected to again', async (t) => {
   const dataDir = dataDirFor(t);
-  const first = await startNode({ dataDir });
+  const { host, port } = await claimPlace();
+  const flags = ['--binary-listen', `${host}:${port}`];
+  const first = await startNode({ dataDir, flags });
   await client(first).makeConsumer('caller');
   const { key } = await client(first).makeKey('caller');
   const example = startExample(t, library, verify, [first.binary]);
   assert.equal(await example.ask(key), 'VALID');
   await first.kill9();
   assert.equal(await example.ask(key), 'UNAVAILABLE');
-  await startNode({ dataDir, flags: ['--binary-listen', first.binary] });
+  await startNode({ dataDir, flags });
   await until(async () => (await example.ask(key)) === 'VALID', { what: 'VALID again', everyMs: 100 });
   await example.end();
 });

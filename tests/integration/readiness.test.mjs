@@ -3,16 +3,17 @@
 // before a follower that began empty has its state.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { client, expectProblem } from './lib/http.mjs';
-import { keyreeve, keyreeved, dataDirFor, run, until } from './lib/node.mjs';
+import { makeCluster, startMember } from './lib/member.mjs';
+import { claimNet } from './lib/net.mjs';
+import { dataDirFor, until } from './lib/node.mjs';
 
 const isSoak = Boolean(process.env.KEYREEVE_SOAK);
 const BUSY_MS = 3_000; // what a busy machine may add
-const net = 20 + (process.pid % 50);
+const net = await claimNet();
 
 /** What a process says to systemd: a socket like systemd's, and all lines that came in. */
 async function listenAsSystemd(t, path) {
@@ -25,36 +26,12 @@ async function listenAsSystemd(t, path) {
   return () => text.split('\n').slice(1).filter(Boolean);
 }
 
-/** A node of the cluster in home: {url, log(), stop()}. */
-function startMember(t, home, name, host, more = [], env = {}) {
-  mkdirSync(join(home, name), { recursive: true });
-  const flags = ['--data', join(home, name, 'data'), '--http', `${host}:7400`, '--binary-listen', `${host}:7401`, '--peer-listen', `${host}:7402`, '--peer-bundle', join(home, 'ca', name, 'node.pem'), '--serve-threads', '1', '--insecure'];
-  const child = spawn(keyreeved, [...flags, ...more], { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'pipe'] });
-  let said = '';
-  child.stderr.on('data', (bytes) => (said += bytes));
-  const ended = once(child, 'exit');
-  const stop = async () => {
-    child.kill('SIGTERM');
-    const [code] = await ended;
-    assert.equal(code, 0, said);
-    assert.doesNotMatch(said, /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:/);
-  };
-  t.after(() => child.exitCode ?? child.kill('SIGKILL'));
-  return { url: `http://${host}:7400`, log: () => said, stop };
-}
-
 const readyz = (node) => fetch(`${node.url}/readyz`).then(({ status }) => status, () => 0);
 const times = (text, pattern) => text.match(pattern)?.length ?? 0;
 
 test('an empty follower is ready when it has a state, and says so once, everywhere', { timeout: 240_000 }, async (t) => {
   const home = dataDirFor(t);
-  const cli = async (...args) => {
-    const ended = await run(keyreeve, args, { env: { HOME: home } });
-    assert.equal(ended.code, 0, ended.stderr);
-  };
-  await cli('cluster', 'init', '--out', join(home, 'ca'));
-  await cli('node', 'add', 'core', '--dir', join(home, 'ca'), '--region', 'here', '--role', 'core');
-  await cli('node', 'add', 'edge', '--dir', join(home, 'ca'), '--region', 'there', '--role', 'follower');
+  await makeCluster(home, { core: 'core', edge: 'follower' });
   const heard = await listenAsSystemd(t, join(home, 'notify'));
   const ready = /"event":"ready"/g;
 

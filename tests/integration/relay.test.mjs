@@ -7,9 +7,13 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { claimNet } from './lib/net.mjs';
 import { binDir, run, until } from './lib/node.mjs';
 
 const bench = join(binDir, 'keyreeve-bench');
+const net = await claimNet();
+const at = (last) => `127.0.${net}.${last}`;
+const port = 7403;
 
 /** A server that answers every byte with itself, on a free port of an address. */
 async function echoOn(t, host) {
@@ -19,27 +23,18 @@ async function echoOn(t, host) {
   return server.address().port;
 }
 
-function connectFrom(t, localAddress, port) {
-  const socket = connect({ host: '127.0.2.9', port, localAddress });
+function connectFrom(t, localAddress) {
+  const socket = connect({ host: at(9), port, localAddress });
   socket.received = '';
   socket.on('data', (bytes) => (socket.received += bytes)).on('error', () => {});
   t.after(() => socket.destroy());
   return socket;
 }
 
-async function freePort(host) {
-  const server = createServer();
-  await new Promise((done) => server.listen(0, host, done));
-  const { port } = server.address();
-  await new Promise((done) => server.close(done));
-  return port;
-}
-
 async function startRelay(t) {
   const directory = mkdtempSync(join(tmpdir(), 'keyreeve-relay-'));
   const [table, cuts] = [join(directory, 'table'), join(directory, 'cuts')];
-  const port = await freePort('127.0.2.9');
-  writeFileSync(table, `# who is where\nnode a 127.0.2.1\nnode c 127.0.2.3\nlink * b 127.0.2.9:${port} 127.0.2.2:${await echoOn(t, '127.0.2.2')}\n`);
+  writeFileSync(table, `# who is where\nnode a ${at(1)}\nnode c ${at(3)}\nlink * b ${at(9)}:${port} ${at(2)}:${await echoOn(t, at(2))}\n`);
   const relay = spawn(bench, ['relay', '--table', table, '--cuts', cuts], { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise((done) => relay.on('close', (code) => done(code)));
   t.after(async () => {
@@ -54,13 +49,13 @@ async function startRelay(t) {
     writeFileSync(`${cuts}.new`, text);
     renameSync(`${cuts}.new`, cuts);
   };
-  return { port, setCuts };
+  return setCuts;
 }
 
 test('a cut holds what goes between two names, and only that, until it is healed', async (t) => {
-  const { port, setCuts } = await startRelay(t);
-  const a = connectFrom(t, '127.0.2.1', port);
-  const c = connectFrom(t, '127.0.2.3', port);
+  const setCuts = await startRelay(t);
+  const a = connectFrom(t, at(1));
+  const c = connectFrom(t, at(3));
   a.write('1');
   c.write('1');
   await until(() => a.received === '1' && c.received === '1', { what: 'both to be answered' });
@@ -79,7 +74,7 @@ test('a cut holds what goes between two names, and only that, until it is healed
     },
     { what: 'the cut' },
   );
-  const held = connectFrom(t, '127.0.2.1', port);
+  const held = connectFrom(t, at(1));
   held.write('new');
   const before = c.received.length;
   for (let round = 1; round <= 20; round++) {
@@ -93,8 +88,8 @@ test('a cut holds what goes between two names, and only that, until it is healed
 });
 
 test('the end of a connection is passed on, in both directions', async (t) => {
-  const { port } = await startRelay(t);
-  const a = connectFrom(t, '127.0.2.1', port);
+  await startRelay(t);
+  const a = connectFrom(t, at(1));
   const bytes = 'k'.repeat(300_000);
   const over = new Promise((done) => a.on('end', done));
   a.end(bytes);
@@ -106,7 +101,7 @@ test('a table that is not one is refused with the line', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'keyreeve-relay-'));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
   const table = join(directory, 'table');
-  writeFileSync(table, 'node a 127.0.2.1\nlink a b\n');
+  writeFileSync(table, `node a ${at(1)}\nlink a b\n`);
   const ended = await run(bench, ['relay', '--table', table, '--cuts', join(directory, 'cuts')]);
   assert.equal(ended.code, 1);
   assert.match(ended.stderr, /table:2: write "node NAME ADDRESS"/);

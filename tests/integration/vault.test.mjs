@@ -2,48 +2,28 @@
 // The vault: one master key for all core nodes, where it may come from, and its rotation while the
 // nodes serve.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { client, expect } from './lib/http.mjs';
+import { makeCluster, startMember } from './lib/member.mjs';
+import { claimNet } from './lib/net.mjs';
 import { dataDirFor, keyreeve, keyreeved, refuseNode, run, startNode, until } from './lib/node.mjs';
 
-const net = 70 + (process.pid % 50);
+const net = await claimNet();
 
-/** The secrets of a cluster with these core nodes, in home/ca. */
-async function makeCluster(home, names) {
-  for (const args of [['cluster', 'init', '--out', join(home, 'ca')], ...names.map((name) => ['node', 'add', name, '--dir', join(home, 'ca'), '--region', 'here', '--role', 'core'])]) {
-    const ended = await run(keyreeve, args, { env: { HOME: home } });
-    assert.equal(ended.code, 0, ended.stderr);
-  }
-}
-
-/** A core node of the cluster in home, the first one at .1: {url, log(), ended, stop()}. */
+/** A core node of the cluster in home, the first one at .1. */
 function startCore(t, home, name, number) {
-  const host = `127.0.${net}.${number}`;
-  mkdirSync(join(home, name), { recursive: true });
-  const flags = ['--data', join(home, name, 'data'), '--http', `${host}:7400`, '--binary-listen', '', '--peer-listen', `${host}:7402`, '--peer-bundle', join(home, 'ca', name, 'node.pem'), '--master-key-file', join(home, 'ca', name, 'master-key'), '--serve-threads', '1', '--rate-limit-per-token', '0'];
+  const flags = ['--master-key-file', join(home, 'ca', name, 'master-key'), '--rate-limit-per-token', '0'];
   if (number > 1) flags.push('--upstreams', `127.0.${net}.1:7402`);
-  const child = spawn(keyreeved, [...flags, '--insecure'], { stdio: ['ignore', 'ignore', 'pipe'] });
-  let said = '';
-  child.stderr.on('data', (bytes) => (said += bytes));
-  const ended = once(child, 'exit').then(([code]) => code);
-  const stop = async () => {
-    child.kill('SIGTERM');
-    assert.equal(await ended, 0, said);
-    assert.doesNotMatch(said, /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:/);
-  };
-  t.after(() => child.exitCode ?? child.kill('SIGKILL'));
-  return { url: `http://${host}:7400`, log: () => said, ended, stop };
+  return startMember(t, home, name, `127.0.${net}.${number}`, flags);
 }
 
 const isReady = (node) => fetch(`${node.url}/readyz`).then(({ status }) => status === 200, () => false);
 
 test("a core node that joins with another master key than the cluster's stops, and says why", { timeout: 240_000 }, async (t) => {
   const home = dataDirFor(t);
-  await makeCluster(home, ['one', 'two']);
+  await makeCluster(home, { one: 'core', two: 'core' });
   const one = startCore(t, home, 'one', 1);
   await until(() => isReady(one), { what: () => `the leader: ${one.log()}`, deadlineMs: 60_000 });
   writeFileSync(join(home, 'ca', 'two', 'master-key'), `${'5a'.repeat(32)}\n`);
@@ -168,7 +148,7 @@ test('a thousand values are sealed again under writes, through a kill -9, and th
 
 test('a standby follows a rotation, which waits for one that lacks the new master key', { timeout: 300_000 }, async (t) => {
   const home = dataDirFor(t);
-  await makeCluster(home, ['one', 'two', 'three']);
+  await makeCluster(home, { one: 'core', two: 'core', three: 'core' });
   const file = (name) => join(home, 'ca', name, 'master-key');
   const old = readFileSync(file('one'), 'utf8');
   for (const name of ['one', 'two']) writeFileSync(file(name), `1:${old}2:${HEX}\n`);

@@ -3,34 +3,16 @@
 // beside a fault: writers that remember what was acknowledged, validators that know what is allowed.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { client, expect } from '../../integration/lib/http.mjs';
+import { claimNet } from '../../integration/lib/net.mjs';
 import { binDir, keyreeve, run, until, whileStopped } from '../../integration/lib/node.mjs';
 
 const script = resolve('deploy/local-cluster.sh');
 const UP_DEADLINE_MS = 240_000;
-
-/**
- * A network 127.0.N.x that no other test's cluster has: it is claimed by a socket, which this process
- * holds to its end.
- */
-async function claimNet() {
-  for (let net = 80; net < 240; net++) {
-    const claim = createServer().unref();
-    claim.listen(7399, `127.0.${net}.254`);
-    const isOurs = await once(claim, 'listening').then(
-      () => true,
-      () => false,
-    );
-    if (isOurs) return net;
-  }
-  throw new Error('every network from 127.0.80.x to 127.0.239.x is in use');
-}
 
 export class Cluster {
   /** etcdQuota in bytes; settings go into every node's configuration; prepare(cluster) runs before anything starts. */

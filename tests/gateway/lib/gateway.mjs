@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { createServer as createSocket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from '../../integration/lib/node.mjs';
@@ -13,14 +12,6 @@ export const identity = ['x-consumer-id', 'x-consumer-name', 'x-consumer-metadat
 
 /** A file of deploy/, as text. */
 export const shipped = (path) => readFileSync(new URL(`../../../deploy/${path}`, import.meta.url), 'utf8');
-
-export async function freePort() {
-  const socket = createSocket();
-  await new Promise((done) => socket.listen(0, '127.0.0.1', done));
-  const { port } = socket.address();
-  await new Promise((done) => socket.close(done));
-  return port;
-}
 
 /** Replaces what the example must contain. */
 export function put(text, from, to) {
@@ -67,7 +58,7 @@ process.on('exit', () => alive.forEach((child) => child.kill('SIGKILL')));
  * Starts a gateway's program in a directory of its own. files: name → text; arguments(directory);
  * it is there when url/status answers 200.
  */
-export async function startProgram({ program, port, files, args, env = {}, signal = 'SIGTERM' }) {
+export async function startProgram({ program, host, port, files, args, env = {}, signal = 'SIGTERM' }) {
   const directory = mkdtempSync(join(tmpdir(), 'keyreeve-gateway-'));
   chmodSync(directory, 0o755);
   for (const [name, text] of Object.entries(files(directory))) writeFileSync(join(directory, name), text);
@@ -77,7 +68,7 @@ export async function startProgram({ program, port, files, args, env = {}, signa
   child.stdout.on('data', (bytes) => (output += bytes));
   child.stderr.on('data', (bytes) => (output += bytes));
   const ended = new Promise((done) => child.on('close', done)).then(() => alive.delete(child));
-  const url = `http://127.0.0.1:${port}`;
+  const url = `http://${host}:${port}`;
   await until(
     async () => {
       if (child.exitCode !== null) throw new Error(`${program} ended: ${output}`);
@@ -87,6 +78,7 @@ export async function startProgram({ program, port, files, args, env = {}, signa
   );
   return {
     url,
+    host,
     port,
     directory,
     log: () => output,

@@ -3,26 +3,20 @@
 // that runs the engine over it.
 import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { until } from './node.mjs';
+import { claimNet } from './net.mjs';
+import { run, until } from './node.mjs';
 
 const BIN = process.env.KEYREEVE_BIN ?? 'build/dev/bin';
-
-function freePorts(count) {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  return Promise.all(servers.map((server) => new Promise((resolve) => server.once('listening', () => resolve(server.address().port))))).then((ports) =>
-    Promise.all(servers.map((server, i) => new Promise((resolve) => server.close(() => resolve(ports[i]))))),
-  );
-}
+const env = { ...process.env, ETCDCTL_API: '3' };
 
 const openssl = (directory, ...args) => execFileSync('openssl', args, { cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] });
 
-/** A certificate for 127.0.0.1 and localhost, signed by ca.pem of the directory. */
-function issue(directory, name) {
-  writeFileSync(join(directory, `${name}.ext`), 'subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n');
+/** A certificate for these addresses, signed by ca.pem of the directory. */
+function issue(directory, name, addresses) {
+  writeFileSync(join(directory, `${name}.ext`), `subjectAltName=${addresses.map((one) => `IP:${one}`).join()}\nextendedKeyUsage=serverAuth,clientAuth\n`);
   openssl(directory, 'req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${name}-key.pem`, '-out', `${name}.csr`, '-subj', `/CN=${name}`);
   openssl(directory, 'x509', '-req', '-in', `${name}.csr`, '-CA', 'ca.pem', '-CAkey', 'ca-key.pem', '-CAcreateserial', '-days', '2', '-extfile', `${name}.ext`, '-out', `${name}.pem`);
   chmodSync(join(directory, `${name}-key.pem`), 0o600);
@@ -57,6 +51,11 @@ class EtcdCluster {
     member.process = spawn('etcd', argumentsOf(this, member), { stdio: ['ignore', 'ignore', 'pipe'] });
     member.stderr = '';
     member.process.stderr.on('data', (data) => (member.stderr += data));
+    member.failed = new Promise((_, fail) => {
+      // One that was killed has a signal instead of a code.
+      member.process.on('close', (code) => code !== null && fail(new Error(`${member.name} ended with ${code}: ${member.stderr}`)));
+    });
+    member.failed.catch(() => {}); // where nobody waits for it
   }
 
   killMember(i) {
@@ -64,23 +63,26 @@ class EtcdCluster {
     return new Promise((resolve) => process.once('exit', resolve).kill('SIGKILL'));
   }
 
-  /** etcdctl's output; args like 'member', 'list'. */
-  control(...args) {
+  #controlled(args) {
     const file = (name) => join(this.directory, name);
-    return execFileSync('etcdctl', ['--endpoints', this.endpoints, '--cacert', file('ca.pem'), '--cert', file('client.pem'), '--key', file('client-key.pem'), ...args], {
-      encoding: 'utf8', env: { ...process.env, ETCDCTL_API: '3' }, stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    return ['--endpoints', this.endpoints, '--cacert', file('ca.pem'), '--cert', file('client.pem'), '--key', file('client-key.pem'), ...args];
   }
 
+  /** etcdctl's output; args like 'member', 'list'. */
+  control(...args) {
+    return execFileSync('etcdctl', this.#controlled(args), { encoding: 'utf8', env, stdio: ['ignore', 'pipe', 'pipe'] });
+  }
+
+  /** Waits until all members are healthy; ends at once, with what it said, when one has ended by itself. */
   async ready() {
-    await until(() => {
-      try {
-        this.control('endpoint', 'health');
-        return true;
-      } catch {
-        return false;
-      }
-    }, { what: 'etcd to be healthy', deadlineMs: 30_000, everyMs: 100 });
+    let isOver = false;
+    const isHealthy = async () => (await run('etcdctl', this.#controlled(['endpoint', 'health']), { env })).code === 0;
+    const healthy = until(async () => isOver || (await isHealthy()), { what: 'etcd to be healthy', deadlineMs: 30_000, everyMs: 100 });
+    try {
+      await Promise.race([healthy, ...this.members.map(({ failed }) => failed)]);
+    } finally {
+      isOver = true;
+    }
   }
 
   /** Which member leads etcd. */
@@ -99,12 +101,12 @@ class EtcdCluster {
 export async function startEtcd(t, { count = 3, quotaBytes = 1 << 30 } = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'keyreeve-etcd-'));
   makeAuthority(directory);
-  issue(directory, 'member');
-  issue(directory, 'client');
-  const ports = await freePorts(2 * count);
-  const members = Array.from({ length: count }, (_, i) => ({
-    name: `etcd-${i}`, client: `https://127.0.0.1:${ports[2 * i]}`, peer: `https://127.0.0.1:${ports[2 * i + 1]}`,
-  }));
+  const net = await claimNet();
+  const addresses = Array.from({ length: count }, (_, i) => `127.0.${net}.${101 + i}`);
+  // Members call each other from 127.0.0.1, which a caller's certificate must name as well.
+  issue(directory, 'member', ['127.0.0.1', ...addresses]);
+  issue(directory, 'client', ['127.0.0.1']);
+  const members = addresses.map((address, i) => ({ name: `etcd-${i}`, client: `https://${address}:2379`, peer: `https://${address}:2380` }));
   const cluster = new EtcdCluster(directory, members, quotaBytes);
   t.after(() => cluster.stop());
   members.forEach((_, i) => cluster.startMember(i));

@@ -84,7 +84,7 @@ export function client(node, token = node.token) {
 /** One request with exactly these headers and this method, which fetch would not let pass. */
 export function exchange(node, { method = 'GET', path = '/', headers = {}, body, socketPath, agent } = {}) {
   return new Promise((done, fail) => {
-    const where = socketPath ? { socketPath } : { host: '127.0.0.1', port: node.port };
+    const where = socketPath ? { socketPath } : { host: node.host ?? '127.0.0.1', port: node.port };
     const sent = request({ ...where, method, path, headers, agent, timeout: 20_000 }, (answer) => {
       const parts = [];
       answer.on('data', (part) => parts.push(part));
