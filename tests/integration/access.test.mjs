@@ -65,9 +65,19 @@ test('the last owner token cannot be deleted, and two at once cannot both go', a
   as.owner = client(node, (await api.makeToken('another owner', { roles: ['owner'] })).token);
 });
 
+/** A token that ends soon; one whose end came before it was made, on a busy machine, is asked for again. */
+async function makeBriefToken() {
+  for (let lifeMs = 600; ; lifeMs *= 2) {
+    const began = Date.now();
+    const answer = await api.post(tokens, { label: 'brief', roles: ['viewer'], expiresOn: new Date(began + lifeMs).toISOString() });
+    if (answer.status === 400 && Date.now() - began >= lifeMs) continue;
+    return expect(answer, 200).body;
+  }
+}
+
 test('bad tokens are refused: none, another scheme, garbage, a gateway\'s key, expired, disabled', async () => {
   const key = await api.makeKey('m', {}, 'matrix');
-  const brief = await api.makeToken('brief', { roles: ['viewer'], expiresOn: new Date(Date.now() + 600).toISOString() });
+  const brief = await makeBriefToken();
   await until(async () => (await client(node, brief.token).get('/v1/who-am-i')).status === 401, { what: 'the token\'s expiry', everyMs: 50 });
   for (const authorization of [undefined, '', 'Bearer', 'Bearer ', `Basic ${node.token}`, 'Bearer x', `Bearer ${strangerKey('kr_mgmt')}`, `Bearer ${key.key}`, `Bearer ${brief.token}`, node.token]) {
     const answer = await client(node, '').get(api.buckets, authorization === undefined ? {} : { authorization });
