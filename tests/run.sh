@@ -180,15 +180,16 @@ part_unit() {
 
 # Each seed counts as one test. The runs are spread over the processors.
 run_seeds() {
-    local seeds=$1 shard share log good bad
+    local seeds=$1 shard share log good bad code
     local -a processes=()
     share=$(((seeds + jobs - 1) / jobs))
     for ((shard = 0; shard < jobs; shard++)); do
         build/dev/bin/sim --seed $((shard * share + 1)) --count $share >"$logs/sim-$shard.log" 2>&1 &
         processes+=($!)
     done
-    wait "${processes[@]}"
     for ((shard = 0; shard < jobs; shard++)); do
+        wait "${processes[shard]}"
+        code=$?
         log=$logs/sim-$shard.log
         good=$(sed -n 's/^\([0-9]*\) seeds, .*/\1/p' "$log")
         bad=$(sed -n 's/^.* answers checked, \([0-9]*\) violations$/\1/p' "$log")
@@ -198,6 +199,10 @@ run_seeds() {
         elif [ "$bad" -gt 0 ]; then
             head -n 120 "$log"
             good=$((good - bad))
+        elif [ $code -ne 0 ]; then # a leak, say, which is found at the exit
+            tail -n 60 "$log"
+            echo "   sim from seed $((shard * share + 1)): no violations, but exit code $code"
+            bad=1
         fi
         add sim "$good" "$bad"
     done
@@ -240,6 +245,10 @@ end_break() {
 run_breaks() {
     local -a names
     mapfile -t names < <(build/dev/bin/sim --list | cut -f1)
+    if [ ${#names[@]} -eq 0 ]; then
+        echo '   sim --list names nothing'
+        add sim-breaks 0 1
+    fi
     in_lanes "$jobs" run_break end_break "${names[@]}"
 }
 
