@@ -106,11 +106,17 @@ test('a stop waits for the calls under way, also past the stop timeout', async (
   expect(await api.post(`${api.buckets}/production/$import`, { rows }), 200);
   const calls = Array.from({ length: 200 }, () => api.get(`${api.consumers()}?tag.no=such&limit=1`));
   calls.push(...Array.from({ length: 20 }, (_, i) => api.post(api.consumers(), { name: `late-${i}` })));
+  let answered = 0;
+  for (const call of calls) call.then(() => answered++, () => {});
   const ended = Promise.allSettled(calls);
-  await pause(300); // the pool is busy for longer, and the changes wait behind the lists
+  // All have come when none is missing from those that are answered and those that are under way.
+  await until(async () => answered + (await node.metric('calls_under_way')) >= calls.length, { what: 'every call to come' });
   await node.stop();
   assert.match(node.stderr, /"event":"stopping","callsUnderWay":[1-9]/);
-  await ended;
+  for (const { status, value, reason } of await ended) {
+    assert.equal(status, 'fulfilled', `${reason?.cause ?? reason}`);
+    assert.ok([200, 503].includes(value.status), value.text); // 503: it has not begun
+  }
 });
 
 test('a bucket that is required but empty or named twice lets nobody in', async (t) => {
@@ -134,13 +140,22 @@ test('a revocation of a whole bucket gets through while others keep changing the
   t.after(() => node.remove());
   const api = client(node);
   let isOver = false;
+  const statuses = {};
   const change = async (i) => {
-    for (let round = 0; !isOver; round++) await api.patch(`${api.buckets}/production`, { description: `${i}.${round}` });
+    for (let round = 0; !isOver; round++) {
+      const { status } = await api.patch(`${api.buckets}/production`, { description: `${i}.${round}` });
+      statuses[status] = (statuses[status] ?? 0) + 1;
+    }
   };
   const changes = Array.from({ length: 16 }, (_, i) => change(i));
-  for (let i = 0; i < 10; i++) expect(await api.post(`${api.buckets}/production/revoke`, { confirm: 'production' }), 200);
+  for (let i = 0; i < 10; i++) {
+    const before = statuses[200] ?? 0;
+    expect(await api.post(`${api.buckets}/production/revoke`, { confirm: 'production' }), 200);
+    await until(() => statuses[200] > before, { what: () => `a change; there were ${JSON.stringify(statuses)}` });
+  }
   isOver = true;
   await Promise.all(changes);
+  t.diagnostic(`the changes were answered ${JSON.stringify(statuses)}`);
 });
 
 test('who has no token may not send a large body to the management API', async (t) => {
