@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { client, expect } from './lib/http.mjs';
-import { dataDirFor, killNodesOn, startNode } from './lib/node.mjs';
+import { dataDirFor, killNodesOn, startNode, until } from './lib/node.mjs';
 
 const ROUNDS = process.env.KEYREEVE_SOAK ? 100 : 7;
 const BULK = 25;
@@ -157,7 +157,8 @@ test(`${ROUNDS} times killed under writers: nothing acknowledged is lost, nothin
     const target = ledger.acknowledged + 30 + Math.floor(Math.random() * 150);
     const writers = startWriters(api, ledger, round);
     const isOver = Promise.all(writers);
-    while (ledger.acknowledged < target) await Promise.race([isOver, new Promise((done) => setTimeout(done, 1))]);
+    const isEnough = until(() => ledger.acknowledged >= target || node.exit, { what: () => `${target} acknowledged writes; there are ${ledger.acknowledged}`, deadlineMs: 120_000, everyMs: 1 });
+    await Promise.race([isEnough, isOver.then(() => isEnough)]); // a writer that fails ends it at once
     await node.kill9();
     await isOver;
     node = await startNode({ dataDir });

@@ -107,7 +107,7 @@ class Node {
           return false;
         }
       },
-      { what: '/readyz', deadlineMs: START_DEADLINE_MS },
+      { what: () => `/readyz: ${this.stderr}`, deadlineMs: START_DEADLINE_MS },
     );
     this.port = Number(new URL(this.url).port);
     const binaryFile = join(this.dataDir, 'binary-address');
@@ -139,6 +139,7 @@ class Node {
     this.process.kill('SIGKILL');
     await this.ended;
     this.assertClean();
+    assert.deepEqual(this.exit, { code: null, signal: 'SIGKILL' }, `it had ended by itself: ${this.stderr}`);
   }
 
   /** Everything of a clean end, and the data directory with it. */
@@ -172,8 +173,17 @@ class Node {
  * A node that is ready: {url, port, binary, token, dataDir, pid, stop(), kill9(), remove(), metric(name)}.
  * under: a program with its arguments that becomes the node, like prlimit.
  */
-export async function startNode({ dataDir = makeDataDir(), flags = [], env = {}, under = [] } = {}) {
-  return new Node(dataDir, flags, env, under).ready();
+export async function startNode({ dataDir, flags = [], env = {}, under = [] } = {}) {
+  const node = new Node(dataDir ?? makeDataDir(), flags, env, under);
+  try {
+    return await node.ready();
+  } catch (error) {
+    // Nobody else has it, nor the directory that it was given.
+    node.process.kill('SIGKILL');
+    await node.ended;
+    if (dataDir === undefined) rmSync(node.dataDir, { recursive: true, force: true });
+    throw error;
+  }
 }
 
 /** A node that must not come up: its exit and what it said. */
