@@ -21,7 +21,8 @@ async function must(program, args, options) {
 export async function installLibrary(t) {
   const prefix = mkdtempSync(join(tmpdir(), 'keyreeve-library-'));
   t.after(() => rmSync(prefix, { recursive: true, force: true }));
-  await must('cmake', ['--install', buildDir, '--prefix', prefix, '--component', 'client']);
+  // One at a time: an installation writes its manifest into the build tree.
+  await must('flock', [join(buildDir, 'install.lock'), 'cmake', '--install', buildDir, '--prefix', prefix, '--component', 'client']);
   const pc = readdirSync(prefix, { recursive: true }).find((path) => path.endsWith('keyreeve.pc'));
   assert.ok(pc, 'keyreeve.pc is installed');
   const lib = join(prefix, dirname(dirname(pc)));
