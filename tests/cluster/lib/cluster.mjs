@@ -3,7 +3,7 @@
 // beside a fault: writers that remember what was acknowledged, validators that know what is allowed.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -167,7 +167,7 @@ export class Cluster {
       try {
         await tell(t);
       } catch (error) {
-        await this.restore();
+        await this.restore().catch(({ message }) => t.diagnostic(`nor could the cluster be restored: ${message}`));
         throw error;
       }
     });
@@ -218,12 +218,38 @@ export class Cluster {
     return { writer, validator };
   }
 
+  /** False also where its number has gone to another program. */
+  isRunning(name) {
+    try {
+      return readFileSync(`/proc/${this.pid(name)}/cmdline`, 'utf8').includes(`${this.dir}/`);
+    } catch {
+      return false;
+    }
+  }
+
+  /** Every process of the cluster is gone behind it, whatever has become of the script. */
+  async #killAll() {
+    const left = readdirSync(this.dir).filter((name) => this.isRunning(name));
+    for (const name of left) this.signal(name, 'SIGKILL');
+    await until(() => !left.some((name) => this.isRunning(name)), { what: () => `the end of ${left}` });
+  }
+
   async remove() {
     this.isGone = true;
-    const logs = [...(this.nodes ?? [])].map(({ name }) => [name, this.log(name)]);
-    await run(script, ['down', '--dir', this.dir], { deadlineMs: 120_000 });
-    for (const [name] of logs) assert.doesNotMatch(this.log(name), /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:/, name);
-    rmSync(resolve(this.dir, '..'), { recursive: true, force: true });
+    try {
+      if (existsSync(join(this.dir, 'engine'))) await this.#down(); // else it never began
+    } finally {
+      rmSync(resolve(this.dir, '..'), { recursive: true, force: true });
+    }
+  }
+
+  async #down() {
+    const running = (this.nodes ?? []).filter(({ name }) => this.isRunning(name)).map(({ name }) => [name, this.log(name).length]);
+    const ended = await run(script, ['down', '--dir', this.dir], { deadlineMs: 120_000 });
+    if (ended.code !== 0) await this.#killAll();
+    assert.equal(ended.code, 0, `local-cluster.sh down: ${ended.stderr}${ended.stdout}`);
+    for (const { name } of this.nodes ?? []) assert.doesNotMatch(this.log(name), /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:/, name);
+    for (const [name, from] of running) assert.match(this.log(name).slice(from), /"event":"stopped"/, `${name} ended, but not as it was asked to`);
   }
 }
 

@@ -108,9 +108,10 @@ export class NetnsCluster {
     const node = this.node(name);
     this.#configure(node);
     node.said = '';
+    node.exit = undefined;
     node.process = spawn('ip', ['netns', 'exec', this.space(name), keyreeved, '--config', join(this.dir, name, 'keyreeve.yaml')], { stdio: ['ignore', 'ignore', 'pipe'] });
     node.process.stderr.on('data', (bytes) => (node.said += bytes));
-    node.ended = new Promise((done) => node.process.on('close', done));
+    node.ended = new Promise((done) => node.process.on('close', (code, signal) => done((node.exit = { code, signal }))));
     const isReady = async () => (await this.api(name).get('/readyz').catch(() => ({}))).status === 200;
     await until(isReady, { what: () => `${name} to be ready: ${node.said.slice(-2000)}`, deadlineMs: READY_DEADLINE_MS, everyMs: 50 });
   }
@@ -124,7 +125,8 @@ export class NetnsCluster {
 
   async remove() {
     this.isGone = true;
-    for (const { process: child } of this.nodes) child?.kill('SIGTERM');
+    const running = this.nodes.filter(({ process: child, exit }) => child && !exit);
+    for (const { process: child } of running) child.kill('SIGTERM');
     const timer = setTimeout(() => this.nodes.forEach(({ process: child }) => child?.kill('SIGKILL')), 30_000);
     await Promise.all(this.nodes.map(({ ended }) => ended));
     clearTimeout(timer);
@@ -135,5 +137,9 @@ export class NetnsCluster {
     }
     rmSync(this.dir, { recursive: true, force: true });
     for (const { name, said } of this.nodes) assert.doesNotMatch(said ?? '', /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:/, name);
+    for (const { name, exit, said } of running) {
+      assert.deepEqual(exit, { code: 0, signal: null }, `${name}: ${said.slice(-2000)}`);
+      assert.match(said, /"event":"stopped"/, name);
+    }
   }
 }
