@@ -11,6 +11,7 @@ import { Cluster, Validator, Writer, assertAllThere, codeAt, makeKey, revoke } f
 
 const STALENESS_MS = 3000;
 const BUSY_MS = 3000; // what a busy machine may add
+const FRESH_MS = STALENESS_MS - 1000; // what was heard last is no older than that
 
 test('one leader and four followers', { timeout: 600_000 }, async (t) => {
   const cluster = await Cluster.up(t, { engine: 'local', staleness: STALENESS_MS, settings: { realm: 'made-so' } });
@@ -187,8 +188,14 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
   await t.test('the leader is killed: validations go on while the bucket allows, writes say 503, and it comes back', async () => {
     const key = await makeKey(leader, 'without-a-leader');
     await cluster.caughtUp();
-    await cluster.kill('core-1');
-    for (const name of cluster.followers) assert.equal(await codeAt(cluster, name, key), 'VALID');
+    const killed = Date.now();
+    cluster.signal('core-1', 'SIGKILL');
+    const answers = await Promise.all(cluster.followers.map(async (name) => ({ name, code: await codeAt(cluster, name, key), afterMs: Date.now() - killed })));
+    for (const { name, code, afterMs } of answers) {
+      // On a busy machine an answer may come when the bucket does not allow it any more.
+      if (afterMs < FRESH_MS) assert.equal(code, 'VALID', name);
+      else assert.match(code, /^(VALID|STALE)$/, name);
+    }
     const began = Date.now();
     const api = cluster.api('edge-us-east');
     const answer = await api.post(api.keys('without-a-leader'), {});
