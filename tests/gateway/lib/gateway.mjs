@@ -69,25 +69,29 @@ export async function startProgram({ program, host, port, files, args, env = {},
   child.stderr.on('data', (bytes) => (output += bytes));
   const ended = new Promise((done) => child.on('close', done)).then(() => alive.delete(child));
   const url = `http://${host}:${port}`;
-  await until(
-    async () => {
-      if (child.exitCode !== null) throw new Error(`${program} ended: ${output}`);
-      return fetch(`${url}/status`).then((answer) => answer.status === 200, () => false);
-    },
-    { what: () => `${program}: ${output}`, deadlineMs: 60_000 },
-  );
+  const stop = async () => {
+    child.kill(signal);
+    const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
+    await ended;
+    clearTimeout(timer);
+    rmSync(directory, { recursive: true, force: true });
+  };
+  const isThere = async () => {
+    if (child.exitCode !== null) throw new Error(`${program} ended: ${output}`);
+    return fetch(`${url}/status`).then((answer) => answer.status === 200, () => false);
+  };
+  try {
+    await until(isThere, { what: () => `${program}: ${output}`, deadlineMs: 60_000 });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   return {
     url,
     host,
     port,
     directory,
     log: () => output,
-    async stop() {
-      child.kill(signal);
-      const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
-      await ended;
-      clearTimeout(timer);
-      rmSync(directory, { recursive: true, force: true });
-    },
+    stop,
   };
 }
