@@ -117,14 +117,19 @@ static enum kr_err take_lines(struct lines *lines, struct bytes text, struct fau
 }
 
 // What the process was started with shows in /proc, so that it is overwritten there.
+static void wipe_variable(char *value)
+{
+    mem_zero(value, strlen(value));
+    unsetenv(variable);
+}
+
 static enum kr_err take_variable(struct buf *content, struct fault *fault)
 {
     char *value = getenv(variable);
     if (value == NULL)
         return fault_set(fault, KR_ERR_INTERNAL, "%s was read before", variable);
     buf_add_text(content, value);
-    mem_zero(value, strlen(value));
-    unsetenv(variable);
+    wipe_variable(value);
     if (buf_result(content) != KR_ERR_OK)
         return fault_set(fault, KR_ERR_TOO_LARGE, "%s is larger than %d bytes", variable,
                          KR_MASTER_KEY_LIMIT);
@@ -141,6 +146,13 @@ static enum kr_err read_content(const struct config *config, const char *place, 
     enum kr_err err = file_read_descriptor((int)config->master_key_fd, place, content, fault);
     close((int)config->master_key_fd);
     return err;
+}
+
+void master_key_forget(void)
+{
+    char *value = getenv(variable);
+    if (value != NULL)
+        wipe_variable(value);
 }
 
 enum kr_err master_key_read(const struct config *config, struct vault **out, struct fault *fault)

@@ -20,5 +20,7 @@ must_use enum kr_err master_key_make(const struct config *config, struct fault *
 // permissions, INVALID for other content; the fault names place, line and mend.
 must_use enum kr_err master_key_read(const struct config *config, struct vault **out,
                                      struct fault *fault);
+// Removes the variable, at a start that reads none: a follower may have it from its unit.
+void master_key_forget(void);
 // Where it is kept, for words.
 void master_key_place(const struct config *config, char out[KR_MASTER_KEY_PLACE_SIZE]);

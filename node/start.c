@@ -421,6 +421,8 @@ enum kr_err start_check(const struct config *config, struct vault **vault, struc
         err = check_owner_token(config, fault);
     if (err == KR_ERR_OK && identity.is_core)
         err = read_master_key(config, vault, fault);
+    else
+        master_key_forget();
     return err;
 }
 

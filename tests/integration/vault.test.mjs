@@ -10,6 +10,7 @@ import { makeCluster, startMember } from './lib/member.mjs';
 import { claimNet } from './lib/net.mjs';
 import { dataDirFor, keyreeve, keyreeved, refuseNode, run, startNode, until } from './lib/node.mjs';
 
+const HEX = '6b'.repeat(32);
 const net = await claimNet();
 
 /** A core node of the cluster in home, the first one at .1. */
@@ -35,8 +36,6 @@ test("a core node that joins with another master key than the cluster's stops, a
 });
 
 // --- where the master key may come from ----------------------------------------------------------
-
-const HEX = '6b'.repeat(32);
 
 /** A bucket that keeps values, and one key in it: {id, key}. */
 async function makeKept(api) {
@@ -72,6 +71,17 @@ test('the master key may come from the environment, which is empty of it behind 
   const printed = await run(keyreeved, ['--print-config'], { env: { KEYREEVE_MASTER_KEY: HEX } });
   assert.equal(printed.code, 0, printed.stderr);
   assert.ok(!printed.stdout.includes(HEX) && !/^master_key:/m.test(printed.stdout), printed.stdout);
+});
+
+test('a follower, which needs no master key, is empty of the one in its environment', async (t) => {
+  const home = dataDirFor(t);
+  await makeCluster(home, { one: 'follower' });
+  const host = `127.0.${net}.3`;
+  // Nobody leads it: it waits, and so lives.
+  const one = startMember(t, home, 'one', host, ['--upstreams', `127.0.${net}.4:7402`], { KEYREEVE_MASTER_KEY: HEX });
+  await until(() => fetch(`${one.url}/healthz`).then(({ status }) => status === 200, () => false), { what: () => `the follower: ${one.log()}`, deadlineMs: 60_000 });
+  assert.ok(!readFileSync(`/proc/${one.pid}/environ`, 'latin1').includes(HEX));
+  await one.stop();
 });
 
 // --- rotation ------------------------------------------------------------------------------------

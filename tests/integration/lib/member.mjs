@@ -16,7 +16,7 @@ export async function makeCluster(home, roles) {
   }
 }
 
-/** A node of the cluster in home, at 7400 and 7402 of a host: {url, log(), ended, stop()}. */
+/** A node of the cluster in home, at 7400 and 7402 of a host: {url, pid, log(), ended, stop()}. */
 export function startMember(t, home, name, host, more = [], env = {}) {
   mkdirSync(join(home, name), { recursive: true });
   const flags = ['--data', join(home, name, 'data'), '--http', `${host}:7400`, '--binary-listen', '', '--peer-listen', `${host}:7402`, '--peer-bundle', join(home, 'ca', name, 'node.pem'), '--serve-threads', '1', '--insecure'];
@@ -30,5 +30,5 @@ export function startMember(t, home, name, host, more = [], env = {}) {
     assert.doesNotMatch(said, /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:/);
   };
   t.after(() => (child.kill('SIGKILL'), ended));
-  return { url: `http://${host}:7400`, log: () => said, ended, stop };
+  return { url: `http://${host}:7400`, pid: child.pid, log: () => said, ended, stop };
 }
