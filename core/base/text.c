@@ -20,7 +20,7 @@ void text_hex(const uint8_t *data, size_t size_bytes, char *out)
     *out = '\0';
 }
 
-static int hex_value(uint8_t digit)
+int text_hex_digit(uint8_t digit)
 {
     if (digit >= '0' && digit <= '9')
         return digit - '0';
@@ -36,7 +36,7 @@ bool text_from_hex(struct bytes hex, uint8_t *out, size_t size_bytes)
     if (hex.size / 2 != size_bytes || hex.size % 2 != 0)
         return false;
     for (size_t i = 0; i < size_bytes; i++) {
-        int high = hex_value(hex.data[2 * i]), low = hex_value(hex.data[2 * i + 1]);
+        int high = text_hex_digit(hex.data[2 * i]), low = text_hex_digit(hex.data[2 * i + 1]);
         if (high < 0 || low < 0)
             return false;
         out[i] = (uint8_t)(high << 4 | low);

@@ -14,6 +14,7 @@ void text_hex(const uint8_t *data, size_t size_bytes,
               char *out); // 2·size lower-case digits and a NUL
 bool text_from_hex(struct bytes hex, uint8_t *out,
                    size_t size_bytes); // exactly 2·size digits, any case
+int text_hex_digit(uint8_t digit);     // its value, in any case; -1: it is none
 
 void text_add_base64(struct buf *out, struct bytes data);    // §4, padded
 void text_add_base64url(struct buf *out, struct bytes data); // §5, unpadded

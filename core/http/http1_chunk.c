@@ -2,6 +2,7 @@
 // Reads chunked bodies, a step of the framing at a time.
 #include "core/http/http1_chunk.h"
 
+#include "core/base/text.h"
 #include "core/http/syntax.h"
 
 // A chunk's line may carry extensions, which nothing uses; a trailer is dropped as well. SURPLUS
@@ -43,23 +44,15 @@ static enum kr_err take_line(struct reader *reader, size_t max, struct bytes *li
     return KR_ERR_OK;
 }
 
-static int hex_digit(uint8_t byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    byte |= 0x20;
-    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
-}
-
 // chunk-size [chunk-ext]; white space between the two, which the grammar tolerates, is refused.
 static bool parse_size(struct bytes line, uint64_t *size)
 {
     size_t at = 0;
     *size = 0;
-    for (; at < line.size && hex_digit(line.data[at]) >= 0; at++) {
+    for (; at < line.size && text_hex_digit(line.data[at]) >= 0; at++) {
         if (at == KR_CHUNK_DIGITS_MAX)
             return false;
-        *size = *size << 4 | (uint64_t)hex_digit(line.data[at]);
+        *size = *size << 4 | (uint64_t)text_hex_digit(line.data[at]);
     }
     if (at == 0 || (at < line.size && line.data[at] != ';'))
         return false;

@@ -120,13 +120,10 @@ void http_reply_field_text(struct buf *out, const char *name, const char *value)
 
 void http_reply_field_number(struct buf *out, const char *name, uint64_t value)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    http_reply_field(out, name, bytes_of(digits + at, sizeof(digits) - at));
+    buf_add_text(out, name);
+    KR_REPLY_LINES(out, ": ");
+    buf_add_decimal(out, value);
+    KR_REPLY_LINES(out, "\r\n");
 }
 
 void http_reply_end(struct buf *out, const struct http_request *request, unsigned status,

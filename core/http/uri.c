@@ -4,14 +4,6 @@
 
 #include "core/base/text.h"
 
-static int hex_digit(uint8_t byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    byte |= 0x20;
-    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
-}
-
 // The text up to the separator, which is taken too; the rest stays in *rest.
 static struct bytes take_until(struct bytes *rest, char separator)
 {
@@ -31,8 +23,8 @@ static int take_byte(struct bytes text, size_t *at)
         return byte;
     if (text.size - *at < 2)
         return -1;
-    int high = hex_digit(text.data[*at]);
-    int low = hex_digit(text.data[*at + 1]);
+    int high = text_hex_digit(text.data[*at]);
+    int low = text_hex_digit(text.data[*at + 1]);
     *at += 2;
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }

@@ -25,6 +25,20 @@ static void hex_goes_both_ways(void **state)
     assert_true(text_from_hex(bytes_text(""), back, 0));
 }
 
+static void a_hex_digit_has_a_value_and_no_other_byte_has(void **state)
+{
+    (void)state;
+    static const char lower[] = "0123456789abcdef", upper[] = "0123456789ABCDEF";
+    int digits = 0;
+    for (int byte = 0; byte < 256; byte++)
+        digits += text_hex_digit((uint8_t)byte) >= 0;
+    assert_int_equal(digits, 10 + 6 + 6);
+    for (int value = 0; value < 16; value++) {
+        assert_int_equal(text_hex_digit((uint8_t)lower[value]), value);
+        assert_int_equal(text_hex_digit((uint8_t)upper[value]), value);
+    }
+}
+
 static void hex_of_another_size_or_alphabet_is_refused(void **state)
 {
     (void)state;
@@ -241,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hex_goes_both_ways),
+        cmocka_unit_test(a_hex_digit_has_a_value_and_no_other_byte_has),
         cmocka_unit_test(hex_of_another_size_or_alphabet_is_refused),
         cmocka_unit_test(base64_encodes_both_alphabets),
         cmocka_unit_test(base64_decodes_padded_or_not),
