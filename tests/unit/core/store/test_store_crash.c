@@ -275,7 +275,7 @@ static void who_may_lack_what_a_power_cut_took_knows_until_it_has_caught_up(void
 static void damage_buckets(struct world *world, bool is_damaged)
 {
     struct index *index = NULL;
-    const struct bytes key = bytes_text("no bucket");
+    const struct bytes key = bytes_text("i: no bucket");
     struct index_options options = {
         .directory = world->directory, .block_cache_bytes = 1u << 20, .is_unsynced = true};
     assert_int_equal(index_open(&options, &index, &world->fault), KR_ERR_OK);
