@@ -303,13 +303,19 @@ static inline void on_replica_closed(void *ctx)
     (void)ctx;
 }
 
-static inline void remove_node(struct peer_node *node)
+// Its process; start begins another one.
+static inline void end(struct peer_node *node)
 {
     stop(node);
     replica_close(node->replica, on_replica_closed, NULL);
     replica_turn(node->replica);
     node->replica = NULL;
     roster_free(&node->roster);
+}
+
+static inline void remove_node(struct peer_node *node)
+{
+    end(node);
     fake_free(node->fake);
     remove(node->bundle);
     remove(node->directory);

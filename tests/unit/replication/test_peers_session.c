@@ -158,7 +158,7 @@ static void whose_log_is_refused_is_in_doubt(void **state)
 {
     struct world *world = *state;
     const struct two two = make_two(world);
-    stop(two.heir);
+    end(two.heir);
     two.heir->fake->position.chain.low ^= 1;
     start(two.heir);
     assert_false(is_in_doubt(two.heir));
