@@ -74,7 +74,7 @@ test('large bodies that are announced and do not come keep nobody from anything'
 
 // 16 bodies of 16 MiB are all that fits; of each, what needs the last doubling has come.
 test('whole requests that came in one write are answered while large bodies fill the memory', async (t) => {
-  const node = await startNode({ flags: ['--serve-threads', '1'] });
+  const node = await startNode({ flags: ['--serve-threads', '1', '--request-timeout-ms', '300000'] });
   t.after(() => node.remove());
   const api = client(node);
   await api.makeConsumer('c');
@@ -83,7 +83,7 @@ test('whole requests that came in one write are answered while large bodies fill
   t.after(() => large.forEach((connection) => connection.destroy()));
   for (const connection of large) connection.write(`POST ${api.keys('c')}/$bulk HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${node.token}\r\nContent-Length: ${15 << 20}\r\n\r\n${part}`);
   const refused = () => exchange(node, { method: 'POST', path: '/v1/validate', body: 'x'.repeat(60_000), agent: false }).then(({ status }) => status === 503, () => false);
-  await until(refused, { what: 'the memory to be full', everyMs: 50 });
+  await until(refused, { what: 'the memory to be full', everyMs: 50, deadlineMs: 120_000 });
   assert.ok(large.every((connection) => connection.received === ''));
   const piped = raw(node);
   t.after(() => piped.destroy());
