@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds the fuzz targets and runs each for SECONDS over a copy of its corpus.
 # usage: tests/fuzz/run.sh [--built] SECONDS [TARGET…]
-# Without targets: all of them. --built: builds nothing, so that several can run at once. Fails on the first crash, whose input stays where the last lines say.
+# Without targets: all of them. --built: builds nothing, so that several can run at once.
+# Fails on the first crash, whose input stays where the last lines say.
 set -eu
 
 is_built=no

@@ -273,15 +273,21 @@ static void who_is_waited_for_again_and_again_is_sent_away(void **state)
 
 // --- who is put off ------------------------------------------------------------------------------
 
+// On streams 1 to 7.
+static void ask_four_times(struct peer *peer)
+{
+    peer_init(peer);
+    peer_greet(peer);
+    for (uint32_t id = 1; id <= 7; id += 2)
+        peer_get(peer, id);
+    peer_send(peer);
+}
+
 static void what_is_put_off_lets_others_pass_until_it_is_recalled(void **state)
 {
     (void)state;
     struct peer peer;
-    peer_init(&peer);
-    peer_greet(&peer);
-    for (uint32_t id = 1; id <= 7; id += 2)
-        peer_get(&peer, id);
-    peer_send(&peer);
+    ask_four_times(&peer);
     http2_put_off(peer.http2, peer_take(&peer).stream); // 1
     http2_put_off(peer.http2, peer_take(&peer).stream); // 3
     struct peer_lent passing = peer_take(&peer);        // 5
@@ -312,11 +318,7 @@ static void one_that_goes_once_recalled_recalls_the_next(void **state)
 {
     (void)state;
     struct peer peer;
-    peer_init(&peer);
-    peer_greet(&peer);
-    for (uint32_t id = 1; id <= 7; id += 2)
-        peer_get(&peer, id);
-    peer_send(&peer);
+    ask_four_times(&peer);
     for (size_t i = 0; i < 4; i++)
         http2_put_off(peer.http2, peer_take(&peer).stream);
     http2_recall(peer.http2); // 1
