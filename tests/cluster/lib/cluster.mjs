@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { client, expect } from '../../integration/lib/http.mjs';
 import { claimNet } from '../../integration/lib/net.mjs';
-import { binDir, keyreeve, run, until, whileStopped } from '../../integration/lib/node.mjs';
+import { assertUnreported, binDir, keyreeve, run, until, whileStopped } from '../../integration/lib/node.mjs';
 
 const script = resolve('deploy/local-cluster.sh');
 const UP_DEADLINE_MS = 240_000;
@@ -249,7 +249,7 @@ export class Cluster {
     if (ended.code !== 0) await this.#killAll();
     // LeakSanitizer may spin for ever at the end of the relay, which is the links and no node.
     if (!/relay \(process \d+\) has not ended/.test(ended.stderr)) assert.equal(ended.code, 0, `local-cluster.sh down: ${ended.stderr}${ended.stdout}`);
-    for (const { name } of this.nodes ?? []) assert.doesNotMatch(this.log(name), /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:/, name);
+    for (const { name } of this.nodes ?? []) assertUnreported(this.log(name), name);
     for (const [name, from] of running) assert.match(this.log(name).slice(from), /"event":"stopped"/, `${name} ended, but not as it was asked to`);
   }
 }

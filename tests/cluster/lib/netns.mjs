@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { client, expect } from '../../integration/lib/http.mjs';
-import { keyreeve, keyreeved, run, until } from '../../integration/lib/node.mjs';
+import { assertUnreported, keyreeve, keyreeved, run, until } from '../../integration/lib/node.mjs';
 import { caughtUp, metric } from './cluster.mjs';
 
 const ip = (...args) => execFileSync('ip', args, { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -136,7 +136,7 @@ export class NetnsCluster {
       } catch {} // was not made
     }
     rmSync(this.dir, { recursive: true, force: true });
-    for (const { name, said } of this.nodes) assert.doesNotMatch(said ?? '', /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:/, name);
+    for (const { name, said } of this.nodes) assertUnreported(said ?? '', name);
     for (const { name, exit, said } of running) {
       assert.deepEqual(exit, { code: 0, signal: null }, `${name}: ${said.slice(-2000)}`);
       assert.match(said, /"event":"stopped"/, name);

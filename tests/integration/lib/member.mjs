@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { keyreeve, keyreeved, run } from './node.mjs';
+import { assertUnreported, keyreeve, keyreeved, run } from './node.mjs';
 
 /** The secrets of a cluster with these nodes, in home/ca; roles: name → role. */
 export async function makeCluster(home, roles) {
@@ -27,7 +27,7 @@ export function startMember(t, home, name, host, more = [], env = {}) {
   const stop = async () => {
     child.kill('SIGTERM');
     assert.equal(await ended, 0, said);
-    assert.doesNotMatch(said, /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:/);
+    assertUnreported(said);
   };
   t.after(() => (child.kill('SIGKILL'), ended));
   return { url: `http://${host}:7400`, pid: child.pid, log: () => said, ended, stop };

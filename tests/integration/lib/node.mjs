@@ -66,6 +66,11 @@ export async function killNodesOn(dataDir) {
   for (const node of [...alive]) if (node.dataDir === dataDir) await node.kill9();
 }
 
+/** No sanitizer has anything to report in what a program has said. */
+export function assertUnreported(said, name = 'a program') {
+  assert.doesNotMatch(said, /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:/, `${name} said: ${said}`);
+}
+
 class Node {
   constructor(dataDir, flags, env, under) {
     this.dataDir = dataDir;
@@ -122,7 +127,7 @@ class Node {
   }
 
   assertClean() {
-    assert.doesNotMatch(this.stderr, /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:/, this.stderr);
+    assertUnreported(this.stderr);
   }
 
   /** Asks for a stop and checks that it was a clean one. */
