@@ -2,6 +2,7 @@
 // Matching a request with the route table.
 #include "node/dispatch.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 #include "node/api/handlers.h"
@@ -25,7 +26,9 @@ const struct route dispatch_routes[] = {
 #undef ROUTE
 };
 
-const size_t dispatch_route_count = sizeof(dispatch_routes) / sizeof(dispatch_routes[0]);
+#define ROUTE_COUNT (sizeof(dispatch_routes) / sizeof(dispatch_routes[0]))
+
+const size_t dispatch_route_count = ROUTE_COUNT;
 
 unsigned dispatch_serves(const struct route *route)
 {
@@ -119,12 +122,33 @@ static const struct route *find_literal(const struct http_request *request)
     return NULL;
 }
 
-// Methods are compared first, since most routes fall out by them.
+// A slash at the end adds nothing.
+static size_t segments(struct bytes path)
+{
+    size_t count = 0;
+    for (size_t i = 1; i < path.size; i++)
+        count += path.data[i] != '/' && path.data[i - 1] == '/';
+    return count;
+}
+
+static size_t route_segments[ROUTE_COUNT];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void count_segments(void)
+{
+    for (size_t i = 0; i < dispatch_route_count; i++)
+        route_segments[i] = segments(bytes_text(dispatch_routes[i].path));
+}
+
+// Most routes fall out by the depth of their paths, and most others by the method.
 static const struct route *find_template(const struct http_request *request)
 {
+    size_t depth = segments(request->path);
+    pthread_once(&once, count_segments);
     for (size_t i = 0; i < dispatch_route_count; i++) {
         const struct route *route = &dispatch_routes[i];
-        if (method_matches(route, request) && route_matches(route, request->path))
+        if ((route_segments[i] == depth || route->rest_at > 0) && method_matches(route, request) &&
+            route_matches(route, request->path))
             return route;
     }
     return NULL;

@@ -18,6 +18,7 @@
 #include "node/identity.h"
 #include "node/losses.h"
 #include "node/metrics.h"
+#include "node/names.h"
 #include "node/secure.h"
 #include "replication/replica.h"
 
@@ -40,6 +41,7 @@ struct node {
     struct losses *losses;     // keys that stopped being good, for clients that keep answers
     struct ceilings *ceilings; // of what one address may take
     struct denials *denials;   // what the audit trail has told of them
+    struct names *names;       // of the account and the tokens
     struct board *board;       // the cluster at the moment, for any thread
     struct serve *serves[KR_NODE_LOOPS_MAX];
     struct metrics *metrics[KR_NODE_LOOPS_MAX]; // one a serving loop

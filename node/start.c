@@ -449,6 +449,7 @@ static struct node *new_node(const struct config *config)
     node->ceilings = ceilings_new((uint64_t)node->config->connections_per_address,
                                   (uint64_t)node->config->auth_failures_per_minute);
     node->denials = denials_new();
+    node->names = names_new();
     node->board = board_new();
     return node;
 }
@@ -460,6 +461,7 @@ static void free_node(struct node *node)
     commits_free(&node->commits);
     losses_free(&node->losses);
     denials_free(&node->denials);
+    names_free(&node->names);
     board_free(&node->board);
     mem_free(node);
 }

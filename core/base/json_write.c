@@ -22,25 +22,58 @@ static void add_escape(struct buf *out, uint8_t byte)
     buf_add(out, (const char[]){digits[byte >> 4], digits[byte & 15]}, 2);
 }
 
-static void add_string(struct buf *out, const char *text)
+// Eight characters of ASCII that stand for themselves? Each term has the high bit of a byte set when
+// some byte is not ASCII, below the space, a quote, a backslash.
+static bool is_plain_word(uint64_t word)
 {
-    struct bytes rest = bytes_text(text);
-    bool is_utf8 = text_is_utf8(rest);
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+    uint64_t quotes = word ^ ones * '"', backslashes = word ^ ones * '\\';
+    return ((word | ((word - ones * ' ') & ~word) | ((quotes - ones) & ~quotes) |
+             ((backslashes - ones) & ~backslashes)) &
+            highs) == 0;
+}
+
+static bool is_plain(struct bytes text)
+{
+    uint64_t word;
+    while (text.size >= sizeof(word)) {
+        memcpy(&word, text.data, sizeof(word));
+        if (!is_plain_word(word))
+            return false;
+        text = bytes_of(text.data + sizeof(word), text.size - sizeof(word));
+    }
+    memset(&word, ' ', sizeof(word));
+    memcpy(&word, text.data, text.size);
+    return is_plain_word(word);
+}
+
+static void add_escaped(struct buf *out, struct bytes text)
+{
+    bool is_utf8 = text_is_utf8(text);
     size_t plain = 0;
-    buf_add_u8(out, '"');
-    for (size_t i = 0; i < rest.size; i++) {
-        uint8_t byte = rest.data[i];
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t byte = text.data[i];
         bool is_foreign = byte > 0x7f && !is_utf8;
         if (byte >= 0x20 && byte != '"' && byte != '\\' && !is_foreign)
             continue;
-        buf_add(out, rest.data + plain, i - plain);
+        buf_add(out, text.data + plain, i - plain);
         plain = i + 1;
         if (is_foreign)
             buf_add_text(out, "\xef\xbf\xbd");
         else
             add_escape(out, byte);
     }
-    buf_add(out, rest.data + plain, rest.size - plain);
+    buf_add(out, text.data + plain, text.size - plain);
+}
+
+static void add_string(struct buf *out, const char *text)
+{
+    struct bytes rest = bytes_text(text);
+    buf_add_u8(out, '"');
+    if (is_plain(rest))
+        buf_add_bytes(out, rest);
+    else
+        add_escaped(out, rest);
     buf_add_u8(out, '"');
 }
 

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <zlib.h>
 
+#include "core/base/text.h"
+
 enum {
     KR_BODY_MIN = 32,
     KR_BODY_MAX = 64,
@@ -88,6 +90,14 @@ static bool is_hex(const uint8_t *digits)
     return true;
 }
 
+static uint32_t hex_value(const uint8_t digits[KR_CHECKSUM_DIGITS])
+{
+    uint32_t value = 0;
+    for (size_t i = 0; i < KR_CHECKSUM_DIGITS; i++)
+        value = value << 4 | (uint32_t)text_hex_digit(digits[i]);
+    return value;
+}
+
 // Splits a key into its parts (slices of it); false when it lacks the form.
 static bool split(struct bytes key, struct bytes *prefix, struct bytes *body)
 {
@@ -106,12 +116,10 @@ static bool split(struct bytes key, struct bytes *prefix, struct bytes *body)
 enum format_result format_check(struct bytes key)
 {
     struct bytes prefix, body;
-    char right[KR_CHECKSUM_DIGITS + 1];
     if (!split(key, &prefix, &body))
         return KR_FORMAT_OTHER;
-    snprintf(right, sizeof(right), "%08x", checksum(body.data, body.size));
     bool is_right =
-        memcmp(key.data + key.size - KR_CHECKSUM_DIGITS, right, KR_CHECKSUM_DIGITS) == 0;
+        checksum(body.data, body.size) == hex_value(key.data + key.size - KR_CHECKSUM_DIGITS);
     return is_right ? KR_FORMAT_OK : KR_FORMAT_CHECKSUM;
 }
 

@@ -9,13 +9,9 @@
 
 enum { KR_AUDIT_DETAIL_MAX = 8192 };
 
-// The label that the token bore when it acted; a label may change, a trail may not.
 static const char *actor_label(struct call *call)
 {
-    struct key token;
-    if (!store_get_key_by_id(call->view, call->actor.token_id, &call->arena, &token))
-        return NULL;
-    return token.description;
+    return names_label(call->node->names, call->view, call->actor.token_id, &call->arena);
 }
 
 void api_audit(struct call *call, const char *action, const char *target, const char *target_name,

@@ -3,6 +3,7 @@
 //
 // An id is tried before a name, so that nobody takes over an id by naming something like it.
 #include "node/api/api.h"
+#include "node/node.h"
 
 enum kr_err api_not_found(struct call *call, const char *what, const char *name)
 {
@@ -24,10 +25,7 @@ static enum kr_err check_tags(struct call *call, const struct tags *tags, const 
 
 enum kr_err api_account(struct call *call)
 {
-    struct store_cluster cluster;
-    if (store_get_cluster(call->view, &call->arena, &cluster) &&
-        (strcmp(call->account, cluster.account_name) == 0 ||
-         strcmp(call->account, cluster.account_id) == 0))
+    if (names_is_account(call->node->names, call->view, call->account))
         return KR_ERR_OK;
     return api_not_found(call, "account", call->account);
 }

@@ -143,6 +143,7 @@ static inline void api_start(struct api_world *world)
     world->node.config = &world->config;
     world->node.vault = vault_new(masters, 2);
     world->node.denials = denials_new();
+    world->node.names = names_new();
     world->node.board = board_new();
     strcpy(world->node.cluster_id, "clst_000000000000000000000001");
     strcpy(world->node.identity.node_id, "node-1");
@@ -170,6 +171,7 @@ static inline void api_end(struct api_world *world)
     store_close(&world->node.store);
     vault_free(&world->node.vault);
     denials_free(&world->node.denials);
+    names_free(&world->node.names);
     board_free(&world->node.board);
     arena_fini(&world->arena);
     nftw(world->directory, api_remove, 16, FTW_DEPTH | FTW_PHYS);

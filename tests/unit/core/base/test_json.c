@@ -340,6 +340,39 @@ static void written_strings_read_back(void **state)
     buf_fini(&buf);
 }
 
+// One character that is not like its neighbours, of every kind, at every place.
+static void what_must_be_escaped_is_found_at_every_place(void **state)
+{
+    (void)state;
+    for (size_t size = 1; size <= 20; size++) {
+        for (size_t at = 0; at < size; at++) {
+            for (int byte = 1; byte < 256; byte++) {
+                char text[24] = "", kept[80];
+                memset(text, byte % 2 == 0 ? '!' : '~', size);
+                text[at] = (char)byte;
+                bool is_itself = byte >= ' ' && byte < 0x80 && byte != '"' && byte != '\\';
+                struct buf buf;
+                struct json_writer writer;
+                struct json *document;
+                buf_init(&buf, 200);
+                json_begin(&writer, &buf);
+                json_write_string(&writer, NULL, text);
+                assert_int_equal(json_parse(buf_bytes(&buf), &document, NULL), KR_ERR_OK);
+                snprintf(kept, sizeof(kept), "%s", json_text(document));
+                if (byte < 0x80) {
+                    assert_string_equal(kept, text);
+                } else { // alone it is no UTF-8
+                    assert_int_equal(strlen(kept), size + 2);
+                    assert_memory_equal(kept + at, "\xef\xbf\xbd", 3);
+                }
+                assert_int_equal(buf.size == size + 2, is_itself);
+                json_free(&document);
+                buf_fini(&buf);
+            }
+        }
+    }
+}
+
 static void text_that_is_not_utf8_is_written_as_utf8(void **state)
 {
     (void)state;
@@ -385,6 +418,7 @@ int main(void)
         cmocka_unit_test(reals_come_back_short_and_as_reals),
         cmocka_unit_test(the_writer_puts_commas_where_they_belong),
         cmocka_unit_test(written_strings_read_back),
+        cmocka_unit_test(what_must_be_escaped_is_found_at_every_place),
         cmocka_unit_test(text_that_is_not_utf8_is_written_as_utf8),
         cmocka_unit_test(a_buffer_that_is_full_says_so_in_the_end),
     };
