@@ -2,9 +2,8 @@
 // Opens `local` over the node's store, or `etcd` over a link to its members.
 //
 // A core node without upstreams leads from its first start on; any other stands by, until the state
-// says that it has been promoted, and nothing in it is of a later epoch: somebody was, who had not
-// said so yet. Where other core nodes are members, it leads again only once they have been asked;
-// and not while its state is marked as wrong.
+// says that it has been promoted (engine_local_was_leader). Where other core nodes are members, it
+// leads again only once they have been asked.
 #include "node/engines.h"
 
 #include "core/store/store_health.h"
@@ -20,21 +19,26 @@ struct engines {
     void *ctx;
 };
 
-static bool names_us(struct node *node, bool otherwise)
+static bool is_to_lead(struct node *node)
 {
     struct arena arena;
     struct leader leader;
     struct store_position at;
+    if (!node->identity.is_core)
+        return false;
     arena_init(&arena);
     store_position(node->store, &at);
     struct store_view *view = store_view_open(node->store);
-    bool is_named = otherwise;
-    if (store_get_leader(view, &arena, &leader))
-        is_named =
-            strcmp(leader.member_id, node->identity.node_id) == 0 && leader.epoch == at.epoch;
+    const struct engine_local_past past = {
+        .member_id = node->identity.node_id,
+        .leader = store_get_leader(view, &arena, &leader) ? &leader : NULL,
+        .epoch = at.epoch,
+        .is_appointed = bootstrap_is_ours(node),
+        .is_wrong = store_is_wrong(node->store)};
+    bool leads = engine_local_was_leader(&past);
     store_view_close(&view);
     arena_fini(&arena);
-    return is_named;
+    return leads;
 }
 
 static bool has_other_cores(struct node *node)
@@ -52,12 +56,6 @@ static bool has_other_cores(struct node *node)
     store_view_close(&view);
     arena_fini(&arena);
     return has_any;
-}
-
-static bool is_to_lead(struct node *node)
-{
-    return node->identity.is_core && !store_is_wrong(node->store) &&
-           names_us(node, bootstrap_is_ours(node));
 }
 
 static bool is_alone(struct node *node)

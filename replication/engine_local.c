@@ -8,6 +8,7 @@
 #include "replication/engine_local.h"
 
 #include <assert.h>
+#include <string.h>
 
 struct completion {
     struct completion *next;
@@ -28,6 +29,16 @@ struct engine_local {
     void (*closed)(void *ctx); // set: closing
     void *closed_ctx;
 };
+
+bool engine_local_was_leader(const struct engine_local_past *past)
+{
+    if (past->is_wrong)
+        return false;
+    if (past->leader == NULL)
+        return past->is_appointed;
+    return strcmp(past->leader->member_id, past->member_id) == 0 &&
+           past->leader->epoch == past->epoch;
+}
 
 static struct engine_local *local_of(struct engine *engine)
 {

@@ -7,7 +7,21 @@
 // durable; the callback comes on the next turn.
 #pragma once
 
+#include "core/keys/model.h"
 #include "replication/engine.h"
+
+// What a core node's own disk says, when it starts, of who leads.
+struct engine_local_past {
+    const char *member_id;       // its own
+    const struct leader *leader; // as the state names it; NULL: the state names nobody
+    uint64_t epoch;              // of the last applied entry
+    bool is_appointed;           // where nobody is named: the operator's settings make it the first
+    bool is_wrong;               // the state is marked to be replaced
+};
+
+// Is it to lead again? Not when anything in the state is of a later epoch than the leadership that
+// the state names: somebody else was promoted, who has not said so here yet.
+bool engine_local_was_leader(const struct engine_local_past *past);
 
 struct engine_local_options {
     struct store *store; // keeps

@@ -22,8 +22,8 @@ static void add_escape(struct buf *out, uint8_t byte)
     buf_add(out, (const char[]){digits[byte >> 4], digits[byte & 15]}, 2);
 }
 
-// Eight characters of ASCII that stand for themselves? Each term has the high bit of a byte set when
-// some byte is not ASCII, below the space, a quote, a backslash.
+// Eight characters of ASCII that stand for themselves? Each term has the high bit of a byte set
+// when some byte is not ASCII, below the space, a quote, a backslash.
 static bool is_plain_word(uint64_t word)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;

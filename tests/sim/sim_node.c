@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "core/base/clock.h"
+#include "replication/engine_local.h"
 #include "replication/trimming.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/sim_check.h"
@@ -292,11 +293,13 @@ static void upstream_addresses(const struct sim_node *node, char *out, size_t si
 static bool is_to_lead(const struct sim_node *node)
 {
     struct leader leader;
-    if (sim.is_etcd || node->disk->is_wrong)
-        return false;
-    if (!fake_get_leader(&node->disk->fake, &leader))
-        return node == sim.appointed;
-    return strcmp(leader.member_id, node->id) == 0 && leader.epoch == node->disk->position.epoch;
+    bool has_leader = fake_get_leader(&node->disk->fake, &leader);
+    const struct engine_local_past past = {.member_id = node->id,
+                                           .leader = has_leader ? &leader : NULL,
+                                           .epoch = node->disk->position.epoch,
+                                           .is_appointed = node == sim.appointed,
+                                           .is_wrong = node->disk->is_wrong};
+    return !sim.is_etcd && engine_local_was_leader(&past);
 }
 
 // As node/engines.c.

@@ -280,6 +280,28 @@ static void who_is_told_before_it_leads_again_does_not(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void it_leads_again_where_the_state_names_it_last(void **state)
+{
+    (void)state;
+    const struct leader ours = {.member_id = "core-1", .epoch = 7};
+    const struct leader theirs = {.member_id = "core-2", .epoch = 7};
+    const struct {
+        struct engine_local_past past;
+        bool leads;
+    } cases[] = {
+        {{"core-1", &ours, 7, false, false}, true},
+        {{"core-1", &ours, 7, true, false}, true},
+        {{"core-1", &ours, 7, true, true}, false},  // to be replaced
+        {{"core-1", &ours, 8, true, false}, false}, // an entry of whom it does not name yet
+        {{"core-1", &theirs, 7, true, false}, false},
+        {{"core-1", NULL, 0, true, false}, true}, // the first start
+        {{"core-1", NULL, 0, true, true}, false},
+        {{"core-1", NULL, 0, false, false}, false}, // it has upstreams
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(engine_local_was_leader(&cases[i].past), cases[i].leads);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +317,7 @@ int main(void)
         TEST(a_leader_that_steps_down_appends_no_more),
         TEST(a_former_leader_resumes_under_the_stored_epoch),
         TEST(who_is_told_before_it_leads_again_does_not),
+        TEST(it_leads_again_where_the_state_names_it_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
