@@ -18,7 +18,6 @@ struct follow {
     enum follow_state state;
     uint64_t since_ms;  // of the state
     struct arena frame; // of the frame being made
-    bool has_sent_hello;
 
     // entries that wait for the end of the turn
     struct arena rows_arena;

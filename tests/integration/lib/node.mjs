@@ -97,7 +97,8 @@ class Node {
     return this.process.pid;
   }
 
-  async ready() {
+  /** Waits for what /readyz answers: {status, text}. */
+  async answers(condition) {
     const addressFile = join(this.dataDir, 'http-address');
     await until(
       async () => {
@@ -106,11 +107,7 @@ class Node {
         const pidFile = join(this.dataDir, 'keyreeved.pid');
         if (!existsSync(pidFile) || Number(readFileSync(pidFile, 'utf8')) !== this.pid) return false;
         this.url = `http://${readFileSync(addressFile, 'utf8').trim()}`;
-        try {
-          return (await fetch(`${this.url}/readyz`)).status === 200;
-        } catch {
-          return false;
-        }
+        return condition(await this.readiness());
       },
       { what: () => `/readyz: ${this.stderr}`, deadlineMs: START_DEADLINE_MS },
     );
@@ -119,6 +116,16 @@ class Node {
     if (existsSync(binaryFile)) this.binary = readFileSync(binaryFile, 'utf8').trim();
     this.token = readFileSync(join(this.dataDir, 'owner-token'), 'utf8').trim();
     return this;
+  }
+
+  /** What /readyz answers: {status, text}; status 0 when nobody does. */
+  async readiness() {
+    try {
+      const answer = await fetch(`${this.url}/readyz`);
+      return { status: answer.status, text: await answer.text() };
+    } catch {
+      return { status: 0, text: '' };
+    }
   }
 
   /** The port of another listener: 'http-validation'. */
@@ -176,12 +183,12 @@ class Node {
 
 /**
  * A node that is ready: {url, port, binary, token, dataDir, pid, stop(), kill9(), remove(), metric(name)}.
- * under: a program with its arguments that becomes the node, like prlimit.
+ * under: a program with its arguments that becomes the node, like prlimit; isLoading: it need not be ready, only answer.
  */
-export async function startNode({ dataDir, flags = [], env = {}, under = [] } = {}) {
+export async function startNode({ dataDir, flags = [], env = {}, under = [], isLoading = false } = {}) {
   const node = new Node(dataDir ?? makeDataDir(), flags, env, under);
   try {
-    return await node.ready();
+    return await node.answers(({ status }) => status === 200 || (isLoading && status !== 0));
   } catch (error) {
     // Nobody else has it, nor the directory that it was given.
     node.process.kill('SIGKILL');
