@@ -15,6 +15,7 @@
 #include "core/base/json.h"
 #include "core/base/priority.h"
 #include "core/base/rand.h"
+#include "core/base/text.h"
 #include "core/http/http2_stream.h"
 #include "node/listen.h"
 
@@ -109,6 +110,14 @@ static void *run(void *ctx)
 
 // --- construction --------------------------------------------------------------------------------
 
+// A block at most, by its own words, to which every version of HTTP holds it.
+static bool is_short(const struct http_request *head)
+{
+    uint64_t size;
+    return text_decimal(http_request_value(head, "Content-Length"), KR_HTTP_BLOCK_BYTES, &size);
+}
+
+// Room for a long body is for those who show a good token.
 static uint64_t body_limit(void *ctx, const struct http_request *head)
 {
     const struct serve *serve = ctx;
@@ -117,7 +126,8 @@ static uint64_t body_limit(void *ctx, const struct http_request *head)
     if (match.route == NULL)
         return KR_HTTP_BLOCK_BYTES;
     uint64_t limit = match.route->body_limit_bytes;
-    if (limit > KR_HTTP_BLOCK_BYTES && !serve_call_admits(serve, match.route, head))
+    if (limit > KR_HTTP_BLOCK_BYTES && !is_short(head) &&
+        !serve_call_admits(serve, match.route, head))
         return KR_HTTP_BLOCK_BYTES;
     return limit;
 }
