@@ -114,6 +114,21 @@ static const char *hint_of(unsigned status)
     return NULL;
 }
 
+// Something answers there, but no node.
+static bool is_foreign(const struct api_request *request, const struct http_call *call,
+                       const struct json *json)
+{
+    bool is_object = json != NULL && json_type_of(json) == KR_JSON_OBJECT;
+    return call->err == KR_ERR_OK && call->status >= 200 && call->status < 300 &&
+           call->status != 204 && !request->is_probe && !is_object;
+}
+
+static void print_foreign(struct session *session, unsigned status)
+{
+    session_fail(session, KR_EXIT_FAILURE, "is --url right, and no proxy before it?",
+                 "%s is no Keyreeve node: its answer (%u) is no JSON object", session->url, status);
+}
+
 static void print_problem(struct session *session, const struct http_call *call,
                           const struct json *json)
 {
@@ -208,11 +223,15 @@ enum exit_code api_send(struct session *session, const struct api_request *reque
         json_parse(buf_bytes(&call.answer), &answer->json, NULL) != KR_ERR_OK)
         answer->json = NULL; // a proxy's page, say: the status speaks for itself
     answer->is_too_large = is_too_large(request, &call, answer->json);
-    enum exit_code code = answer->is_too_large ? KR_EXIT_FAILURE : api_exit_code(answer->status);
+    bool has_foreign = !answer->is_too_large && is_foreign(request, &call, answer->json);
+    enum exit_code code =
+        answer->is_too_large || has_foreign ? KR_EXIT_FAILURE : api_exit_code(answer->status);
     if (is_wanted(request, &call, answer->json))
         code = KR_EXIT_OK;
-    if (code != KR_EXIT_OK && !request->is_quiet &&
-        !(answer->is_too_large && request->may_overflow))
+    if (has_foreign && !request->is_quiet)
+        print_foreign(session, answer->status);
+    else if (code != KR_EXIT_OK && !request->is_quiet &&
+             !(answer->is_too_large && request->may_overflow))
         print_problem(session, &call, answer->json);
     http_call_fini(&call);
     return code;

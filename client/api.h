@@ -29,6 +29,7 @@ struct api_request {
     bool is_once;      // what is true now is asked: do not repeat it
     bool may_overflow; // do not print that the answer is too large
     bool is_verdict;   // a 503 with a code is the answer that was asked for: OK, sent once
+    bool is_probe;     // its answer is text; every other with a body is a JSON object
 };
 
 struct api_answer {
@@ -38,7 +39,8 @@ struct api_answer {
     uint64_t index;    // Keyreeve-Index
 };
 
-// OK for 2xx. The answer is freed by api_answer_fini whatever comes back.
+// OK for 2xx, and then json is an object, or NULL with 204 and for a probe. The answer is freed by
+// api_answer_fini whatever comes back.
 must_use enum exit_code api_send(struct session *session, const struct api_request *request,
                                  struct api_answer *answer);
 void api_answer_fini(struct api_answer *answer);

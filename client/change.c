@@ -7,13 +7,22 @@
 #include "client/body.h"
 #include "client/receipt.h"
 
+// Keys and tokens are printable ASCII; anything else could act on the terminal.
+static bool is_value(const char *text)
+{
+    for (const char *at = text; *at != '\0'; at++)
+        if (*at <= ' ' || *at > '~')
+            return false;
+    return *text != '\0';
+}
+
 enum exit_code change_print_secret(struct session *session, const struct json *answer,
                                    const char *value)
 {
     struct buf line;
     if (session->is_json)
         return view_json(session, answer);
-    if (value == NULL)
+    if (value == NULL || !is_value(value))
         return session_fail(session, KR_EXIT_FAILURE, NULL, "the node's answer holds no value");
     buf_init(&line, (size_t)1 << 12);
     buf_add_text(&line, value);

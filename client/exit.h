@@ -9,7 +9,8 @@
     X(NOT_FOUND, 3, "not found")                                                                   \
     X(REFUSED, 4, "refused: no valid token, no right, a conflict, or too many requests")           \
     X(UNREACHABLE, 5, "cannot reach the node")                                                     \
-    X(NOT_VALID, 6, "the key is not valid (key verify)")
+    X(NOT_VALID, 6, "the key is not valid (key verify)")                                           \
+    X(UNTOLD, 7, "the node cannot tell whether the key is valid: STALE, UNAVAILABLE (key verify)")
 
 enum exit_code {
 #define X(name, code, text) KR_EXIT_##name = code,

@@ -47,11 +47,10 @@ static size_t pending_of(const struct json *list)
     return count;
 }
 
-enum exit_code receipt_show(struct session *session, const struct json *receipt)
+static enum exit_code show_nodes(struct session *session, const struct json *list)
 {
-    const struct json *list = api_array(receipt, "nodes");
-    enum exit_code code = view_record(session, receipt, fields, KR_VIEW_COUNT(fields));
-    if (code == KR_EXIT_OK && !session->is_json && list != NULL && json_size(list) > 0) {
+    enum exit_code code = KR_EXIT_OK;
+    if (list != NULL && json_size(list) > 0 && !session->is_json) {
         code = session_write(session, bytes_text("\n"));
         if (code == KR_EXIT_OK)
             code = view_rows(session, list, nodes, KR_VIEW_COUNT(nodes));
@@ -62,6 +61,16 @@ enum exit_code receipt_show(struct session *session, const struct json *receipt)
     return session_fail(session, KR_EXIT_FAILURE,
                         "keyreeve receipt INDEX asks again; the revocation itself is durable",
                         "%zu of %zu nodes have not confirmed yet", pending, json_size(list));
+}
+
+enum exit_code receipt_show(struct session *session, const struct json *receipt)
+{
+    const char *level = api_text(receipt, "level");
+    enum exit_code code = view_record(session, receipt, fields, KR_VIEW_COUNT(fields));
+    // Of what was to be committed alone, the others cannot know yet.
+    if (code != KR_EXIT_OK || (level != NULL && strcmp(level, "committed") == 0))
+        return code;
+    return show_nodes(session, api_array(receipt, "nodes"));
 }
 
 enum exit_code receipt_revoke(struct session *session, const char *path, const char *confirm)
@@ -92,7 +101,9 @@ enum exit_code run_receipt(struct session *session)
     const char *path = api_path(session, "v1", "receipts", session->in->arguments[0], NULL);
     enum exit_code code = api_get(session, path, &answer);
     if (code == KR_EXIT_OK)
-        code = receipt_show(session, answer.json);
+        code = view_record(session, answer.json, fields, KR_VIEW_COUNT(fields));
+    if (code == KR_EXIT_OK)
+        code = show_nodes(session, api_array(answer.json, "nodes"));
     api_answer_fini(&answer);
     return code;
 }

@@ -10,5 +10,6 @@ must_use enum exit_code receipt_revoke(struct session *session, const char *path
                                        const char *confirm);
 // path with the query that --wait and --wait-ms mean.
 const char *receipt_path(struct session *session, const char *path);
-// Prints a receipt; FAILURE when nodes may still let the keys in.
+// Prints the receipt of a change. Of one that was to be everywhere, a row for each node, and
+// FAILURE when nodes may still let the keys in.
 must_use enum exit_code receipt_show(struct session *session, const struct json *receipt);

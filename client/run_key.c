@@ -228,7 +228,7 @@ enum exit_code run_key_verify(struct session *session)
     if (code == KR_EXIT_OK)
         code = show_verdict(session, answer.json);
     if (code == KR_EXIT_OK && !api_flag(answer.json, "valid"))
-        code = KR_EXIT_NOT_VALID;
+        code = answer.status == 503 ? KR_EXIT_UNTOLD : KR_EXIT_NOT_VALID;
     api_answer_fini(&answer);
     body_fini(&body);
     return code;

@@ -325,16 +325,24 @@ keyreeve key revoke acme "\$ID" --wait everywhere
 TEXT
 }
 
+# keep NAME VALUE: what a cluster was made with stays; its nodes and their addresses hang on it.
+keep() {
+    local kept
+    if [ -r "$dir/$1" ]; then
+        kept=$(cat "$dir/$1")
+        [ "$kept" = "$2" ] ||
+            fail "$dir holds a cluster with --$1 $kept; choose another --dir, or remove it with" \
+                "down --purge"
+    fi
+    echo "$2" >"$dir/$1"
+}
+
 up() {
     umask 077
     mkdir -p "$dir"
-    if [ -r "$dir/engine" ] && [ "$(cat "$dir/engine")" != "$engine" ]; then
-        fail "$dir holds a cluster with engine $(cat "$dir/engine"); choose another --dir, or" \
-            "remove it with down --purge"
-    fi
-    echo "$engine" >"$dir/engine"
-    echo "$standbys" >"$dir/standbys"
-    echo "$net" >"$dir/net"
+    keep engine "$engine"
+    keep standbys "$standbys"
+    keep net "$net"
     echo "$bin" >"$dir/bin"
     [ -z "$quota" ] || echo "$quota" >"$dir/etcd-quota"
     make_certificates

@@ -195,11 +195,13 @@ binary_address() {
     if [ "${http##*:}" = 7400 ]; then echo "${http%:*}:7401"; else echo "${http%:*}:0"; fi
 }
 
+# The settings of a node that is installed on this machine are not for this one: --config /dev/null.
+
 start_detached() {
     log=$data/keyreeved.log
     (umask 077 && printf '\n' >>"$log")
     first_line=$(wc -l <"$log")
-    setsid "$root/build/release/bin/keyreeved" --data "$data" --http "$http" \
+    setsid "$root/build/release/bin/keyreeved" --config /dev/null --data "$data" --http "$http" \
         --binary-listen "$(binary_address)" >>"$log" 2>&1 </dev/null &
     child=$!
     if ! await_ready $child; then
@@ -217,7 +219,7 @@ pass_on() {
 
 start_here() {
     trap pass_on INT TERM HUP
-    "$root/build/release/bin/keyreeved" --data "$data" --http "$http" \
+    "$root/build/release/bin/keyreeved" --config /dev/null --data "$data" --http "$http" \
         --binary-listen "$(binary_address)" >/dev/null &
     child=$!
     if await_ready $child; then

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/log.h"
 #include "core/base/mem.h"
@@ -249,7 +250,8 @@ static bool take_action(const char *option, enum config_action *action)
     return false;
 }
 
-// The file that --config names, else the default one when it is there, else none.
+// The file that --config names, else the default one when it is there, else none. One that is there
+// and cannot be opened must not be passed over: whoever reads it will say why.
 static const char *choose_file(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -258,11 +260,8 @@ static const char *choose_file(int argc, char **argv)
         if (strncmp(argv[i], "--config=", 9) == 0)
             return argv[i] + 9;
     }
-    FILE *file = fopen(KR_CONFIG_DEFAULT_FILE, "r");
-    if (file == NULL)
-        return NULL;
-    fclose(file);
-    return KR_CONFIG_DEFAULT_FILE;
+    bool is_absent = access(KR_CONFIG_DEFAULT_FILE, F_OK) != 0 && errno == ENOENT;
+    return is_absent ? NULL : KR_CONFIG_DEFAULT_FILE;
 }
 
 static enum kr_err take_options(struct config *config, int argc, char **argv,

@@ -53,12 +53,20 @@ function ruleOf(path) {
 /** The gateway appends the client's address, whatever stands in the header already. */
 const withClient = (incoming, headers = incoming.headers) => ({ ...incoming, headers: set(headers, 'x-forwarded-for', [...valuesOf(headers, 'x-forwarded-for'), incoming.client].join(',')) });
 
+/** What a rule removes before the request goes on. */
+function removedBy(rule) {
+  const modifiers = rule.filters.filter((one) => one.type === 'RequestHeaderModifier').map((one) => one.requestHeaderModifier);
+  for (const modifier of modifiers) assertKeys(modifier, ['remove'], 'requestHeaderModifier');
+  return modifiers.flatMap((modifier) => modifier.remove);
+}
+
 const startGatewayApi = ({ node, apiPort }) =>
   startReplay({
     apiPort,
     async judge(received, ask) {
-      const setting = settingOf(ruleOf(received.path.replace(/\?.*/, '')));
-      const incoming = withClient(received);
+      const rule = ruleOf(received.path.replace(/\?.*/, ''));
+      const setting = settingOf(rule);
+      const incoming = withClient(received, without(received.headers, ...removedBy(rule)));
       return setting ? extAuthz(setting, incoming, node.port, ask) : incoming;
     },
   });

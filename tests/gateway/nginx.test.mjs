@@ -33,6 +33,7 @@ async function startNginx({ upstream, apiPort, isOpen = false, keepsCredential =
       'keyreeve.conf': put(shipped('nginx/keyreeve.conf'), 'proxy_read_timeout 2s', 'proxy_read_timeout 20s'),
       'keyreeve-protect.conf': shipped('nginx/keyreeve-protect.conf'),
       'keyreeve-protect-open.conf': shipped('nginx/keyreeve-protect-open.conf'),
+      'keyreeve-public.conf': shipped('nginx/keyreeve-public.conf'),
     }),
     args: (directory) => ['-p', directory, '-c', join(directory, 'nginx.conf'), '-g', 'daemon off;'],
   });

@@ -26,6 +26,16 @@ const routers = Object.entries(http.routers)
   })
   .sort((a, b) => b.rule.length - a.rule.length);
 
+const forwardAuths = Object.keys(http.middlewares).filter((name) => http.middlewares[name].forwardAuth);
+
+/** What a Headers middleware removes: what has an empty value. */
+function removedBy(name) {
+  const { headers } = http.middlewares[name];
+  assertKeys(headers, ['customRequestHeaders'], name);
+  for (const [header, value] of Object.entries(headers.customRequestHeaders)) assert.equal(value, '', header);
+  return Object.keys(headers.customRequestHeaders);
+}
+
 function forwardAuthOf(name) {
   const { forwardAuth } = http.middlewares[name];
   assertKeys(forwardAuth, ['address', 'trustForwardHeader', 'authResponseHeaders', 'authRequestHeaders'], name);
@@ -55,6 +65,10 @@ const startTraefik = ({ node, apiPort }) =>
       let incoming = received;
       const router = routers.find((one) => one.matches(incoming.path.replace(/\?.*/, '')));
       for (const name of router.middlewares) {
+        if (!forwardAuths.includes(name)) {
+          incoming = { ...incoming, headers: without(incoming.headers, ...removedBy(name)) };
+          continue;
+        }
         const outcome = await forwardAuth(forwardAuthOf(name), incoming, node, ask);
         if (outcome.status !== undefined) return outcome;
         incoming = { ...incoming, headers: outcome.headers };
@@ -64,7 +78,7 @@ const startTraefik = ({ node, apiPort }) =>
   });
 
 test('each middleware hands on the whole identity', () => {
-  for (const name of Object.keys(http.middlewares)) assert.deepEqual(forwardAuthOf(name).authResponseHeaders.map((one) => one.toLowerCase()), identity);
+  for (const name of forwardAuths) assert.deepEqual(forwardAuthOf(name).authResponseHeaders.map((one) => one.toLowerCase()), identity);
 });
 
 test('what a rule leaves encoded does not reach the API, which would decode it', () => {

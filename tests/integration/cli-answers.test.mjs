@@ -8,16 +8,16 @@ import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { dataDirFor, keyreeve, run } from './lib/node.mjs';
 
-/** A server that answers with what answer(request) says, {status, body}; and a command that asks it. */
+/** A server that answers with what answer(request) says, {status, body} or {status, text}; and a command that asks it. */
 async function serve(t, answer) {
   const asked = [];
   const server = createServer(async (request, response) => {
     const url = new URL(request.url, 'http://node');
     asked.push({ method: request.method, path: url.pathname, query: url.searchParams });
     request.resume();
-    const { status = 200, body } = await answer(asked.at(-1));
+    const { status = 200, body, text } = await answer(asked.at(-1));
     response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
-    response.end(body === undefined ? undefined : JSON.stringify(body));
+    response.end(body === undefined ? text : JSON.stringify(body));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -119,6 +119,38 @@ test('a deletion that did not get everywhere in time shows its receipt, and fail
   assert.deepEqual(JSON.parse((await cli(['key', 'delete', 'acme', 'key_1', '--yes', '--wait', '--json'], 1)).stdout), receipt);
 });
 
+test('a revocation that is to be committed is done when it is, whatever the other nodes know by then', async (t) => {
+  const nodes = [{ node: 'core-1', region: 'fra', state: 'applied', afterMs: 4 }, { node: 'edge-1', region: 'sin', state: 'pending', afterMs: null }];
+  const { cli } = await serve(t, () => ({ body: { index: 1, level: 'committed', keys: 1, nodes } }));
+  for (const args of [['key', 'revoke', 'acme', 'key_1'], ['consumer', 'revoke', 'acme', '--yes'], ['bucket', 'revoke', 'production', '--yes']]) {
+    const { stdout, stderr } = await cli(args);
+    assert.match(stdout, /^level +committed$/m);
+    assert.doesNotMatch(stdout, /edge-1/);
+    assert.equal(stderr, '');
+  }
+  const asked = await cli(['receipt', '1'], 1);
+  assert.match(asked.stdout, /^edge-1 +sin +pending/m);
+  assert.match(asked.stderr, /1 of 2 nodes have not confirmed yet/);
+});
+
+// A login page, say, or another service on that port.
+for (const text of ['<html>welcome</html>', '', '[]', 'null']) test(`a server that answers 200 and ${text || 'nothing'} is not taken for a node`, async (t) => {
+  const { cli } = await serve(t, () => ({ text }));
+  for (const args of [
+    ['key', 'create', 'acme'], ['key', 'roll', 'acme'], ['key', 'reveal', 'acme', 'key_1'], ['key', 'list', 'acme'], ['key', 'delete', 'acme', 'key_1', '--yes'], ['key', 'revoke', 'acme', 'key_1'],
+    ['consumer', 'create', 'acme', '--with-key'], ['token', 'create', 'ci'], ['bucket', 'show', 'production'],
+    ['cluster', 'status'], ['node', 'list'], ['node', 'remove', 'core-1', '--yes'], ['promote', '--old-leader-is-down'], ['vault', 'rotate'], ['whoami'], ['login'], ['audit'], ['export', 'production'],
+  ])
+    for (const more of [[], ['--json']]) assert.match((await cli([...args, ...more], 1)).stderr, /is no Keyreeve node: its answer \(200\) is no JSON object/, args.join(' '));
+});
+
+test('what is no value of a key does not reach the terminal', async (t) => {
+  const { cli } = await serve(t, () => ({ body: { id: 'key_1', key: 'kr_live_\u001b]0;x\u0007' } }));
+  const { stdout, stderr } = await cli(['key', 'create', 'acme'], 1);
+  assert.equal(stdout, '');
+  assert.match(stderr, /the node's answer holds no value/);
+});
+
 test('--timeout begins where the wait for every node ends', async (t) => {
   const receipt = { index: 1, level: 'everywhere', keys: 1, nodes: [] };
   // Longer than --timeout; for as long as it must be, a timer is what a slow node is.
@@ -145,7 +177,7 @@ test('what cannot be undone says what it would do, and does not without --yes', 
 });
 
 test('status says at once that a node is not ready, whatever else it cannot tell yet', async (t) => {
-  const { asked, cli } = await serve(t, ({ path }) => (path === '/healthz' ? {} : { status: 503, body: { detail: 'not yet' } }));
+  const { asked, cli } = await serve(t, ({ path }) => (path === '/healthz' ? { text: 'ok\n' } : { status: 503, body: { detail: 'not yet' } }));
   const ended = await cli(['status'], 1);
   assert.match(ended.stdout, /^state +starting$/m);
   assert.equal(ended.stderr, '');

@@ -119,7 +119,7 @@ test('a key lives: made, verified, disabled, rolled, revoked with a receipt', as
   assert.deepEqual((await json(['receipt', String(receipt.index)])).index, receipt.index);
   assert.equal((await json(['key', 'verify'], { input: value, code: 6 })).code, 'REVOKED');
   const { index } = await json(['key', 'verify'], { input: rolled });
-  const stale = await cli(['key', 'verify', '--min-index', String(index + 1000)], { input: rolled, code: 6 });
+  const stale = await cli(['key', 'verify', '--min-index', String(index + 1000)], { input: rolled, code: 7 });
   assert.match(stale.stdout, /^verdict +STALE$/m, 'a node that does not know enough says so, and that is shown');
   assert.equal(stale.stderr, '');
   await cli(['consumer', 'revoke', 'life', '--yes']);

@@ -89,8 +89,10 @@ export function describeGateway(name, { start, flags = () => ['--trusted-proxies
       assert.equal((await get('/', { ...bearer(key), 'x-api-key': 'another' })).status, 401);
     });
 
-    test('asks for no key where none is wanted', async () => {
+    test('asks for no key where none is wanted, and believes no forged identity there', async () => {
       assert.equal((await get('/status')).status, 200);
+      const { headers } = await reached('/status', forged);
+      for (const one of identity) assert.equal(headers[one] ?? '', '', one);
     });
 
     if (hasScopes) test('lets a key with the scope of a place in, and refuses one without', async () => {
