@@ -24,7 +24,13 @@
 #include "node/serve.h"
 #include "replication/roster.h"
 
-enum { KR_TICK_MS = 50, KR_RATE_DIGEST = 12, KR_AT_ONCE_CALLS = 2, KR_AT_ONCE_BYTES = 8192 };
+enum {
+    KR_TICK_MS = 50,
+    KR_RATE_DIGEST = 12,
+    KR_AT_ONCE_CALLS = 2,
+    KR_AT_ONCE_BYTES = 8192,
+    KR_TOKEN_FRESH_MS = 1000 // a token that was looked at longer ago is looked at again
+};
 
 static const char stopping_text[] = "the node is stopping; ask another one";
 static const char reading_text[] =
@@ -89,6 +95,7 @@ static void go_on(struct task *task, enum executor_next next)
         go_on(task, executor_acted(task->call));
         return;
     case KR_EXECUTOR_RECEIPT:
+        readers_leave(&task->control->readers, &task->reader); // it may wait for minutes
         everywhere_answer(task->control->everywhere, task->call, received, task);
         return;
     }
@@ -138,8 +145,11 @@ static void start_work(struct task *task)
 static void start_readers(struct control *control)
 {
     struct reader *reader;
-    while ((reader = readers_next(&control->readers)) != NULL)
+    while ((reader = readers_next(&control->readers)) != NULL) {
+        uint64_t since_ms = reader->waits_until_ms - KR_READERS_WAIT_MS;
+        reader->call->must_check_token |= clock_boot_ms() - since_ms > KR_TOKEN_FRESH_MS;
         start_work(reader->owner);
+    }
 }
 
 static void start_run(struct task *task)

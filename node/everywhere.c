@@ -2,12 +2,11 @@
 // Receipts that wait: in queues, by what is asked of the nodes.
 //
 // Happy path: complete at once; or queued → the roster hears something → in the end of that turn it
-// is asked about the first of each queue → answered. Other ends: the time is over, or the node
-// stops, and then the answer is what is known by then. What waits costs nothing meanwhile: in a
-// queue nobody is complete before those in front, since what a node knows of an entry it knows of
-// all before it.
-// A bucket's bound may have been lowered: a member that does not know of that yet is judged by the
-// bound before it, so the roster is asked with both.
+// is asked about the first of each queue → answered. Other ends: the time is over, the client has
+// gone, or the node stops, and then the answer is what is known by then. What waits costs nothing
+// meanwhile: in a queue nobody is complete before those in front, since what a node knows of an
+// entry it knows of all before it. A bucket's bound may have been lowered: a member that does not
+// know of that yet is judged by the bound before it, so the roster is asked with both.
 #include "node/everywhere.h"
 
 #include "core/base/clock.h"
@@ -18,7 +17,8 @@
 enum {
     KR_EVERYWHERE_ROWS = 1024, // written in one turn: leases are lent between two
     KR_EVERYWHERE_QUEUES = 8,  // more than these are not looked at in every turn
-    KR_EVERYWHERE_PAUSE_MS = 5
+    KR_EVERYWHERE_PAUSE_MS = 5,
+    KR_EVERYWHERE_LOOK_MS = 1000 // for what nobody waits for any more
 };
 
 struct waiting {
@@ -35,8 +35,8 @@ struct queue {
     int64_t bound_ms, was_bound_ms;
     uint64_t bounded_at;
     struct waiting *first, **end;
-    uint64_t end_index;   // none is higher
-    uint64_t deadline_ms; // none is earlier
+    uint64_t end_index; // none is higher
+    uint64_t look_ms;   // when the next may be late, or given up
 };
 
 struct everywhere {
@@ -260,8 +260,8 @@ static void enqueue(struct queue *queue, struct waiting *waiting)
         queue->end = &waiting->next;
         queue->end_index = waiting->index;
     }
-    if (waiting->deadline_ms < queue->deadline_ms)
-        queue->deadline_ms = waiting->deadline_ms;
+    if (waiting->deadline_ms < queue->look_ms)
+        queue->look_ms = waiting->deadline_ms;
 }
 
 static struct waiting *dequeue(struct queue *queue, struct waiting **at)
@@ -313,7 +313,7 @@ void everywhere_answer(struct everywhere *everywhere, struct call *call, everywh
     const struct queue wanted = {.bound_ms = receipt->bound_ms,
                                  .was_bound_ms = receipt->was_bound_ms,
                                  .bounded_at = receipt->bounded_at,
-                                 .deadline_ms = UINT64_MAX};
+                                 .look_ms = now_ms + KR_EVERYWHERE_LOOK_MS};
     bool may_wait = receipt->is_everywhere && receipt->timeout_ms > 0 && !everywhere->is_stopped;
     if (may_wait && !is_complete(everywhere, &wanted, waiting->index, now_ms))
         enqueue(find_or_add(everywhere, &wanted), waiting);
@@ -330,15 +330,22 @@ static size_t answer_complete(struct everywhere *everywhere, struct queue *queue
     return rows;
 }
 
+static bool is_over(const struct everywhere *everywhere, const struct waiting *waiting,
+                    uint64_t now_ms)
+{
+    return everywhere->is_stopped || now_ms >= waiting->deadline_ms ||
+           atomic_load_explicit(&waiting->call->is_given_up, memory_order_relaxed);
+}
+
 static size_t answer_late(struct everywhere *everywhere, struct queue *queue, uint64_t now_ms)
 {
-    uint64_t until_ms = everywhere->is_stopped ? UINT64_MAX : now_ms, next_ms = UINT64_MAX;
+    uint64_t next_ms = now_ms + KR_EVERYWHERE_LOOK_MS;
     struct waiting **at = &queue->first;
     size_t rows = 0;
-    if (until_ms < queue->deadline_ms)
+    if (now_ms < queue->look_ms && !everywhere->is_stopped)
         return 0;
     while (*at != NULL && rows < KR_EVERYWHERE_ROWS) {
-        if ((*at)->deadline_ms <= until_ms) {
+        if (is_over(everywhere, *at, now_ms)) {
             rows += answer(everywhere, dequeue(queue, at), now_ms);
             continue;
         }
@@ -346,7 +353,7 @@ static size_t answer_late(struct everywhere *everywhere, struct queue *queue, ui
             next_ms = (*at)->deadline_ms;
         at = &(*at)->next;
     }
-    queue->deadline_ms = *at == NULL ? next_ms : until_ms;
+    queue->look_ms = *at == NULL ? next_ms : now_ms;
     return rows;
 }
 

@@ -59,10 +59,11 @@ static enum kr_err check_right(struct call *call)
                                  call->route->name));
 }
 
-// A call that another node passes on is believed no more than one of a client.
+// A call that another node passes on is believed no more than one of a client, and one that has
+// waited no more than one that comes now.
 static enum kr_err check_token(struct call *call)
 {
-    if (!call->is_forwarded || call->token.size == 0)
+    if (!call->must_check_token || call->token.size == 0)
         return KR_ERR_OK;
     enum kr_err err = access_resolve_index(call->node->store, call->token, call->now_ms,
                                            &call->arena, &call->actor);
@@ -166,7 +167,7 @@ enum executor_next executor_committed(struct call *call, const struct replica_ou
     if (outcome->result.code != KR_APPLY_OK) {
         if (call->attempts < KR_EXECUTOR_ATTEMPTS)
             return KR_EXECUTOR_AGAIN;
-        executor_refuse(call, KR_ERR_CONFLICT, "others change the same resource; try again");
+        executor_refuse(call, KR_ERR_BUSY, "others change the same resource; try again");
         return KR_EXECUTOR_ANSWERED;
     }
     commits_note(call->node->commits, outcome->index, outcome->committed_ms);

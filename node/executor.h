@@ -8,7 +8,7 @@
 
 #include "node/api/call.h"
 
-#define KR_EXECUTOR_ATTEMPTS 8
+#define KR_EXECUTOR_ATTEMPTS 64
 
 enum executor_next {
     KR_EXECUTOR_ANSWERED, // the answer stands

@@ -54,7 +54,9 @@ void explain_add(struct buf *out, const struct validate_question *question, int6
     json_open(&writer, "checks", '[');
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         bool has_failed = checks[i].failure == question->code;
-        add_check(&writer, &checks[i], has_failed);
+        // Where nobody can tell, nothing is known of the others.
+        if (has_failed || validate_can_tell(question->code))
+            add_check(&writer, &checks[i], has_failed);
         if (has_failed)
             break;
     }

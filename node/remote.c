@@ -207,6 +207,7 @@ static void submit(struct passage *passage)
     struct call *call = passage->call;
     const struct remote_port *port = &passage->remote->port;
     if (replica_is_leader(passage->remote->node->replica)) {
+        call->must_check_token = true; // it was let in by what this node knew before it led
         port->run(port->ctx, call, has_run, passage);
         return;
     }
@@ -329,7 +330,7 @@ static struct call *build(struct remote *remote, const struct forward_request *r
     struct call *call = call_build(remote->node, match.route, &http, &origin);
     if (call == NULL)
         return NULL;
-    call->is_forwarded = true;
+    call->must_check_token = true;
     call->until_ms = request->deadline_ms;
     // The handler hears of it, before it changes anything.
     buf_init(&call->answer.body, KR_FORWARD_BODY_MAX);

@@ -34,13 +34,19 @@ static enum kr_err choose_form(struct job *job)
     return KR_ERR_MEDIA_TYPE;
 }
 
-static enum kr_err read_min_index(struct job *job, struct fault *fault)
+// Of the header: each question's own minIndex may be higher.
+static enum kr_err read_min_index(const struct job *job, struct validate_question *questions,
+                                  size_t count, struct fault *fault)
 {
     struct bytes value = http_request_value(&job->request, "keyreeve-min-index");
+    uint64_t least;
     if (value.size == 0)
         return KR_ERR_OK;
-    if (!text_decimal(value, INT64_MAX, &job->question.ask.min_index))
+    if (!text_decimal(value, INT64_MAX, &least))
         return fault_set(fault, KR_ERR_INVALID, "Keyreeve-Min-Index: not a number");
+    for (size_t i = 0; i < count; i++)
+        if (questions[i].ask.min_index < least)
+            questions[i].ask.min_index = least;
     return KR_ERR_OK;
 }
 
@@ -74,7 +80,7 @@ static bool read_question(struct job *job, struct bytes body)
     struct fault fault = {0};
     enum kr_err err = read_one(job, body, &fault);
     if (err == KR_ERR_OK)
-        err = read_min_index(job, &fault);
+        err = read_min_index(job, &job->question, 1, &fault);
     if (err == KR_ERR_OK && job->question.ask.wants_explanation)
         err = check_explain(job, &fault);
     job->fault = err;
@@ -246,6 +252,8 @@ static enum kr_err answer_batch(struct job *job, struct bytes body, struct fault
     struct serve *serve = job->connection->serve;
     size_t count = 0;
     enum kr_err err = read_batch(job, body, &count, fault);
+    if (err == KR_ERR_OK)
+        err = read_min_index(job, serve->batch, count, fault);
     bool wants_explanation = false;
     for (size_t i = 0; i < count && err == KR_ERR_OK; i++)
         wants_explanation |= serve->batch[i].ask.wants_explanation;

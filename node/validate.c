@@ -160,15 +160,25 @@ static enum verdict_code judge_found(const struct node *node,
     return verdict_judge(&key, &request);
 }
 
-static int64_t allowed_staleness(const struct validate_question *question)
+// The bound of the key's bucket; of an unknown key, of the bucket that is asked for.
+static int64_t staleness_of_bucket(const struct node *node,
+                                   const struct validate_question *question)
+{
+    struct bytes asked = question->ask.bucket;
+    const struct hot_bucket *bucket = NULL;
+    if (question->found.lookup == KR_STORE_FOUND)
+        bucket = question->found.bucket;
+    else if (asked.size > 0)
+        bucket = hot_bucket_named(store_hot(node->store), asked);
+    return bucket != NULL ? bucket->max_staleness_ms : KR_MAX_STALENESS_DEFAULT_MS;
+}
+
+static int64_t allowed_staleness(const struct node *node, const struct validate_question *question)
 {
     if (question->known.is_doubtful)
         return KR_NEVER_FRESH;
     int64_t asked = question->ask.max_staleness_ms;
-    // An unknown key has no bucket whose bound could be meant.
-    int64_t own = question->found.lookup == KR_STORE_FOUND
-                      ? question->found.bucket->max_staleness_ms
-                      : KR_MAX_STALENESS_DEFAULT_MS;
+    int64_t own = staleness_of_bucket(node, question);
     if (asked == KR_UNBOUNDED)
         return own;
     return own == KR_UNBOUNDED || asked < own ? asked : own;
@@ -199,7 +209,8 @@ void validate_judge(const struct node *node, struct validate_question *question,
         break;
     }
     question->age_ms = replica_known_age_ms(&question->known, boot_ms);
-    question->code = verdict_freshen(question->code, question->age_ms, allowed_staleness(question));
+    question->code =
+        verdict_freshen(question->code, question->age_ms, allowed_staleness(node, question));
     if (question->code == KR_VERDICT_VALID)
         hot_note_used(found->record, (uint32_t)(now_ms / 60000));
 }

@@ -109,6 +109,9 @@ static void set_transport(const struct etcd_link *link, CURL *easy, unsigned dea
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    // Names are looked up by a thread of libcurl's. Without this, a call that ends while its name
+    // server is silent would wait for that thread, and with it the control loop.
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)deadline_ms);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)KR_LINK_BUFFER_BYTES);

@@ -146,7 +146,7 @@ static enum kr_err take_probe(struct feed *feed, const struct peer_frame *frame,
     feed->owes_echo = true;
     feed->probe_seq = probe->seq;
     feed_standing_now(feed, now_ms, &standing);
-    if (standing.is_leader && probe->epoch > standing.epoch)
+    if (standing.is_leader && probe->epoch > standing.epoch && !feed_is_removed(feed))
         feed->options.owner.outranked(feed->options.owner.ctx, probe->epoch);
     return KR_ERR_OK;
 }
@@ -331,7 +331,7 @@ enum kr_err feed_next(struct feed *feed, uint64_t now_ms, struct buf *out, struc
         return next_reject(feed, now_ms, out, fault);
     if (feed->owes_echo)
         return next_echo(feed, now_ms, out, fault);
-    if (feed->owes_welcome)
+    if (feed->owes_welcome && feed->state == KR_FEED_STREAMING)
         return next_welcome(feed, now_ms, out, fault);
     if (feed->owes_lease && feed->state == KR_FEED_STREAMING)
         return next_lease(feed, now_ms, out, fault);

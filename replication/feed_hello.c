@@ -67,6 +67,24 @@ static bool check_identity(struct feed *feed, const struct peer_hello *hello, ui
     return false;
 }
 
+// Whoever was removed is let in no more, and not believed in what it says of epochs.
+bool feed_is_removed(const struct feed *feed)
+{
+    const struct state *state = feed->options.state;
+    struct state_member member;
+    return state->member(state->ctx, feed->options.child.id, &member) && member.is_removed;
+}
+
+static bool check_membership(struct feed *feed, uint64_t now_ms)
+{
+    if (!feed_is_removed(feed))
+        return true;
+    feed_refuse(feed, KR_PEER_NOT_A_MEMBER, 0, now_ms,
+                "%s was removed from the cluster; add a node under another name",
+                feed->options.child.id);
+    return false;
+}
+
 // What depends on where the two stand. False: refused.
 static bool check_standing(struct feed *feed, const struct peer_hello *hello, uint64_t now_ms)
 {
@@ -98,7 +116,8 @@ enum kr_err feed_take_hello(struct feed *feed, const struct peer_hello *hello, u
                             struct fault *fault)
 {
     keep_hello(feed, hello);
-    if (!check_identity(feed, hello, now_ms) || !check_standing(feed, hello, now_ms))
+    if (!check_identity(feed, hello, now_ms) || !check_membership(feed, now_ms) ||
+        !check_standing(feed, hello, now_ms))
         return KR_ERR_OK;
     return feed_admit(feed, now_ms, fault);
 }
@@ -196,13 +215,9 @@ enum kr_err feed_admit(struct feed *feed, uint64_t now_ms, struct fault *fault)
 {
     const struct state *state = feed->options.state;
     struct state_member member;
-    bool is_known = state->member(state->ctx, feed->child.id, &member);
-    if (is_known && member.is_removed) {
-        feed_refuse(feed, KR_PEER_NOT_A_MEMBER, 0, now_ms,
-                    "%s was removed from the cluster; add a node under another name",
-                    feed->child.id);
+    if (!check_membership(feed, now_ms)) // while it was being enlisted
         return KR_ERR_OK;
-    }
+    bool is_known = state->member(state->ctx, feed->child.id, &member);
     if (is_known && is_enlisted(feed, &member))
         return settle(feed, now_ms, fault);
     if (feed->state == KR_FEED_HELLO) {

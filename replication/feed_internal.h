@@ -64,6 +64,7 @@ enum kr_err feed_add(struct buf *out, const struct peer_frame *frame, struct fau
 // --- feed_hello.c --------------------------------------------------------------------------------
 enum kr_err feed_take_hello(struct feed *feed, const struct peer_hello *hello, uint64_t now_ms,
                             struct fault *fault);
+bool feed_is_removed(const struct feed *feed); // its node, from the cluster
 // What is asked of a child whose Hello was good: a member or not yet, log or snapshot.
 enum kr_err feed_admit(struct feed *feed, uint64_t now_ms, struct fault *fault);
 bool feed_path_has(struct texts path, const char *id);

@@ -29,12 +29,30 @@ static struct upstream_candidate *find(struct upstream *upstream, const char *ad
     return NULL;
 }
 
-static struct upstream_candidate *find_or_add(struct upstream *upstream, const char *address)
+// The place of a candidate that a core node may take, where there are too many. NULL: there is
+// none.
+static struct upstream_candidate *find_dispensable(struct upstream *upstream)
+{
+    for (size_t i = upstream->count; i-- > 0;) {
+        struct upstream_candidate *one = &upstream->candidates[i];
+        if (!one->is_core && !one->is_configured && one != upstream->current)
+            return one;
+    }
+    return NULL;
+}
+
+static struct upstream_candidate *find_or_add(struct upstream *upstream, const char *address,
+                                              bool is_core)
 {
     struct upstream_candidate *found = find(upstream, address);
-    if (found != NULL || upstream->count == KR_UPSTREAM_MAX)
+    if (found != NULL)
         return found;
-    found = &upstream->candidates[upstream->count++];
+    if (upstream->count < KR_UPSTREAM_MAX)
+        found = &upstream->candidates[upstream->count++];
+    else if (is_core)
+        found = find_dispensable(upstream);
+    if (found == NULL)
+        return NULL;
     *found = (struct upstream_candidate){0};
     snprintf(found->address, sizeof(found->address), "%s", address);
     return found;
@@ -54,7 +72,8 @@ static enum kr_err add_configured(struct upstream *upstream, struct bytes part, 
         return fault_set(fault, KR_ERR_INVALID,
                          "upstreams: \"%s\" is no address; write HOST:PORT, like 10.0.0.1:7402",
                          address);
-    struct upstream_candidate *added = upstream == NULL ? NULL : find_or_add(upstream, address);
+    struct upstream_candidate *added =
+        upstream == NULL ? NULL : find_or_add(upstream, address, true);
     if (added != NULL)
         added->is_configured = true;
     return KR_ERR_OK;
@@ -97,7 +116,10 @@ void upstream_member(struct upstream *upstream, const struct state_member *membe
     if (member->is_removed || member->peer_address[0] == '\0' ||
         strcmp(member->id, upstream->options.own_id) == 0)
         return;
-    struct upstream_candidate *candidate = find_or_add(upstream, member->peer_address);
+    if (upstream->options.is_core && !member->is_core)
+        return;
+    struct upstream_candidate *candidate =
+        find_or_add(upstream, member->peer_address, member->is_core);
     if (candidate == NULL)
         return;
     identify(candidate, member);
@@ -129,7 +151,7 @@ void upstream_leader_is(struct upstream *upstream, const char *id, const char *a
     snprintf(upstream->leader_address, sizeof(upstream->leader_address), "%s", address);
     if (address[0] == '\0' || strcmp(id, upstream->options.own_id) == 0)
         return;
-    struct upstream_candidate *leader = find_or_add(upstream, address);
+    struct upstream_candidate *leader = find_or_add(upstream, address, true);
     if (leader == NULL || leader->id[0] != '\0')
         return;
     snprintf(leader->id, sizeof(leader->id), "%s", id);

@@ -21,17 +21,24 @@ void buf_init_fixed(struct buf *buf, void *memory, size_t size_bytes)
         (struct buf){.data = memory, .capacity = size_bytes, .limit = size_bytes, .is_fixed = true};
 }
 
+static void zero_and_free(struct buf *buf)
+{
+    mem_zero(buf->data, buf->size > buf->dirty ? buf->size : buf->dirty);
+    mem_free(buf->data);
+    buf->dirty = 0;
+}
+
 void buf_fini(struct buf *buf)
 {
-    if (!buf->is_fixed && buf->data != NULL) {
-        mem_zero(buf->data, buf->size);
-        mem_free(buf->data);
-    }
+    if (!buf->is_fixed && buf->data != NULL)
+        zero_and_free(buf);
     *buf = (struct buf){0};
 }
 
 void buf_clear(struct buf *buf)
 {
+    if (buf->size > buf->dirty)
+        buf->dirty = buf->size;
     buf->size = 0;
     buf->has_failed = false;
 }
@@ -40,11 +47,10 @@ void buf_clear(struct buf *buf)
 static void move_to(struct buf *buf, size_t capacity)
 {
     uint8_t *data = mem_alloc(capacity);
-    if (buf->size > 0) {
+    if (buf->data != NULL) {
         memcpy(data, buf->data, buf->size);
-        mem_zero(buf->data, buf->size);
+        zero_and_free(buf);
     }
-    mem_free(buf->data);
     buf->data = data;
     buf->capacity = capacity;
 }

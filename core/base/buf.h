@@ -18,6 +18,7 @@ struct buf {
     size_t size;     // bytes written
     size_t capacity; // bytes that fit before it grows or fails
     size_t limit;    // a growing buffer never exceeds this; equal to capacity when fixed
+    size_t dirty;    // bytes that were written before it was cleared: zeroed when it goes
     bool is_fixed;   // the memory is the caller's
     bool has_failed; // sticky
 };

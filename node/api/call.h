@@ -81,9 +81,9 @@ struct call {
     struct bytes
         token; // the presented token's value: seals idempotent answers; zeroed with the arena
     struct access actor;
-    bool is_forwarded; // another node has checked the token; it is checked again where it runs
-    int64_t now_ms;    // wall clock when it was accepted
-    uint64_t until_ms; // boot clock: when nobody waits for it any more; 0: not known
+    bool must_check_token;   // where it runs: another node has looked at it, or that was long ago
+    int64_t now_ms;          // wall clock when it was accepted
+    uint64_t until_ms;       // boot clock: when nobody waits for it any more; 0: not known
     atomic_bool is_given_up; // nobody does: one that only reads ends at its next row
 
     // while a handler runs

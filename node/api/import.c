@@ -138,12 +138,19 @@ static void put_owner(struct import *import, const struct owner *owner)
 }
 
 // Is the value one that this consumer has in the view?
-static bool exists(struct import *import, const struct owner *owner)
+static bool find_existing(struct import *import, const struct owner *owner, struct key *key)
 {
-    struct key other;
     return store_get_key(import->call->view, import->row.key.record.digest, &import->call->arena,
-                         &other) &&
-           strcmp(other.consumer_id, owner->id) == 0;
+                         key) &&
+           strcmp(key->consumer_id, owner->id) == 0;
+}
+
+static bool is_revoked(struct import *import, const struct key *key)
+{
+    struct call *call = import->call;
+    struct consumer consumer;
+    return store_get_consumer(call->view, key->consumer_id, &call->arena, &consumer) &&
+           key_status_of(key, &consumer, &import->bucket, call->now_ms) == KR_KEY_REVOKED;
 }
 
 // Says whether the row's key is in the command; otherwise, with OK, it exists already.
@@ -152,6 +159,7 @@ static enum kr_err put_key(struct import *import, uint32_t position, bool *is_pu
     struct call *call = import->call;
     struct api_new_key *key = &import->row.key;
     const struct owner *owner = &import->owners[position];
+    struct key other;
     size_t op = call->command.op_count;
     uint32_t before;
     key->record.consumer_id = owner->id;
@@ -160,8 +168,11 @@ static enum kr_err put_key(struct import *import, uint32_t position, bool *is_pu
     *is_put = err == KR_ERR_OK;
     if (*is_put && owner->is_new)
         call->command.ops[op].as.key_put.consumer_name = owner->name;
-    if (err == KR_ERR_CONFLICT && exists(import, owner))
-        return KR_ERR_OK;
+    if (err == KR_ERR_CONFLICT && find_existing(import, owner, &other))
+        return !is_revoked(import, &other)
+                   ? KR_ERR_OK
+                   : api_problem(call, KR_ERR_CONFLICT,
+                                 "key: the consumer's key of this value is revoked, for good");
     if (err != KR_ERR_OK)
         return err;
     if (!seen_find(&import->digests, bytes_of(key->record.digest, KR_DIGEST_UNIQUE_BYTES),

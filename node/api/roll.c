@@ -113,7 +113,7 @@ static enum kr_err roll_keys(struct roll *roll)
     return err;
 }
 
-// created_by and times are the new key's own; it has neither expiry nor not-before.
+// created_by and times are the new key's own; it has no expiry.
 static enum kr_err put_successor(struct roll *roll, struct api_new_key *new_key)
 {
     struct call *call = roll->call;
@@ -130,8 +130,21 @@ static enum kr_err put_successor(struct roll *roll, struct api_new_key *new_key)
     new_key->record.ip_allow = newest.ip_allow;
     new_key->record.tags = newest.tags;
     new_key->record.metadata = newest.metadata;
+    new_key->record.is_enabled = newest.is_enabled;
+    if (newest.not_before_ms > call->now_ms)
+        new_key->record.not_before_ms = newest.not_before_ms;
     new_key->record.rotated_from = newest.id;
     return api_put_new_key(call, &roll->bucket, new_key);
+}
+
+// Where all keys are revoked, a new one lets in again whom somebody has shut out.
+static enum kr_err check_revival(struct roll *roll)
+{
+    struct call *call = roll->call;
+    if (!roll->is_newest_revoked || access_allows(&call->actor, KR_RIGHT_WRITE))
+        return KR_ERR_OK;
+    return api_deny(call, roll->consumer.id, roll->consumer.name,
+                    "all keys of the consumer are revoked, and the token may not write");
 }
 
 static void audit(struct roll *roll, const struct key *successor)
@@ -161,6 +174,8 @@ enum kr_err api_consumer_roll(struct call *call)
         err = read_request(&roll);
     if (err == KR_ERR_OK)
         err = roll_keys(&roll);
+    if (err == KR_ERR_OK)
+        err = check_revival(&roll);
     if (err == KR_ERR_OK)
         err = put_successor(&roll, &new_key);
     if (err != KR_ERR_OK)

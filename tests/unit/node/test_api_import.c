@@ -148,6 +148,21 @@ static void a_hash_that_begins_like_another_is_refused(void **state)
     expect_refused(world, 0, 0, "in use");
 }
 
+static void a_value_that_was_revoked_does_not_come_back(void **state)
+{
+    struct api_world *world = *state;
+    import(world, KR_ROW("acme", 1) "," KR_ROW("acme", 2) "," KR_ROW("other", 3));
+    api_expect(world, 200, "GET", KR_CONSUMERS "/acme/keys", NULL);
+    const char *path =
+        arena_printf(&world->arena, KR_CONSUMERS "/acme/keys/%s", api_text(world, "data.0.id"));
+    api_expect(world, 204, "DELETE", path, NULL);
+    api_expect(world, 200, "POST", KR_CONSUMERS "/other/revoke", "{\"confirm\":\"other\"}");
+    import(world, KR_ROW("acme", 1) "," KR_ROW("acme", 2) "," KR_ROW("other", 3));
+    expect_counts(world, 0, 1, 2);
+    expect_refused(world, 0, api_number(world, "refused.0.row"), "revoked");
+    expect_refused(world, 1, 2, "revoked");
+}
+
 static void a_bad_row_leaves_the_others_alone(void **state)
 {
     static const struct {
@@ -297,6 +312,7 @@ int main(void)
         KR_TEST(a_value_of_another_consumer_is_refused),
         KR_TEST(equal_values_in_one_import_count_once),
         KR_TEST(a_hash_that_begins_like_another_is_refused),
+        KR_TEST(a_value_that_was_revoked_does_not_come_back),
         KR_TEST(a_bad_row_leaves_the_others_alone),
         KR_TEST(a_consumer_may_be_named_by_its_id),
         KR_TEST(what_is_no_list_of_rows_is_refused_whole),

@@ -485,6 +485,19 @@ static void a_reveal_shows_the_value_and_leaves_a_trace(void **state)
     assert_null(strstr(audit.detail, value));
 }
 
+static void each_reveal_leaves_its_own_trace(void **state)
+{
+    struct api_world *world = *state;
+    const char *path = key_path(world, KR_KEPT "/keys", NULL);
+    for (int times = 0; times < 2; times++) {
+        uint64_t index = store_applied_index(world->node.store);
+        world->idempotency_key = "the same";
+        api_expect(world, 200, "POST", with(world, path, "/reveal"), NULL);
+        assert_int_equal(store_applied_index(world->node.store), index + 1);
+        assert_string_equal(api_last_audit(world).action, "key.reveal");
+    }
+}
+
 static void nothing_is_revealed_that_is_not_kept(void **state)
 {
     struct api_world *world = *state;
@@ -555,6 +568,7 @@ int main(void)
         KR_TEST(a_deleted_key_stays_listed_for_the_retention_period),
         KR_TEST(so_does_a_revoked_one_and_one_that_was_rolled_away),
         KR_TEST(a_reveal_shows_the_value_and_leaves_a_trace),
+        KR_TEST(each_reveal_leaves_its_own_trace),
         KR_TEST(nothing_is_revealed_that_is_not_kept),
         KR_TEST(roles_decide),
         KR_TEST(the_same_idempotency_key_makes_one_key),

@@ -252,6 +252,24 @@ static void a_developer_may_roll_and_a_viewer_not(void **state)
     api_expect(world, 204, "POST", KR_ROLL, NULL);
 }
 
+static void a_roll_lets_nobody_in_who_was_shut_out(void **state)
+{
+    struct api_world *world = *state;
+    api_expect(world, 200, "POST", KR_KEYS, "{\"notBefore\":\"2024-06-01T00:00:00Z\"}");
+    const char *path = arena_printf(&world->arena, KR_KEYS "/%s", api_text(world, "id"));
+    api_expect(world, 200, "PATCH", path, "{\"enabled\":false}");
+    world->roles = KR_ROLE_DEVELOPER;
+    api_expect(world, 200, "POST", KR_ROLL "?return=key", NULL);
+    assert_string_equal(api_text(world, "status"), "disabled");
+    assert_string_equal(api_text(world, "notBefore"), "2024-06-01T00:00:00.000Z");
+    world->roles = KR_ROLE_ADMIN;
+    api_expect(world, 200, "POST", KR_ACME "/revoke", "{\"confirm\":\"acme\"}");
+    world->roles = KR_ROLE_DEVELOPER;
+    api_expect_problem(world, 403, "POST", KR_ROLL, NULL, "revoked");
+    assert_string_equal(api_last_audit(world).action, "access.denied");
+    expect_total(world, "", 2);
+}
+
 static void ten_thousand_live_keys_are_rolled_and_no_more(void **state)
 {
     struct api_world *world = *state;
@@ -284,6 +302,7 @@ int main(void)
         KR_TEST(a_consumer_without_keys_has_nothing_to_roll),
         KR_TEST(two_rolls_at_once_leave_one_lasting_key),
         KR_TEST(a_developer_may_roll_and_a_viewer_not),
+        KR_TEST(a_roll_lets_nobody_in_who_was_shut_out),
         KR_TEST(ten_thousand_live_keys_are_rolled_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

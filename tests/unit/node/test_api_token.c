@@ -349,7 +349,7 @@ static void a_token_that_another_node_passes_on_is_checked(void **state)
     struct api_world *world = *state;
     api_end_call(world);
     api_make(world, "GET", "/v1/who-am-i", bytes_text(""));
-    world->call->is_forwarded = true; // its token is none of this node's
+    world->call->must_check_token = true; // its token is none of this node's
     api_run(world);
     assert_int_equal(world->call->answer.status, 401);
     assert_string_equal(api_answer_field(world, "WWW-Authenticate"), "Bearer realm=\"keyreeve\"");

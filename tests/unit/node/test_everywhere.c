@@ -243,6 +243,27 @@ static void what_is_late_is_answered_as_it_stands(void **state)
     free_call(behind);
 }
 
+static void what_nobody_waits_for_any_more_goes(void **state)
+{
+    struct scene *scene = *state;
+    struct call *kept = make_call(2, 60000), *left = make_call(3, 60000);
+    kept->receipt.timeout_ms = left->receipt.timeout_ms = 600000;
+    await(scene, kept);
+    await(scene, left);
+    atomic_store(&left->is_given_up, true);
+    scene->now_ms = clock_boot_ms() + 1000;
+    everywhere_ask(scene->everywhere);
+    turn(scene);
+    assert_int_equal(answered, 1);
+    assert_int_equal(status_of(left), 202);
+    assert_int_equal(status_of(kept), 0);
+    ack_from_all(scene, 2);
+    turn(scene);
+    assert_int_equal(status_of(kept), 200);
+    free_call(kept);
+    free_call(left);
+}
+
 static void many_bounds_are_not_looked_at_in_every_turn(void **state)
 {
     struct scene *scene = *state;
@@ -327,6 +348,7 @@ int main(void)
         TEST(each_waits_for_its_own_bounds),
         TEST(an_older_entry_may_be_asked_for_again),
         TEST(what_is_late_is_answered_as_it_stands),
+        TEST(what_nobody_waits_for_any_more_goes),
         TEST(many_bounds_are_not_looked_at_in_every_turn),
         TEST(a_stop_ends_all_waiting),
         TEST(a_replayed_revocation_waits_again),

@@ -193,7 +193,7 @@ static void a_check_finds_its_key_in_either_form_of_headers(void **state)
 static void a_check_finds_its_key_in_the_query_where_that_is_configured(void **state)
 {
     struct grpc_world *world = *state;
-    char name[] = "apikey", off[] = "";
+    static char name[] = "apikey", off[] = ""; // the world keeps them
     struct check check;
     check_begin(&check);
     add_text(&check.http, 4, "/a?b=c&apikey=K1");

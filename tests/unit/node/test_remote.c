@@ -33,8 +33,9 @@ static enum kr_err on_submit(void *ctx, const struct forward_request *request,
 static void on_run(void *ctx, struct call *call, void (*answered)(void *ctx, struct call *call),
                    void *answered_ctx)
 {
-    (void)ctx, (void)call, (void)answered, (void)answered_ctx;
-    fail_msg("this node does not lead");
+    (void)ctx;
+    assert_true(call->must_check_token);
+    answered(answered_ctx, call);
 }
 
 static void on_answered(void *ctx, struct call *call)
@@ -130,6 +131,20 @@ static void a_write_whose_answer_is_lost_says_that_nobody_knows(void **state)
     }
 }
 
+// What it knew of the token when it let the call in was a follower's knowledge.
+static void who_has_come_to_lead_looks_at_the_token_again(void **state)
+{
+    struct remote_world *world = *state;
+    pass(world, "GET", KR_TEST_READ);
+    assert_false(world->api.call->must_check_token);
+    replica_end(&world->api.node);
+    replica_start(&world->api.node, true);
+    assert_false(come_back(world, KR_ERR_NO_LEADER));
+    remote_tick(world->remote, UINT64_MAX);
+    assert_int_equal(world->answered, 1);
+    assert_int_equal(world->submitted, 1);
+}
+
 static void what_may_be_sent_again_is(void **state)
 {
     struct remote_world *world = *state;
@@ -163,6 +178,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_write_whose_answer_is_lost_says_that_nobody_knows, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_may_be_sent_again_is, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_has_come_to_lead_looks_at_the_token_again, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

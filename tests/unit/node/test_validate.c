@@ -134,6 +134,30 @@ static void what_is_in_doubt_is_stale_whatever_the_bound(void **state)
     assert_int_equal(question.code, KR_VERDICT_VALID);
 }
 
+// The verdict of a loaded node on a key that it does not have.
+static enum verdict_code judge_absent(struct api_world *world, const char *bucket)
+{
+    struct validate_question question;
+    validate_init(&question);
+    question.ask.key = bytes_text(KR_IMPORTED);
+    question.ask.bucket = bytes_text(bucket);
+    look_up(world, &question);
+    question.found.lookup = KR_STORE_ABSENT;
+    return judge(world, &question);
+}
+
+// A node that is cut off has not heard of keys that were made since.
+static void what_is_not_found_is_stale_by_the_bound_of_the_bucket_asked_for(void **state)
+{
+    struct api_world *world = *state;
+    make_key_without_bound(world);
+    stand_by(&world->node);
+    assert_int_equal(judge_absent(world, ""), KR_VERDICT_STALE);
+    assert_int_equal(judge_absent(world, "nowhere"), KR_VERDICT_STALE);
+    assert_int_equal(judge_absent(world, "production"), KR_VERDICT_STALE);
+    assert_int_equal(judge_absent(world, "always"), KR_VERDICT_NOT_FOUND);
+}
+
 static void an_age_that_nobody_knows_is_null(void **state)
 {
     struct api_world *world = *state;
@@ -157,6 +181,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_gives_up_is_told_nothing_of_the_key, start, end),
         cmocka_unit_test_setup_teardown(the_first_value_that_is_imported_is_seen_at_its_index,
                                         start, end),
+        cmocka_unit_test_setup_teardown(
+            what_is_not_found_is_stale_by_the_bound_of_the_bucket_asked_for, start, end),
         cmocka_unit_test_setup_teardown(what_is_in_doubt_is_stale_whatever_the_bound, start, end),
         cmocka_unit_test_setup_teardown(an_age_that_nobody_knows_is_null, start, end),
     };

@@ -8,6 +8,10 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include <netdb.h>
+#include <semaphore.h>
+#include <time.h>
 #include <uv.h>
 
 #include "replication/etcd_link.h"
@@ -70,13 +74,13 @@ static void on_answered(void *ctx, const struct etcd_answer *answer)
     assert_true(answer->text[0] != '\0' && answer->sent_at_ms > 0);
 }
 
-static void post(struct outcome *outcome)
+static void post(struct outcome *outcome, unsigned deadline_ms)
 {
     struct buf body;
     const struct etcd_port *port = etcd_link_port(outcome->link);
     const struct etcd_call call = {.path = "/v3/kv/range",
                                    .body = &body,
-                                   .deadline_ms = 5000,
+                                   .deadline_ms = deadline_ms,
                                    .endpoint = KR_ETCD_ANY_ENDPOINT,
                                    .answered = on_answered,
                                    .ctx = outcome};
@@ -84,7 +88,6 @@ static void post(struct outcome *outcome)
     buf_add_text(&body, "{}");
     port->post(port->ctx, &call);
     assert_int_equal(body.size, 0); // taken
-    assert_int_equal(outcome->count, 0);
 }
 
 static void open_link(uv_loop_t *loop, struct outcome *outcome)
@@ -118,7 +121,8 @@ static void a_call_that_reaches_nobody_has_surely_not_left(void **state)
     struct outcome outcome;
     (void)state;
     open_link(&loop, &outcome);
-    post(&outcome);
+    post(&outcome, 5000);
+    assert_int_equal(outcome.count, 0);
     while (outcome.count == 0)
         uv_run(&loop, UV_RUN_ONCE);
     assert_int_equal(outcome.err, KR_ERR_IO);
@@ -133,10 +137,58 @@ static void a_close_answers_what_is_under_way_first(void **state)
     struct outcome outcome;
     (void)state;
     open_link(&loop, &outcome);
-    post(&outcome);
+    post(&outcome, 5000);
+    assert_int_equal(outcome.count, 0);
     close_link(&loop, &outcome);
     assert_int_equal(outcome.count, 1);
     assert_int_equal(outcome.err, KR_ERR_IO);
+}
+
+// What libcurl looks names up with: a name server that is silent until it is told to speak.
+static sem_t asked, speak, has_spoken;
+
+int getaddrinfo(const char *restrict name, const char *restrict service,
+                const struct addrinfo *restrict hints, struct addrinfo **restrict out)
+{
+    struct timespec until;
+    (void)name, (void)service, (void)hints, (void)out;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 20;
+    sem_post(&asked);
+    sem_timedwait(&speak, &until);
+    sem_post(&has_spoken);
+    return EAI_AGAIN;
+}
+
+static void a_silent_name_server_holds_nobody_up(void **state)
+{
+    uv_loop_t loop;
+    int spoken;
+    struct fault fault = {0};
+    struct outcome outcome = {0};
+    (void)state;
+    sem_init(&asked, 0, 0);
+    sem_init(&speak, 0, 0);
+    sem_init(&has_spoken, 0, 0);
+    uv_loop_init(&loop);
+    const struct etcd_link_options options = {.loop = &loop,
+                                              .endpoints = "https://etcd-1.test:2379",
+                                              .ca_file = "/dev/null",
+                                              .cert_file = "",
+                                              .key_file = ""};
+    assert_int_equal(etcd_link_new(&options, &outcome.link, &fault), KR_ERR_OK);
+    post(&outcome, 300);
+    while (outcome.count == 0)
+        uv_run(&loop, UV_RUN_ONCE);
+    post(&outcome, 5000); // and one that the close ends
+    close_link(&loop, &outcome);
+    assert_int_equal(outcome.count, 2);
+    sem_getvalue(&has_spoken, &spoken);
+    assert_int_equal(spoken, 0);
+    while (sem_trywait(&asked) == 0) {
+        sem_post(&speak);
+        sem_wait(&has_spoken);
+    }
 }
 
 int main(void)
@@ -145,6 +197,7 @@ int main(void)
         cmocka_unit_test(settings_that_cannot_work_are_refused),
         cmocka_unit_test(a_call_that_reaches_nobody_has_surely_not_left),
         cmocka_unit_test(a_close_answers_what_is_under_way_first),
+        cmocka_unit_test(a_silent_name_server_holds_nobody_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -190,6 +190,18 @@ static void a_removed_member_is_refused(void **state)
     refused(&two, KR_PEER_NOT_A_MEMBER);
 }
 
+static void a_removed_member_is_not_believed_in_what_it_says_of_epochs(void **state)
+{
+    struct two two;
+    const struct state_member member = {
+        .id = "lower", .region = "us", .is_core = true, .is_removed = true};
+    (void)state;
+    open_two(&two, KR_HOLD_ALL, 3);
+    fake_add_member(two.up, &member);
+    fake_commit(two.down, 4, bytes_text("of a leader that never was"));
+    refused(&two, KR_PEER_NOT_A_MEMBER);
+}
+
 static void a_follower_ahead_of_its_upstream_is_refused(void **state)
 {
     struct two two;
@@ -438,6 +450,7 @@ int main(void)
         cmocka_unit_test(another_cluster_is_refused),
         cmocka_unit_test(who_is_not_what_the_certificate_says_is_refused),
         cmocka_unit_test(a_removed_member_is_refused),
+        cmocka_unit_test(a_removed_member_is_not_believed_in_what_it_says_of_epochs),
         cmocka_unit_test(a_follower_ahead_of_its_upstream_is_refused),
         cmocka_unit_test(an_ancestor_is_refused),
         cmocka_unit_test(a_node_without_a_lease_takes_nobody),

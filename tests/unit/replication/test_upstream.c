@@ -297,6 +297,43 @@ static void every_core_member_is_asked_until_it_has_answered(void **state)
     free(upstream);
 }
 
+static bool has(const struct upstream *upstream, const char *id)
+{
+    for (size_t i = 0; i < upstream->count; i++)
+        if (strcmp(upstream->candidates[i].id, id) == 0)
+            return true;
+    return false;
+}
+
+static void add_many(struct upstream *upstream)
+{
+    char id[32];
+    upstream_members_begin(upstream);
+    for (int i = 0; i < KR_UPSTREAM_MAX + 100; i++) {
+        snprintf(id, sizeof(id), "a-follower-%04d", i);
+        add(upstream, id, "fra", false);
+    }
+    add(upstream, "core-1", "syd", true);
+    add(upstream, "core-2", "syd", true);
+    upstream_members_end(upstream);
+}
+
+static void however_many_follow_the_core_nodes_are_known(void **state)
+{
+    (void)state;
+    for (int is_core = 0; is_core < 2; is_core++) {
+        struct upstream *upstream = make(is_core != 0);
+        for (int times = 0; times < 2; times++) {
+            add_many(upstream);
+            upstream_leader_is(upstream, "core-3", "core-3:7402");
+            assert_true(has(upstream, "core-1") && has(upstream, "core-2"));
+            assert_true(has(upstream, "core-3"));
+            assert_int_equal(upstream->count, is_core ? 3 : KR_UPSTREAM_MAX);
+        }
+        free(upstream);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +347,7 @@ int main(void)
         cmocka_unit_test(members_that_go_are_forgotten_unless_configured_or_in_use),
         cmocka_unit_test(who_turns_out_to_be_oneself_is_not_tried_again),
         cmocka_unit_test(every_core_member_is_asked_until_it_has_answered),
+        cmocka_unit_test(however_many_follow_the_core_nodes_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
