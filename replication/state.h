@@ -68,7 +68,7 @@ struct state {
                                 struct fault *fault);
 
     bool (*member)(void *ctx, const char *id, struct state_member *out); // false: never registered
-    void (*each_member)(void *ctx, state_member_fn *visit, void *visit_ctx); // those not removed
+    void (*each_member)(void *ctx, state_member_fn *visit, void *visit_ctx); // removed ones too
 
     // A consistent snapshot for a child of that holding. Gives.
     enum kr_err (*export_open)(const struct state *state, enum store_holding child,
