@@ -178,6 +178,15 @@ test('a batch answers each question in its place, up to 1000', async () => {
   assert.deepEqual((await batch([])).body, { results: [] });
 });
 
+test('Keyreeve-Min-Index holds for every question of a batch, and lowers none', async () => {
+  const codes = async (questions, minIndex) => expect(await batch(questions, { 'keyreeve-min-index': String(minIndex) }), 200).body.results.map(({ code }) => code);
+  const key = good.key;
+  assert.deepEqual(await codes([{ key }, { key, minIndex: 1e9 }], 1), ['VALID', 'STALE']);
+  assert.deepEqual(await codes([{ key }, { key, minIndex: 1 }, { key: strangerKey() }], 1e9), ['STALE', 'STALE', 'STALE']);
+  expectProblem(await batch([{ key }], { 'keyreeve-min-index': 'soon' }), 400, /Keyreeve-Min-Index/);
+  assert.equal((await post({ key, minIndex: 1e9 }, { 'keyreeve-min-index': '1' })).body.code, 'STALE');
+});
+
 test('a batch over 1000, of another form, or with one bad question is refused as a whole', async () => {
   expectProblem(await batch(Array(1001).fill({ key: 'x' })), 400, /1000/);
   expectProblem(await batch({ key: good.key }), 400, /array/);
