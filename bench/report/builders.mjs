@@ -28,6 +28,11 @@ const colored = (list) => list.map((one, i) => ({ color: SERIES[i % SERIES.lengt
 // Which multiples of a power of ten are ticks, by how many decades an axis spans.
 const STEPS = [[0.7, [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9]], [1.3, [1, 2, 3, 5, 7]], [3.2, [1, 2, 5]], [Infinity, [1]]];
 
+// A logarithmic axis has no zero: what was measured as nothing, or less, stands at a microsecond.
+const LEAST_MS = 1e-3;
+const aboveZero = (value) => Math.max(value, LEAST_MS);
+const placedOn = (type) => (type === 'log' ? aboveZero : (value) => value);
+
 /** The ticks of a logarithmic axis. */
 function decades([low, high]) {
   const first = Math.floor(Math.log10(low));
@@ -69,9 +74,11 @@ function ruleMarks(rules, height, width) {
  * rules [{x or y, label, color?}]. `step` draws what holds until it changes; `area` fills below.
  */
 export function lines({ series, x: across, y: up, rules = [], width = 760, height = 300, step = false, area = false }) {
-  const all = colored(series);
+  const [toX, toY] = [placedOn(across.type), placedOn(up.type)];
+  const all = colored(series).map((one) => ({ ...one, points: one.points.map(({ x: at, y: value }) => ({ x: toX(at), y: toY(value) })) }));
   const rulesAt = rules.map((rule) => rule.x).filter((at) => at !== undefined);
   const x = { domain: extent([...all.flatMap((one) => one.points.map((point) => point.x)), ...rulesAt]), ...across };
+  x.domain = x.domain.map(toX);
   const y = up.type === 'log' ? { domain: extent(all.flatMap((one) => one.points.map((point) => point.y))), ...up } : up;
   const values = all.flatMap((one) => one.points.map((point) => ({ ...point, name: one.name })));
   const named = rules.map((rule, i) => ({ color: color('soft'), at: 10 + (i % 4) * 15, ...rule }));
@@ -137,7 +144,9 @@ export function bars({ bars: list, title, type = 'linear', format = ',.0f', rule
 /** Ranges on a logarithmic axis: [{label, low, mid, high, most, note, color?}]: a line, its thick part, a dot. */
 export function ranges({ ranges: list, title, rules = [], width = 620, band = 36, domain }) {
   const height = list.length * band;
-  const all = labelled(list).map((one) => ({ color: color('ours'), note: '', ...one }));
+  const all = labelled(list).map(({ low, mid, high, most, ...one }) => ({
+    color: color('ours'), note: '', ...one, low: aboveZero(low), mid: aboveZero(mid), high: aboveZero(high), most: aboveZero(most),
+  }));
   const extra = ruleMarks(rules.map((rule) => ({ color: color('warn'), at: -6, ...rule })), height, width);
   const [low, most] = extent(all.flatMap((one) => [one.low, one.most]));
   const span = domain ?? [low / 1.15, most * 1.15];

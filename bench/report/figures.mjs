@@ -78,7 +78,7 @@ function map(rows, land) {
   };
 }
 
-const percent = (points, unit) => points.map(({ x, y }) => ({ x: Math.max(milliseconds(x, unit), 1e-3), y: y * 100 }));
+const percent = (points, unit) => points.map(({ x, y }) => ({ x: milliseconds(x, unit), y: y * 100 }));
 
 function perRegion(rows) {
   const all = places(rows);
@@ -107,10 +107,8 @@ function excess(rows) {
 }
 
 function rangeOf(row, label, tint) {
-  const floor = (value) => Math.max(value, 1e-3);
   return {
-    label, color: tint,
-    low: floor(stat(row, 'min')), mid: floor(stat(row, 'p50')), high: floor(stat(row, 'p99')), most: floor(stat(row, 'max')),
+    label, color: tint, low: stat(row, 'min'), mid: stat(row, 'p50'), high: stat(row, 'p99'), most: stat(row, 'max'),
     note: `${quantity(row.stats.p50, row.unit)} · p99 ${quantity(row.stats.p99, row.unit)}`,
   };
 }

@@ -148,6 +148,18 @@ test('curves follow from histograms', () => {
   assert.equal(at(2), 40);
 });
 
+test('what was measured as nothing beyond the link, or less, is drawn as well', (t) => {
+  const rows = sample().map((row) => {
+    if (row.name !== 'propagate.excess') return row;
+    return { ...row, histogram: [[0, 100]], stats: { ...row.stats, min: -0.2, p50: 0, p99: 0, max: 0 } };
+  });
+  const { run, read } = report(t, rows);
+  assert.equal(run.status, 0, run.stderr);
+  const page = read();
+  assert.ok(page.includes('What Keyreeve adds to the link') && page.includes('Beside what a team would build instead'));
+  assert.doesNotMatch(page, /(?:NaN|Infinity)[,)" ]/);
+});
+
 test('rows of one label stand beside each other', () => {
   const bars = [{ label: 'x', value: 1 }, { label: 'x', value: 2 }, { label: 'y', value: 3 }];
   const spec = barSpec({ bars, title: '' });
