@@ -13,6 +13,7 @@
 #include "node/leading.h"
 #include "node/limiter.h"
 #include "node/node.h"
+#include "node/purge_clock.h"
 #include "node/readers.h"
 #include "node/readiness.h"
 #include "node/remote.h"
@@ -59,6 +60,7 @@ struct control {
     bool is_stopping, is_purging, is_flushing, is_replica_closing, is_closed;
     enum readiness told; // to the log and systemd
     uint64_t stop_at_ms; // uv_now
+    struct purge_clock purge_clock;
     uint64_t ticks;
 };
 

@@ -39,10 +39,25 @@ static void purged(void *ctx, const struct replica_outcome *outcome)
     control->purged_rows = 0;
 }
 
+// Looked at each second, whether this node leads or not.
+static bool is_clock_believed(struct control *control, int64_t now_ms)
+{
+    struct purge_clock *clock = &control->purge_clock;
+    bool was_in_doubt = clock->is_in_doubt;
+    int64_t ahead_ms = now_ms - clock->unix_ms;
+    bool is_believed = purge_clock_believes(clock, now_ms, clock_boot_ms());
+    if (!is_believed && !was_in_doubt)
+        LOG_WARN("the clock has leapt ahead: nothing is purged for an hour; set it if it is wrong",
+                 LOG_NUMBER("days", (uint64_t)(ahead_ms / KR_DAY_MS)));
+    return is_believed;
+}
+
 // What is due goes by a log entry, so that every node drops the same rows at the same index.
 static void purge(struct control *control)
 {
     int64_t now_ms = clock_unix_ms();
+    if (!is_clock_believed(control, now_ms))
+        return;
     int64_t until_ms = audit_until_ms(control->node->config, now_ms);
     if (control->is_purging || !replica_is_leader(control->node->replica) ||
         !store_is_due(control->node->store, now_ms, until_ms))
@@ -96,6 +111,9 @@ static void note_caught_up(const struct node *node)
 void housekeeping_tick(struct control *control)
 {
     uint64_t until_ns = clock_mono_ns() + KR_MAINTAIN_BUDGET_NS;
+    if (control->ticks == 0)
+        purge_clock_init(&control->purge_clock, store_last_entry_ms(control->node->store),
+                         clock_unix_ms(), clock_boot_ms());
     while (store_maintain(control->node->store, clock_unix_ms()) && clock_mono_ns() < until_ns)
         continue;
     if (control->ticks++ % KR_SECOND_TICKS != 0)

@@ -209,6 +209,11 @@ enum store_holding store_holds(const struct store *store)
     return store->options.holding;
 }
 
+int64_t store_last_entry_ms(const struct store *store)
+{
+    return store->log_last_at_ms;
+}
+
 uint64_t store_applied_index(const struct store *store)
 {
     return atomic_load_explicit(&store->applied_index, memory_order_acquire);

@@ -103,6 +103,7 @@ void store_position(const struct store *store, struct store_position *out); // c
 struct store_options store_options_of(const struct store *store); // lends the directory until close
 enum store_holding store_holds(const struct store *store);        // any thread
 uint64_t store_applied_index(const struct store *store);          // any thread, acquire
+int64_t store_last_entry_ms(const struct store *store);           // Unix; 0: none. Control loop
 // Told of each key that a commit changed or removed, behind the hot table and before the applied
 // index shows it. digest NULL: many at once, of a bucket or consumer. One watcher; control loop.
 typedef void store_lost_fn(void *ctx, const uint8_t digest[KR_DIGEST_SIZE], uint64_t revision);
