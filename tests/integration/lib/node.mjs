@@ -119,13 +119,8 @@ class Node {
   }
 
   /** What /readyz answers: {status, text}; status 0 when nobody does. */
-  async readiness() {
-    try {
-      const answer = await fetch(`${this.url}/readyz`);
-      return { status: answer.status, text: await answer.text() };
-    } catch {
-      return { status: 0, text: '' };
-    }
+  readiness() {
+    return this.get('/readyz').catch(() => ({ status: 0, text: '' }));
   }
 
   /** The port of another listener: 'http-validation'. */
@@ -160,19 +155,26 @@ class Node {
     rmSync(this.dataDir, { recursive: true, force: true });
   }
 
-  /** The metrics, over a connection of their own: a kept one may be closed by the node just then. */
-  metrics() {
+  /**
+   * {status, text}, over a connection of its own: a kept one may be closed by the node just then, and
+   * fetch() may never say that a node was killed before it could answer.
+   */
+  get(path) {
     return new Promise((done, fail) => {
-      const sent = get(`${this.url}/metrics`, { agent: false, timeout: 20_000 }, (answer) => {
+      const sent = get(`${this.url}${path}`, { agent: false, timeout: 20_000 }, (answer) => {
         let text = '';
         answer.setEncoding('utf8');
         answer.on('data', (part) => (text += part));
         answer.on('error', fail);
-        answer.on('end', () => done(text));
+        answer.on('end', () => done({ status: answer.statusCode, text }));
       });
-      sent.on('timeout', () => sent.destroy(new Error('/metrics: no answer within 20 s')));
+      sent.on('timeout', () => sent.destroy(new Error(`${path}: no answer within 20 s`)));
       sent.on('error', fail);
     });
+  }
+
+  async metrics() {
+    return (await this.get('/metrics')).text;
   }
 
   async metric(name) {
