@@ -94,8 +94,8 @@ struct store_row {
 };
 
 // Applies count rows, which continue the applied index without a gap, in one batch, and then to the
-// hot table. results[i] says what each did. On an error nothing was written: DISK_FULL (may be tried
-// again), IO (an fsync failed, the process must stop), CORRUPT, VERSION (an unknown operation).
+// hot table. results[i] says what each did. On an error nothing was written: DISK_FULL (may be
+// tried again), IO (of an fsync: the process must stop), CORRUPT, VERSION (unknown operation).
 must_use enum kr_err store_apply(struct store *store, const struct store_row *rows, size_t count,
                                  struct apply_result results[], struct fault *fault);
 void store_position(const struct store *store, struct store_position *out); // control loop
