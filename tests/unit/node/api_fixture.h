@@ -177,6 +177,22 @@ static inline void api_end(struct api_world *world)
     nftw(world->directory, api_remove, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+// The setup of a test, and its teardown: *state is the world.
+static inline int api_setup(void **state)
+{
+    struct api_world *world = calloc(1, sizeof(*world));
+    api_start(world);
+    *state = world;
+    return 0;
+}
+
+static inline int api_teardown(void **state)
+{
+    api_end(*state);
+    free(*state);
+    return 0;
+}
+
 static inline void api_place(struct call *call, const char *path)
 {
     const char *segments[KR_URI_SEGMENTS_MAX], *template = call->route->path;

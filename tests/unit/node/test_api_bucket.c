@@ -4,21 +4,6 @@
 
 #define KR_PRODUCTION KR_API_BUCKETS "/production"
 
-static int start(void **state)
-{
-    struct api_world *world = calloc(1, sizeof(*world));
-    api_start(world);
-    *state = world;
-    return 0;
-}
-
-static int end(void **state)
-{
-    api_end(*state);
-    free(*state);
-    return 0;
-}
-
 static bool api_flag(const struct api_world *world, const char *path)
 {
     const struct json *value = api_value(world, path);
@@ -416,7 +401,7 @@ static void roles_below_the_owner_may_not_touch_buckets(void **state)
     api_expect(world, 200, "GET", KR_API_BUCKETS, NULL);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, api_setup, api_teardown)
 
 int main(void)
 {

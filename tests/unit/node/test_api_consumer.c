@@ -6,21 +6,6 @@
 #define KR_KEPT KR_API_BUCKETS "/vault/consumers"
 #define KR_ACME KR_CONSUMERS "/acme"
 
-static int start(void **state)
-{
-    struct api_world *world = calloc(1, sizeof(*world));
-    api_start(world);
-    *state = world;
-    return 0;
-}
-
-static int end(void **state)
-{
-    api_end(*state);
-    free(*state);
-    return 0;
-}
-
 static size_t size_of(const struct api_world *world, const char *path)
 {
     const struct json *value = api_value(world, path);
@@ -443,7 +428,7 @@ static void an_address_is_one(void **state)
                        "sub");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, api_setup, api_teardown)
 
 int main(void)
 {

@@ -9,17 +9,9 @@
 
 static int start(void **state)
 {
-    struct api_world *world = calloc(1, sizeof(*world));
-    api_start(world);
+    api_setup(state);
+    struct api_world *world = *state;
     api_expect(world, 200, "POST", KR_CONSUMERS, "{\"name\":\"acme\"}");
-    *state = world;
-    return 0;
-}
-
-static int end(void **state)
-{
-    api_end(*state);
-    free(*state);
     return 0;
 }
 
@@ -177,7 +169,7 @@ static void the_stored_answer_tells_nobody_the_value(void **state)
     buf_fini(&plain);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, api_teardown)
 
 int main(void)
 {

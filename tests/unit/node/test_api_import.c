@@ -6,21 +6,6 @@
 #define KR_IMPORT KR_PRODUCTION "/$import"
 #define KR_CONSUMERS KR_PRODUCTION "/consumers"
 
-static int start(void **state)
-{
-    struct api_world *world = calloc(1, sizeof(*world));
-    api_start(world);
-    *state = world;
-    return 0;
-}
-
-static int end(void **state)
-{
-    api_end(*state);
-    free(*state);
-    return 0;
-}
-
 static void expect_counts(struct api_world *world, int64_t imported, int64_t existing,
                           size_t refused)
 {
@@ -302,7 +287,7 @@ static void imported_keys_are_found_by_their_digest(void **state)
     assert_false(key.is_sealed);
 }
 
-#define KR_TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define KR_TEST(name) cmocka_unit_test_setup_teardown(name, api_setup, api_teardown)
 
 int main(void)
 {

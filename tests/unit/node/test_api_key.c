@@ -10,19 +10,11 @@
 
 static int start(void **state)
 {
-    struct api_world *world = calloc(1, sizeof(*world));
-    api_start(world);
+    api_setup(state);
+    struct api_world *world = *state;
     api_expect(world, 200, "POST", KR_CONSUMERS,
                "{\"name\":\"acme\",\"tags\":{\"plan\":\"gold\"}}");
     api_expect(world, 200, "POST", KR_API_BUCKETS "/vault/consumers", "{\"name\":\"acme\"}");
-    *state = world;
-    return 0;
-}
-
-static int end(void **state)
-{
-    api_end(*state);
-    free(*state);
     return 0;
 }
 
@@ -537,7 +529,7 @@ static void the_same_idempotency_key_makes_one_key(void **state)
     assert_int_equal(api_number(world, "total"), 1);
 }
 
-#define KR_TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define KR_TEST(name) cmocka_unit_test_setup_teardown(name, start, api_teardown)
 
 int main(void)
 {

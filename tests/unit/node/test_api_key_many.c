@@ -10,17 +10,9 @@
 
 static int start(void **state)
 {
-    struct api_world *world = calloc(1, sizeof(*world));
-    api_start(world);
+    api_setup(state);
+    struct api_world *world = *state;
     api_expect(world, 200, "POST", KR_CONSUMERS, "{\"name\":\"acme\"}");
-    *state = world;
-    return 0;
-}
-
-static int end(void **state)
-{
-    api_end(*state);
-    free(*state);
     return 0;
 }
 
@@ -283,7 +275,7 @@ static void ten_thousand_live_keys_are_rolled_and_no_more(void **state)
     assert_int_equal(store_applied_index(world->node.store), index);
 }
 
-#define KR_TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define KR_TEST(name) cmocka_unit_test_setup_teardown(name, start, api_teardown)
 
 int main(void)
 {

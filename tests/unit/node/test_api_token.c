@@ -40,17 +40,9 @@ static void add_owner(struct api_world *world)
 
 static int start(void **state)
 {
-    struct api_world *world = calloc(1, sizeof(*world));
-    api_start(world);
+    api_setup(state);
+    struct api_world *world = *state;
     add_owner(world);
-    *state = world;
-    return 0;
-}
-
-static int end(void **state)
-{
-    api_end(*state);
-    free(*state);
     return 0;
 }
 
@@ -448,7 +440,7 @@ static void the_range_is_at_most_thirty_days(void **state)
     api_expect(world, 403, "GET", KR_AUDIT, NULL);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, api_teardown)
 
 int main(void)
 {

@@ -9,17 +9,9 @@
 
 static int start(void **state)
 {
-    struct api_world *world = calloc(1, sizeof(*world));
-    api_start(world);
+    api_setup(state);
+    struct api_world *world = *state;
     api_expect(world, 200, "POST", KR_CONSUMERS, "{\"name\":\"acme\"}");
-    *state = world;
-    return 0;
-}
-
-static int end(void **state)
-{
-    api_end(*state);
-    free(*state);
     return 0;
 }
 
@@ -219,7 +211,7 @@ static void only_owners_rotate(void **state)
 
 int main(void)
 {
-#define KR_TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define KR_TEST(name) cmocka_unit_test_setup_teardown(name, start, api_teardown)
     const struct CMUnitTest tests[] = {
         KR_TEST(every_value_is_sealed_again_and_the_old_key_may_go),
         KR_TEST(a_step_is_bounded_and_the_next_goes_on_behind_it),

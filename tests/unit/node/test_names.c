@@ -7,21 +7,6 @@
 
 enum { KR_TOKENS = 600 }; // more than are remembered
 
-static int start(void **state)
-{
-    struct api_world *world = calloc(1, sizeof(*world));
-    api_start(world);
-    *state = world;
-    return 0;
-}
-
-static int end(void **state)
-{
-    api_end(*state);
-    free(*state);
-    return 0;
-}
-
 static const char *token_id(struct api_world *world, unsigned number)
 {
     return arena_printf(&world->arena, "key_%024u", number);
@@ -127,5 +112,5 @@ int main(void)
         cmocka_unit_test(every_token_has_its_own_label),
         cmocka_unit_test(a_label_outlives_its_token),
     };
-    return cmocka_run_group_tests(tests, start, end);
+    return cmocka_run_group_tests(tests, api_setup, api_teardown);
 }
