@@ -172,7 +172,7 @@ bool sim_state_rot(struct sim_state *state, uint64_t chance)
     if (state->fake.key_count == 0)
         return false;
     struct key *key = &state->fake.keys[chance % state->fake.key_count];
-    key->created_ms ^= 1;
+    key->created_ms++; // and not a bit, which a second time would mend
     state->is_rotten = sim.has_rotted = true;
     struct hash128 sums[KR_CLASS_COUNT];
     sim_state_sums(state, sums);
