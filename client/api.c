@@ -123,15 +123,10 @@ static bool is_foreign(const struct api_request *request, const struct http_call
            call->status != 204 && !request->is_probe && !is_object;
 }
 
-static void print_foreign(struct session *session, unsigned status)
-{
-    session_fail(session, KR_EXIT_FAILURE, "is --url right, and no proxy before it?",
-                 "%s is no Keyreeve node: its answer (%u) is no JSON object", session->url, status);
-}
-
 static void print_problem(struct session *session, const struct http_call *call,
-                          const struct json *json)
+                          const struct api_answer *answer)
 {
+    const struct json *json = answer->json;
     const char *detail = api_text(json, "detail"), *title = api_text(json, "title");
     const char *said = detail != NULL ? detail : title != NULL ? title : "no reason given";
     if (call->err == KR_ERR_TOO_LARGE)
@@ -139,9 +134,13 @@ static void print_problem(struct session *session, const struct http_call *call,
     else if (call->err != KR_ERR_OK)
         session_fail(session, KR_EXIT_UNREACHABLE, hint_of(0), "cannot reach %s: %s", session->url,
                      call->fault.text);
-    else if (call->status < 300)
+    else if (call->status < 300 && answer->is_too_large)
         session_fail(session, KR_EXIT_FAILURE, "--limit asks for less",
                      "the answer has too many values to be read");
+    else if (call->status < 300)
+        session_fail(session, KR_EXIT_FAILURE, "is --url right, and no proxy before it?",
+                     "%s is no Keyreeve node: its answer (%u) is no JSON object", session->url,
+                     call->status);
     else if (*call->request_id != '\0' && call->status >= 500)
         session_fail(session, KR_EXIT_FAILURE, hint_of(call->status), "%s (%u, request %s)", said,
                      call->status, call->request_id);
@@ -223,16 +222,14 @@ enum exit_code api_send(struct session *session, const struct api_request *reque
         json_parse(buf_bytes(&call.answer), &answer->json, NULL) != KR_ERR_OK)
         answer->json = NULL; // a proxy's page, say: the status speaks for itself
     answer->is_too_large = is_too_large(request, &call, answer->json);
-    bool has_foreign = !answer->is_too_large && is_foreign(request, &call, answer->json);
-    enum exit_code code =
-        answer->is_too_large || has_foreign ? KR_EXIT_FAILURE : api_exit_code(answer->status);
-    if (is_wanted(request, &call, answer->json))
+    enum exit_code code = api_exit_code(answer->status);
+    if (answer->is_too_large || is_foreign(request, &call, answer->json))
+        code = KR_EXIT_FAILURE;
+    else if (is_wanted(request, &call, answer->json))
         code = KR_EXIT_OK;
-    if (has_foreign && !request->is_quiet)
-        print_foreign(session, answer->status);
-    else if (code != KR_EXIT_OK && !request->is_quiet &&
-             !(answer->is_too_large && request->may_overflow))
-        print_problem(session, &call, answer->json);
+    if (code != KR_EXIT_OK && !request->is_quiet &&
+        !(answer->is_too_large && request->may_overflow))
+        print_problem(session, &call, answer);
     http_call_fini(&call);
     return code;
 }

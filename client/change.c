@@ -6,15 +6,7 @@
 
 #include "client/body.h"
 #include "client/receipt.h"
-
-// Keys and tokens are printable ASCII; anything else could act on the terminal.
-static bool is_value(const char *text)
-{
-    for (const char *at = text; *at != '\0'; at++)
-        if (*at <= ' ' || *at > '~')
-            return false;
-    return *text != '\0';
-}
+#include "core/keys/format.h"
 
 enum exit_code change_print_secret(struct session *session, const struct json *answer,
                                    const char *value)
@@ -22,7 +14,8 @@ enum exit_code change_print_secret(struct session *session, const struct json *a
     struct buf line;
     if (session->is_json)
         return view_json(session, answer);
-    if (value == NULL || !is_value(value))
+    // Whatever else it is could act on the terminal.
+    if (value == NULL || !format_is_custom(bytes_text(value)))
         return session_fail(session, KR_EXIT_FAILURE, NULL, "the node's answer holds no value");
     buf_init(&line, (size_t)1 << 12);
     buf_add_text(&line, value);

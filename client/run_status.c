@@ -3,27 +3,25 @@
 #include "client/cluster_view.h"
 #include "client/run.h"
 
-// Asked once: a node that is not ready is to say so, and not to be waited for.
-static enum exit_code ask(struct session *session, const char *path, bool is_quiet, bool is_probe,
-                          struct api_answer *answer)
-{
-    return api_send(session,
-                    &(struct api_request){.method = "GET",
-                                          .path = path,
-                                          .is_quiet = is_quiet,
-                                          .is_once = true,
-                                          .is_probe = is_probe},
-                    answer);
-}
+// Each is asked once: a node that is not ready is to say so, and not to be waited for.
 
 // One probe: the status, 0 when the node cannot be reached (and that is printed).
 static unsigned probe(struct session *session, const char *path, bool is_quiet)
 {
+    const struct api_request request = {
+        .method = "GET", .path = path, .is_quiet = is_quiet, .is_once = true, .is_probe = true};
     struct api_answer answer;
-    enum exit_code code = ask(session, path, is_quiet, true, &answer);
+    enum exit_code code = api_send(session, &request, &answer);
     unsigned status = answer.status;
     api_answer_fini(&answer);
     return code == KR_EXIT_OK ? 200 : status;
+}
+
+static enum exit_code ask_cluster(struct session *session, bool is_quiet, struct api_answer *answer)
+{
+    const struct api_request request = {
+        .method = "GET", .path = "/v1/cluster", .is_quiet = is_quiet, .is_once = true};
+    return api_send(session, &request, answer);
 }
 
 static enum exit_code show_json(struct session *session, bool is_ready, const struct json *cluster)
@@ -77,7 +75,7 @@ enum exit_code run_status(struct session *session)
         return api_exit_code(alive);
     bool is_ready = probe(session, "/readyz", true) == 200;
     if (session->token != NULL)
-        code = ask(session, "/v1/cluster", !is_ready, false, &answer);
+        code = ask_cluster(session, !is_ready, &answer);
     // Until it is ready, a node may know neither the cluster nor the token.
     const struct json *cluster = code == KR_EXIT_OK ? answer.json : NULL;
     if (code == KR_EXIT_OK || !is_ready)

@@ -196,7 +196,6 @@ binary_address() {
 }
 
 # The settings of a node that is installed on this machine are not for this one: --config /dev/null.
-
 start_detached() {
     log=$data/keyreeved.log
     (umask 077 && printf '\n' >>"$log")

@@ -8,6 +8,7 @@
 #include "core/base/hash.h"
 #include "core/base/rand.h"
 #include "core/keys/format.h"
+#include "core/store/store_view.h"
 
 enum { KR_NAMES_TOKENS = 256 };
 

@@ -8,9 +8,9 @@
 #include <stdbool.h>
 
 #include "core/base/mem.h"
-#include "core/store/store_view.h"
 
 struct names;
+struct store_view;
 
 struct names *names_new(void); // gives
 void names_free(struct names **names);

@@ -75,14 +75,11 @@ bool feed_is_removed(const struct feed *feed)
     return state->member(state->ctx, feed->options.child.id, &member) && member.is_removed;
 }
 
-static bool check_membership(struct feed *feed, uint64_t now_ms)
+static void refuse_removed(struct feed *feed, uint64_t now_ms)
 {
-    if (!feed_is_removed(feed))
-        return true;
     feed_refuse(feed, KR_PEER_NOT_A_MEMBER, 0, now_ms,
                 "%s was removed from the cluster; add a node under another name",
                 feed->options.child.id);
-    return false;
 }
 
 // What depends on where the two stand. False: refused.
@@ -116,10 +113,13 @@ enum kr_err feed_take_hello(struct feed *feed, const struct peer_hello *hello, u
                             struct fault *fault)
 {
     keep_hello(feed, hello);
-    if (!check_identity(feed, hello, now_ms) || !check_membership(feed, now_ms) ||
-        !check_standing(feed, hello, now_ms))
+    if (!check_identity(feed, hello, now_ms))
         return KR_ERR_OK;
-    return feed_admit(feed, now_ms, fault);
+    if (feed_is_removed(feed)) {
+        refuse_removed(feed, now_ms);
+        return KR_ERR_OK;
+    }
+    return check_standing(feed, hello, now_ms) ? feed_admit(feed, now_ms, fault) : KR_ERR_OK;
 }
 
 // --- member or not -------------------------------------------------------------------------------
@@ -215,9 +215,11 @@ enum kr_err feed_admit(struct feed *feed, uint64_t now_ms, struct fault *fault)
 {
     const struct state *state = feed->options.state;
     struct state_member member;
-    if (!check_membership(feed, now_ms)) // while it was being enlisted
-        return KR_ERR_OK;
     bool is_known = state->member(state->ctx, feed->child.id, &member);
+    if (is_known && member.is_removed) { // while it was being enlisted
+        refuse_removed(feed, now_ms);
+        return KR_ERR_OK;
+    }
     if (is_known && is_enlisted(feed, &member))
         return settle(feed, now_ms, fault);
     if (feed->state == KR_FEED_HELLO) {

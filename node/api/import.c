@@ -168,11 +168,11 @@ static enum kr_err put_key(struct import *import, uint32_t position, bool *is_pu
     *is_put = err == KR_ERR_OK;
     if (*is_put && owner->is_new)
         call->command.ops[op].as.key_put.consumer_name = owner->name;
-    if (err == KR_ERR_CONFLICT && find_existing(import, owner, &other))
-        return !is_revoked(import, &other)
-                   ? KR_ERR_OK
-                   : api_problem(call, KR_ERR_CONFLICT,
-                                 "key: the consumer's key of this value is revoked, for good");
+    if (err == KR_ERR_CONFLICT && find_existing(import, owner, &other)) {
+        if (is_revoked(import, &other))
+            return api_problem(call, err, "key: the consumer's key of this value is revoked");
+        return KR_ERR_OK;
+    }
     if (err != KR_ERR_OK)
         return err;
     if (!seen_find(&import->digests, bytes_of(key->record.digest, KR_DIGEST_UNIQUE_BYTES),

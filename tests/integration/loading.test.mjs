@@ -56,8 +56,8 @@ test('while the keys are loaded, validations are answered from the index', { tim
     seen.push(progress.exec(text).slice(1).map(Number));
     asked++;
   }
-  t.diagnostic(`${asked} validations while ${seen.at(-1)[1]} keys were loaded`);
   assert.ok(asked >= wanted.length, `only ${asked} validations were answered before the node was ready`);
+  t.diagnostic(`${asked} validations while ${seen.at(-1)[1]} keys were loaded`);
   for (const [at, [done, total]] of seen.entries()) {
     assert.ok(done >= (seen[at - 1]?.[0] ?? 0), `${done} after ${seen[at - 1]}`);
     assert.ok(total > 0.5 * ROWS * IMPORTS && total < 2 * ROWS * IMPORTS, `about ${total} keys`);

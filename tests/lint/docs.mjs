@@ -98,13 +98,21 @@ function checkMetrics(root) {
     .map((name) => `docs/operations.md: lacks the metric ${name}`);
 }
 
+const withoutCode = (text) => text.replace(/```[\s\S]*?```/g, '');
+
+/** The anchors of a page, as the usual renderers make them of its headings. */
+const anchorsOf = (text) =>
+  new Set([...withoutCode(text).matchAll(/^#+ (.*)$/gm)].map(([, heading]) => `#${heading.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, '').replace(/\s/g, '-')}`));
+
 function checkLinks(root, path) {
-  const text = read(root, path).replace(/```[\s\S]*?```/g, '');
-  return [...text.matchAll(/\]\(([^)#\s]+)(#[^)]*)?\)/g)]
-    .map(([, target]) => target)
-    .filter((target) => !/^[a-z]+:/.test(target))
-    .filter((target) => !existsSync(join(root, normalize(join(dirname(path), target)))))
-    .map((target) => `${path}: links to ${target}, which is not there`);
+  const links = [...withoutCode(read(root, path)).matchAll(/\]\(([^)#\s]*)(#[^)\s]*)?\)/g)];
+  return links
+    .filter(([, target]) => !/^[a-z]+:/.test(target))
+    .filter(([, target, anchor]) => {
+      const at = target === '' ? path : normalize(join(dirname(path), target));
+      return !existsSync(join(root, at)) || (anchor && at.endsWith('.md') && !anchorsOf(read(root, at)).has(anchor));
+    })
+    .map(([, target, anchor = '']) => `${path}: links to ${target}${anchor}, which is not there`);
 }
 
 function checkReadme(root) {

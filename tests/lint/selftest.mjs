@@ -59,6 +59,7 @@ const CASES = [
   [docs, 'a code not on its page', { 'core/keys/verdict.h': '    X(VALID, 200)\n' }, /lacks the code VALID/],
   [docs, 'a metric not on its page', { 'node/metrics.c': 'single(render, "keys", "gauge", "", 1);\n' }, /keyreeve_keys/],
   [docs, 'a dead link', { 'a.md': '[b](b.md)\n' }, /not there/],
+  [docs, 'a link to no heading', { 'a.md': '# One (two)\n[b](#one-two) [c](#one)\n' }, /links to #one, which/],
 ];
 
 const GOOD = {

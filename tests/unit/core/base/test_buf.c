@@ -10,6 +10,17 @@
 
 #include <cmocka.h>
 
+static size_t zeroed;
+
+void __real_mem_zero(void *memory, size_t size_bytes);
+void __wrap_mem_zero(void *memory, size_t size_bytes);
+
+void __wrap_mem_zero(void *memory, size_t size_bytes)
+{
+    zeroed += size_bytes;
+    __real_mem_zero(memory, size_bytes);
+}
+
 static void assert_holds(const struct buf *buf, const char *text)
 {
     assert_int_equal(buf_result(buf), KR_ERR_OK);
@@ -24,6 +35,25 @@ static void a_new_buffer_is_empty_and_owns_nothing(void **state)
     assert_null(buf.data);
     assert_holds(&buf, "");
     buf_fini(&buf);
+}
+
+// It may have held a key, whatever stands in it now.
+static void what_was_cleared_is_zeroed_as_well(void **state)
+{
+    (void)state;
+    struct buf buf;
+    zeroed = 0;
+    buf_init(&buf, 10000);
+    buf_add(&buf, (const char[200]){0}, 200);
+    buf_clear(&buf);
+    buf_add_text(&buf, "less");
+    buf_clear(&buf);
+    assert_int_equal(zeroed, 0);
+    buf_add(&buf, (const char[1000]){0}, 1000); // elsewhere
+    assert_int_equal(zeroed, 200);
+    buf_clear(&buf);
+    buf_fini(&buf);
+    assert_int_equal(zeroed, 1200);
 }
 
 static void numbers_are_big_endian(void **state)
@@ -153,6 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_buffer_is_empty_and_owns_nothing),
+        cmocka_unit_test(what_was_cleared_is_zeroed_as_well),
         cmocka_unit_test(numbers_are_big_endian),
         cmocka_unit_test(decimals_reach_to_both_ends),
         cmocka_unit_test(it_grows_to_its_limit_and_not_beyond),
