@@ -40,6 +40,7 @@ struct forward {
     struct forward_call *first, **last; // in order of arrival
     size_t count, out_bytes, in_bytes;
     uint64_t last_id;
+    bool is_retiring; // the link is to be left
 };
 
 struct forward *forward_new(void)
@@ -152,11 +153,17 @@ static bool is_over(const struct forward_call *call, uint64_t now_ms)
     return now_ms >= (is_waiting ? call->request.send_by_ms : call->request.deadline_ms);
 }
 
+static bool is_next(const struct forward *forward, const struct forward_call *call, uint64_t now_ms)
+{
+    bool is_held = forward->is_retiring && call->state == KR_FORWARD_WAITING;
+    return call->state < KR_FORWARD_SENT && !is_held && !is_over(call, now_ms);
+}
+
 // One call after the other, so that a body's parts lie together.
 bool forward_next(struct forward *forward, uint64_t now_ms, struct peer_frame *out)
 {
     struct forward_call *call = forward->first;
-    while (call != NULL && (call->state >= KR_FORWARD_SENT || is_over(call, now_ms)))
+    while (call != NULL && !is_next(forward, call, now_ms))
         call = call->next;
     if (call == NULL)
         return false;
@@ -241,8 +248,18 @@ static void end_those(struct forward *forward, bool is_waiting)
     }
 }
 
+bool forward_retire(struct forward *forward)
+{
+    forward->is_retiring = true;
+    const struct forward_call *call = forward->first;
+    while (call != NULL && call->state == KR_FORWARD_WAITING)
+        call = call->next;
+    return call == NULL;
+}
+
 void forward_lost(struct forward *forward)
 {
+    forward->is_retiring = false;
     end_those(forward, false);
 }
 

@@ -56,6 +56,8 @@ must_use enum kr_err forward_take_answer(struct forward *forward, const struct p
                                          struct fault *fault);
 must_use enum kr_err forward_take_body(struct forward *forward, const struct peer_body *body,
                                        struct fault *fault);
+// The link is to be left: until it is gone, no call is begun on it. True: none waits for an answer.
+bool forward_retire(struct forward *forward);
 // The link is gone.
 void forward_lost(struct forward *forward);
 // There will be none: this node leads. What was not yet sent has not happened (NO_LEADER).

@@ -25,6 +25,7 @@ enum {
     KR_PEERS_LINGER_MS = 500,     // for a Reject to be read
     KR_PEERS_MEMBERS_MS = 1000,   // how often the members are looked at
     KR_PEERS_LEASELESS_MS = 2000, // so long an upstream may have nothing to lend
+    KR_PEERS_RETIRE_MS = 1000,    // so long who is left for a better one may still answer
     KR_PEERS_PROBES = 4,          // of a measurement; the best one counts
     KR_PEERS_MEASURE_MS = 2000,
     KR_PEERS_ASK_MS = 5000,        // for core nodes to say what epoch they know
@@ -61,8 +62,9 @@ struct peers_session {
     struct follow *follow;  // NULL before the handshake
     struct tls_peer peer;
     struct peers_probe probes[KR_PEERS_PROBES_AT_ONCE];
-    bool is_moving; // closed by us, for a better one
-    bool is_spoilt; // its snapshot was not good
+    uint64_t retire_by_ms; // it is left for a better one by then; 0: it stays
+    bool is_moving;        // closed by us, for a better one
+    bool is_spoilt;        // its snapshot was not good
     enum peers_reason reason;
     uint64_t ended_ms;
 };

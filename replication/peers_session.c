@@ -472,6 +472,26 @@ static bool is_cut_off(const struct peers *peers, uint64_t now_ms)
            now_ms >= figures.leaseless_since_ms + KR_PEERS_LEASELESS_MS;
 }
 
+static void look_for_better(struct peers *peers, uint64_t now_ms)
+{
+    const struct upstream_candidate *better = upstream_better(&peers->upstream, now_ms);
+    if (better == NULL)
+        return;
+    LOG_INFO("a better upstream was found", LOG_TEXT("address", better->address),
+             LOG_NUMBER("roundTripUs", better->round_trip_us));
+    peers->session->retire_by_ms = now_ms + KR_PEERS_RETIRE_MS;
+}
+
+// Not before the calls on it are answered: nobody would know what has become of them.
+static void retire(struct peers *peers, uint64_t now_ms)
+{
+    struct peers_session *session = peers->session;
+    if (!forward_retire(peers->forward) && now_ms < session->retire_by_ms)
+        return;
+    session->is_moving = true;
+    peers_session_close(peers, KR_PEERS_LEFT, KR_ERR_OK, "a better upstream was found");
+}
+
 // While a snapshot is on its way, moving would only delay it.
 static void consider_moving(struct peers *peers, uint64_t now_ms)
 {
@@ -483,13 +503,10 @@ static void consider_moving(struct peers *peers, uint64_t now_ms)
                             "it is cut off from the leader itself");
         return;
     }
-    const struct upstream_candidate *better = upstream_better(&peers->upstream, now_ms);
-    if (better == NULL)
-        return;
-    LOG_INFO("a better upstream was found", LOG_TEXT("address", better->address),
-             LOG_NUMBER("roundTripUs", better->round_trip_us));
-    session->is_moving = true;
-    peers_session_close(peers, KR_PEERS_LEFT, KR_ERR_OK, "a better upstream was found");
+    if (session->retire_by_ms == 0)
+        look_for_better(peers, now_ms);
+    if (session->retire_by_ms != 0)
+        retire(peers, now_ms);
 }
 
 void peers_session_tick(struct peers *peers, bool is_fair, uint64_t now_ms)

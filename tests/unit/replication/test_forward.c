@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls on their way up: how long one waits for a leader, what a relay is told of that, and what a
-// relay's refusal says. The way of the frames: test_peer_snapshot.c.
+// relay's refusal says. The way of the frames: test_peer_snapshot.c;
+// over real links: test_peers_forward.c.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -66,6 +67,28 @@ static void a_call_that_was_sent_has_until_its_deadline(void **state)
     assert_int_equal(told.count, 0);
     forward_tick(forward, 12000);
     assert_int_equal(told.err, KR_ERR_TIMEOUT);
+    forward_free(&forward);
+}
+
+static void a_link_that_is_left_takes_no_new_call(void **state)
+{
+    struct told told, later = {0};
+    struct peer_frame frame;
+    struct forward *forward = with_a_call(&told);
+    const struct forward_request request = {
+        .method = "POST", .target = "/v1/keys", .deadline_ms = 12000};
+    (void)state;
+    assert_true(forward_next(forward, 1000, &frame));
+    assert_int_equal(forward_submit(forward, &request, on_told, &later), KR_ERR_OK);
+    assert_false(forward_retire(forward));
+    assert_false(forward_next(forward, 1000, &frame));
+    const struct peer_answer answer = {.id = frame.as.forward.id, .status = 201};
+    assert_int_equal(forward_take_answer(forward, &answer, &(struct fault){0}), KR_ERR_OK);
+    assert_true(told.count == 1 && told.err == KR_ERR_OK);
+    assert_true(forward_retire(forward));
+    forward_lost(forward);
+    assert_true(forward_next(forward, 1000, &frame)); // over the next link
+    assert_int_equal(later.count, 0);
     forward_free(&forward);
 }
 
@@ -153,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_that_no_link_takes_in_time_has_not_happened),
         cmocka_unit_test(a_call_that_was_sent_has_until_its_deadline),
+        cmocka_unit_test(a_link_that_is_left_takes_no_new_call),
         cmocka_unit_test(a_relay_waits_for_the_rest_of_that_time),
         cmocka_unit_test(a_relay_says_whether_a_call_may_have_happened),
         cmocka_unit_test(an_answer_of_the_leader_is_no_refusal),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Nodes with real sockets and certificates on one loop: attaching, relaying, losing and finding an
-// upstream, strangers, calls, snapshots, a renewed bundle.
+// upstream, strangers, snapshots, a renewed bundle.
 #include "peers_world.h"
 
 // --- tests ---------------------------------------------------------------------------------------
@@ -293,93 +293,6 @@ static void names_that_a_child_makes_up_are_no_members(void **state)
     assert_false(roster_has(leader->roster, "made-up"));
 }
 
-struct told {
-    enum kr_err err;
-    uint32_t status;
-    size_t count, size;
-};
-
-static void on_told(void *ctx, enum kr_err err, const struct forward_answer *answer)
-{
-    struct told *told = ctx;
-    told->err = err;
-    told->status = answer != NULL ? answer->status : 0;
-    told->size = answer != NULL ? answer->body.size : 0;
-    told->count++;
-}
-
-static const uint8_t call_body[100000];
-
-// A call from a leaf below a relay has arrived at the leader.
-static struct peer_node *call_through_a_relay(struct world *world, struct told *told)
-{
-    struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, NULL);
-    struct peer_node *relay = add_node(world, "a-relay", KR_HOLD_VALIDATION, leader);
-    commit(leader, "first");
-    wait_for(world, is_fresh(relay));
-    struct peer_node *leaf = add_node(world, "leaf", KR_HOLD_VALIDATION, relay);
-    const struct forward_request request = {.method = "POST",
-                                            .target = "/v1/keys",
-                                            .body = bytes_of(call_body, sizeof(call_body)),
-                                            .client_address = "10.0.0.1",
-                                            .request_id = "req",
-                                            .deadline_ms = clock_boot_ms() + 60000};
-    // Before it has an upstream: it waits.
-    assert_int_equal(peers_forward(leaf->peers, &request, on_told, told), KR_ERR_OK);
-    wait_for(world, leader->call != NULL);
-    return leader;
-}
-
-static void a_call_from_a_leaf_is_answered_by_the_leader(void **state)
-{
-    struct world *world = *state;
-    struct told told = {0};
-    struct peer_node *leader = call_through_a_relay(world, &told);
-    const struct forward_answer answer = {.status = 201, .body = bytes_of(call_body, 70000)};
-    peers_answer(leader->peers, leader->call, &answer);
-    wait_for(world, told.count == 1);
-    assert_int_equal(told.status, 201);
-    assert_int_equal(told.size, 70000);
-}
-
-static void what_a_relay_does_not_know_of_a_call_its_leaf_does_not_know(void **state)
-{
-    struct world *world = *state;
-    struct told told = {0};
-    struct peer_node *leader = call_through_a_relay(world, &told);
-    struct peers_child *relay = leader->peers->children;
-    while (!relay->is_attached) // who only measures the way is there too
-        relay = relay->next;
-    peers_child_close(relay, KR_PEERS_FAILED, KR_ERR_IO, "lost");
-    wait_for(world, told.count == 1);
-    assert_int_equal(told.err, KR_ERR_TIMEOUT);
-    const struct forward_answer answer = {.status = 201};
-    peers_answer(leader->peers, leader->call, &answer); // nobody waits for it
-}
-
-static void a_relay_waits_for_a_leader_no_longer_than_it_may(void **state)
-{
-    struct world *world = *state;
-    struct told told = {0};
-    struct peer_node *leader = call_through_a_relay(world, &told), *leaf = &world->nodes[2];
-    const struct forward_answer answer = {.status = 201};
-    peers_answer(leader->peers, leader->call, &answer);
-    wait_for(world, told.count == 1);
-    stop(leader);
-    told = (struct told){0};
-    const struct forward_request request = {.method = "POST",
-                                            .target = "/v1/keys",
-                                            .body = bytes_of(call_body, sizeof(call_body)),
-                                            .client_address = "10.0.0.1",
-                                            .request_id = "req",
-                                            .deadline_ms = clock_boot_ms() + 60000,
-                                            .send_by_ms = clock_boot_ms() + 300};
-    assert_int_equal(peers_forward(leaf->peers, &request, on_told, &told), KR_ERR_OK);
-    wait_for(world, told.count == 1);
-    assert_int_equal(told.err, KR_ERR_NO_LEADER);
-    assert_true(clock_boot_ms() < request.send_by_ms + 1000);
-}
-
 static void a_snapshot_is_checked_beside_the_loop(void **state)
 {
     struct world *world = *state;
@@ -424,24 +337,6 @@ static void a_renewed_bundle_is_used_by_new_links(void **state)
     peers_reload(leader->peers);
     commit(leader, "still");
     wait_for(world, is_same_index(leader, follower) && is_same_index(leader, late));
-}
-
-static void what_waits_to_be_sent_ends_when_this_node_leads(void **state)
-{
-    struct world *world = *state;
-    struct told told = {0};
-    struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, NULL);
-    struct peer_node *heir = add_node(world, "heir", KR_HOLD_ALL, leader);
-    stop(leader);
-    const struct forward_request request = {.method = "POST",
-                                            .target = "/v1/keys",
-                                            .client_address = "10.0.0.9",
-                                            .request_id = "req_1",
-                                            .deadline_ms = clock_boot_ms() + 60000};
-    assert_int_equal(peers_forward(heir->peers, &request, on_told, &told), KR_ERR_OK);
-    lead(heir, true);
-    wait_for(world, told.count == 1);
-    assert_int_equal(told.err, KR_ERR_NO_LEADER);
 }
 
 static void a_leader_that_steps_down_ages_from_the_end_of_its_validity(void **state)
@@ -530,18 +425,10 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(names_that_a_child_makes_up_are_no_members, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(a_call_from_a_leaf_is_answered_by_the_leader, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(what_a_relay_does_not_know_of_a_call_its_leaf_does_not_know,
-                                        setup, teardown),
         cmocka_unit_test_setup_teardown(strangers_take_no_nodes_place, setup, teardown),
         cmocka_unit_test_setup_teardown(an_address_has_a_few_places_for_strangers, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_relay_waits_for_a_leader_no_longer_than_it_may, setup,
-                                        teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_is_checked_beside_the_loop, setup, teardown),
         cmocka_unit_test_setup_teardown(a_renewed_bundle_is_used_by_new_links, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_waits_to_be_sent_ends_when_this_node_leads, setup,
-                                        teardown),
         cmocka_unit_test_setup_teardown(a_leader_that_steps_down_ages_from_the_end_of_its_validity,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(
