@@ -173,9 +173,17 @@ export class Cluster {
     });
   }
 
+  /** Sent again when a leader was lost on the way. */
+  async #makeConsumer(name) {
+    const api = this.api(this.followers[0]);
+    const attempt = () => api.post(api.consumers(), { name }, { 'idempotency-key': `consumer-${name}` });
+    const made = await until(async () => [await attempt()].find(({ status }) => status !== 503), { what: `consumer ${name}`, deadlineMs: 30_000, everyMs: 100 });
+    expect(made, 200);
+  }
+
   /** Writes through the followers while the fault runs; answers the writer, which is stopped then. */
   async writing(consumer, fault) {
-    expect(await this.api(this.followers[0]).post('/v1/accounts/default/key-buckets/production/consumers', { name: consumer }), 200);
+    await this.#makeConsumer(consumer);
     const writer = new Writer(this, this.followers, consumer);
     const progress = (more = 20) => {
       const target = writer.acknowledged.length + more;
