@@ -2,8 +2,8 @@
 // keyreeve-bench hot: digest, look-up, verdict and freshness in memory, without a server.
 //
 // Two ways in turns over freshly drawn keys: one at a time, where the next key's address depends on
-// the last verdict, so that nothing overlaps; and in batches, as a serving loop does,
-// through digest_sha256_many and hot_find_many.
+// the last verdict, so that nothing overlaps; and in batches, as a serving loop does, through
+// hot_find_many.
 #include "bench/hot.h"
 
 #include <inttypes.h>
@@ -213,8 +213,7 @@ static uint64_t validate_in_batches(const struct hot_bench *bench)
         size_t count = (size_t)(left < bench->options.batch ? left : bench->options.batch);
         for (size_t i = 0; i < count; i++)
             keys[i] = key_text(bench, &bench->rows[at + i]);
-        digest_sha256_many(keys, count, digests);
-        hot_find_many(bench->hot, (const uint8_t(*)[KR_DIGEST_SIZE])digests, count, records);
+        hot_find_many(bench->hot, keys, count, digests, records);
         uint64_t age = age_ms(bench);
         for (size_t i = 0; i < count; i++)
             valid += judge(bench, records[i], age) == KR_VERDICT_VALID;

@@ -86,8 +86,7 @@ bool access_resolve(const struct store *store, struct bytes token, int64_t now_m
     struct store_found found;
     if (format_check(token) != KR_FORMAT_OK)
         return false;
-    digest_sha256(token, digest[0]);
-    store_find_many(store, (const uint8_t(*)[KR_DIGEST_SIZE])digest, 1, &found);
+    store_find_many(store, &token, 1, digest, &found);
     if (!take_found(&found, now_ms, out))
         return false;
     hot_note_used(found.record, (uint32_t)(now_ms / 60000));

@@ -68,8 +68,7 @@ static void look_up_batch(const struct node *node, struct validate_question *con
     }
     if (used == 0)
         return;
-    digest_sha256_many(keys, used, digests);
-    store_find_many(node->store, (const uint8_t(*)[KR_DIGEST_SIZE])digests, used, found);
+    store_find_many(node->store, keys, used, digests, found);
     for (size_t i = 0; i < used; i++) {
         memcpy(asked[i]->digest, digests[i], KR_DIGEST_SIZE);
         take_found(node, asked[i], &found[i]);

@@ -19,7 +19,6 @@
 #include "core/base/text.h"
 
 enum {
-    KR_DIGEST_GROUP = 16, // texts whose blocks take turns
     KR_DIGEST_BLOCKS = 2, // of a text that is padded here
     KR_DIGEST_PADDED_BYTES = KR_DIGEST_BLOCKS * SHA256_CBLOCK,
     KR_DIGEST_SHORT_MAX = KR_DIGEST_PADDED_BYTES - 9 // a byte and the length stand behind it
@@ -75,9 +74,9 @@ void digest_sha256(struct bytes text, uint8_t out[KR_DIGEST_SIZE])
 
 static void digest_group(const struct bytes *texts, size_t count, uint8_t (*out)[KR_DIGEST_SIZE])
 {
-    SHA256_CTX first, states[KR_DIGEST_GROUP];
-    uint8_t padded[KR_DIGEST_GROUP][KR_DIGEST_PADDED_BYTES];
-    size_t sizes[KR_DIGEST_GROUP];
+    SHA256_CTX first, states[KR_DIGEST_TOGETHER];
+    uint8_t padded[KR_DIGEST_TOGETHER][KR_DIGEST_PADDED_BYTES];
+    size_t sizes[KR_DIGEST_TOGETHER];
     for (size_t i = 0; i < count; i++) {
         bool is_short = texts[i].size <= KR_DIGEST_SHORT_MAX;
         sizes[i] = pad(is_short ? texts[i] : (struct bytes){0}, padded[i]);
@@ -103,8 +102,8 @@ void digest_sha256_many(const struct bytes *texts, size_t count, uint8_t (*out)[
         digest_sha256(texts[0], out[0]);
         return;
     }
-    for (size_t at = 0; at < count; at += KR_DIGEST_GROUP)
-        digest_group(texts + at, count - at < KR_DIGEST_GROUP ? count - at : KR_DIGEST_GROUP,
+    for (size_t at = 0; at < count; at += KR_DIGEST_TOGETHER)
+        digest_group(texts + at, count - at < KR_DIGEST_TOGETHER ? count - at : KR_DIGEST_TOGETHER,
                      out + at);
 }
 

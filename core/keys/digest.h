@@ -14,6 +14,8 @@
 #define KR_DIGEST_UNIQUE_BYTES 24
 
 void digest_sha256(struct bytes text, uint8_t out[KR_DIGEST_SIZE]);
+// As many keys as gain by being digested together; with more, nothing is gained.
+#define KR_DIGEST_TOGETHER 4
 // out[i] of texts[i]; of two and more together, each takes three quarters of the time.
 void digest_sha256_many(const struct bytes *texts, size_t count, uint8_t (*out)[KR_DIGEST_SIZE]);
 // Reads one that is written as 64 hex digits or as base64; false when it is not.

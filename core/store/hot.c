@@ -286,36 +286,55 @@ const struct hot_record *hot_find(const struct hot *hot, const uint8_t digest[KR
     return record_of(search(hot, first_table(hot, hash), hash, digest));
 }
 
-// Each stage asks for the lines that the next one reads, for all of the group, so that their
-// misses overlap: the slots; the records and the holders. They follow one another as whole passes:
-// a look-up of the page holds the processor up at the request already, so requests close together
-// wait together, while those between the blocks of digests each waited alone and took longer.
-static void find_group(const struct hot *hot, const uint8_t (*digests)[KR_DIGEST_SIZE],
-                       size_t count, const struct hot_record *out[])
-{
+// Where a group's searches begin.
+struct search_group {
     const struct hot_table *tables[KR_HOT_GROUP];
-    uint64_t hashes[KR_HOT_GROUP], words[KR_HOT_GROUP];
-    for (size_t i = 0; i < count; i++) {
-        hashes[i] = hot_hash(hot, digests[i], KR_HOT_DIGEST_BYTES);
-        tables[i] = first_table(hot, hashes[i]);
-        __builtin_prefetch(&tables[i]->slots[hot_table_home(tables[i], hashes[i]) * KR_HOT_SLOTS]);
+    uint64_t hashes[KR_HOT_GROUP];
+};
+
+static void ask_for_slots(const struct hot *hot, const uint8_t (*digests)[KR_DIGEST_SIZE],
+                          size_t from, size_t to, struct search_group *out)
+{
+    for (size_t i = from; i < to; i++) {
+        uint64_t hash = hot_hash(hot, digests[i], KR_HOT_DIGEST_BYTES);
+        const struct hot_table *table = first_table(hot, hash);
+        __builtin_prefetch(&table->slots[hot_table_home(table, hash) * KR_HOT_SLOTS]);
+        out->tables[i] = table;
+        out->hashes[i] = hash;
+    }
+}
+
+// Each stage asks for the lines that the next one reads, for all of the group, so that their
+// misses overlap: the slots, while the next digests are computed; the records and the holders. A
+// look-up of the page holds the processor up at the request already, so requests close together
+// wait together: those for slots come a few at a time, one behind each digest would wait alone.
+static void find_group(const struct hot *hot, const struct bytes *keys, size_t count,
+                       uint8_t (*digests)[KR_DIGEST_SIZE], const struct hot_record *out[])
+{
+    const uint8_t(*known)[KR_DIGEST_SIZE] = (const uint8_t(*)[KR_DIGEST_SIZE])digests;
+    struct search_group group;
+    uint64_t words[KR_HOT_GROUP];
+    for (size_t at = 0; at < count; at += KR_DIGEST_TOGETHER) {
+        size_t end = count - at < KR_DIGEST_TOGETHER ? count : at + KR_DIGEST_TOGETHER;
+        digest_sha256_many(keys + at, end - at, digests + at);
+        ask_for_slots(hot, known, at, end, &group);
     }
     for (size_t i = 0; i < count; i++)
-        words[i] = search(hot, tables[i], hashes[i], NULL);
+        words[i] = search(hot, group.tables[i], group.hashes[i], NULL);
     for (size_t i = 0; i < count; i++) {
         if (words[i] != KR_HOT_EMPTY &&
             !hot_digest_equal(hot_word_record(words[i])->digest, digests[i]))
-            words[i] = search(hot, tables[i], hashes[i], digests[i]);
+            words[i] = search(hot, group.tables[i], group.hashes[i], digests[i]);
         out[i] = record_of(words[i]);
     }
 }
 
-void hot_find_many(const struct hot *hot, const uint8_t (*digests)[KR_DIGEST_SIZE], size_t count,
-                   const struct hot_record *out[])
+void hot_find_many(const struct hot *hot, const struct bytes *keys, size_t count,
+                   uint8_t (*digests)[KR_DIGEST_SIZE], const struct hot_record *out[])
 {
     for (size_t at = 0; at < count; at += KR_HOT_GROUP)
-        find_group(hot, digests + at, count - at < KR_HOT_GROUP ? count - at : KR_HOT_GROUP,
-                   out + at);
+        find_group(hot, keys + at, count - at < KR_HOT_GROUP ? count - at : KR_HOT_GROUP,
+                   digests + at, out + at);
 }
 
 void hot_note_used(const struct hot_record *record, uint32_t now_min)

@@ -105,10 +105,10 @@ void hot_online(void);    // … and after
 
 // NULL where absent; a KR_HOT_REMOVED record is absent too.
 const struct hot_record *hot_find(const struct hot *hot, const uint8_t digest[KR_DIGEST_SIZE]);
-// Hashes, prefetches and resolves count digests in stages, and asks for their holders besides;
-// out[i] as hot_find. Any count.
-void hot_find_many(const struct hot *hot, const uint8_t (*digests)[KR_DIGEST_SIZE], size_t count,
-                   const struct hot_record *out[]);
+// Digests, hashes, prefetches and resolves count keys in stages, and asks for their holders too:
+// digests[i] is of keys[i], and out[i] as hot_find of it. Any count.
+void hot_find_many(const struct hot *hot, const struct bytes *keys, size_t count,
+                   uint8_t (*digests)[KR_DIGEST_SIZE], const struct hot_record *out[]);
 
 const struct hot_extra *hot_record_extra(const struct hot *hot, const struct hot_record *record);
 // A consumer as verdicts need it; subject is NULL where it is gone. revoked_before may be newer.

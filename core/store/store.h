@@ -77,9 +77,9 @@ struct store_found {
     const struct hot_extra *extra; // NULL: none
 };
 
-// From memory alone. ASK_INDEX only while the table is being loaded, and for KR_HOT_SHARED.
-void store_find_many(const struct store *store, const uint8_t (*digests)[KR_DIGEST_SIZE],
-                     size_t count, struct store_found found[]);
+// From memory alone, with the keys' digests. ASK_INDEX only while loading, and for KR_HOT_SHARED.
+void store_find_many(const struct store *store, const struct bytes *keys, size_t count,
+                     uint8_t (*digests)[KR_DIGEST_SIZE], struct store_found found[]);
 // From the index (disk): on a pool thread, which need not be registered. What is found lies in the
 // arena, the bucket included. CORRUPT or IO when it cannot tell.
 must_use enum kr_err store_find_index(const struct store *store,

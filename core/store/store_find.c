@@ -27,15 +27,15 @@ static void resolve(const struct store *store, const struct hot_record *record,
     found->lookup = found->bucket ? KR_STORE_FOUND : KR_STORE_ABSENT;
 }
 
-void store_find_many(const struct store *store, const uint8_t (*digests)[KR_DIGEST_SIZE],
-                     size_t count, struct store_found found[])
+void store_find_many(const struct store *store, const struct bytes *keys, size_t count,
+                     uint8_t (*digests)[KR_DIGEST_SIZE], struct store_found found[])
 {
     const struct hot_record *records[KR_FIND_GROUP];
     // Read before the table: a key that is not in it then was not there when it was complete.
     enum store_lookup otherwise = store_is_loaded(store) ? KR_STORE_ABSENT : KR_STORE_ASK_INDEX;
     for (size_t at = 0; at < count; at += KR_FIND_GROUP) {
         size_t group = count - at < KR_FIND_GROUP ? count - at : KR_FIND_GROUP;
-        hot_find_many(store->hot, digests + at, group, records);
+        hot_find_many(store->hot, keys + at, group, digests + at, records);
         for (size_t i = 0; i < group; i++) {
             found[at + i] = (struct store_found){.lookup = otherwise};
             if (records[i]) {

@@ -301,9 +301,9 @@ static inline struct store_found find_key(const struct world *world, unsigned nu
 {
     uint8_t digests[1][KR_DIGEST_SIZE];
     struct store_found found;
-    digest_of(number, digests[0]);
+    const struct bytes key = bytes_of(&number, sizeof number); // as digest_of has it
     hot_thread_register();
-    store_find_many(world->store, (const uint8_t(*)[KR_DIGEST_SIZE])digests, 1, &found);
+    store_find_many(world->store, &key, 1, digests, &found);
     hot_thread_unregister();
     return found;
 }

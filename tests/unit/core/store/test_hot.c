@@ -99,13 +99,16 @@ static void model_check_key(const struct model *model, uint64_t number,
 
 static void model_check(const struct model *model)
 {
+    static uint64_t numbers[KEYS];
+    static struct bytes keys[KEYS];
     static uint8_t digests[KEYS][KR_DIGEST_SIZE];
     static const struct hot_record *records[KEYS];
     for (uint64_t i = 0; i < KEYS; i++) {
-        sample_digest(i, digests[i]);
+        numbers[i] = i;
+        keys[i] = sample_key(&numbers[i]);
         model_check_key(model, i, find(model->hot, i));
     }
-    hot_find_many(model->hot, (const uint8_t(*)[KR_DIGEST_SIZE])digests, KEYS, records);
+    hot_find_many(model->hot, keys, KEYS, digests, records);
     for (uint64_t i = 0; i < KEYS; i++)
         model_check_key(model, i, records[i]);
     assert_int_equal(figures(model->hot).keys, model->keys);
@@ -313,21 +316,29 @@ static void any_number_is_put_and_found_at_once(void **state)
 {
     (void)state;
     static struct hot_put puts[100];
-    static uint8_t digests[100][KR_DIGEST_SIZE];
+    static uint64_t numbers[100];
+    static struct bytes keys[100];
+    static uint8_t digests[101][KR_DIGEST_SIZE], digest[KR_DIGEST_SIZE];
     for (size_t count = 0; count <= 100; count++) {
         struct hot *hot = hot_new(0);
         const struct hot_record *records[101];
         for (size_t i = 0; i < count; i++) {
             puts[i] = sample_put(i, 1);
-            sample_digest(i % 3 == 0 ? i + 1000 : i, digests[i]);
+            numbers[i] = i % 3 == 0 ? i + 1000 : i;
+            keys[i] = sample_key(&numbers[i]);
         }
         records[count] = (const struct hot_record *)puts;
+        memset(digests[count], 0x5a, KR_DIGEST_SIZE);
         hot_put_many(hot, puts, count);
         assert_int_equal(figures(hot).keys, count);
-        hot_find_many(hot, (const uint8_t(*)[KR_DIGEST_SIZE])digests, count, records);
-        for (size_t i = 0; i < count; i++)
-            assert_true(i % 3 == 0 ? records[i] == NULL : sample_is_sound(records[i], digests[i]));
+        hot_find_many(hot, keys, count, digests, records);
+        for (size_t i = 0; i < count; i++) {
+            sample_digest(numbers[i], digest);
+            assert_memory_equal(digests[i], digest, KR_DIGEST_SIZE);
+            assert_true(i % 3 == 0 ? records[i] == NULL : sample_is_sound(records[i], digest));
+        }
         assert_ptr_equal(records[count], puts);
+        assert_int_equal(digests[count][0], 0x5a);
         hot_free(&hot);
     }
 }

@@ -116,6 +116,7 @@ static void check(struct reader *reader, uint64_t number, const uint8_t *digest,
 static void read_group(struct reader *reader)
 {
     uint64_t numbers[GROUP];
+    struct bytes keys[GROUP];
     uint8_t digests[GROUP][KR_DIGEST_SIZE];
     const struct hot_record *records[GROUP];
     uint64_t newest = atomic_load_explicit(&reader->run->newest, memory_order_relaxed);
@@ -124,9 +125,9 @@ static void read_group(struct reader *reader)
         if (i % 2 == 1)
             numbers[i] =
                 newest - sample_below(&reader->random, 2 * WAVE) % (newest - REVOCABLE + 1);
-        sample_digest(numbers[i], digests[i]);
+        keys[i] = sample_key(&numbers[i]);
     }
-    hot_find_many(reader->run->hot, (const uint8_t(*)[KR_DIGEST_SIZE])digests, GROUP, records);
+    hot_find_many(reader->run->hot, keys, GROUP, digests, records);
     for (size_t i = 0; i < GROUP; i++)
         check(reader, numbers[i], digests[i], records[i]);
     for (size_t i = 0; i < GROUP; i++)
