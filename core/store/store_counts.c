@@ -45,6 +45,16 @@ void store_counts_add(struct store *store, uint32_t subject, int32_t by)
     counts->keys[subject] += (uint32_t)by;
 }
 
+void store_counts_expect(const struct store *store, const uint32_t *subjects, size_t count)
+{
+    const struct store_counts *counts = &store->counts;
+    for (size_t i = 0; i < count; i++) {
+        if (subjects[i] < counts->capacity) {
+            __builtin_prefetch(&counts->keys[subjects[i]], 1);
+        }
+    }
+}
+
 bool store_counts_find(struct store *store, const char *consumer_id, uint64_t *count)
 {
     uint32_t subject = 0;

@@ -134,6 +134,8 @@ void store_counts_begin(
     struct store *store); // with the loaders' snapshot; what was before is in it
 // A key of the subject more, or less. Called with hot_lock held.
 void store_counts_add(struct store *store, uint32_t subject, int32_t by);
+// These will be added to soon: asks for their places in memory, with hot_lock held.
+void store_counts_expect(const struct store *store, const uint32_t *subjects, size_t count);
 // Keys that the consumer has now. False: the table is not loaded, so only the index can tell.
 bool store_counts_find(struct store *store, const char *consumer_id, uint64_t *count);
 // The same by the consumer's rows in the index, at most `limit`. snapshot NULL: now.

@@ -173,6 +173,7 @@ static enum kr_err put_keys(struct load_worker *worker)
     size_t known = 0;
     pthread_mutex_lock(&store->hot_lock);
     hot_subject_numbers(store->hot, worker->consumer_ids, worker->count, worker->subjects);
+    store_counts_expect(store, worker->subjects, worker->count);
     for (size_t i = 0; i < worker->count && err == KR_ERR_OK; i++) {
         struct hot_put *put = &worker->puts[i];
         put->subject = worker->subjects[i];
