@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { client, exchange } from '../integration/lib/http.mjs';
 import { claimPlace } from '../integration/lib/net.mjs';
-import { startNode } from '../integration/lib/node.mjs';
+import { startNode, whileStopped } from '../integration/lib/node.mjs';
 import { describeGateway } from './lib/contract.mjs';
 import { identity, put, shipped, startApi, startProgram, startServer } from './lib/gateway.mjs';
 
@@ -112,6 +112,41 @@ describe('HAProxy', () => {
   });
 });
 
+/** What the public action is known to do, over HAProxy's own HTTP client: HEAD with all of the client's headers, and two variables. */
+const publicAction = (node) => `
+core.register_action("auth-request", { "http-req" }, function(txn, _, path)
+    local headers = {}
+    for name, values in pairs(txn.http:req_get_headers()) do
+        headers[name] = {}
+        for i = 0, #values do
+            headers[name][i + 1] = values[i]
+        end
+    end
+    txn:set_var("txn.auth_response_successful", false)
+    local answer = core.httpclient():head({ url = "http://127.0.0.1:${node.port}" .. path, headers = headers, timeout = 1000 })
+    txn:set_var("txn.auth_response_code", answer.status)
+    txn:set_var("txn.auth_response_successful", answer.status >= 200 and answer.status < 300)
+end, 2)
+`;
+
+/** HAProxy with nothing but the lines that its README gives for that action. */
+async function startPublic({ node, apiPort }) {
+  const { host, port } = await claimPlace();
+  const [, lines] = shipped('haproxy/README.md').split('## The public auth-request action')[1].match(/```haproxy\n([^`]*)```/);
+  const text = [
+    'global', 'lua-load-per-thread ./action.lua',
+    'defaults', 'mode http', 'timeout connect 5s', 'timeout client 60s', 'timeout server 60s',
+    'frontend gateway', `bind ${host}:${port}`, 'http-request return status 200 if { path /status }', lines, 'default_backend api',
+    'backend keyreeve', `server node-1 127.0.0.1:${node.port}`,
+    'backend api', `server api 127.0.0.1:${apiPort}`, '',
+  ].join('\n');
+  return startProgram({
+    program: '/usr/sbin/haproxy', host, port,
+    files: () => ({ 'haproxy.cfg': text, 'action.lua': publicAction(node) }),
+    args: () => ['-f', 'haproxy.cfg'],
+  });
+}
+
 describe('what the public auth-request action expects', () => {
   let node, key;
   before(async () => {
@@ -136,5 +171,23 @@ describe('what the public auth-request action expects', () => {
       assert.equal(answer.text, '');
       for (const name of identity) assert.equal(answer.headers.get(name), null, name);
     }
+  });
+
+  test('its lines in a real HAProxy: in with a key, 401 and 403 without, 503 where nobody can tell', async (t) => {
+    const api = await startApi();
+    t.after(() => api.stop());
+    const gateway = await startPublic({ node, apiPort: api.port });
+    t.after(() => gateway.stop());
+    const call = client(node);
+    await call.makeConsumer('elsewhere', {}, 'preview');
+    const other = await call.makeKey('elsewhere', {}, 'preview');
+    const through = (headers) => exchange(gateway, { path: '/orders', headers });
+    const allowed = await through({ 'x-api-key': key, 'x-key-id': 'forged', X_Consumer_Id: 'forged' });
+    assert.equal(allowed.status, 200, allowed.text);
+    assert.ok(!allowed.text.includes('forged'), allowed.text);
+    assert.equal((await through({})).status, 401);
+    assert.equal((await through({ 'x-api-key': other.key })).status, 403);
+    await whileStopped(node.pid, async () => assert.equal((await through({ 'x-api-key': key })).status, 503));
+    assert.equal((await through({ 'x-api-key': key })).status, 200);
   });
 });
