@@ -57,8 +57,9 @@ void connection_http2_answer(struct job *job)
     struct connection *connection = job->connection;
     struct serve *serve = connection->serve;
     http2_answer(connection->http2, job->stream, &serve->out, &serve->trailers);
-    if (job->is_read) {
-        connection->reads--;
+    if (job->held != NULL) {
+        --*job->held;
+        job->held = NULL;
         http2_recall(connection->http2);
     }
     mem_zero(serve->out.data, serve->out.size);

@@ -56,6 +56,13 @@ static inline bool route_is_asking(const struct route *route)
     return route_is_call(route) && strcmp(route->method, "GET") == 0;
 }
 
+// Validations of many keys, whose answer is as long.
+static inline bool route_is_batch(const struct route *route)
+{
+    return route->kind == KR_ROUTE_VALIDATE_BATCH ||
+           strcmp(route->name, "grpc.validate.batch") == 0;
+}
+
 // A call that changes nothing, and may walk long lists for it.
 static inline bool route_is_reading(const struct route *route)
 {

@@ -136,12 +136,16 @@ static bool is_full(const struct serve *serve, const struct route *route)
     return serve->calls >= (route_is_reading(route) ? (places + 1) / 2 : places);
 }
 
-// What waits for peers that do not read is the node's memory; again, half of it is for changes.
+bool serve_call_owes(const struct serve *serve, bool is_change)
+{
+    size_t owed = serve->writing_bytes + http2_streams_owed(serve->streams);
+    return owed >= (is_change ? serve->untaken_bound : serve->untaken_bound / 2);
+}
+
+// A revocation's answer is short, and nobody else's answers shall hold it up.
 static bool owes_too_much(const struct serve *serve, const struct route *route)
 {
-    size_t bound = serve->untaken_bound;
-    size_t owed = serve->writing_bytes + http2_streams_owed(serve->streams);
-    return owed >= (route_is_asking(route) ? bound / 2 : bound);
+    return route->right != KR_RIGHT_REVOKE && serve_call_owes(serve, !route_is_asking(route));
 }
 
 void serve_call_begin(struct job *job)
@@ -160,7 +164,7 @@ void serve_call_begin(struct job *job)
     if (is_full(job->connection->serve, call->route))
         reason = "too many management requests are under way; try again";
     else if (owes_too_much(job->connection->serve, call->route))
-        reason = "too many answers wait for clients that do not take them; try again";
+        reason = KR_UNTAKEN_TEXT;
     if (reason != NULL) {
         call_free(&call);
         serve_reply_problem(job, KR_ERR_BUSY, reason);

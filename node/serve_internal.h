@@ -83,7 +83,7 @@ struct connection {
     bool has_said_hello;         // the first bytes of TLS have come
     bool is_held;                // its peer takes no answers: no further request until it does
     struct suspended *suspended; // those of its jobs; HTTP/1.1 has one at most
-    size_t reads;                // with HTTP/2: calls under way that change nothing
+    size_t reads, batches;       // with HTTP/2: calls under way that change nothing; batches
     uint64_t wait_index, wait_until_ms; // of a binary frame that waits: for what, and uv_now
     bool is_subscribed;                 // to news of keys that stop being good
     struct connection *next_subscriber;
@@ -96,7 +96,7 @@ struct job {
     struct connection *connection;
     struct http2_stream *stream; // NULL: HTTP/1.1
     bool is_suspended;
-    bool is_read;         // among its connection's reads
+    size_t *held;         // it is counted there until it is answered; NULL: nowhere
     bool is_grpc;         // a call of gRPC, whatever its method
     uint64_t deadline_ms; // of such a one: uv_now at which its client waits no longer
     struct http_request request;
@@ -287,9 +287,11 @@ bool suspend_wait(struct job *job);
 bool suspend_index(struct job *job);
 
 // --- serve_call.c --------------------------------------------------------------------------------
-// ---------------------------------------------------------------------------------- Builds the
-// management call and hands it to the control loop, or answers 401/403/429 at once.
+// Builds the management call and hands it to the control loop, or answers 401/403/429 at once.
 void serve_call_begin(struct job *job);
+#define KR_UNTAKEN_TEXT "too many answers wait for clients that do not take them; try again"
+// Do answers that clients do not take fill the memory that is for them? Half of it is for changes.
+bool serve_call_owes(const struct serve *serve, bool is_change);
 // What the request's token may do; false: it has none, more than one, or none that is good.
 bool serve_call_token(const struct serve *serve, const struct http_request *request,
                       struct access *actor);

@@ -251,6 +251,8 @@ static enum kr_err answer_batch(struct job *job, struct bytes body, struct fault
 {
     struct serve *serve = job->connection->serve;
     size_t count = 0;
+    if (serve_call_owes(serve, false))
+        return fault_set(fault, KR_ERR_BUSY, KR_UNTAKEN_TEXT);
     enum kr_err err = read_batch(job, body, &count, fault);
     if (err == KR_ERR_OK)
         err = read_min_index(job, serve->batch, count, fault);

@@ -95,19 +95,27 @@ static void refused(struct job *job)
             (struct http_request){.method = KR_HTTP_GET, .minor_version = 1, .path = path};
 }
 
-// A call that changes nothing may have a long answer, which is there before anybody knows whether
-// its peer takes it: so no more than some of a connection's are under way. What changes something
-// is held up by none.
+// A long answer is there before anybody knows whether its peer takes it. So of a connection's calls
+// that change nothing no more than some are under way, and of its batches one, behind which it is
+// looked at what the peer has taken. What changes something is held up by none.
 static bool must_wait(struct job *job)
 {
     const struct route *route = job->match.route;
-    if (job->stream == NULL || job->refusal != KR_ERR_OK || route == NULL ||
-        !route_is_asking(route))
+    struct connection *connection = job->connection;
+    if (job->stream == NULL || job->refusal != KR_ERR_OK || route == NULL)
         return false;
-    if (job->connection->reads >= KR_CONNECTION_READS)
+    if (route_is_batch(route))
+        job->held = &connection->batches;
+    else if (route_is_asking(route))
+        job->held = &connection->reads;
+    if (job->held == NULL)
+        return false;
+    size_t most = route_is_batch(route) ? 1 : KR_CONNECTION_READS;
+    if (*job->held >= most) {
+        job->held = NULL;
         return true;
-    job->connection->reads++;
-    job->is_read = true;
+    }
+    ++*job->held;
     return false;
 }
 
@@ -134,7 +142,8 @@ static bool gather(struct serve *serve, struct connection *connection)
     }
     job->connection = connection;
     job->started_ns = serve->round_ns;
-    job->has_question = job->is_suspended = job->is_read = false;
+    job->has_question = job->is_suspended = false;
+    job->held = NULL;
     job->fault = KR_ERR_OK;
     job->deadline_ms = UINT64_MAX;
     match_nothing(&job->match);

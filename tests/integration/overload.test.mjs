@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { Authority } from './lib/certificates.mjs';
-import { Frames, TYPE, head, headers } from './lib/frames.mjs';
+import { END_HEADERS, END_STREAM, Frames, TYPE, frame, head, headers } from './lib/frames.mjs';
 import { client, exchange, expect, expectProblem, raw, statusesOf } from './lib/http.mjs';
 import { foreignValue, strangerKey } from './lib/keys.mjs';
 import { startNode, until } from './lib/node.mjs';
@@ -237,6 +237,40 @@ test('where untaken answers fill the memory, calls get 503 until they are taken,
   assert.equal(await api.code(key), 'VALID');
   for (const frames of greedy) frames.destroy();
   await until(async () => (await api.get('/openapi')).status === 200, { what: 'the memory to be free again' });
+});
+
+test('batches whose answers nobody takes fill no more than their half, and hold up no change', async (t) => {
+  const node = await startNode({ flags: ['--serve-threads', '1', '--request-timeout-ms', '600000'] });
+  t.after(() => node.remove());
+  const api = client(node);
+  await api.makeConsumer('c');
+  const { id, key } = await api.makeKey('c');
+  const batch = JSON.stringify(Array.from({ length: 1000 }, () => ({ key: '' })));
+  const ask = () => api.call('POST', '/v1/validate/$batch', batch, { authorization: '' });
+  const greedy = [];
+  t.after(() => greedy.forEach((frames) => frames.destroy()));
+  // A connection's streams are all whole at the same moment; each answer has 200 KB.
+  for (let isFull = false; !isFull; ) {
+    assert.ok(greedy.length < 1000, 'the memory of answers has no bound');
+    const more = Array.from({ length: 20 }, () => new Frames(node.port, { settings: [[4, 0]] }));
+    greedy.push(...more);
+    for (const frames of more) {
+      const ids = [1, 3, 5, 7];
+      frames.send(...ids.flatMap((one) => [headers(one, [...head('POST', '/v1/validate/$batch'), ['content-type', 'application/json']], END_HEADERS), frame(TYPE.DATA, 0, one, Buffer.from(batch))]));
+      frames.send(...ids.map((one) => frame(TYPE.DATA, END_STREAM, one)));
+    }
+    for (const frames of more) await frames.expect(TYPE.HEADERS);
+    isFull = (await ask()).status === 503;
+  }
+  // 64 MiB of 200 KB each, no more than two of a connection, which has asked for four in one round.
+  assert.ok(greedy.length > 120, `${greedy.length} connections filled it`);
+  expectProblem(await ask(), 503, /too many answers wait/);
+  assert.equal(await api.code(key), 'VALID');
+  expect(await api.post(`${api.keys('c')}/${id}/revoke`, {}), 200);
+  assert.equal(await api.code(key), 'REVOKED');
+  await api.makeKey('c');
+  for (const frames of greedy) frames.destroy();
+  await until(async () => (await ask()).status === 200, { what: 'the memory to be free again' });
 });
 
 // --- long lists ----------------------------------------------------------------------------------
