@@ -337,9 +337,19 @@ keep() {
     echo "$2" >"$dir/$1"
 }
 
+# What lies in a directory that no cluster was made in yet: down --purge would remove it.
+foreign_file() {
+    [ ! -e "$dir/engine" ] || return 0
+    ls -A "$dir" | while read -r entry; do
+        is_node "$entry" || echo "$entry"
+    done | head -n 1
+}
+
 up() {
     umask 077
     mkdir -p "$dir"
+    foreign=$(foreign_file)
+    [ -z "$foreign" ] || fail "$dir holds $foreign, which is no cluster's; name an empty directory, or a new one"
     keep engine "$engine"
     keep standbys "$standbys"
     keep net "$net"

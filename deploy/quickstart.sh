@@ -56,8 +56,10 @@ running_pid() {
     [ -r "$data/keyreeved.pid" ] || return 0
     pid=$(cat "$data/keyreeved.pid")
     is_alive "$pid" || return 0
-    # The number may have gone to another program since.
-    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = keyreeved ] && echo "$pid"
+    # The number may have gone to another program since, or to the node of another directory.
+    for open_file in "/proc/$pid/fd"/*; do
+        [ "$open_file" -ef "$data/lock" ] && echo "$pid" && break
+    done
     return 0
 }
 

@@ -318,7 +318,7 @@ enum kr_err bootstrap_check(struct node *node, struct fault *fault)
                          " --peer-bundle",
                          config->data, node->cluster_id, wanted);
     }
-    if (certified[0] != '\0')
+    if (config->cluster_id[0] == '\0' || !bootstrap_is_ours(node)) // it joins, or may make one
         return KR_ERR_OK;
     return fault_set(fault, KR_ERR_CONFLICT,
                      "%s holds no cluster, and cluster_id says %s: correct --data, or mount what "

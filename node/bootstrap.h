@@ -11,7 +11,7 @@
 #include "node/node.h"
 
 // Is the directory the right cluster's, before anything is made in it? CONFLICT: it is another's,
-// or no cluster's where cluster_id names one and no bundle does.
+// or no cluster's where cluster_id names one and this node would make a new one.
 must_use enum kr_err bootstrap_check(struct node *node, struct fault *fault);
 
 // Sets node->vault, which is kept: *vault, or where that is NULL (there is no master key yet) the

@@ -186,6 +186,7 @@ static int64_t allowed_staleness(const struct node *node, const struct validate_
 void validate_judge(const struct node *node, struct validate_question *question, int64_t now_ms,
                     uint64_t boot_ms)
 {
+    question->age_ms = replica_known_age_ms(&question->known, boot_ms);
     if (!question->needs_look_up)
         return;
     question->needs_look_up = false;
@@ -207,7 +208,6 @@ void validate_judge(const struct node *node, struct validate_question *question,
         question->code = judge_found(node, question, now_ms);
         break;
     }
-    question->age_ms = replica_known_age_ms(&question->known, boot_ms);
     question->code =
         verdict_freshen(question->code, question->age_ms, allowed_staleness(node, question));
     if (question->code == KR_VERDICT_VALID)

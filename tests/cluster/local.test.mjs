@@ -2,8 +2,9 @@
 // One leader on its own disk and four followers: writes anywhere, validations everywhere, receipts,
 // partitions, kills, a follower that starts from nothing.
 import assert from 'node:assert/strict';
-import { appendFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { appendFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { expect, expectProblem } from '../integration/lib/http.mjs';
 import { binDir, keyreeve, run, until } from '../integration/lib/node.mjs';
@@ -237,4 +238,14 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     expect(await leader.delete('/v1/cluster/nodes/edge-ap-northeast'), 404);
     expect(await leader.delete('/v1/cluster/nodes/core-1'), 409);
   });
+});
+
+test('local-cluster.sh makes no cluster in a directory that holds something else, which down --purge would remove', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'keyreeve-full-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  writeFileSync(join(dir, 'my notes.txt'), 'mine');
+  const ended = await run(resolve('deploy/local-cluster.sh'), ['up', '--dir', dir, '--bin', binDir, '--no-packages']);
+  assert.equal(ended.code, 1);
+  assert.match(ended.stderr, /holds my notes\.txt, which is no cluster's; name an empty directory/);
+  assert.deepEqual(readdirSync(dir), ['my notes.txt']);
 });

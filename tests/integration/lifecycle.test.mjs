@@ -436,6 +436,24 @@ test('cluster_id names no new cluster: an empty data directory is refused and ge
   await (await startNode({ dataDir })).stop();
 });
 
+test('cluster_id guards an empty data directory of a node that has a bundle, too', async (t) => {
+  const dataDir = dataDirFor(t);
+  const home = join(dataDir, 'home');
+  const ca = join(home, 'ca');
+  for (const args of [['cluster', 'init', '--out', ca], ['node', 'add', 'core-1', '--dir', ca, '--region', 'here', '--role', 'core']]) {
+    const ended = await run(keyreeve, args, { env: { HOME: home } });
+    assert.equal(ended.code, 0, ended.stderr);
+  }
+  const flags = ['--peer-bundle', join(ca, 'core-1', 'node.pem'), '--master-key-file', join(ca, 'core-1', 'master-key')];
+  const node = await startNode({ dataDir: join(dataDir, 'data'), flags });
+  const { clusterId } = (await client(node).get('/v1/cluster')).body;
+  await node.stop();
+  const guarded = [...flags, '--cluster-id', clusterId];
+  await refuse(t, { dataDir: join(dataDir, 'unmounted'), flags: guarded }, [/holds no cluster/, new RegExp(clusterId), /mount/]);
+  assert.ok(!existsSync(join(dataDir, 'unmounted', 'owner-token')));
+  await (await startNode({ dataDir: join(dataDir, 'data'), flags: guarded })).stop();
+});
+
 test('a cluster_id that is none is refused before the directory is touched', async (t) => {
   for (const wrong of ['other', 'clst_other', `acct_${'0'.repeat(24)}`, `clst_${'0'.repeat(25)}`]) {
     const dataDir = dataDirFor(t);
