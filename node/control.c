@@ -22,6 +22,7 @@
 #include "node/listen.h"
 #include "node/peering.h"
 #include "node/serve.h"
+#include "node/signals.h"
 #include "replication/roster.h"
 
 enum {
@@ -305,6 +306,7 @@ static void close_handles(struct control *control)
     uv_close((uv_handle_t *)&control->check, NULL);
     uv_close((uv_handle_t *)&control->spin, NULL);
     uv_close((uv_handle_t *)&control->tick, NULL);
+    signals_hold(); // without their handles they would end the process
     uv_close((uv_handle_t *)&control->interrupt, NULL);
     uv_close((uv_handle_t *)&control->terminate, NULL);
     uv_close((uv_handle_t *)&control->hangup, NULL);

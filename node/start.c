@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "core/base/clock.h"
 #include "core/base/file.h"
@@ -30,6 +31,7 @@
 #include "node/master_key.h"
 #include "node/notify.h"
 #include "node/serve.h"
+#include "node/signals.h"
 #include "replication/state_store.h"
 #include "replication/upstream.h"
 
@@ -108,6 +110,35 @@ static void size_thread_pool(void)
         threads = KR_POOL_THREADS_MIN;
     snprintf(text, sizeof(text), "%zu", threads);
     setenv("UV_THREADPOOL_SIZE", text, 0);
+}
+
+static void on_first_work(uv_work_t *work)
+{
+    (void)work;
+}
+
+static void *begin_thread_pool(void *unused)
+{
+    uv_loop_t loop;
+    uv_work_t work;
+    pthread_setname_np(pthread_self(), "kr-pool");
+    priority_take(KR_PRIORITY_ORDERS);
+    uv_loop_init(&loop);
+    uv_queue_work(&loop, &work, on_first_work, NULL);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_loop_close(&loop);
+    return unused;
+}
+
+// libuv starts all of it when it is first asked for anything, and its threads take after the one
+// that asks: its name, its priority, the signals that it holds back.
+static void start_thread_pool(void)
+{
+    pthread_t thread;
+    size_thread_pool();
+    if (pthread_create(&thread, NULL, begin_thread_pool, NULL) != 0)
+        abort();
+    pthread_join(thread, NULL);
 }
 
 static enum kr_err write_small(const struct node *node, const char *name, const char *text,
@@ -289,26 +320,6 @@ static void take_apart(struct node *node)
     retract(node);
 }
 
-// Until a loop listens, a stop that is asked for stays pending. Threads that are started meanwhile
-// leave it to this one.
-static void hold_stop(int how)
-{
-    sigset_t stop;
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGTERM);
-    sigaddset(&stop, SIGINT);
-    sigaddset(&stop, SIGHUP);
-    pthread_sigmask(how, &stop, NULL);
-}
-
-// A second one must not cut the first one's closing short.
-static void ignore_stop(void)
-{
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGINT, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
-}
-
 static enum kr_err build(struct node *node, struct vault **vault, struct fault *fault)
 {
     enum kr_err err = secure_new(node->config, &node->secure, fault);
@@ -343,6 +354,7 @@ static void *run_control(void *ctx)
     struct node *node = ctx;
     pthread_setname_np(pthread_self(), "kr-control");
     priority_take(KR_PRIORITY_ORDERS);
+    signals_hear();
     control_run(node->control);
     return NULL;
 }
@@ -362,13 +374,10 @@ static void run(struct node *node)
     for (size_t i = 0; i < node->serve_count; i++)
         serve_start(node->serves[i]);
     store_load(node->store, on_loaded, node);
-    hold_stop(SIG_UNBLOCK);
     await_control(node);
-    if (node->must_restart) {
-        hold_stop(SIG_BLOCK);
+    if (node->must_restart)
         return;
-    }
-    ignore_stop();
+    signals_ignore();
     notify_stopping();
 }
 
@@ -431,9 +440,9 @@ void start_prepare(const struct config *config)
     umask(0077); // digests, e-mails and the audit trail are nobody else's to read
     configure_log(config);
     signal(SIGPIPE, SIG_IGN);
-    hold_stop(SIG_BLOCK);
     (void)descriptors_raise(); // the database is opened with it
-    size_thread_pool();
+    signals_hold();
+    start_thread_pool();
     rand_init();
 }
 
@@ -511,10 +520,8 @@ enum kr_err start_run(const struct config *config, struct vault **vault, struct 
     if (err != KR_ERR_OK)
         return err;
     err = shut_database(config, fault);
-    while (err == KR_ERR_OK && again) {
-        hold_stop(SIG_BLOCK);
+    while (err == KR_ERR_OK && again)
         err = run_once(config, vault, &again, fault);
-    }
     file_unlock(&lock);
     return err;
 }

@@ -138,6 +138,8 @@ void hot_online(void)
 struct hot *hot_new(size_t expected_keys)
 {
     struct hot *hot = mem_zalloc(sizeof(*hot));
+    // Its thread takes after the one that asks first: the signals that it holds back, its priority.
+    (void)urcu_qsbr_get_default_call_rcu_data();
     hot->grace = mem_zalloc(sizeof(*hot->grace));
     rand_bytes(&hot->seed, sizeof(hot->seed));
     uint64_t buckets = hot_table_buckets_for(expected_keys, KR_HOT_PRESIZE_LOAD);

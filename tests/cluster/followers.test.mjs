@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { sign, X509Certificate } from 'node:crypto';
-import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
@@ -13,6 +13,18 @@ import { keyreeve, keyreeved, run, until } from '../integration/lib/node.mjs';
 import { Cluster, Promises, Validator, Writer, answersUntil, assertAllThere, assertSameState, codeAt, makeKey, revoke } from './lib/cluster.mjs';
 
 const STALENESS_MS = 3000;
+/** Tells a node that starts to read its certificates again, over and over, until it has a snapshot and is ready again. */
+async function reloads(cluster, name) {
+  await until(() => existsSync(join(cluster.dataDir(name), 'keyreeved.pid')), { what: `${name} to run` });
+  await until(
+    async () => {
+      cluster.signal(name, 'SIGHUP');
+      return /a snapshot is complete[^]*"event":"ready"/.test(cluster.log(name));
+    },
+    { what: `${name} to come back with the snapshot`, deadlineMs: 60_000, everyMs: 5 },
+  );
+}
+
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----\n/;
 
 const bundleOf = (cluster, name) => join(cluster.dir, 'ca', name, 'node.pem');
@@ -189,7 +201,7 @@ test('one leader and followers with trouble of their own', { timeout: 600_000 },
     await assertSameState(cluster);
   });
 
-  await cluster.story(t, 'a follower that is away for longer than the log reaches back comes by a snapshot', async () => {
+  await cluster.story(t, 'a follower that is away for longer than the log reaches back comes by a snapshot, whenever it is told to reload', async () => {
     const name = 'edge-ap-northeast';
     appendFileSync(join(cluster.dir, 'core-1', 'keyreeve.yaml'), 'log_retention_bytes: 1048576\n');
     const key = await makeKey(leader, 'before-it-left');
@@ -207,7 +219,7 @@ test('one leader and followers with trouble of their own', { timeout: 600_000 },
       },
       { what: 'the log to be cut', deadlineMs: 60_000, everyMs: 500 },
     );
-    const [seen] = await Promise.all([answersUntil(cluster, name, key, ['REVOKED']), cluster.start(name)]);
+    const [seen] = await Promise.all([answersUntil(cluster, name, key, ['REVOKED']), cluster.start(name), reloads(cluster, name)]);
     assert.ok(!seen.includes('VALID'), seen.join());
     assert.match(cluster.log(name), /a snapshot is complete/);
     await assertSameState(cluster);

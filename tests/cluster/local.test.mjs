@@ -174,7 +174,7 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     await assertAllThere(cluster, acknowledged, cluster.names);
   });
 
-  await t.test('a follower whose directory is gone takes a snapshot', async () => {
+  await t.test('a follower whose directory is gone fetches everything anew', async () => {
     const key = await makeKey(leader, 'before-the-wipe');
     const dead = await makeKey(leader, 'dead-before-the-wipe');
     expect(await revoke(leader, dead), 200);
