@@ -154,10 +154,12 @@ static void find(uv_work_t *work)
 static void found(uv_work_t *work, int status)
 {
     struct suspended *suspended = work->data;
+    struct validate_question *question = &suspended->job.question;
     suspended->serve->works--;
     if (status != 0 || suspended->found_err != KR_ERR_OK)
-        suspended->job.question.found.lookup = KR_STORE_ASK_INDEX; // judged UNAVAILABLE
+        question->found.lookup = KR_STORE_ASK_INDEX; // judged UNAVAILABLE
     if (!suspended->is_abandoned) {
+        validate_take(suspended->serve->node, question, &question->found);
         hot_online();
         turn_finish(suspended);
         hot_offline();

@@ -40,16 +40,12 @@ static bool is_well_formed(const struct node *node, struct bytes key)
            (hot_has_custom(store_hot(node->store)) || !store_is_loaded(node->store));
 }
 
-// What was found is a key, so only the others pay for a look at their form; before the index is
-// asked for them, which noise shall not reach.
-static void take_found(const struct node *node, struct validate_question *question,
-                       const struct store_found *found)
+void validate_take(const struct node *node, struct validate_question *question,
+                   const struct store_found *found)
 {
     question->found = *found;
-    if (found->lookup != KR_STORE_FOUND && !is_well_formed(node, question->ask.key)) {
-        question->found.lookup = KR_STORE_ABSENT;
+    if (question->found.lookup == KR_STORE_ABSENT && !is_well_formed(node, question->ask.key))
         question->needs_look_up = false;
-    }
 }
 
 static void look_up_batch(const struct node *node, struct validate_question *const *questions,
@@ -71,7 +67,7 @@ static void look_up_batch(const struct node *node, struct validate_question *con
     store_find_many(node->store, keys, used, digests, found);
     for (size_t i = 0; i < used; i++) {
         memcpy(asked[i]->digest, digests[i], KR_DIGEST_SIZE);
-        take_found(node, asked[i], &found[i]);
+        validate_take(node, asked[i], &found[i]);
     }
 }
 

@@ -36,6 +36,11 @@ void validate_init(struct validate_question *question);
 void validate_look_up(const struct node *node, struct validate_question *const *questions,
                       size_t count);
 
+// What the index has told of a question. What was found is a key, whatever it looks like; what was
+// not has to have the form of one, else it is MALFORMED.
+void validate_take(const struct node *node, struct validate_question *question,
+                   const struct store_found *found);
+
 // The verdict, with freshness judged by the boot clock, which must have been read behind the
 // look-ups. A question whose found.lookup is ASK_INDEX becomes UNAVAILABLE.
 void validate_judge(const struct node *node, struct validate_question *question, int64_t now_ms,

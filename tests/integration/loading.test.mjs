@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { client, expect } from './lib/http.mjs';
-import { sha256, strangerKey } from './lib/keys.mjs';
+import { misspelled, sha256, strangerKey } from './lib/keys.mjs';
 import { dataDirFor, startNode, until } from './lib/node.mjs';
 
 const ROWS = 2000; // of one $import
@@ -30,6 +30,10 @@ test('while the keys are loaded, validations are answered from the index', { tim
   const expired = (await api.makeKey(name, { expiresOn: new Date(Date.now() + 1000).toISOString() })).key;
   expect(await api.post(`${api.keys(name)}/${id}/revoke`, {}), 200);
   await until(async () => (await api.code(expired)) === 'EXPIRED', { what: 'the key to expire' });
+  // Imported by their digests, these are keys, whatever they look like.
+  const odd = [misspelled(), 'a value with spaces, ünd not ASCII'];
+  const rows = odd.map((one) => ({ consumer: name, keyHash: { algorithm: 'sha256', value: sha256(one, 'hex') } }));
+  assert.equal(expect(await api.post(`${api.buckets}/production/$import`, { rows }), 200).body.imported, rows.length);
   await first.stop();
 
   const wanted = [
@@ -40,6 +44,9 @@ test('while the keys are loaded, validations are answered from the index', { tim
     [value(0), 'VALID'],
     [value(ROWS * IMPORTS - 1), 'VALID'],
     [value(ROWS * IMPORTS), 'NOT_FOUND'],
+    ...odd.map((one) => [one, 'VALID']),
+    [misspelled(), 'MALFORMED'],
+    ['noise, noise, noise and noise', 'MALFORMED'],
   ];
   const node = await startNode({ dataDir, isLoading: true });
   const loading = client(node, api.token);
