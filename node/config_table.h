@@ -78,7 +78,7 @@ NUMBER(idle_timeout_ms, 75000, 100, 3600000, "ms",
 NUMBER(stop_timeout_ms, 10000, 0, 600000, "ms", "a stop waits this long for requests under way")
 NUMBER(block_cache_bytes, 268435456, 8388608, 1099511627776, "bytes", "RocksDB's block cache")
 NUMBER(disk_reserve_bytes, 67108864, 0, 1099511627776, "bytes",
-       "refuse writes when less disk is free")
+       "refuse writes, and a snapshot on its way in, when less disk is free")
 NUMBER(log_retention_bytes, 1073741824, 1048576, 1099511627776, "bytes",
        "log kept for followers, by size")
 NUMBER(log_retention_hours, 24, 1, 8760, "hours", "log kept for followers, by age")

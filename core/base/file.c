@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "core/base/mem.h"
@@ -206,6 +207,14 @@ static enum kr_err write_holder(int fd, const char *path, struct fault *fault)
     if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)size, 0) != size)
         return fail(fault, path, "write to");
     return KR_ERR_OK;
+}
+
+uint64_t file_disk_free(const char *path)
+{
+    struct statvfs status;
+    if (statvfs(path, &status) != 0)
+        return UINT64_MAX;
+    return (uint64_t)status.f_bavail * status.f_frsize;
 }
 
 enum kr_err file_lock(const char *path, int *fd, struct fault *fault)

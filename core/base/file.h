@@ -25,6 +25,8 @@ must_use enum kr_err file_make_directory(const char *path, mode_t mode, struct f
 must_use enum kr_err file_remove_tree(const char *path, struct fault *fault);
 // Renames, and fsyncs the directory above; both are in the same one.
 must_use enum kr_err file_rename(const char *from, const char *to, struct fault *fault);
+// Bytes that are free for this process where path lies; what cannot be asked counts as endless.
+uint64_t file_disk_free(const char *path);
 // Takes an exclusive flock on path (created 0600, holds the pid). LOCKED names the holder's pid.
 must_use enum kr_err file_lock(const char *path, int *fd, struct fault *fault);
 void file_unlock(int *fd);

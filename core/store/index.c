@@ -14,7 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
+
+#include "core/base/file.h"
 
 #define KR_INDEX_BLOCK_BYTES 8192
 #define KR_INDEX_MEMTABLES_BYTES (96u << 20) // of all families together
@@ -509,11 +510,7 @@ uint64_t index_estimate_rows(struct index *index, enum index_family family)
 
 uint64_t index_disk_free(const struct index *index)
 {
-    struct statvfs status;
-    if (statvfs(index->directory, &status) != 0) {
-        return UINT64_MAX;
-    }
-    return (uint64_t)status.f_bavail * status.f_frsize;
+    return file_disk_free(index->directory);
 }
 
 const char *index_directory(const struct index *index)

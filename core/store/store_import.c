@@ -21,6 +21,7 @@
 struct store_import {
     char *directory; // of the store
     size_t block_cache_bytes;
+    uint64_t disk_reserve_bytes;
     struct import_progress safe; // what lies in finished parts
     struct checkpoint *part;     // NULL: none is open
     uint64_t part_bytes;
@@ -105,6 +106,7 @@ enum kr_err store_import_open(const struct store_options *options,
     wanted->position = *position;
     import->directory = mem_text(options->directory);
     import->block_cache_bytes = options->block_cache_bytes;
+    import->disk_reserve_bytes = options->disk_reserve_bytes;
     buf_init(&import->scratch, KR_STORE_RECORD_MAX + KR_ROWS_KEY_MAX + 8);
     enum kr_err err = begin(import, wanted, fault);
     mem_free(wanted);
@@ -221,16 +223,30 @@ static bool is_sound(const struct store_import *import, const struct store_chunk
            snapshot_is_sound(chunk, import->safe.holding, after);
 }
 
+// The reserve is for the state in use, and for whoever else shares the disk.
+static enum kr_err check_room(const struct store_import *import, struct fault *fault)
+{
+    uint64_t free_bytes = file_disk_free(import->directory);
+    if (free_bytes >= import->disk_reserve_bytes) {
+        return KR_ERR_OK;
+    }
+    return fault_set(fault, KR_ERR_DISK_FULL,
+                     "%s: %llu bytes are free, and %llu are kept in reserve; free space, and the "
+                     "snapshot goes on by itself",
+                     import->directory, (unsigned long long)free_bytes,
+                     (unsigned long long)import->disk_reserve_bytes);
+}
+
 enum kr_err store_import_add(struct store_import *import, const struct store_chunk *chunk,
                              struct fault *fault)
 {
     struct bytes rows = chunk->rows, key, value;
-    enum kr_err err = KR_ERR_OK;
     if (!is_sound(import, chunk)) {
         return fault_set(fault, KR_ERR_CORRUPT,
                          "a chunk of the snapshot is damaged or out of place");
     }
-    if (import->part &&
+    enum kr_err err = check_room(import, fault);
+    if (err == KR_ERR_OK && import->part &&
         (chunk->family != import->family || import->part_bytes >= KR_IMPORT_PART_BYTES)) {
         err = end_part(import, fault);
     }

@@ -297,6 +297,32 @@ static void an_import_that_had_no_room_goes_on_when_there_is_some(void **state)
     world_fini(&leader);
 }
 
+static void an_import_leaves_the_reserve_alone(void **state)
+{
+    struct world leader, copy;
+    struct store_chunk chunk;
+    (void)state;
+    start_leader(&leader);
+    start_receiver(&copy, KR_HOLD_ALL);
+    struct store_export *export = open_export(&leader, KR_HOLD_ALL);
+    const uint64_t reserve = copy.options.disk_reserve_bytes;
+    copy.options.disk_reserve_bytes = UINT64_MAX - 1;
+    struct store_import *import = open_import(&copy, export);
+    assert_int_equal(store_export_next(export, &chunk, &copy.fault), KR_ERR_OK);
+    assert_int_equal(store_import_add(import, &chunk, &copy.fault), KR_ERR_DISK_FULL);
+    assert_non_null(strstr(copy.fault.text, "free space, and the snapshot goes on by itself"));
+    store_import_close(&import);
+    copy.options.disk_reserve_bytes = reserve;
+    import = open_import(&copy, export);
+    store_export_close(&export);
+    go_on(import, &leader, &copy);
+    finish_import(&copy, &import);
+    world_open(&copy);
+    assert_is_copy(&leader, &copy);
+    world_fini(&copy);
+    world_fini(&leader);
+}
+
 static void an_import_that_the_state_has_passed_is_removed_at_the_start(void **state)
 {
     struct world leader, copy;
@@ -507,6 +533,7 @@ int main(void)
         cmocka_unit_test(an_export_stays_as_it_was_while_the_store_goes_on),
         cmocka_unit_test(an_import_that_was_cut_goes_on_behind_its_last_row),
         cmocka_unit_test(an_import_that_had_no_room_goes_on_when_there_is_some),
+        cmocka_unit_test(an_import_leaves_the_reserve_alone),
         cmocka_unit_test(an_import_that_the_state_has_passed_is_removed_at_the_start),
         cmocka_unit_test(an_import_survives_a_crash),
         cmocka_unit_test(parts_of_another_position_are_dropped),
