@@ -318,7 +318,8 @@ enum kr_err bootstrap_check(struct node *node, struct fault *fault)
                          " --peer-bundle",
                          config->data, node->cluster_id, wanted);
     }
-    if (config->cluster_id[0] == '\0' || !bootstrap_is_ours(node)) // it joins, or may make one
+    bool joins = !bootstrap_is_ours(node);
+    if (certified[0] != '\0' && (joins || config->cluster_id[0] == '\0'))
         return KR_ERR_OK;
     return fault_set(fault, KR_ERR_CONFLICT,
                      "%s holds no cluster, and cluster_id says %s: correct --data, or mount what "

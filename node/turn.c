@@ -102,20 +102,20 @@ static bool must_wait(struct job *job)
 {
     const struct route *route = job->match.route;
     struct connection *connection = job->connection;
+    size_t *held = NULL, most = KR_CONNECTION_READS;
     if (job->stream == NULL || job->refusal != KR_ERR_OK || route == NULL)
         return false;
-    if (route_is_batch(route))
-        job->held = &connection->batches;
-    else if (route_is_asking(route))
-        job->held = &connection->reads;
-    if (job->held == NULL)
-        return false;
-    size_t most = route_is_batch(route) ? 1 : KR_CONNECTION_READS;
-    if (*job->held >= most) {
-        job->held = NULL;
-        return true;
+    if (route_is_batch(route)) {
+        held = &connection->batches;
+        most = 1;
+    } else if (route_is_asking(route)) {
+        held = &connection->reads;
     }
-    ++*job->held;
+    if (held != NULL && *held >= most)
+        return true;
+    job->held = held;
+    if (held != NULL)
+        ++*held;
     return false;
 }
 
