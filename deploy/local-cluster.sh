@@ -337,12 +337,11 @@ keep() {
     echo "$2" >"$dir/$1"
 }
 
-# What lies in a directory that no cluster was made in yet: down --purge would remove it.
+# What lies in a directory that no cluster was made in yet, but for a CA and nodes that were put there
+# for it: down --purge would remove it.
 foreign_file() {
-    [ ! -e "$dir/engine" ] || return 0
-    ls -A "$dir" | while read -r entry; do
-        is_node "$entry" || echo "$entry"
-    done | head -n 1
+    [ -e "$dir/engine" ] ||
+        ls -A "$dir" | grep -vxE "ca|etcd-[0-9]|$(names | paste -sd '|')" | head -n 1
 }
 
 up() {

@@ -56,7 +56,9 @@ running_pid() {
     [ -r "$data/keyreeved.pid" ] || return 0
     pid=$(cat "$data/keyreeved.pid")
     is_alive "$pid" || return 0
-    # The number may have gone to another program since, or to the node of another directory.
+    # The number may have gone to another program since, or to the node of another directory; another
+    # user's files cannot be looked at.
+    [ -r "/proc/$pid/fd" ] || [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != keyreeved ] || echo "$pid"
     for open_file in "/proc/$pid/fd"/*; do
         [ "$open_file" -ef "$data/lock" ] && echo "$pid" && break
     done

@@ -57,10 +57,9 @@ void connection_http2_answer(struct job *job)
     struct connection *connection = job->connection;
     struct serve *serve = connection->serve;
     http2_answer(connection->http2, job->stream, &serve->out, &serve->trailers);
-    if (job->held != NULL) {
-        --*job->held;
-        job->held = NULL;
-        http2_recall(connection->http2);
+    if (job->held != KR_HELD_NOT) {
+        connection->held[job->held]--;
+        http2_recall(connection->http2, (uint8_t)job->held);
     }
     mem_zero(serve->out.data, serve->out.size);
     buf_clear(&serve->out);

@@ -57,6 +57,14 @@ union serve_socket {
     uv_pipe_t pipe;
 };
 
+// What has long answers, and is held up where as much of it is under way on a connection.
+enum serve_held {
+    KR_HELD_NOT,
+    KR_HELD_READ, // a call that changes nothing
+    KR_HELD_BATCH,
+    KR_HELD_COUNT
+};
+
 struct connection {
     struct serve *serve;
     union serve_socket uv;
@@ -83,7 +91,7 @@ struct connection {
     bool has_said_hello;         // the first bytes of TLS have come
     bool is_held;                // its peer takes no answers: no further request until it does
     struct suspended *suspended; // those of its jobs; HTTP/1.1 has one at most
-    size_t reads, batches;       // with HTTP/2: calls under way that change nothing; batches
+    size_t held[KR_HELD_COUNT];  // with HTTP/2: of those that are under way
     uint64_t wait_index, wait_until_ms; // of a binary frame that waits: for what, and uv_now
     bool is_subscribed;                 // to news of keys that stop being good
     struct connection *next_subscriber;
@@ -96,7 +104,7 @@ struct job {
     struct connection *connection;
     struct http2_stream *stream; // NULL: HTTP/1.1
     bool is_suspended;
-    size_t *held;         // it is counted there until it is answered; NULL: nowhere
+    enum serve_held held; // it is counted so until it is answered
     bool is_grpc;         // a call of gRPC, whatever its method
     uint64_t deadline_ms; // of such a one: uv_now at which its client waits no longer
     struct http_request request;

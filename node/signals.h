@@ -2,8 +2,8 @@
 // SIGTERM, SIGINT and SIGHUP: who hears them, and when.
 //
 // Handlers are a loop's, and are there while it runs; without one these signals end the process. So
-// every thread holds them back but for the one that runs the control loop, while it runs: what
-// comes meanwhile waits for the next loop.
+// every thread that outlives a loop holds them back; only the one that runs the control loop hears
+// them, while it runs. What comes meanwhile waits for the next loop.
 #pragma once
 
 // This thread and those that it starts hold them back.

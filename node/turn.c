@@ -98,25 +98,21 @@ static void refused(struct job *job)
 // A long answer is there before anybody knows whether its peer takes it. So of a connection's calls
 // that change nothing no more than some are under way, and of its batches one, behind which it is
 // looked at what the peer has taken. What changes something is held up by none.
-static bool must_wait(struct job *job)
+static enum serve_held held_as(const struct job *job)
 {
     const struct route *route = job->match.route;
-    struct connection *connection = job->connection;
-    size_t *held = NULL, most = KR_CONNECTION_READS;
     if (job->stream == NULL || job->refusal != KR_ERR_OK || route == NULL)
-        return false;
-    if (route_is_batch(route)) {
-        held = &connection->batches;
-        most = 1;
-    } else if (route_is_asking(route)) {
-        held = &connection->reads;
-    }
-    if (held != NULL && *held >= most)
-        return true;
-    job->held = held;
-    if (held != NULL)
-        ++*held;
-    return false;
+        return KR_HELD_NOT;
+    if (route_is_batch(route))
+        return KR_HELD_BATCH;
+    return route_is_asking(route) ? KR_HELD_READ : KR_HELD_NOT;
+}
+
+static bool must_wait(const struct connection *connection, enum serve_held held)
+{
+    static const size_t most[] = {
+        [KR_HELD_NOT] = SIZE_MAX, [KR_HELD_READ] = KR_CONNECTION_READS, [KR_HELD_BATCH] = 1};
+    return connection->held[held] >= most[held];
 }
 
 // The next request of one connection becomes a job, or is put off; false when none is whole yet.
@@ -143,7 +139,6 @@ static bool gather(struct serve *serve, struct connection *connection)
     job->connection = connection;
     job->started_ns = serve->round_ns;
     job->has_question = job->is_suspended = false;
-    job->held = NULL;
     job->fault = KR_ERR_OK;
     job->deadline_ms = UINT64_MAX;
     match_nothing(&job->match);
@@ -151,10 +146,13 @@ static bool gather(struct serve *serve, struct connection *connection)
     // A call that is too large is still one of its method.
     if (job->refusal == KR_ERR_OK || (job->is_grpc && job->refusal == KR_ERR_TOO_LARGE))
         find_route(job);
-    if (must_wait(job))
-        http2_put_off(connection->http2, job->stream);
-    else
+    job->held = held_as(job);
+    if (must_wait(connection, job->held)) {
+        http2_put_off(connection->http2, job->stream, (uint8_t)job->held);
+    } else {
+        connection->held[job->held] += job->held != KR_HELD_NOT;
         serve->job_count++;
+    }
     return true;
 }
 

@@ -264,7 +264,8 @@ static bool is_for_good(const struct peers_session *session, enum kr_err err)
     case KR_PEER_NOT_READY:
         return false;
     }
-    return err == KR_ERR_UNAUTHORIZED || session->reason == KR_PEERS_REFUSED;
+    return err == KR_ERR_UNAUTHORIZED || err == KR_ERR_DISK_FULL ||
+           session->reason == KR_PEERS_REFUSED;
 }
 
 static enum upstream_failure failure_of(const struct peers_session *session, enum kr_err err)

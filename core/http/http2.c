@@ -376,14 +376,14 @@ enum http_next http2_next(struct http2 *http2, struct http_request *request,
     return next->err == KR_ERR_OK ? KR_HTTP_REQUEST : KR_HTTP_REFUSED;
 }
 
-void http2_put_off(struct http2 *http2, struct http2_stream *stream)
+void http2_put_off(struct http2 *http2, struct http2_stream *stream, uint8_t kind)
 {
-    http2_open_put_off(&http2->open, stream);
+    http2_open_put_off(&http2->open, stream, kind);
 }
 
-void http2_recall(struct http2 *http2)
+void http2_recall(struct http2 *http2, uint8_t kind)
 {
-    http2_open_recall(&http2->open);
+    http2_open_recall(&http2->open, kind);
 }
 
 // --- answers -------------------------------------------------------------------------------------

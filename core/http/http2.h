@@ -41,9 +41,10 @@ enum http_next http2_next(struct http2 *http2, struct http_request *request,
                           struct http2_stream **stream, enum kr_err *err, const char **reason);
 // Would it give one?
 bool http2_has_request(const struct http2 *http2);
-// Ends the loan of a request, which will be the next again once it is recalled.
-void http2_put_off(struct http2 *http2, struct http2_stream *stream);
-void http2_recall(struct http2 *http2); // the first that was put off
+// Ends the loan of a request, which will be the next again once it is recalled. Kinds, which are
+// the caller's and not 0, wait for themselves.
+void http2_put_off(struct http2 *http2, struct http2_stream *stream, uint8_t kind);
+void http2_recall(struct http2 *http2, uint8_t kind); // the first of it that was put off
 // The peer takes no answer to a lent stream any more.
 bool http2_is_given_up(const struct http2_stream *stream);
 // Ends the loan: reply is a response as core/http/reply writes it, trailers are lines of further

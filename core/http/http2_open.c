@@ -54,8 +54,8 @@ void http2_open_drop(struct http2_open *open, struct http2_stream *stream)
 {
     if (stream->state == KR_HTTP2_WHOLE)
         dequeue(open, stream);
-    if (stream->is_recalled)
-        http2_open_recall(open); // its turn is the next one's
+    if (stream->recalled != 0)
+        http2_open_recall(open, stream->recalled); // its turn is the next one's
     open->lent -= stream->state == KR_HTTP2_LENT;
     if (stream->previous != NULL)
         stream->previous->next = stream->next;
@@ -90,7 +90,7 @@ void http2_open_enqueue(struct http2_open *open, struct http2_stream *stream)
 struct http2_stream *http2_open_first(const struct http2_open *open)
 {
     struct http2_stream *first = open->whole;
-    while (first != NULL && first->is_put_off)
+    while (first != NULL && first->put_off != 0)
         first = first->next_whole;
     return first;
 }
@@ -99,27 +99,27 @@ void http2_open_lend(struct http2_open *open, struct http2_stream *stream)
 {
     dequeue(open, stream);
     stream->state = KR_HTTP2_LENT;
-    stream->is_recalled = false;
+    stream->recalled = 0;
     open->lent++;
 }
 
-void http2_open_put_off(struct http2_open *open, struct http2_stream *stream)
+void http2_open_put_off(struct http2_open *open, struct http2_stream *stream, uint8_t kind)
 {
-    assert(stream->state == KR_HTTP2_LENT);
-    stream->is_put_off = true;
+    assert(stream->state == KR_HTTP2_LENT && kind != 0);
+    stream->put_off = kind;
     open->lent--;
     add_last(open, stream);
 }
 
-void http2_open_recall(struct http2_open *open)
+void http2_open_recall(struct http2_open *open, uint8_t kind)
 {
     struct http2_stream *at = open->whole;
-    while (at != NULL && !at->is_put_off)
+    while (at != NULL && at->put_off != kind)
         at = at->next_whole;
     if (at == NULL)
         return;
-    at->is_put_off = false;
-    at->is_recalled = true;
+    at->put_off = 0;
+    at->recalled = kind;
 }
 
 // --- answers, and patience -----------------------------------------------------------------------

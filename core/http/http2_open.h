@@ -33,10 +33,11 @@ void http2_open_enqueue(struct http2_open *open, struct http2_stream *stream);
 struct http2_stream *http2_open_first(const struct http2_open *open);
 // It was the first: it is LENT.
 void http2_open_lend(struct http2_open *open, struct http2_stream *stream);
-// It is WHOLE again, behind all that wait, and put off.
-void http2_open_put_off(struct http2_open *open, struct http2_stream *stream);
-// The first that was put off is so no longer; if it is dropped before it is lent, the next one.
-void http2_open_recall(struct http2_open *open);
+// It is WHOLE again, behind all that wait, and put off; kind: as the caller counts, not 0.
+void http2_open_put_off(struct http2_open *open, struct http2_stream *stream, uint8_t kind);
+// The first of the kind that was put off is so no longer; if it is dropped before it is lent, the
+// next one.
+void http2_open_recall(struct http2_open *open, uint8_t kind);
 
 // Its answer stands in it, to be sent up to its trailers.
 void http2_open_owe(struct http2_open *open, struct http2_stream *stream);

@@ -68,7 +68,8 @@ struct http2_stream *http2_stream_take(struct http2_streams *streams, int32_t id
     stream->id = id;
     stream->state = KR_HTTP2_HEAD;
     stream->has_ended = stream->is_given_up = false;
-    stream->is_put_off = stream->is_recalled = stream->expects_continue = false;
+    stream->expects_continue = false;
+    stream->put_off = stream->recalled = 0;
     stream->since_ms = 0;
     stream->previous = stream->next = stream->next_whole = NULL;
     stream->request.method = KR_HTTP_OTHER;

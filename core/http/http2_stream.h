@@ -25,8 +25,8 @@ struct http2_stream {
     enum http2_stream_state state;
     bool has_ended;                       // the peer sends no more for it
     bool is_given_up;                     // the peer takes no answer any more; while LENT
-    bool is_put_off;                      // it is not to be taken yet; while WHOLE
-    bool is_recalled;                     // it was, and has a turn; while WHOLE
+    uint8_t put_off;                      // it is not to be taken yet, of this kind; while WHOLE
+    uint8_t recalled;                     // it was, and has a turn of this kind; while WHOLE
     struct http2_stream *previous, *next; // of its connection
     struct http2_stream *next_whole;      // of its connection's queue
     struct arena arena;                   // the texts of the request

@@ -47,7 +47,7 @@ static void take_requests(struct world *world)
         assert(request.field_count <= KR_HTTP_FIELDS_MAX);
         assert(err != KR_ERR_OK || request.body.size <= world->peer.body_limit);
         if (draw(world, 16) == 0)
-            http2_put_off(world->peer.http2, stream);
+            http2_put_off(world->peer.http2, stream, 1);
         else if (world->lent_count < LENT_MAX && draw(world, 4) == 0)
             world->lent[world->lent_count++] = stream;
         else
@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             count = size - at;
         http2_receive(world.peer.http2, bytes_of(data + at, count));
         take_requests(&world);
-        http2_recall(world.peer.http2);
+        http2_recall(world.peer.http2, 1);
         http2_sweep(world.peer.http2, at, draw(&world, 64));
         peer_read(&world.peer);
         at += count;

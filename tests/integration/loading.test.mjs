@@ -52,6 +52,8 @@ test('while the keys are loaded, validations are answered from the index', { tim
   const loading = client(node, api.token);
   const seen = [];
   let asked = 0;
+  // It answers a moment before it leads, and knows nothing fresh until then.
+  await until(async () => (await loading.code(good)) !== 'STALE', { what: 'the node to lead', everyMs: 1 });
   for (;;) {
     const [key, code] = wanted[asked % wanted.length];
     assert.equal(await loading.code(key), code);

@@ -262,8 +262,8 @@ test('batches whose answers nobody takes fill no more than their half, and hold 
     for (const frames of more) await frames.expect(TYPE.HEADERS);
     isFull = (await ask()).status === 503;
   }
-  // 64 MiB of 200 KB each, no more than two of a connection, which has asked for four in one round.
-  assert.ok(greedy.length > 120, `${greedy.length} connections filled it`);
+  // 128 MiB of 200 KB each, no more than two of a connection, which has asked for four in one round.
+  assert.ok(greedy.length > 240, `${greedy.length} connections filled it`);
   expectProblem(await ask(), 503, /too many answers wait/);
   assert.equal(await api.code(key), 'VALID');
   expect(await api.post(`${api.keys('c')}/${id}/revoke`, {}), 200);

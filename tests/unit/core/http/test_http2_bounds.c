@@ -288,25 +288,25 @@ static void what_is_put_off_lets_others_pass_until_it_is_recalled(void **state)
     (void)state;
     struct peer peer;
     ask_four_times(&peer);
-    http2_put_off(peer.http2, peer_take(&peer).stream); // 1
-    http2_put_off(peer.http2, peer_take(&peer).stream); // 3
-    struct peer_lent passing = peer_take(&peer);        // 5
-    http2_put_off(peer.http2, peer_take(&peer).stream); // 7
+    http2_put_off(peer.http2, peer_take(&peer).stream, 1); // 1
+    http2_put_off(peer.http2, peer_take(&peer).stream, 1); // 3
+    struct peer_lent passing = peer_take(&peer);           // 5
+    http2_put_off(peer.http2, peer_take(&peer).stream, 1); // 7
     assert_false(http2_has_request(peer.http2));
     assert_int_equal(http2_lent(peer.http2), 1);
     peer_u32(&peer, FRAME_RST_STREAM, 3, 8);
     peer_send(&peer);
     peer_answer(&peer, passing.stream);
     peer_read(&peer);
-    http2_recall(peer.http2);
+    http2_recall(peer.http2, 1);
     struct peer_lent first = peer_take(&peer);
     assert_true(bytes_equal_text(first.request.path, "/a"));
     assert_int_equal(peer_take(&peer).next, KR_HTTP_NEED_MORE);
     peer_answer(&peer, first.stream);
     peer_read(&peer);
-    http2_recall(peer.http2);
+    http2_recall(peer.http2, 1);
     peer_answer(&peer, peer_take(&peer).stream);
-    http2_recall(peer.http2); // there is none
+    http2_recall(peer.http2, 1); // there is none
     assert_string_equal(peer_said(&peer), "HEADERS 5 :status=200 x-a=b;DATA 5 ok.;"
                                           "HEADERS 1 :status=200 x-a=b;DATA 1 ok.;"
                                           "HEADERS 7 :status=200 x-a=b;DATA 7 ok.;");
@@ -320,21 +320,42 @@ static void one_that_goes_once_recalled_recalls_the_next(void **state)
     struct peer peer;
     ask_four_times(&peer);
     for (size_t i = 0; i < 4; i++)
-        http2_put_off(peer.http2, peer_take(&peer).stream);
-    http2_recall(peer.http2); // 1
+        http2_put_off(peer.http2, peer_take(&peer).stream, 1);
+    http2_recall(peer.http2, 1); // 1
     peer_u32(&peer, FRAME_RST_STREAM, 1, 8);
     peer_send(&peer);
     assert_true(http2_has_request(peer.http2));
     struct peer_lent next = peer_take(&peer); // 3
     assert_int_equal(peer_take(&peer).next, KR_HTTP_NEED_MORE);
-    http2_put_off(peer.http2, next.stream); // behind 7, with no turn
+    http2_put_off(peer.http2, next.stream, 1); // behind 7, with no turn
     peer_u32(&peer, FRAME_RST_STREAM, 3, 8);
     peer_send(&peer);
     assert_false(http2_has_request(peer.http2));
-    http2_recall(peer.http2); // 5
+    http2_recall(peer.http2, 1); // 5
     peer_answer(&peer, peer_take(&peer).stream);
     assert_int_equal(peer_take(&peer).next, KR_HTTP_NEED_MORE);
     assert_string_equal(peer_said(&peer), "HEADERS 5 :status=200 x-a=b;DATA 5 ok.;");
+    peer_fini(&peer);
+}
+
+static void kinds_wait_for_themselves(void **state)
+{
+    (void)state;
+    struct peer peer;
+    ask_four_times(&peer);
+    for (uint8_t i = 0; i < 4; i++)
+        http2_put_off(peer.http2, peer_take(&peer).stream, i % 2 + 1); // 1 and 5 of one, 3 and 7
+    http2_recall(peer.http2, 2);
+    peer_answer(&peer, peer_take(&peer).stream);
+    assert_int_equal(peer_take(&peer).next, KR_HTTP_NEED_MORE);
+    assert_string_equal(peer_said(&peer), "HEADERS 3 :status=200 x-a=b;DATA 3 ok.;");
+    http2_recall(peer.http2, 2); // 7, which is given up: there is no other one of its kind
+    peer_u32(&peer, FRAME_RST_STREAM, 7, 8);
+    peer_send(&peer);
+    assert_false(http2_has_request(peer.http2));
+    http2_recall(peer.http2, 1);
+    peer_answer(&peer, peer_take(&peer).stream);
+    assert_string_equal(peer_said(&peer), "HEADERS 1 :status=200 x-a=b;DATA 1 ok.;");
     peer_fini(&peer);
 }
 
@@ -402,6 +423,7 @@ int main(void)
         cmocka_unit_test(who_is_waited_for_again_and_again_is_sent_away),
         cmocka_unit_test(what_is_put_off_lets_others_pass_until_it_is_recalled),
         cmocka_unit_test(one_that_goes_once_recalled_recalls_the_next),
+        cmocka_unit_test(kinds_wait_for_themselves),
         cmocka_unit_test(a_shutdown_answers_what_has_begun),
         cmocka_unit_test(what_is_lent_may_outlive_the_peers_patience_but_not_the_connection),
     };
