@@ -14,7 +14,7 @@
 #define KR_DIGEST_UNIQUE_BYTES 24
 
 void digest_sha256(struct bytes text, uint8_t out[KR_DIGEST_SIZE]);
-// As many keys as gain by being digested together; with more, nothing is gained.
+// So many keys gain by being digested together; more gain nothing.
 #define KR_DIGEST_TOGETHER 4
 // out[i] of texts[i]; of two and more together, each takes three quarters of the time.
 void digest_sha256_many(const struct bytes *texts, size_t count, uint8_t (*out)[KR_DIGEST_SIZE]);

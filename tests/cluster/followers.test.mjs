@@ -13,6 +13,8 @@ import { keyreeve, keyreeved, run, until } from '../integration/lib/node.mjs';
 import { Cluster, Promises, Validator, Writer, answersUntil, assertAllThere, assertSameState, codeAt, makeKey, revoke } from './lib/cluster.mjs';
 
 const STALENESS_MS = 3000;
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----\n/;
+
 /** Tells a node that starts to read its certificates again, over and over, until it has a snapshot and is ready again. */
 async function reloads(cluster, name) {
   await until(() => existsSync(join(cluster.dataDir(name), 'keyreeved.pid')), { what: `${name} to run` });
@@ -24,8 +26,6 @@ async function reloads(cluster, name) {
     { what: `${name} to come back with the snapshot`, deadlineMs: 60_000, everyMs: 5 },
   );
 }
-
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----\n/;
 
 const bundleOf = (cluster, name) => join(cluster.dir, 'ca', name, 'node.pem');
 const certificateOf = (cluster, name) => new X509Certificate(readFileSync(bundleOf(cluster, name), 'utf8').match(CERTIFICATE)[0]);

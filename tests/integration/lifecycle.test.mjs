@@ -108,12 +108,12 @@ test('a restart keeps buckets, consumers, keys, revocations and tokens', async (
   assert.equal((await api.post(`${api.keys('ann', 'kept')}/${good.id}/reveal`)).body.key, good.key);
 });
 
-/** The threads of a process: name, nice value, and policy (sched(7): 0 other, 3 batch). */
+/** The threads of a process: name, nice value, policy (sched(7): 0 other, 3 batch), and the signals below 32 that it blocks. */
 function threadsOf(pid) {
   return readdirSync(`/proc/${pid}/task`).map((id) => {
     const stat = readFileSync(`/proc/${pid}/task/${id}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // from the third on, of proc(5)
-    return { name: stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')), nice: Number(fields[16]), policy: Number(fields[38]) };
+    return { name: stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')), nice: Number(fields[16]), policy: Number(fields[38]), blocked: Number(fields[29]) };
   });
 }
 
@@ -436,15 +436,19 @@ test('cluster_id names no new cluster: an empty data directory is refused and ge
   await (await startNode({ dataDir })).stop();
 });
 
-test('cluster_id guards an empty data directory of a node that has a bundle, too', async (t) => {
-  const dataDir = dataDirFor(t);
-  const home = join(dataDir, 'home');
+/** A new cluster's CA below home, and the flags of a core node of it. */
+async function coreFlags(home) {
   const ca = join(home, 'ca');
   for (const args of [['cluster', 'init', '--out', ca], ['node', 'add', 'core-1', '--dir', ca, '--region', 'here', '--role', 'core']]) {
     const ended = await run(keyreeve, args, { env: { HOME: home } });
     assert.equal(ended.code, 0, ended.stderr);
   }
-  const flags = ['--peer-bundle', join(ca, 'core-1', 'node.pem'), '--master-key-file', join(ca, 'core-1', 'master-key')];
+  return ['--peer-bundle', join(ca, 'core-1', 'node.pem'), '--master-key-file', join(ca, 'core-1', 'master-key')];
+}
+
+test('cluster_id guards an empty data directory of a node that has a bundle, too', async (t) => {
+  const dataDir = dataDirFor(t);
+  const flags = await coreFlags(join(dataDir, 'home'));
   const node = await startNode({ dataDir: join(dataDir, 'data'), flags });
   const { clusterId } = (await client(node).get('/v1/cluster')).body;
   await node.stop();
@@ -494,11 +498,7 @@ test('an address that is not loopback needs --insecure', async (t) => {
 test('what is wrong about the other nodes and etcd ends a start as it ends --check', async (t) => {
   const dataDir = dataDirFor(t);
   const home = join(dataDir, 'home');
-  for (const args of [['cluster', 'init', '--out', join(home, 'ca')], ['node', 'add', 'core-1', '--dir', join(home, 'ca'), '--region', 'here', '--role', 'core']]) {
-    const ended = await run(keyreeve, args, { env: { HOME: home } });
-    assert.equal(ended.code, 0, ended.stderr);
-  }
-  const core = ['--peer-bundle', join(home, 'ca', 'core-1', 'node.pem'), '--master-key-file', join(home, 'ca', 'core-1', 'master-key')];
+  const core = await coreFlags(home);
   const cases = [
     [[...core, '--engine', 'etcd', '--etcd-endpoints', 'http://192.0.2.1:2379'], [/etcd_endpoints/, /https/]],
     [[...core, '--engine', 'etcd', '--etcd-endpoints', 'https://192.0.2.1:2379', '--etcd-ca-file', join(home, 'nowhere.pem')], [/nowhere\.pem: cannot be read/]],
@@ -521,13 +521,10 @@ test('no thread takes the signals of a stop and a reload but the control loop', 
   await api.makeConsumer('c');
   const { id } = await api.makeKey('c');
   expect(await api.post(`${api.keys('c')}/${id}/revoke`, {}), 200); // whatever starts a thread late has had its reason
-  const threads = readdirSync(`/proc/${node.pid}/task`).map((id) => {
-    const status = readFileSync(`/proc/${node.pid}/task/${id}/status`, 'utf8');
-    return { name: status.match(/^Name:\t(.*)$/m)[1], blocked: BigInt(`0x${status.match(/^SigBlk:\t(.*)$/m)[1]}`) };
-  });
-  const ours = [constants.signals.SIGHUP, constants.signals.SIGINT, constants.signals.SIGTERM].reduce((set, number) => set | (1n << BigInt(number - 1)), 0n);
+  const threads = threadsOf(node.pid);
+  const ours = ['SIGHUP', 'SIGINT', 'SIGTERM'].reduce((set, name) => set | (1 << (constants.signals[name] - 1)), 0);
   assert.ok(threads.some(({ name }) => name === 'kr-pool'), 'the pool is there from the start');
-  for (const { name, blocked } of threads) assert.equal(blocked & ours, name === 'kr-control' ? 0n : ours, name);
+  for (const { name, blocked } of threads) assert.equal(blocked & ours, name === 'kr-control' ? 0 : ours, name);
 });
 
 test('systemd does not start a node again whose settings are wrong', () => {

@@ -214,22 +214,32 @@ test('who takes no answers to calls is held, then cut, in the clear and over TLS
   }
 });
 
+/** Connections, most at most, that send and take no answer, until ask is answered with 503. */
+async function fillWithAnswers(t, node, { most, send, ask }) {
+  const greedy = [];
+  t.after(() => greedy.forEach((frames) => frames.destroy()));
+  for (let isFull = false; !isFull; ) {
+    assert.ok(greedy.length < most, 'the memory of answers has no bound');
+    const more = Array.from({ length: 20 }, () => new Frames(node.port, { settings: [[4, 0]] }));
+    greedy.push(...more);
+    more.forEach(send);
+    for (const frames of more) await frames.expect(TYPE.HEADERS);
+    isFull = (await ask()).status === 503;
+  }
+  return greedy;
+}
+
 test('where untaken answers fill the memory, calls get 503 until they are taken, changes go on', async (t) => {
   const node = await startNode({ flags: ['--serve-threads', '1', '--request-timeout-ms', '600000'] });
   t.after(() => node.remove());
   const api = client(node);
   await api.makeConsumer('c');
-  const greedy = [];
-  t.after(() => greedy.forEach((frames) => frames.destroy()));
   // 128 MiB, of which each of them holds two or less.
-  for (let isFull = false; !isFull; ) {
-    assert.ok(greedy.length < 400, 'the memory of answers has no bound');
-    const more = Array.from({ length: 20 }, () => new Frames(node.port, { settings: [[4, 0]] }));
-    greedy.push(...more);
-    for (const frames of more) frames.send(...Array.from({ length: 20 }, (_, i) => headers(2 * i + 1, head('GET', '/openapi'))));
-    for (const frames of more) await frames.expect(TYPE.HEADERS);
-    isFull = (await api.get('/openapi')).status === 503;
-  }
+  const greedy = await fillWithAnswers(t, node, {
+    most: 400,
+    send: (frames) => frames.send(...Array.from({ length: 20 }, (_, i) => headers(2 * i + 1, head('GET', '/openapi')))),
+    ask: () => api.get('/openapi'),
+  });
   const refused = await api.get('/openapi');
   expectProblem(refused, 503, /too many answers wait/);
   assert.ok(Number(refused.headers.get('retry-after')) >= 1);
@@ -247,21 +257,16 @@ test('batches whose answers nobody takes fill no more than their half, and hold 
   const { id, key } = await api.makeKey('c');
   const batch = JSON.stringify(Array.from({ length: 1000 }, () => ({ key: '' })));
   const ask = () => api.call('POST', '/v1/validate/$batch', batch, { authorization: '' });
-  const greedy = [];
-  t.after(() => greedy.forEach((frames) => frames.destroy()));
+  const ids = [1, 3, 5, 7];
   // A connection's streams are all whole at the same moment; each answer has 200 KB.
-  for (let isFull = false; !isFull; ) {
-    assert.ok(greedy.length < 1000, 'the memory of answers has no bound');
-    const more = Array.from({ length: 20 }, () => new Frames(node.port, { settings: [[4, 0]] }));
-    greedy.push(...more);
-    for (const frames of more) {
-      const ids = [1, 3, 5, 7];
+  const greedy = await fillWithAnswers(t, node, {
+    most: 1000,
+    send: (frames) => {
       frames.send(...ids.flatMap((one) => [headers(one, [...head('POST', '/v1/validate/$batch'), ['content-type', 'application/json']], END_HEADERS), frame(TYPE.DATA, 0, one, Buffer.from(batch))]));
       frames.send(...ids.map((one) => frame(TYPE.DATA, END_STREAM, one)));
-    }
-    for (const frames of more) await frames.expect(TYPE.HEADERS);
-    isFull = (await ask()).status === 503;
-  }
+    },
+    ask,
+  });
   // 128 MiB of 200 KB each, no more than two of a connection, which has asked for four in one round.
   assert.ok(greedy.length > 240, `${greedy.length} connections filled it`);
   expectProblem(await ask(), 503, /too many answers wait/);

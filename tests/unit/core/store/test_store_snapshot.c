@@ -255,6 +255,15 @@ static void go_on(struct store_import *import, struct world *leader, struct worl
     store_export_close(&export);
 }
 
+static void go_on_to_the_end(struct store_import **import, struct world *leader, struct world *copy)
+{
+    go_on(*import, leader, copy);
+    finish_import(copy, import);
+    world_open(copy);
+    assert_is_copy(leader, copy);
+    world_fini(copy);
+}
+
 // Adds chunks while no file may grow beyond `most` bytes, until one cannot be kept.
 static void add_without_room(struct store_import *import, struct store_export *export, rlim_t most)
 {
@@ -288,11 +297,7 @@ static void an_import_that_had_no_room_goes_on_when_there_is_some(void **state)
             import = open_import(&copy, export);
         }
         store_export_close(&export);
-        go_on(import, &leader, &copy);
-        finish_import(&copy, &import);
-        world_open(&copy);
-        assert_is_copy(&leader, &copy);
-        world_fini(&copy);
+        go_on_to_the_end(&import, &leader, &copy);
     }
     world_fini(&leader);
 }
@@ -315,11 +320,7 @@ static void an_import_leaves_the_reserve_alone(void **state)
     copy.options.disk_reserve_bytes = reserve;
     import = open_import(&copy, export);
     store_export_close(&export);
-    go_on(import, &leader, &copy);
-    finish_import(&copy, &import);
-    world_open(&copy);
-    assert_is_copy(&leader, &copy);
-    world_fini(&copy);
+    go_on_to_the_end(&import, &leader, &copy);
     world_fini(&leader);
 }
 
