@@ -27,6 +27,11 @@ async function reloads(cluster, name) {
   );
 }
 
+/** Leaves a follower no upstream but the leader: the others may hold a log that reaches back further. */
+async function leaveOnlyLeader(cluster, name) {
+  for (const other of cluster.followers) if (other !== name) await cluster.cut(name, other);
+}
+
 const bundleOf = (cluster, name) => join(cluster.dir, 'ca', name, 'node.pem');
 const certificateOf = (cluster, name) => new X509Certificate(readFileSync(bundleOf(cluster, name), 'utf8').match(CERTIFICATE)[0]);
 
@@ -107,6 +112,7 @@ test('one leader and followers with trouble of their own', { timeout: 600_000 },
   const cluster = await Cluster.up(t, { engine: 'local', staleness: STALENESS_MS });
   const leader = cluster.api('core-1');
   const steady = await makeKey(leader, 'steady');
+  const upstreamOf = async (name) => (await cluster.seenBy('core-1')).nodes.find(({ id }) => id === name).upstream;
   const untrusted = (name = 'core-1') => cluster.metric(name, 'links_closed_total{reason="untrusted"}');
   await cluster.caughtUp();
 
@@ -175,16 +181,15 @@ test('one leader and followers with trouble of their own', { timeout: 600_000 },
 
   await cluster.story(t, 'a relay is killed: its leaves find another upstream', async () => {
     const leaves = ['edge-us-east', 'edge-us-west'];
-    const upstream = async (name) => (await cluster.seenBy('core-1')).nodes.find(({ id }) => id === name).upstream;
     for (const leaf of leaves) await cluster.cut(leaf, 'core-1');
-    await until(async () => (await Promise.all(leaves.map(upstream))).every((one) => one?.startsWith('edge')), { what: 'two leaves' });
-    const relay = await upstream(leaves[0]);
+    await until(async () => (await Promise.all(leaves.map(upstreamOf))).every((one) => one?.startsWith('edge')), { what: 'two leaves' });
+    const relay = await upstreamOf(leaves[0]);
     const key = await makeKey(leader, 'below-a-relay');
     for (const leaf of leaves) assert.equal(await codeAt(cluster, leaf, key, { minIndex: key.index }), 'VALID');
     const promises = new Promises(cluster, ['core-1'], leaves, 'steady');
     const rest = cluster.names.filter((one) => one !== relay);
     // Who follows the leader itself notices nothing.
-    const above = await Promise.all(rest.map(upstream));
+    const above = await Promise.all(rest.map(upstreamOf));
     const validator = new Validator(cluster, rest.filter((one, i) => one === 'core-1' || above[i] === 'core-1'), steady);
     await cluster.kill(relay);
     const receipt = expect(await revoke(leader, key, '?wait=everywhere&timeoutMs=20000'), 200).body;
@@ -207,6 +212,7 @@ test('one leader and followers with trouble of their own', { timeout: 600_000 },
     const key = await makeKey(leader, 'before-it-left');
     assert.equal(await codeAt(cluster, name, key, { minIndex: key.index }), 'VALID');
     await cluster.stop(name);
+    await leaveOnlyLeader(cluster, name);
     await cluster.stop('core-1');
     await cluster.start('core-1');
     const left = key.index;
@@ -222,6 +228,7 @@ test('one leader and followers with trouble of their own', { timeout: 600_000 },
     const [seen] = await Promise.all([answersUntil(cluster, name, key, ['REVOKED']), cluster.start(name), reloads(cluster, name)]);
     assert.ok(!seen.includes('VALID'), seen.join());
     assert.match(cluster.log(name), /a snapshot is complete/);
+    await cluster.heal();
     await assertSameState(cluster);
   });
 
@@ -231,12 +238,15 @@ test('one leader and followers with trouble of their own', { timeout: 600_000 },
     const refused = () => cluster.metric('core-1', 'links_closed_total{reason="refused"}');
     const before = await refused();
     const validator = new Validator(cluster, rest, steady);
+    await leaveOnlyLeader(cluster, name);
+    await until(async () => (await codeAt(cluster, name, steady)) === 'VALID' && (await upstreamOf(name)) === 'core-1', { what: 'it to follow the leader' });
     const removed = await cluster.cli('core-1', ['node', 'remove', name, '--yes']);
     assert.equal(removed.code, 0, removed.stderr);
     await until(async () => (await refused()) > before, { what: 'its link to be closed' });
     await until(() => /refused this node: edge-ap-northeast was removed from the cluster/.test(cluster.log(name)), { what: 'it to hear why' });
     assert.match(cluster.log('core-1'), /a link from a node closed.*edge-ap-northeast.*"reason":"refused","why":"it was removed from the cluster"/);
     await until(async () => (await codeAt(cluster, name, steady)) === 'STALE', { what: 'STALE' });
+    await cluster.heal();
     assert.deepEqual(await validator.stop(), []);
     await assertSameState(cluster, rest);
   });
