@@ -306,10 +306,22 @@ static void close_handles(struct control *control)
     uv_close((uv_handle_t *)&control->check, NULL);
     uv_close((uv_handle_t *)&control->spin, NULL);
     uv_close((uv_handle_t *)&control->tick, NULL);
-    signals_hold(); // without their handles they would end the process
     uv_close((uv_handle_t *)&control->interrupt, NULL);
     uv_close((uv_handle_t *)&control->terminate, NULL);
     uv_close((uv_handle_t *)&control->hangup, NULL);
+}
+
+// Without their handles signals would end the process. What came before they are held is told in
+// the next turn, what comes later to the node that starts next.
+static void step_closed(struct control *control)
+{
+    if (control->is_deaf) {
+        close_handles(control);
+        return;
+    }
+    signals_hold();
+    control->is_deaf = true;
+    uv_idle_start(&control->spin, on_spin);
 }
 
 static void engines_closed(void *ctx)
@@ -421,7 +433,7 @@ static void on_check(uv_check_t *check)
 {
     struct control *control = check->data;
     if (control->is_closed) {
-        close_handles(control);
+        step_closed(control);
         return;
     }
     if (take_turn(control) || control->is_closed)

@@ -57,7 +57,7 @@ struct control {
     struct store_flush flush; // the one under way
     uv_work_t flush_work;
     uint64_t purged_rows; // by the entries that follow one another
-    bool is_stopping, is_purging, is_flushing, is_replica_closing, is_closed;
+    bool is_stopping, is_purging, is_flushing, is_replica_closing, is_closed, is_deaf;
     enum readiness told; // to the log and systemd
     uint64_t stop_at_ms; // uv_now
     struct purge_clock purge_clock;
