@@ -17,10 +17,10 @@ struct roll {
     int64_t expires_ms;
     bool wants_key, is_at_once; // at once: what ends in the past is revoked
     size_t rolled;
-    // The newest key that is not revoked, or else the newest: a revoked key's rights may be why it
-    // was revoked.
+    // The newest key that may live on, or else the newest: a revoked key's rights may be why it was
+    // revoked, and an expired one's are those of long ago.
     char newest_id[KR_ID_SIZE];
-    bool is_newest_revoked;
+    bool is_newest_dead, is_newest_revoked;
 };
 
 static enum kr_err read_request(struct roll *roll)
@@ -44,11 +44,12 @@ static enum kr_err read_request(struct roll *roll)
     return err;
 }
 
-static void note_newest(struct roll *roll, const struct key *key, bool is_revoked)
+static void note_newest(struct roll *roll, const struct key *key, bool is_revoked, bool is_dead)
 {
-    if (roll->newest_id[0] != '\0' && is_revoked && !roll->is_newest_revoked)
+    if (roll->newest_id[0] != '\0' && is_dead && !roll->is_newest_dead)
         return;
     memcpy(roll->newest_id, key->id, strlen(key->id) + 1);
+    roll->is_newest_dead = is_dead;
     roll->is_newest_revoked = is_revoked;
 }
 
@@ -80,8 +81,9 @@ static void take(struct roll *roll, const struct key *key)
 {
     enum key_status status = key_status_of(key, &roll->consumer, &roll->bucket, roll->call->now_ms);
     bool has_expired = key->expires_ms != 0 && key->expires_ms <= roll->call->now_ms;
-    note_newest(roll, key, status == KR_KEY_REVOKED);
-    if (status == KR_KEY_REVOKED || has_expired)
+    bool is_dead = status == KR_KEY_REVOKED || has_expired;
+    note_newest(roll, key, status == KR_KEY_REVOKED, is_dead);
+    if (is_dead)
         return;
     if (roll->is_at_once)
         revoke(roll, key);
@@ -137,14 +139,16 @@ static enum kr_err put_successor(struct roll *roll, struct api_new_key *new_key)
     return api_put_new_key(call, &roll->bucket, new_key);
 }
 
-// Where all keys are revoked, a new one lets in again whom somebody has shut out.
+// Where no key may live on and the newest is revoked, a new one lets in again whom somebody has
+// shut out.
 static enum kr_err check_revival(struct roll *roll)
 {
     struct call *call = roll->call;
     if (!roll->is_newest_revoked || access_allows(&call->actor, KR_RIGHT_WRITE))
         return KR_ERR_OK;
     return api_deny(call, roll->consumer.id, roll->consumer.name,
-                    "all keys of the consumer are revoked, and the token may not write");
+                    "the consumer's newest key is revoked and no other is good, and the token may "
+                    "not write");
 }
 
 static void audit(struct roll *roll, const struct key *successor)

@@ -213,6 +213,44 @@ static void a_consumer_whose_keys_are_all_revoked_gets_a_fresh_one(void **state)
     expect_total(world, "?status=revoked", 1);
 }
 
+static void an_expired_key_passes_its_rights_to_nobody_whose_newest_key_is_revoked(void **state)
+{
+    struct api_world *world = *state;
+    api_expect(world, 200, "POST", KR_KEYS,
+               "{\"expiresOn\":\"2023-11-14T22:13:21Z\",\"scopes\":[\"admin\"]}");
+    world->now_ms += 5000;
+    api_expect(world, 200, "POST", KR_KEYS, "{\"scopes\":[\"read\"]}");
+    const char *id = api_text(world, "id");
+    api_expect(world, 200, "POST", arena_printf(&world->arena, KR_KEYS "/%s/revoke", id), NULL);
+    world->roles = KR_ROLE_DEVELOPER;
+    api_expect_problem(world, 403, "POST", KR_ROLL, NULL, "revoked");
+    world->roles = KR_ROLE_ADMIN;
+    api_expect(world, 200, "POST", KR_ROLL "?return=key", NULL);
+    assert_string_equal(api_text(world, "scopes.0"), "read");
+}
+
+static void a_consumer_whose_newest_key_has_expired_may_be_rolled(void **state)
+{
+    struct api_world *world = *state;
+    api_expect(world, 200, "POST", KR_KEYS, "{\"expiresOn\":\"2023-11-14T22:13:21Z\"}");
+    world->now_ms += 5000;
+    world->roles = KR_ROLE_DEVELOPER;
+    api_expect(world, 200, "POST", KR_ROLL "?return=key", NULL);
+    assert_string_equal(api_text(world, "status"), "active");
+}
+
+static void of_keys_made_together_the_last_is_the_newest(void **state)
+{
+    struct api_world *world = *state;
+    for (int i = 0; i < 8; i++) {
+        api_expect(world, 200, "POST", KR_BULK,
+                   "[{\"scopes\":[\"a\"]},{\"scopes\":[\"b\"]},{\"scopes\":[\"c\"]}]");
+        api_expect(world, 200, "POST", KR_ROLL "?return=key", NULL);
+        assert_string_equal(api_text(world, "scopes.0"), "c");
+        world->now_ms += 1000;
+    }
+}
+
 static void a_consumer_without_keys_has_nothing_to_roll(void **state)
 {
     api_expect_problem(*state, 409, "POST", KR_ROLL, NULL, "no key");
@@ -291,6 +329,9 @@ int main(void)
         KR_TEST(a_roll_leaves_what_has_ended_alone),
         KR_TEST(a_revoked_key_passes_no_rights_on),
         KR_TEST(a_consumer_whose_keys_are_all_revoked_gets_a_fresh_one),
+        KR_TEST(an_expired_key_passes_its_rights_to_nobody_whose_newest_key_is_revoked),
+        KR_TEST(a_consumer_whose_newest_key_has_expired_may_be_rolled),
+        KR_TEST(of_keys_made_together_the_last_is_the_newest),
         KR_TEST(a_consumer_without_keys_has_nothing_to_roll),
         KR_TEST(two_rolls_at_once_leave_one_lasting_key),
         KR_TEST(a_developer_may_roll_and_a_viewer_not),
