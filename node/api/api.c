@@ -163,3 +163,17 @@ char *api_new_id(struct call *call, const char *type)
     rand_base62(random, KR_ID_CHARACTERS);
     return arena_printf(&call->arena, "%s_%s", type, random);
 }
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char **api_new_ids(struct call *call, const char *type, size_t count)
+{
+    char **ids = arena_alloc(&call->arena, (count + 1) * sizeof(*ids));
+    for (size_t i = 0; i < count; i++)
+        ids[i] = api_new_id(call, type);
+    qsort(ids, count, sizeof(*ids), by_text);
+    return ids;
+}

@@ -59,6 +59,14 @@ struct api_page {
 // limit 1..max (larger is clamped), offset ≥ 0, cursor.
 enum kr_err api_page(struct call *call, uint64_t default_limit, uint64_t max,
                      struct api_page *page);
+// The cursor of a list by time, which is "MS.REST": where its page begins, whatever is there now.
+// 400 when it is none; rest NULL: there is no cursor.
+enum kr_err api_page_place(struct call *call, const struct api_page *page, int64_t *at_ms,
+                           const char **rest);
+// The same of a list of keys: created_ms and id of the key that the page begins behind; id NULL:
+// the start.
+enum kr_err api_page_key(struct call *call, const struct api_page *page, struct key *after);
+const char *api_key_place(struct call *call, const struct key *key); // as its `next`
 // The members limit, offset, total of a list, and `cursor` when next (the last name or id shown,
 // with more behind it) is not NULL.
 void api_write_page(struct json_writer *writer, const struct api_page *page, uint64_t total,
@@ -71,14 +79,12 @@ enum kr_err api_key_format(struct call *call, const struct bucket *bucket,
                            enum api_key_format *format);
 
 // --- concurrency ---------------------------------------------------------------------------------
-// ----------------------------------------------------------------------------------- ETag of a
-// record; If-Match against it: mismatch is 412.
+// ETag of a record; If-Match against it: mismatch is 412.
 void api_etag(struct call *call, const char *id, uint64_t version);
 enum kr_err api_check_match(struct call *call, const char *id, uint64_t version);
 
 // --- body ----------------------------------------------------------------------------------------
-// ------------------------------------------------------------------------------------------ A
-// member that a body may have: its JSON type and what to do with it.
+// A member that a body may have: its JSON type and what to do with it.
 struct api_member {
     const char *name;
     enum api_member_kind {
@@ -126,6 +132,9 @@ const char *api_detail_changed(struct call *call);
 // and runs again on what the first has made.
 void api_one_at_a_time(struct call *call, const struct consumer *consumer);
 char *api_new_id(struct call *call, const char *type); // "key_" + 24 base62
+// The same for things that one call makes together: lists, which order by time and then by id, keep
+// their order.
+char **api_new_ids(struct call *call, const char *type, size_t count);
 
 // Puts one key into the command: minted or given (plain or hashed), sealed where the bucket is
 // retrievable, and says its value (NULL for a hash), which lives in the call's arena.

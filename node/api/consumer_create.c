@@ -86,17 +86,19 @@ static enum kr_err put_keys(struct creation *creation)
     if (err != KR_ERR_OK)
         return err;
     creation->keys = arena_zalloc(&call->arena, sizeof(*creation->keys) * (given + 1));
+    char **ids = api_new_ids(call, "key", given + 1);
     for (size_t i = 0; i < given && err == KR_ERR_OK; i++) {
         struct api_new_key *key = &creation->keys[creation->key_count++];
         err = api_new_key_members(call, &creation->bucket, json_at(creation->keys_json, i),
                                   arena_printf(&call->arena, "apiKeys[%zu]", i), key);
+        key->record.id = ids[i];
         if (err == KR_ERR_OK)
             err = put_key(creation, key);
     }
     if (err != KR_ERR_OK || !creation->with_key)
         return err;
     struct api_new_key *minted = &creation->keys[creation->key_count++];
-    *minted = (struct api_new_key){.record = {.is_enabled = true}, .where = ""};
+    *minted = (struct api_new_key){.record = {.id = ids[given], .is_enabled = true}, .where = ""};
     return put_key(creation, minted);
 }
 

@@ -12,6 +12,7 @@ struct bulk {
     struct call *call;
     struct bucket bucket;
     struct consumer consumer;
+    char **ids; // a key each
     struct seen digests;
     struct json_writer writer;
 };
@@ -40,6 +41,7 @@ static enum kr_err add(struct bulk *bulk, const struct json *item, size_t positi
     enum kr_err err = api_new_key_members(call, &bulk->bucket, item, where, &new_key);
     if (err != KR_ERR_OK)
         return err;
+    new_key.record.id = bulk->ids[position];
     new_key.record.consumer_id = bulk->consumer.id;
     size_t op = call->command.op_count;
     err = api_put_new_key(call, &bulk->bucket, &new_key);
@@ -67,6 +69,7 @@ static enum kr_err add_all(struct bulk *bulk, size_t count)
 {
     struct call *call = bulk->call;
     enum kr_err err = KR_ERR_OK;
+    bulk->ids = api_new_ids(call, "key", count);
     seen_init(&bulk->digests, &call->arena, count);
     api_json_begin(call, &bulk->writer);
     json_open(&bulk->writer, NULL, '{');
