@@ -171,9 +171,9 @@ struct store_cursor *store_buckets(struct store_view *view, const char *after_na
 // after_name (NULL: the start).
 struct store_cursor *store_consumers(struct store_view *view, const char *bucket_id,
                                      const char *prefix, const char *after_name);
-// Keys of a consumer by creation time, from behind the key with this id (NULL: the start).
+// Keys of a consumer by created_ms and id, behind the place of `after` (NULL, or its id is: all).
 struct store_cursor *store_keys(struct store_view *view, const char *consumer_id,
-                                const char *after_id);
+                                const struct key *after);
 // Members by id, those that were removed too.
 struct store_cursor *store_members(struct store_view *view);
 struct store_cursor *store_managers(struct store_view *view, const char *consumer_id);

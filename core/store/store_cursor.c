@@ -69,22 +69,15 @@ struct store_cursor *store_consumers(struct store_view *view, const char *bucket
     return open_prefix(view, KR_INDEX_SUBJECTS, &start, &after);
 }
 
-// A key that is gone since the caller saw it leaves its place unknown: the list starts again, since
-// to see some twice is better than never.
 struct store_cursor *store_keys(struct store_view *view, const char *consumer_id,
-                                const char *after_id)
+                                const struct key *after)
 {
-    struct rows_key prefix, after = {.size = 0};
-    struct arena arena;
-    struct key key;
-    arena_init(&arena);
+    struct rows_key prefix, behind = {.size = 0};
     rows_pair(&prefix, consumer_id, NULL);
-    if (after_id && store_get_key_by_id(view, after_id, &arena, &key) &&
-        strcmp(key.consumer_id, consumer_id) == 0) {
-        rows_consumer_key(&after, consumer_id, key.created_ms, key.id);
+    if (after && after->id) {
+        rows_consumer_key(&behind, consumer_id, after->created_ms, after->id);
     }
-    arena_fini(&arena);
-    return open_prefix(view, KR_INDEX_CONSUMER_KEYS, &prefix, &after);
+    return open_prefix(view, KR_INDEX_CONSUMER_KEYS, &prefix, &behind);
 }
 
 struct store_cursor *store_members(struct store_view *view)

@@ -85,6 +85,41 @@ enum kr_err api_page(struct call *call, uint64_t default_limit, uint64_t max, st
     return err;
 }
 
+static enum kr_err refuse_cursor(struct call *call)
+{
+    return api_problem(call, KR_ERR_INVALID, "parameter cursor: not one that this list gave");
+}
+
+enum kr_err api_page_place(struct call *call, const struct api_page *page, int64_t *at_ms,
+                           const char **rest)
+{
+    uint64_t at = 0;
+    *rest = NULL;
+    if (page->after == NULL)
+        return KR_ERR_OK;
+    const char *dot = strchr(page->after, '.');
+    if (dot == NULL ||
+        !text_decimal(bytes_of(page->after, (size_t)(dot - page->after)), INT64_MAX - 1, &at))
+        return refuse_cursor(call);
+    *at_ms = (int64_t)at;
+    *rest = dot + 1;
+    return KR_ERR_OK;
+}
+
+enum kr_err api_page_key(struct call *call, const struct api_page *page, struct key *after)
+{
+    *after = (struct key){0};
+    enum kr_err err = api_page_place(call, page, &after->created_ms, &after->id);
+    if (err == KR_ERR_OK && after->id != NULL && !format_is_id(after->id, "key"))
+        err = refuse_cursor(call);
+    return err;
+}
+
+const char *api_key_place(struct call *call, const struct key *key)
+{
+    return arena_printf(&call->arena, "%lld.%s", (long long)key->created_ms, key->id);
+}
+
 void api_write_page(struct json_writer *writer, const struct api_page *page, uint64_t total,
                     const char *next)
 {

@@ -57,17 +57,12 @@ static enum kr_err read_range(struct call *call, struct trail *trail)
 
 static enum kr_err read_cursor(struct call *call, struct trail *trail)
 {
-    const char *after = trail->page.after;
-    if (after == NULL)
-        return KR_ERR_OK;
-    const char *dot = strchr(after, '.');
-    uint64_t at_ms = 0;
-    if (dot == NULL ||
-        !text_decimal(bytes_of(after, (size_t)(dot - after)), INT64_MAX - 1, &at_ms) ||
-        !text_decimal(bytes_text(dot + 1), UINT64_MAX, &trail->after_index))
-        return api_problem(call, KR_ERR_INVALID, "parameter cursor: not one that this list gave");
-    trail->after_ms = (int64_t)at_ms;
-    return KR_ERR_OK;
+    const char *index = NULL;
+    enum kr_err err = api_page_place(call, &trail->page, &trail->after_ms, &index);
+    if (err == KR_ERR_OK && index != NULL &&
+        !text_decimal(bytes_text(index), UINT64_MAX, &trail->after_index))
+        err = api_problem(call, KR_ERR_INVALID, "parameter cursor: not one that this list gave");
+    return err;
 }
 
 static enum kr_err read_query(struct call *call, struct trail *trail)

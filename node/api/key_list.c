@@ -19,7 +19,8 @@ struct listing {
     struct json_writer writer;
     struct arena scratch;
     uint64_t total, shown;
-    const char *last; // id of the key that ends a full page
+    struct key after; // where the page begins; id NULL: at the start
+    const char *last; // the place of the key that ends a full page
 };
 
 static enum kr_err read_query(struct call *call, struct listing *listing)
@@ -27,6 +28,8 @@ static enum kr_err read_query(struct call *call, struct listing *listing)
     enum kr_err err = api_consumer(call, &listing->bucket, &listing->consumer);
     if (err == KR_ERR_OK)
         err = api_page(call, KR_LIST_LIMIT, KR_LIST_LIMIT, &listing->page);
+    if (err == KR_ERR_OK)
+        err = api_page_key(call, &listing->page, &listing->after);
     const char *status = api_parameter(call, "status");
     listing->is_filtered = status != NULL;
     if (err == KR_ERR_OK && status != NULL && !key_status_parse(status, &listing->status))
@@ -43,7 +46,7 @@ static void show(struct listing *listing, const struct key *key)
                   listing->format, NULL);
     listing->shown++;
     if (listing->shown == listing->page.limit)
-        listing->last = arena_text(&listing->call->arena, key->id);
+        listing->last = api_key_place(listing->call, key);
 }
 
 static bool has_room(const struct listing *listing)
@@ -55,7 +58,7 @@ static void walk_page(struct listing *listing)
 {
     struct store_view *view = listing->call->view;
     struct key key;
-    struct store_cursor *cursor = store_keys(view, listing->consumer.id, listing->page.after);
+    struct store_cursor *cursor = store_keys(view, listing->consumer.id, &listing->after);
     store_cursor_skip(cursor, listing->page.offset);
     while (has_room(listing) && store_next_key(cursor, &listing->scratch, &key)) {
         show(listing, &key);
@@ -66,26 +69,16 @@ static void walk_page(struct listing *listing)
     listing->total = store_get_count(view, 'k', listing->consumer.id);
 }
 
-// The key behind which the page begins; false: at the start, also when it is gone meanwhile.
-static bool find_after(struct listing *listing, struct key *after)
-{
-    struct call *call = listing->call;
-    return listing->page.after != NULL &&
-           store_get_key_by_id(call->view, listing->page.after, &call->arena, after) &&
-           strcmp(after->consumer_id, listing->consumer.id) == 0;
-}
-
 static bool is_behind(const struct key *key, const struct key *after)
 {
-    return key->created_ms > after->created_ms ||
+    return after->id == NULL || key->created_ms > after->created_ms ||
            (key->created_ms == after->created_ms && strcmp(key->id, after->id) > 0);
 }
 
 static void walk_filtered(struct listing *listing)
 {
     struct call *call = listing->call;
-    struct key key, after;
-    bool has_after = find_after(listing, &after);
+    struct key key;
     uint64_t behind = 0;
     struct store_cursor *cursor = store_keys(call->view, listing->consumer.id, NULL);
     for (; store_next_key(cursor, &listing->scratch, &key); arena_reset(&listing->scratch)) {
@@ -93,7 +86,7 @@ static void walk_filtered(struct listing *listing)
             listing->status)
             continue;
         listing->total++;
-        if (has_after && !is_behind(&key, &after))
+        if (!is_behind(&key, &listing->after))
             continue;
         behind++;
         if (behind > listing->page.offset && has_room(listing))

@@ -137,16 +137,18 @@ enum kr_err api_token_list(struct call *call)
     struct bucket bucket;
     struct consumer consumer;
     struct api_page page;
+    struct key key, after;
     enum kr_err err = find_place(call, &bucket, &consumer);
     if (err == KR_ERR_OK)
         err = api_page(call, KR_LIST_LIMIT, KR_LIST_LIMIT, &page);
+    if (err == KR_ERR_OK)
+        err = api_page_key(call, &page, &after);
     if (err != KR_ERR_OK)
         return err;
     struct json_writer writer;
-    struct key key;
     const char *last = NULL;
     uint64_t behind = 0, shown = 0;
-    struct store_cursor *cursor = store_keys(call->view, consumer.id, page.after);
+    struct store_cursor *cursor = store_keys(call->view, consumer.id, &after);
     api_json_begin(call, &writer);
     json_open(&writer, NULL, '{');
     json_open(&writer, "data", '[');
@@ -155,7 +157,7 @@ enum kr_err api_token_list(struct call *call)
             continue;
         write_token(call, &writer, &key, key_status_of(&key, &consumer, &bucket, call->now_ms),
                     NULL);
-        last = key.id;
+        last = api_key_place(call, &key);
         shown++;
     }
     store_cursor_close(&cursor);
