@@ -34,7 +34,7 @@ ROUTE("cluster.show", "GET", "/v1/cluster", ANYWHERE, ANY, KR_BODY_NONE, api_clu
 ROUTE("cluster.nearest", "GET", "/v1/nodes/nearest", LOCAL, NONE, KR_BODY_NONE, api_cluster_nearest)
 ROUTE("cluster.promote", "POST", "/v1/cluster/promote", LOCAL, TOKENS, KR_BODY_USUAL,
       api_cluster_promote)
-ROUTE("node.remove", "DELETE", "/v1/cluster/nodes/{id}", CALL, TOKENS, KR_BODY_NONE,
+ROUTE("node.remove", "DELETE", "/v1/cluster/nodes/{id}", CALL, TOKENS, KR_BODY_USUAL,
       api_node_remove)
 ROUTE("vault.rotate", "POST", "/v1/cluster/vault/rotate", CALL, TOKENS, KR_BODY_USUAL,
       api_vault_rotate)
@@ -45,7 +45,7 @@ ROUTE("token.list", "GET", "/v1/accounts/{account}/tokens", CALL, TOKENS, KR_BOD
       api_token_list)
 ROUTE("token.create", "POST", "/v1/accounts/{account}/tokens", CALL, TOKENS, KR_BODY_USUAL,
       api_token_create)
-ROUTE("token.delete", "DELETE", "/v1/accounts/{account}/tokens/{id}", CALL, TOKENS, KR_BODY_NONE,
+ROUTE("token.delete", "DELETE", "/v1/accounts/{account}/tokens/{id}", CALL, TOKENS, KR_BODY_USUAL,
       api_token_delete)
 
 ROUTE("bucket.list", "GET", P, CALL, READ, KR_BODY_NONE, api_bucket_list)

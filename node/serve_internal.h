@@ -318,8 +318,7 @@ void serve_call_sweep(struct connection *connection);
 void serve_call_give_up(struct suspended *suspended); // nobody waits for its answer
 
 // --- serve_reply.c -------------------------------------------------------------------------------
-// --------------------------------------------------------------------------------- A problem+json
-// answer (API §1.3).
+// A problem+json answer (API §1.3).
 void serve_reply_problem(struct job *job, enum kr_err err, const char *detail);
 void serve_reply_probe(struct job *job); // /healthz, /readyz
 // Opens an answer that nobody may keep, with Date and X-Request-Id; the caller adds fields and ends
@@ -327,9 +326,8 @@ void serve_reply_probe(struct job *job); // /healthz, /readyz
 void serve_reply_begin(struct job *job, unsigned status);
 
 // --- serve_validate.c ----------------------------------------------------------------------------
-// ------------------------------------------------------------------------------ Reads the question
-// from the request. False: the job's fault says why, and the reply function tells it. Nothing is
-// written here: the answers of other connections come first.
+// Reads the question from the request. False: the job's fault says why, and the reply function
+// tells it. Nothing is written here: the answers of other connections come first.
 bool serve_validate_ask(struct job *job);
 void serve_validate_reply(struct job *job);
 void serve_validate_batch(struct job *job); // the whole of $batch, answered
@@ -349,9 +347,8 @@ void serve_grpc_reply(struct job *job);
 void serve_grpc_refuse(struct job *job); // a call that was refused, or of a method that is not here
 
 // --- authz.c -------------------------------------------------------------------------------------
-// --------------------------------------------------------------------------------------- Finds the
-// credential, the client's address and the route's parameters. False: there is nothing to look up,
-// and the reply function says why.
+// Finds the credential, the client's address and the route's parameters. False: there is nothing to
+// look up, and the reply function says why.
 bool authz_ask(struct job *job);
 void authz_forward_reply(struct job *job);
 void authz_nginx_reply(struct job *job);

@@ -93,7 +93,7 @@ enum kr_err api_key_update(struct call *call)
     enum api_key_format format = KR_KEY_MASKED;
     enum kr_err err = find(call, &place);
     if (err == KR_ERR_OK)
-        err = api_check_match(call, place.key.id, place.key.version);
+        err = key_check_match(call, &place);
     if (err != KR_ERR_OK)
         return err;
     struct key changed = place.key;
@@ -121,7 +121,7 @@ enum kr_err api_key_delete(struct call *call)
     struct key_place place;
     enum kr_err err = find(call, &place);
     if (err == KR_ERR_OK)
-        err = api_check_match(call, place.key.id, place.key.version);
+        err = key_check_match(call, &place);
     if (err == KR_ERR_OK)
         err = receipt_expect(call, &place.bucket);
     if (err != KR_ERR_OK)

@@ -4,13 +4,28 @@
 
 enum { KR_AUDIT_DETAIL_MAX = 2048 };
 
+// What revokes a consumer or a bucket leaves the versions of its keys alone, and yet they are other
+// keys then.
+static const char *tag_name(struct call *call, const struct key_place *place)
+{
+    const struct key *key = &place->key;
+    if (key_status_of(key, &place->consumer, &place->bucket, call->now_ms) != KR_KEY_REVOKED)
+        return key->id;
+    return arena_printf(&call->arena, "%s.revoked", key->id);
+}
+
+enum kr_err key_check_match(struct call *call, const struct key_place *place)
+{
+    return api_check_match(call, tag_name(call, place), place->key.version);
+}
+
 enum kr_err key_answer(struct call *call, const struct key_place *place, enum api_key_format format,
                        const char *value)
 {
     struct json_writer writer;
     api_json_begin(call, &writer);
     api_write_key(call, &writer, &place->key, &place->bucket, &place->consumer, format, value);
-    api_etag(call, place->key.id, place->key.version);
+    api_etag(call, tag_name(call, place), place->key.version);
     if (value != NULL || format == KR_KEY_VISIBLE)
         api_field(call, "Cache-Control", "no-store");
     return api_json_end(call, &writer);

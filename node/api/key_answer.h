@@ -15,6 +15,8 @@ struct key_place {
 // be kept by anyone on the way.
 enum kr_err key_answer(struct call *call, const struct key_place *place, enum api_key_format format,
                        const char *value);
+// If-Match against the key as it is.
+enum kr_err key_check_match(struct call *call, const struct key_place *place);
 // The audit row of a change to the key: which consumer it belongs to, its masked form, and, where
 // name is not NULL, one text more.
 void key_audit(struct call *call, const char *action, const struct key_place *place,

@@ -146,6 +146,7 @@ enum kr_err api_manager_delete(struct call *call)
         return err;
     if (!find(call, consumer.id, &manager))
         return api_not_found(call, "manager", call->item);
+    api_one_at_a_time(call, &consumer);
     api_op(call, KR_OP_MANAGER_DELETE)->as.manager_delete =
         (struct command_manager_delete){.consumer_id = consumer.id, .manager_id = manager.id};
     api_answer_status(call, 204);

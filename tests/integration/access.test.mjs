@@ -46,7 +46,7 @@ test('a token is shown once, works, is listed masked, and ends with its deletion
   const list = expect(await api.get(tokens), 200);
   assert.ok(list.body.data.some((token) => token.id === made.id && token.masked === made.masked));
   assert.ok(!list.text.includes(made.token) && !list.text.includes(node.token));
-  expect(await api.delete(`${tokens}/${made.id}`), 204);
+  expect(await api.call('DELETE', `${tokens}/${made.id}`, {}), 204);
   expectProblem(await own.get('/v1/who-am-i'), 401);
   expectProblem(await api.delete(`${tokens}/key_000000000000000000000000`), 404);
 });

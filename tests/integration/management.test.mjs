@@ -250,6 +250,18 @@ test('keys are listed in the order of their creation, by cursor too, and filtere
   expectProblem(await api.get(`${path}?status=sleepy`), 400, /status/);
 });
 
+test('a page of keys begins behind a place, whether a key is there or not', async () => {
+  await api.makeConsumer('placed');
+  const path = api.keys('placed');
+  const made = await api.makeKey('placed');
+  const at = Date.parse(made.createdOn);
+  const from = (place) => api.get(`${path}?cursor=${Buffer.from(place).toString('base64url')}`);
+  assert.equal(expect(await from(`${at - 1}.key_${'z'.repeat(24)}`), 200).body.data.length, 1);
+  assert.equal(expect(await from(`${at}.key_${'z'.repeat(24)}`), 200).body.data.length, 0);
+  assert.equal(expect(await api.get(`${path}?status=active&cursor=${Buffer.from(`${at}.key_${'z'.repeat(24)}`).toString('base64url')}`), 200).body.data.length, 0);
+  for (const place of ['hello', made.id, `${at}`, `${at}.`, `x.${made.id}`, `${at}.csmr_${'z'.repeat(24)}`]) expectProblem(await from(place), 400, /cursor/);
+});
+
 // --- keys ----------------------------------------------------------------------------------------
 
 test('a key shows its value at creation and masked afterwards', async () => {
@@ -440,6 +452,23 @@ test('If-Match lets one of two writers through and answers 412 to the other', as
   assert.equal(answers.filter((answer) => answer.status === 200).length, 1);
   assert.ok(answers.every((answer) => [200, 412].includes(answer.status)));
   expect(await api.delete(path, { 'if-match': (await api.get(path)).headers.get('etag') }), 204);
+});
+
+test('a key that its consumer is revoked with has another ETag, and managers that leave change their consumer', async () => {
+  await api.makeConsumer('shut');
+  const { id } = await api.makeKey('shut');
+  const consumer = `${api.consumers()}/shut`;
+  const etagOf = async (path) => (await api.get(path)).headers.get('etag');
+  const before = await etagOf(`${consumer}/keys/${id}`);
+  expect(await api.post(`${consumer}/revoke`, { confirm: 'shut' }), 200);
+  assert.notEqual(await etagOf(`${consumer}/keys/${id}`), before);
+  expectProblem(await api.patch(`${consumer}/keys/${id}`, { description: 'late' }, { 'if-match': before }), 412);
+  const changed = expect(await api.patch(`${consumer}/keys/${id}`, { description: 'known' }, { 'if-match': await etagOf(`${consumer}/keys/${id}`) }), 200);
+  assert.equal(await etagOf(`${consumer}/keys/${id}`), changed.headers.get('etag'));
+  const manager = expect(await api.post(`${consumer}/managers`, { email: 'a@example.com' }), 200).body;
+  const managed = await etagOf(consumer);
+  expect(await api.delete(`${consumer}/managers/${manager.id}`), 204);
+  assert.notEqual(await etagOf(consumer), managed);
 });
 
 test('concurrent changes without If-Match all succeed, one after another', async () => {
