@@ -105,14 +105,20 @@ bool json_is_excessive(struct bytes text)
     return check_bounds(text, NULL) != KR_ERR_OK;
 }
 
-// jansson ends its reasons with the text that it stumbled over: " near '…'".
+// jansson ends its reasons with the text that it stumbled over: " near '…'". What JSON allows and
+// we do not is said in words of our own.
 static enum kr_err tell(struct json_error_t *error, struct fault *fault)
 {
+    const char *reason = error->text;
     char *quote = strstr(error->text, " near '");
     if (quote != NULL)
         *quote = '\0';
+    if (json_error_code(error) == json_error_numeric_overflow)
+        reason = "a number is beyond what 64 bits hold";
+    else if (json_error_code(error) == json_error_null_character)
+        reason = "a text has a NUL in it";
     enum kr_err err = fault_set(fault, KR_ERR_INVALID, "line %d, column %d: %s", error->line,
-                                error->column, error->text);
+                                error->column, reason);
     mem_zero(error, sizeof(*error));
     return err;
 }

@@ -270,7 +270,7 @@ enum kr_err api_parse(struct call *call)
     struct fault fault = {0};
     if (json_parse(call->body, &call->json, &fault) == KR_ERR_OK)
         return KR_ERR_OK;
-    return api_problem(call, KR_ERR_INVALID, "the body is not JSON: %s", fault.text);
+    return api_problem(call, KR_ERR_INVALID, "the body cannot be read as JSON: %s", fault.text);
 }
 
 static enum kr_err check_none_required(struct call *call, const struct api_member *members,

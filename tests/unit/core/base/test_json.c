@@ -133,10 +133,10 @@ static void errors_have_a_place_and_a_reason(void **state)
     assert_refused(bytes_text("{\"a\":1,\"a\":2}"), "duplicate object key");
     assert_refused(bytes_text("{\"a\":1,\"\\u0061\":2}"), "duplicate object key");
     assert_refused(bytes_text("[] []"), "end of file expected");
-    assert_refused(bytes_text("9223372036854775808"), "too big integer");
-    assert_refused(bytes_text("-9223372036854775809"), "too big negative integer");
-    assert_refused(bytes_text("1e400"), "real number overflow");
-    assert_refused(bytes_text("\"\\u0000\""), "\\u0000 is not allowed");
+    assert_refused(bytes_text("9223372036854775808"), "beyond what 64 bits hold");
+    assert_refused(bytes_text("-9223372036854775809"), "beyond what 64 bits hold");
+    assert_refused(bytes_text("1e400"), "beyond what 64 bits hold");
+    assert_refused(bytes_text("\"\\u0000\""), "NUL in it");
     assert_refused(bytes_text("\"\xc0\xaf\""), "unable to decode");
     assert_refused(bytes_text("\"\xed\xa0\x80\""), "unable to decode");
     assert_refused(bytes_of("[1,\0 2]", 7), "NUL byte");
