@@ -11,16 +11,15 @@ uint64_t lease_drift_ms(uint64_t span_ms)
     return drift_ms > 0 ? drift_ms : 1;
 }
 
-void lease_init(struct lease *lease, uint64_t applied_index)
+void lease_init(struct lease *lease, uint64_t applied_index, uint64_t now_ms)
 {
-    memset(lease, 0, sizeof(*lease));
-    lease->applied_index = applied_index;
+    *lease = (struct lease){.since_ms = now_ms, .applied_index = applied_index};
 }
 
 void lease_forget(struct lease *lease, uint64_t applied_index)
 {
     uint64_t last_seq = lease->last_seq;
-    lease_init(lease, applied_index);
+    lease_init(lease, applied_index, lease->since_ms);
     lease->last_seq = last_seq;
 }
 
@@ -80,7 +79,8 @@ bool lease_granted(struct lease *lease, uint64_t seq, uint64_t remaining_ms, uin
         remaining_ms = KR_LEASE_WINDOW_MS;
     uint64_t drift_ms = lease_drift_ms(remaining_ms);
     uint64_t until_ms = asked_ms + (remaining_ms > drift_ms ? remaining_ms - drift_ms : 0);
-    if (remaining_ms == 0) // the upstream knows nothing itself
+    bool is_older = until_ms < lease->since_ms + KR_LEASE_WINDOW_MS;
+    if (remaining_ms == 0 || is_older) // 0: the upstream knows nothing itself
         return true;
     if (index <= lease->applied_index)
         extend(lease, until_ms);

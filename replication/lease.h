@@ -22,6 +22,7 @@
 uint64_t lease_drift_ms(uint64_t span_ms);
 
 struct lease {
+    uint64_t since_ms; // this process's begin
     uint64_t last_seq, applied_index;
     uint64_t until_ms; // 0: nothing was ever known
     struct {
@@ -33,8 +34,10 @@ struct lease {
     uint32_t pending_count;
 };
 
-// Nothing is known, and everything up to this index is applied.
-void lease_init(struct lease *lease, uint64_t applied_index);
+// A process begins: nothing is known, and everything up to this index is applied. Knowledge that is
+// older than the process is passed over: the process before it may have said that it had applied
+// more, and lost it with the machine's power. What is known now includes all that was said.
+void lease_init(struct lease *lease, uint64_t applied_index, uint64_t now_ms);
 // The state is another one now (a snapshot, a divergence): what was known does not hold for it.
 // Answers to what was asked before are passed over.
 void lease_forget(struct lease *lease, uint64_t applied_index);

@@ -154,7 +154,7 @@ enum kr_err peers_choose(struct peers *peers, uint64_t seed, struct fault *fault
     enum kr_err err = upstream_configure(&peers->upstream, peers->options.upstreams, fault);
     if (err != KR_ERR_OK)
         return err;
-    lease_init(&peers->lease, state->applied_index(state->ctx));
+    lease_init(&peers->lease, state->applied_index(state->ctx), clock_boot_ms());
     peers->carry.must_rebuild = state->is_wrong(state->ctx);
     if (peers->carry.must_rebuild) {
         replica_note_doubt(peers->options.replica, true);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/base/clock_boot.h"
+
 #define KR_CLOCK_DAY_MS INT64_C(86400000)
 #define KR_CLOCK_LAST_MS INT64_C(253402300799999) // 9999-12-31T23:59:59.999Z
 
@@ -37,16 +39,21 @@ int64_t clock_unix_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+static int64_t read_ns(clockid_t id)
+{
+    struct timespec now = read_clock(id);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 uint64_t clock_boot_ms(void)
 {
-    struct timespec now = read_clock(CLOCK_BOOTTIME);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    static struct clock_boot boot = KR_CLOCK_BOOT_INIT;
+    return clock_boot_ns(&boot, read_ns) / 1000000;
 }
 
 uint64_t clock_mono_ns(void)
 {
-    struct timespec now = read_clock(CLOCK_MONOTONIC);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    return (uint64_t)read_ns(CLOCK_MONOTONIC);
 }
 
 // Both conversions count years from March in eras of 400 years (146097 days), so that the leap day

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The clocks: wall time for records, boot time for freshness, monotonic time for durations.
 //
-// Freshness uses CLOCK_BOOTTIME, which goes on while the machine is suspended, so that a paused
-// process cannot take old knowledge for new.
+// Freshness uses boot time, which goes on while the machine is suspended, so that a paused process
+// cannot take old knowledge for new, and whose rate nobody turns (clock_boot.h).
 #pragma once
 
 #include <stdint.h>

@@ -243,7 +243,7 @@ static inline struct pair *pair_new(struct fake *up, struct fake *down, const ch
                                        .http_address = "http://127.0.0.1:2"};
     pair->hello = (struct peer_hello){.cluster_id = "clst_a", .node = pair->child, .version = "1"};
     buf_init(&pair->transcript, 1 << 20);
-    lease_init(&pair->lease, down->verbs.applied_index(down->verbs.ctx));
+    lease_init(&pair->lease, down->verbs.applied_index(down->verbs.ctx), 0);
     pair_attach(pair);
     return pair;
 }

@@ -16,7 +16,8 @@ enum model_fault {
     KR_MODEL_RELAY_SPEAKS_FOR_ITSELF, // a relay reports nothing of the nodes below it
     KR_MODEL_LEASE_BEFORE_INDEX,      // a lease takes effect before its index is applied
     KR_MODEL_SILENT_CHILDREN_IGNORED, // a relay leaves out children that have gone
-    KR_MODEL_TAKE_OVER_WITHOUT_FLOOR  // a new leader forgets what the old one may have granted
+    KR_MODEL_TAKE_OVER_WITHOUT_FLOOR, // a new leader forgets what the old one may have granted
+    KR_MODEL_OLDER_LEASES             // a process lives on what was known before it began
 };
 
 enum model_kind { KR_MODEL_RENEW, KR_MODEL_LEASE, KR_MODEL_ENTRY, KR_MODEL_ACK };
@@ -154,12 +155,13 @@ static inline struct roster *model_new_roster(struct model *model, int node)
     return roster;
 }
 
-// A new process, or a new state in it: nothing is known but what is applied.
+// A new process, with its state or another: nothing is known but what is applied.
 static inline void model_begin(struct model *model, int node)
 {
     struct model_node *one = &model->nodes[node];
+    bool knows_begin = model->fault != KR_MODEL_OLDER_LEASES;
     model_break_below(model, node);
-    lease_forget(&one->lease, one->applied);
+    lease_init(&one->lease, one->applied, knows_begin ? model_clock(model, node) : 0);
     roster_free(&one->roster);
     one->roster = model_new_roster(model, node);
     one->started_ms = ++model->last_started;
@@ -370,10 +372,11 @@ static inline void model_upset(struct model *model)
         one->black_us = model->now_us + (int64_t)model_draw(model, 6000000);
     if (model_once_in(model, 400))
         one->paused_us = model->now_us + (int64_t)model_draw(model, 5000000);
-    if (model_once_in(model, 800) && node != model->leader && !one->is_down) {
+    if (model_once_in(model, 400) && node != model->leader && !one->is_down) {
         model_break_below(model, node);
+        bool is_short = model_once_in(model, 2);
         one->is_down = true;
-        one->back_us = model->now_us + (int64_t)model_draw(model, 6000000);
+        one->back_us = model->now_us + (int64_t)model_draw(model, is_short ? 300000 : 6000000);
     }
     if (model_once_in(model, 2500))
         model_take_over(model);
@@ -383,7 +386,9 @@ static inline void model_recover(struct model *model, int node)
 {
     struct model_node *one = &model->nodes[node];
     if (one->is_down && model->now_us >= one->back_us) {
+        uint64_t lost = model_draw(model, 8); // with the power: nobody but the leader flushes first
         one->is_down = false;
+        one->applied -= lost < one->applied ? lost : one->applied;
         model_begin(model, node);
     }
     if (node == model->leader || one->link != 0 || !model_is_running(model, node) ||

@@ -24,7 +24,7 @@ static void nothing_is_known_at_first(void **state)
 {
     (void)state;
     struct lease lease;
-    lease_init(&lease, 7);
+    lease_init(&lease, 7, 0);
     assert_true(lease_age(&lease, 5000) == UINT64_MAX);
     assert_int_equal(lease_left(&lease, 5000), 0);
     assert_int_equal(lease_until(&lease), 0);
@@ -34,7 +34,7 @@ static void a_grant_counts_from_the_question(void **state)
 {
     (void)state;
     struct lease lease;
-    lease_init(&lease, 7);
+    lease_init(&lease, 7, 0);
     uint64_t seq = lease_ask(&lease, 10000);
     assert_true(lease_granted(&lease, seq, 2000, 7));
     assert_int_equal(lease_until(&lease), 11999);
@@ -49,16 +49,30 @@ static void age_is_right_soon_after_boot(void **state)
 {
     (void)state;
     struct lease lease;
-    lease_init(&lease, 0);
-    assert_true(lease_granted(&lease, lease_ask(&lease, 10), 500, 0));
-    assert_int_equal(lease_age(&lease, 10), 10 + 2000 - 509);
+    lease_init(&lease, 0, 0);
+    assert_true(lease_granted(&lease, lease_ask(&lease, 10), 2000, 0));
+    assert_int_equal(lease_age(&lease, 10), 1);
+}
+
+static void what_was_known_before_the_process_counts_for_nothing(void **state)
+{
+    (void)state;
+    struct lease lease;
+    lease_init(&lease, 0, 50000);
+    assert_true(lease_granted(&lease, lease_ask(&lease, 50100), 1500, 0));
+    assert_int_equal(lease_until(&lease), 0);
+    lease_forget(&lease, 0);
+    assert_true(lease_granted(&lease, lease_ask(&lease, 50600), 1400, 0));
+    assert_int_equal(lease_until(&lease), 0);
+    assert_true(lease_granted(&lease, lease_ask(&lease, 50600), 1500, 0));
+    assert_int_equal(lease_until(&lease), 52099);
 }
 
 static void more_than_the_window_is_clamped(void **state)
 {
     (void)state;
     struct lease lease;
-    lease_init(&lease, 0);
+    lease_init(&lease, 0, 0);
     assert_true(lease_granted(&lease, lease_ask(&lease, 10000), UINT64_MAX, 0));
     assert_int_equal(lease_until(&lease), 11999);
 }
@@ -67,7 +81,7 @@ static void an_upstream_that_knows_nothing_gives_nothing(void **state)
 {
     (void)state;
     struct lease lease;
-    lease_init(&lease, 0);
+    lease_init(&lease, 0, 0);
     assert_true(lease_granted(&lease, lease_ask(&lease, 10000), 0, 0));
     assert_int_equal(lease_until(&lease), 0);
     assert_true(lease_granted(&lease, lease_ask(&lease, 10000), 1, 0));
@@ -78,7 +92,7 @@ static void unknown_answers_are_passed_over(void **state)
 {
     (void)state;
     struct lease lease;
-    lease_init(&lease, 0);
+    lease_init(&lease, 0, 0);
     uint64_t first = lease_ask(&lease, 10000);
     uint64_t second = lease_ask(&lease, 10100);
     assert_false(lease_granted(&lease, 0, 2000, 0));
@@ -94,7 +108,7 @@ static void old_questions_are_forgotten(void **state)
 {
     (void)state;
     struct lease lease;
-    lease_init(&lease, 0);
+    lease_init(&lease, 0, 0);
     uint64_t first = lease_ask(&lease, 10000);
     for (int i = 0; i < KR_LEASE_ASKED; i++)
         assert_int_equal(lease_ask(&lease, 10100), first + 1 + (uint64_t)i);
@@ -105,7 +119,7 @@ static void a_shorter_grant_takes_nothing_away(void **state)
 {
     (void)state;
     struct lease lease;
-    lease_init(&lease, 0);
+    lease_init(&lease, 0, 0);
     assert_true(lease_granted(&lease, lease_ask(&lease, 10000), 2000, 0));
     assert_true(lease_granted(&lease, lease_ask(&lease, 10100), 100, 0));
     assert_int_equal(lease_until(&lease), 11999);
@@ -115,7 +129,7 @@ static void a_grant_waits_for_its_index(void **state)
 {
     (void)state;
     struct lease lease;
-    lease_init(&lease, 5);
+    lease_init(&lease, 5, 0);
     assert_true(lease_granted(&lease, lease_ask(&lease, 10000), 2000, 6));
     assert_true(
         lease_granted(&lease, lease_ask(&lease, 10100), 2000, 6)); // makes the first needless
@@ -136,7 +150,7 @@ static void many_pending_grants_keep_the_first_and_the_last(void **state)
 {
     (void)state;
     struct lease lease;
-    lease_init(&lease, 0);
+    lease_init(&lease, 0, 0);
     for (uint64_t i = 1; i <= 3 * KR_LEASE_PENDING; i++)
         assert_true(lease_granted(&lease, lease_ask(&lease, 10000 + i), 2000, i));
     lease_applied(&lease, 1);
@@ -151,7 +165,7 @@ static void another_state_knows_nothing(void **state)
 {
     (void)state;
     struct lease lease;
-    lease_init(&lease, 9);
+    lease_init(&lease, 9, 0);
     uint64_t seq = lease_ask(&lease, 10000);
     assert_true(lease_granted(&lease, seq, 2000, 9));
     seq = lease_ask(&lease, 10100);
@@ -167,7 +181,7 @@ static void a_leader_that_was_knows_until_its_validity_ended(void **state)
 {
     (void)state;
     struct lease lease;
-    lease_init(&lease, 3);
+    lease_init(&lease, 3, 0);
     uint64_t seq = lease_ask(&lease, 10000);
     lease_led(&lease, 9, 11000);
     assert_int_equal(lease_until(&lease), 11000);
@@ -199,6 +213,7 @@ int main(void)
         cmocka_unit_test(nothing_is_known_at_first),
         cmocka_unit_test(a_grant_counts_from_the_question),
         cmocka_unit_test(age_is_right_soon_after_boot),
+        cmocka_unit_test(what_was_known_before_the_process_counts_for_nothing),
         cmocka_unit_test(more_than_the_window_is_clamped),
         cmocka_unit_test(an_upstream_that_knows_nothing_gives_nothing),
         cmocka_unit_test(unknown_answers_are_passed_over),

@@ -68,7 +68,7 @@ static void restart_child(struct two *two)
     pair_detach(two->pair);
     world_reopen(&two->child);
     state_store_init(&two->down->verbs, two->child.store);
-    lease_init(&two->pair->lease, world_index(&two->child));
+    lease_init(&two->pair->lease, world_index(&two->child), 0);
     two->pair->carry = (struct follow_carry){0};
     pair_attach(two->pair);
 }

@@ -75,6 +75,12 @@ static void a_take_over_must_know_of_older_leases(void **state)
     assert_found(KR_MODEL_TAKE_OVER_WITHOUT_FLOOR);
 }
 
+static void a_process_must_not_live_on_what_was_known_before_it(void **state)
+{
+    (void)state;
+    assert_found(KR_MODEL_OLDER_LEASES);
+}
+
 static bool is_complete(const struct model *model, uint64_t index)
 {
     for (int i = 0; i < KR_MODEL_BOUNDS; i++) {
@@ -143,6 +149,7 @@ int main(void)
         cmocka_unit_test(a_lease_must_wait_for_its_index),
         cmocka_unit_test(silent_children_must_count),
         cmocka_unit_test(a_take_over_must_know_of_older_leases),
+        cmocka_unit_test(a_process_must_not_live_on_what_was_known_before_it),
         cmocka_unit_test(what_is_healed_completes),
         cmocka_unit_test(a_dead_member_delays_for_its_window_alone),
     };
