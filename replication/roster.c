@@ -24,10 +24,12 @@
 // not make all look young; a silent child beyond that counts by its own bound.
 //
 // Of two processes of a node the later one counts (started_ms): the former is dead, and what it had
-// applied may be lost. Within one process (and state) the applied index only grows. A leader counts
-// what was said in its own epoch alone: before, the node may have lost it elsewhere since, and only
-// the floor bounds what it knows.
-// Elapsed time is measured by two clocks, each wrong by KR_LEASE_DRIFT_PPM at most.
+// applied may be lost. A wall clock that was ahead may make the former look later, so of who is
+// attached here his own process counts. Nothing rests on that order: a process lives on nothing
+// that was known before it began (lease_init), so what a former one had applied it has as well.
+// Within one process (and state) the applied index only grows. A leader counts what was said in its
+// own epoch alone: before, the node may have lost it elsewhere since, and only the floor bounds
+// what it knows. Elapsed time is measured by two clocks, each wrong by KR_LEASE_DRIFT_PPM at most.
 #include "replication/roster.h"
 
 #include <assert.h>
@@ -70,7 +72,7 @@ struct roster {
     struct listed **members; // by id
     size_t count, capacity;
     uint64_t epoch; // 0: does not lead
-    bool is_summed; // nothing was heard or granted since the members' sums were made
+    bool is_summed; // nobody was heard, granted to, came or left since the members' sums were made
     int64_t floor_ms;
     struct note notes[KR_ROSTER_NOTES]; // a ring
     uint32_t note_first, note_count;
@@ -268,8 +270,10 @@ static uint64_t safe_of(uint64_t applied_index, uint64_t unflushed)
 void roster_detached(struct roster *roster, const char *id)
 {
     struct listed *child = find(roster, id);
-    if (child != NULL)
-        child->is_attached = false;
+    if (child == NULL)
+        return;
+    child->is_attached = false;
+    roster->is_summed = false;
 }
 
 void roster_granted(struct roster *roster, const char *id, uint64_t remaining_ms, uint64_t now_ms)
@@ -345,6 +349,10 @@ void roster_heard(struct roster *roster, const char *id, const struct peer_ack *
 static void add_word(struct listed *member, const struct word *word)
 {
     struct word *sum = &member->sum;
+    if (member->is_attached && word->started_ms != member->own.started_ms) {
+        sum->known_ms = later(sum->known_ms, word->known_ms);
+        return;
+    }
     if (word->started_ms < sum->started_ms)
         return;
     if (word->started_ms > sum->started_ms)

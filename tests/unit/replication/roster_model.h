@@ -56,7 +56,7 @@ struct model {
     int leader;
     uint8_t epoch;
     uint32_t last_link;
-    uint64_t last_order, last_started, completed[KR_MODEL_BOUNDS];
+    uint64_t last_order, completed[KR_MODEL_BOUNDS];
     struct model_message *messages;
     size_t message_count;
     bool is_calm;     // no more mishaps
@@ -164,7 +164,7 @@ static inline void model_begin(struct model *model, int node)
     lease_init(&one->lease, one->applied, knows_begin ? model_clock(model, node) : 0);
     roster_free(&one->roster);
     one->roster = model_new_roster(model, node);
-    one->started_ms = ++model->last_started;
+    one->started_ms = 1 + model_draw(model, 1u << 30); // by a wall clock that is anything
     one->epoch = one->epochs[one->applied];
 }
 

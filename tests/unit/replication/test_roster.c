@@ -130,9 +130,25 @@ static void words_of_another_epoch_and_of_a_dead_process_do_not_count(void **sta
     const struct peer_ack one = {10, 10, 3, 0, below, 2, INT64_MAX, {0}};
     roster_attached(*state, "c", 5, 9);
     ack(*state, "c", 10, 101000);
+    roster_detached(*state, "c");
     roster_attached(*state, "a", 5, 9);
     roster_heard(*state, "a", &one, 102000);
     assert_views(*state, &asked, 102000, "a applied 102000;b pending 105010;c pending 105010;");
+}
+
+// The wall clock was ahead when the dead process began, so that it looks like the later one.
+static void who_is_attached_here_says_himself_which_process_counts(void **state)
+{
+    const struct peer_node_report below[] = {{"b", 4, INT64_MAX, 9000, 3, 0}};
+    const struct peer_ack one = {10, 10, 3, 0, below, 1, INT64_MAX, {0}};
+    roster_attached(*state, "a", 1, 9);
+    roster_attached(*state, "b", 5, 9);
+    ack(*state, "b", 10, 110000);
+    roster_heard(*state, "a", &one, 110100);
+    assert_views(*state, &asked_unbounded, 110100,
+                 "a applied 110100;b applied 110000;c unbounded 0;");
+    roster_detached(*state, "b"); // it may be another one elsewhere
+    assert_views(*state, &asked_unbounded, 110200, "a applied 110100;b unbounded 0;c unbounded 0;");
 }
 
 static void a_name_that_is_no_members_counts_among_the_others(void **state)
@@ -225,6 +241,7 @@ int main(void)
         TEST(a_removed_member_counts_while_it_may_answer),
         TEST(a_relay_speaks_for_those_below),
         TEST(words_of_another_epoch_and_of_a_dead_process_do_not_count),
+        TEST(who_is_attached_here_says_himself_which_process_counts),
         TEST(a_name_that_is_no_members_counts_among_the_others),
         TEST(a_relay_covers_what_its_living_children_do),
         TEST(what_is_flushed_is_told_apart_from_what_is_applied),

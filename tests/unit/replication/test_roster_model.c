@@ -12,7 +12,7 @@
 
 #include "roster_model.h"
 
-enum { KR_SEEDS = 40, KR_FAULT_SEEDS = 100, KR_STEPS = 8000 };
+enum { KR_SEEDS = 40, KR_FAULT_SEEDS = 2000, KR_STEPS = 8000 };
 
 // Until the promise breaks, or the steps are over; what broke goes to text.
 static bool run(uint64_t seed, enum model_fault fault, char text[160], uint64_t *checks)
