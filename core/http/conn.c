@@ -229,6 +229,7 @@ enum http_next http_conn_next(struct http_conn *conn, struct http_request *reque
 {
     size_t used = 0;
     enum http_next next = KR_HTTP_NEED_MORE;
+    request->field_count = 0; // what an earlier call lent of it may have moved since
     if (!conn->is_ended && conn->size > conn->begin) {
         conn->err = read_request(conn, request, &used);
         if (conn->err != KR_ERR_OK) {

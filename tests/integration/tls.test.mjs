@@ -149,6 +149,19 @@ test('each listener serves its part alone, the probes everywhere', async () => {
   assert.match(node.stderr, /"setting":"http_validation".*"protocol":"https","serves":"validation"/);
 });
 
+test('a body that passes its limit while it moves to larger memory is 413, and its head is not looked for where it was', async () => {
+  for (const first of [0x1000, 0x4000, 0x8000, 0xf000]) {
+    const socket = connect({ port: ports.validation, host: '127.0.0.1', servername: 'localhost', ca: authority.pem });
+    let received = '';
+    socket.on('data', (bytes) => (received += bytes)).on('error', () => {});
+    const closed = new Promise((done) => socket.once('close', done));
+    socket.write(`POST /v1/validate HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${first.toString(16)}\r\n${'x'.repeat(first)}\r\nffff\r\n`);
+    await closed;
+    assert.match(received, /^HTTP\/1\.1 413 /, `a first chunk of ${first}`);
+  }
+  assert.equal((await get(ports.validation, '/healthz')).status, 200);
+});
+
 test('plain HTTP on a TLS port is told so, and TLS on a plain port is refused', async () => {
   const plain = raw({ port: ports.validation });
   plain.write('GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n');
