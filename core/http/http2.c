@@ -33,6 +33,7 @@ struct http2 {
     nghttp2_session *session;
     struct http2_open open;
     size_t preface_left; // bytes of the preface to come
+    size_t list_bytes;   // of the header list that comes (RFC 9113 §6.5.2)
     int32_t calm;
     bool is_broken;
     enum http2_farewell farewell;
@@ -85,6 +86,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *fram
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct http2 *http2 = user;
+    http2->list_bytes = 0;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     struct http2_stream *stream = http2_open_add(&http2->open, frame->hd.stream_id);
@@ -108,14 +110,17 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct http2_stream *stream =
         nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     (void)flags;
+    http2->list_bytes += name_size + value_size + KR_HTTP2_FIELD_COST;
+    if (http2->list_bytes > KR_HTTP2_LIST_ABSURD * bound) {
+        if (!http2->is_broken)
+            send_away(http2, NGHTTP2_ENHANCE_YOUR_CALM);
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; // the rest is inflated, and not looked at
+    }
     if (stream == NULL)
         return 0;
-    stream->list_bytes += name_size + value_size + KR_HTTP2_FIELD_COST;
-    if (stream->list_bytes > KR_HTTP2_LIST_ABSURD * bound && !http2->is_broken)
-        send_away(http2, NGHTTP2_ENHANCE_YOUR_CALM);
     if (stream->state != KR_HTTP2_HEAD || stream->err != KR_ERR_OK)
         return 0; // trailers, which nobody reads, or the rest of what is refused
-    if (stream->list_bytes > bound)
+    if (http2->list_bytes > bound)
         http2_stream_refuse(stream, KR_ERR_HEADERS_TOO_LARGE, "the header fields are too large");
     else
         http2_stream_field(stream, bytes_of(name, name_size), bytes_of(value, value_size));

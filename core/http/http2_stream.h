@@ -32,7 +32,6 @@ struct http2_stream {
     struct arena arena;                   // the texts of the request
     struct http_request request;
     struct bytes authority;
-    size_t list_bytes;  // of the header list (RFC 9113 §6.5.2)
     uint64_t announced; // by Content-Length
     bool expects_continue;
     struct buf body;
