@@ -355,9 +355,17 @@ void connection_wake(struct connection *connection)
     uv_idle_start(&connection->serve->spin, spin);
 }
 
+// Of one alone some is no harm; of all together it is memory. So where the loop's connections owe
+// much, each may owe what it has and no more.
+bool connection_owes(const struct connection *connection)
+{
+    size_t most = serve_call_owes(connection->serve, false) ? 0 : KR_CONNECTION_WRITING_BYTES;
+    return connection->writing_bytes > most;
+}
+
 bool connection_hold(struct connection *connection)
 {
-    if (connection->writing_bytes <= KR_CONNECTION_WRITING_BYTES)
+    if (!connection_owes(connection))
         return false;
     connection->is_held = true;
     uv_read_stop(&connection->uv.stream);

@@ -8,7 +8,7 @@
 // (what it asked is answered as far as its window reaches).
 #include "node/serve_internal.h"
 
-enum { KR_HTTP2_TAKE_BYTES = 65536 };
+enum { KR_HTTP2_TAKE_BYTES = 65536, KR_HTTP2_TAKE_LITTLE_BYTES = 4096 };
 
 // --- beginning -----------------------------------------------------------------------------------
 
@@ -69,9 +69,10 @@ void connection_http2_answer(struct job *job)
 static void send_frames(struct connection *connection)
 {
     struct serve *serve = connection->serve;
-    while (connection->state == KR_CONNECTION_OPEN &&
-           connection->writing_bytes <= KR_CONNECTION_WRITING_BYTES) {
-        http2_take(connection->http2, &serve->out, KR_HTTP2_TAKE_BYTES);
+    while (connection->state == KR_CONNECTION_OPEN && !connection_owes(connection)) {
+        bool is_tight = serve_call_owes(serve, false);
+        http2_take(connection->http2, &serve->out,
+                   is_tight ? KR_HTTP2_TAKE_LITTLE_BYTES : KR_HTTP2_TAKE_BYTES);
         if (serve->out.size == 0)
             return;
         connection_flush(connection);
@@ -120,7 +121,7 @@ void connection_http2_settle(struct connection *connection, bool has_answered)
 void connection_http2_sweep(struct connection *connection)
 {
     struct serve *serve = connection->serve;
-    bool is_held = connection->writing_bytes > KR_CONNECTION_WRITING_BYTES;
+    bool is_held = connection_owes(connection);
     uint64_t patience_ms = is_held ? 0 : (uint64_t)serve->node->config->request_timeout_ms;
     size_t ended = http2_sweep(connection->http2, uv_now(&serve->loop), patience_ms);
     metrics_bump(&serve->metrics->requests_refused, ended);

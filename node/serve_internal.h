@@ -237,6 +237,8 @@ void connection_close(struct connection *connection);
 void connection_deadline(struct connection *connection); // sets it from the state
 void connection_sweep(uv_timer_t *timer);                // closes what is past its deadline
 
+// More answers are untaken than this connection may have at the moment.
+bool connection_owes(const struct connection *connection);
 // A peer that takes no answers: no further request is read until it does. False: it takes them.
 bool connection_hold(struct connection *connection);
 // Its suspended jobs are answered to nobody.
