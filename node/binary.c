@@ -384,8 +384,8 @@ static void answer(struct binary *binary, const struct frame *frame)
     binary_end_answer(&serve->out, begin, index, wire_age(age_ms));
 }
 
-// Its frames of this round are answered in serve->out.
-static void settle(struct connection *connection, enum gathered gathered)
+// Its frames of this round are answered in serve->out. Crumbs of a frame move no deadline.
+static void settle(struct connection *connection, enum gathered gathered, bool has_frames)
 {
     binary_conn_release(connection->binary);
     bool is_open = connection->state == KR_CONNECTION_OPEN;
@@ -396,8 +396,9 @@ static void settle(struct connection *connection, enum gathered gathered)
     connection_flush(connection);
     if (connection->state != KR_CONNECTION_OPEN)
         return;
-    connection_deadline(connection);
-    if (gathered == KR_GATHERED_PART || connection->writing_bytes > KR_CONNECTION_WRITING_BYTES)
+    if (has_frames)
+        connection_deadline(connection);
+    if (gathered == KR_GATHERED_PART || connection_owes(connection))
         connection_go_on(connection);
 }
 
@@ -435,9 +436,10 @@ static void run_round(struct binary *binary)
     }
     look_up(binary);
     for (size_t i = 0; i < party_count; i++) {
+        bool has_frames = at < parties[i].frames;
         while (at < parties[i].frames)
             answer(binary, &binary->frames[at++]);
-        settle(parties[i].connection, parties[i].gathered);
+        settle(parties[i].connection, parties[i].gathered, has_frames);
     }
     count(binary, begin_ns);
 }

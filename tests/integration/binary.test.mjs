@@ -169,7 +169,12 @@ test('a connection that sends half a frame and no more is closed', async (t) => 
   const slow = await startNode({ dataDir: dataDirFor(t), flags: ['--request-timeout-ms', '500'] });
   const connection = open(t, slow.binary);
   connection.write(request(1, [good.key]).subarray(0, 20));
-  await connection.closed();
+  const crumbs = open(t, slow.binary);
+  const frame = [...request(1, [good.key])];
+  const drip = setInterval(() => crumbs.write(Buffer.from([frame.shift()])), 200);
+  t.after(() => clearInterval(drip));
+  await Promise.all([connection.closed(), crumbs.closed()]);
+  assert.ok(frame.length > 0, 'it was closed before its frame was whole');
   await slow.stop();
 });
 
