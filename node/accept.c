@@ -30,13 +30,15 @@ static struct connection *new_connection(const struct listener *listener, int fd
     return connection;
 }
 
-static void learn_peer(struct connection *connection)
+// A connection that was reset before it is accepted has no peer any more. What came on it is not
+// taken: nobody could say of whom it was.
+static bool learn_peer(struct connection *connection)
 {
     const struct config *config = connection->serve->node->config;
     struct sockaddr_storage name;
     socklen_t size = sizeof(name);
     if (getpeername(connection->fd, (struct sockaddr *)&name, &size) != 0)
-        return;
+        return false;
     if (name.ss_family == AF_INET) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)&name;
         connection->peer = cidr_of_ipv4((const uint8_t *)&in->sin_addr);
@@ -47,6 +49,7 @@ static void learn_peer(struct connection *connection)
     connection->has_peer = true;
     connection->is_trusted = cidr_any_contains(config->trusted_proxy_list,
                                                config->trusted_proxy_count, &connection->peer);
+    return true;
 }
 
 // The node has room for one more; and its address has, of which a trusted proxy's stands for many.
@@ -85,9 +88,8 @@ static void accepted(void *ctx, int fd)
 {
     const struct listener *listener = ctx;
     struct connection *connection = new_connection(listener, fd);
-    if (!listener->is_unix)
-        learn_peer(connection);
-    if (!may_enter(connection)) {
+    bool is_known = listener->is_unix || learn_peer(connection);
+    if (!is_known || !may_enter(connection)) {
         refuse(connection);
         return;
     }
