@@ -191,6 +191,7 @@ static void consume(struct buf *buf, size_t size)
         return;
     memmove(buf->data, buf->data + size, buf->size - size);
     buf->size -= size;
+    mem_zero(buf->data + buf->size, size); // there are tokens in it, and values of keys
 }
 
 static enum kr_err take_frames(struct peer_link *link, uint64_t now_ms, struct fault *fault)

@@ -57,7 +57,7 @@ void tls_context_set_rules(struct tls_context *context, enum tls_version least_v
                                   least_version == KR_TLS_1_2 ? TLS1_2_VERSION : TLS1_3_VERSION);
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-                                 SSL_OP_NO_COMPRESSION);
+                                 SSL_OP_NO_COMPRESSION | SSL_OP_CLEANSE_PLAINTEXT);
     // Whoever verifies has the CA; without this it would be sent along.
     SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
     if (context->alpn_size > 0) {
