@@ -10,7 +10,7 @@
 
 #include "core/base/text.h"
 
-enum { KR_GRPC_PREFIX = 5, KR_GRPC_TIMEOUT_DIGITS = 8 };
+enum { KR_GRPC_PREFIX = 5, KR_GRPC_TIMEOUT_DIGITS = 8, KR_GRPC_NS_PER_MS = 1000000 };
 
 #define KR_GRPC_TYPE "application/grpc"
 
@@ -79,7 +79,7 @@ static uint64_t nanoseconds_of(uint8_t unit)
     case 'S':
         return UINT64_C(1000000000);
     case 'm':
-        return 1000000;
+        return KR_GRPC_NS_PER_MS;
     case 'u':
         return 1000;
     case 'n':
@@ -99,7 +99,10 @@ static bool read_timeout(struct bytes text, uint64_t *timeout_ms)
         text = bytes_of(text.data + 1, text.size - 1);
     if (unit == 0 || !text_decimal(text, UINT64_MAX, &count))
         return false;
-    *timeout_ms = (count * unit + 999999) / 1000000;
+    // Hours of eight digits are more nanoseconds than 64 bits hold.
+    *timeout_ms = unit >= KR_GRPC_NS_PER_MS
+                      ? count * (unit / KR_GRPC_NS_PER_MS)
+                      : (count * unit + KR_GRPC_NS_PER_MS - 1) / KR_GRPC_NS_PER_MS;
     return true;
 }
 

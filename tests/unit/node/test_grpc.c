@@ -2,6 +2,8 @@
 // Tests of gRPC's methods: where a check finds its key and its address, and what the answers are.
 #include "grpc_fixture.h"
 
+#include <inttypes.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -473,6 +475,40 @@ static void health_knows_the_services_and_says_that_the_node_is_not_ready(void *
                      KR_GRPC_INVALID_ARGUMENT);
 }
 
+static void a_deadline_is_as_far_away_as_its_digits_and_unit_say(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t ms;
+    } deadlines[] = {
+        {"0n", 0},
+        {"1n", 1},
+        {"1000001n", 2},
+        {"1001u", 2},
+        {"60000m", 60000},
+        {"60S", 60000},
+        {"1M", 60000},
+        {"99999999M", UINT64_C(99999999) * 60000},
+        {"1H", 3600000},
+        {"5124095H", UINT64_C(5124095) * 3600000},
+        {"5124096H", UINT64_C(5124096) * 3600000}, // in nanoseconds, more than 64 bits
+        {"99999999H", UINT64_C(99999999) * 3600000},
+    };
+    struct grpc_world *world = *state;
+    struct job *job = &world->job;
+    job->is_grpc = true;
+    job->request.field_count = 1;
+    for (size_t i = 0; i < sizeof(deadlines) / sizeof(deadlines[0]); i++) {
+        job->request.fields[0] =
+            (struct http_field){bytes_text("grpc-timeout"), bytes_text(deadlines[i].text)};
+        assert_false(serve_grpc_ask(job)); // there is no message
+        if (job->deadline_ms != uv_now(&world->serve.loop) + deadlines[i].ms)
+            fail_msg("%s is %" PRIu64 " ms", deadlines[i].text, job->deadline_ms);
+    }
+    job->request.field_count = 0;
+    job->is_grpc = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -491,6 +527,7 @@ int main(void)
         cmocka_unit_test(a_validation_is_asked_and_answered),
         cmocka_unit_test(a_validation_that_cannot_be_taken_says_why),
         cmocka_unit_test(health_knows_the_services_and_says_that_the_node_is_not_ready),
+        cmocka_unit_test(a_deadline_is_as_far_away_as_its_digits_and_unit_say),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
