@@ -58,7 +58,7 @@ test('each filter lets the API see the whole identity, and nobody lets in who is
   }
 });
 
-describeGateway('Envoy, replayed', { start: startEnvoy, removesCredential: true, hasRetryAfter: false, hasPaths: false });
+describeGateway('Envoy, replayed', { start: startEnvoy, removesCredential: true, hasRetryAfter: false, hasPaths: false, hasUpgrades: false });
 
 test('a route sees a path as the API does, whatever its spelling', () => {
   for (const { paths } of [overHttp, readEnvoy('envoy/envoy-grpc.yaml')])
@@ -106,4 +106,4 @@ test('the filter over gRPC asks a cluster that speaks HTTP/2, and lets nobody in
   for (const path of ['/', '/orders/1']) assert.equal(grpcSetting(path, false).extensions.bucket, 'production');
 });
 
-describeGateway('Envoy over gRPC, replayed', { start: startGrpcEnvoy, removesCredential: true, hasRetryAfter: false, hasPaths: false });
+describeGateway('Envoy over gRPC, replayed', { start: startGrpcEnvoy, removesCredential: true, hasRetryAfter: false, hasPaths: false, hasUpgrades: false });

@@ -9,7 +9,7 @@ import { client, exchange } from '../integration/lib/http.mjs';
 import { claimPlace } from '../integration/lib/net.mjs';
 import { startNode, whileStopped } from '../integration/lib/node.mjs';
 import { describeGateway } from './lib/contract.mjs';
-import { identity, put, shipped, startApi, startProgram, startServer } from './lib/gateway.mjs';
+import { blocksOf, http2Settings, identity, put, say, shipped, startApi, startProgram, startServer } from './lib/gateway.mjs';
 
 /** HAProxy with the shipped files; only paths, ports, the node's address and patience are put in. */
 async function startHaproxy({ upstream, apiPort, isOpen = false, lua = shipped('haproxy/keyreeve.lua') }) {
@@ -132,7 +132,7 @@ end, 2)
 /** HAProxy with nothing but the lines that its README gives for that action. */
 async function startPublic({ node, apiPort }) {
   const { host, port } = await claimPlace();
-  const [, lines] = shipped('haproxy/README.md').split('## The public auth-request action')[1].match(/```haproxy\n([^`]*)```/);
+  const [lines] = blocksOf('haproxy/README.md', 'The public auth-request action');
   const text = [
     'global', 'lua-load-per-thread ./action.lua',
     'defaults', 'mode http', 'timeout connect 5s', 'timeout client 60s', 'timeout server 60s',
@@ -187,6 +187,8 @@ describe('what the public auth-request action expects', () => {
     assert.ok(!allowed.text.includes('forged'), allowed.text);
     assert.equal((await through({})).status, 401);
     assert.equal((await through({ 'x-api-key': other.key })).status, 403);
+    const { received } = await say(t, gateway, '/orders', ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', http2Settings, `X-API-Key: ${key}`]);
+    assert.match(received, /^HTTP\/1\.1 200 /);
     await whileStopped(node.pid, async () => assert.equal((await through({ 'x-api-key': key })).status, 503));
     assert.equal((await through({ 'x-api-key': key })).status, 200);
   });

@@ -121,6 +121,6 @@ test('the manifests hand on the whole identity, and take it off the client first
   assert.deepEqual([grpcSetting(false).failureModeAllow, grpcSetting(false).extensions], [false, { bucket: 'production' }]);
 });
 
-describeGateway('the Gateway API, replayed', { start: startGatewayApi, hasOpen: false, removesCredential: true, hasRetryAfter: false, hasPaths: false });
-describeGateway('Envoy Gateway, replayed', { start: startEnvoyGateway, hasScopes: false, silentStatus: 403, removesCredential: true, hasRetryAfter: false, hasPaths: false });
-describeGateway('Envoy Gateway over gRPC, replayed', { start: startGrpcGateway, hasScopes: false, removesCredential: true, hasRetryAfter: false, hasPaths: false });
+describeGateway('the Gateway API, replayed', { start: startGatewayApi, hasOpen: false, removesCredential: true, hasRetryAfter: false, hasPaths: false, hasUpgrades: false });
+describeGateway('Envoy Gateway, replayed', { start: startEnvoyGateway, hasScopes: false, silentStatus: 403, removesCredential: true, hasRetryAfter: false, hasPaths: false, hasUpgrades: false });
+describeGateway('Envoy Gateway over gRPC, replayed', { start: startGrpcGateway, hasScopes: false, removesCredential: true, hasRetryAfter: false, hasPaths: false, hasUpgrades: false });

@@ -9,10 +9,13 @@ import { client, exchange, expect } from '../integration/lib/http.mjs';
 import { claimPlace } from '../integration/lib/net.mjs';
 import { startNode } from '../integration/lib/node.mjs';
 import { describeGateway } from './lib/contract.mjs';
-import { identity, put, shipped, startApi, startProgram, startServer } from './lib/gateway.mjs';
+import { blocksOf, http2Settings, identity, put, say, shipped, startApi, startProgram, startServer } from './lib/gateway.mjs';
 
-/** nginx with the shipped files; only paths, ports, the node's address and patience are put in. */
-async function startNginx({ upstream, apiPort, isOpen = false, keepsCredential = false }) {
+/**
+ * nginx with the shipped files; only paths, ports, the node's address and patience are put in, and what
+ * edit(text, directory) puts into the example.
+ */
+async function startNginx({ upstream, apiPort, isOpen = false, keepsCredential = false, edit = (text) => text }) {
   const { host, port } = await claimPlace();
   const main = (directory) => {
     let text = put(shipped('nginx/nginx.conf'), 'server 127.0.0.1:7400 ', `server ${upstream} `);
@@ -23,6 +26,7 @@ async function startNginx({ upstream, apiPort, isOpen = false, keepsCredential =
     text = put(text, '/run/nginx.pid', `${directory}/nginx.pid`);
     text = put(text, '/var/log/nginx/', `${directory}/`);
     text = put(text, 'worker_processes auto;', `worker_processes 1;${process.getuid() === 0 ? '\nuser root;' : ''}`);
+    text = edit(text, directory);
     const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((what) => `${what}_temp_path ${directory}/${what};`);
     return put(text, 'http {', `http {\n    ${paths.join('\n    ')}`);
   };
@@ -42,12 +46,14 @@ async function startNginx({ upstream, apiPort, isOpen = false, keepsCredential =
 
 describeGateway('nginx over TCP', {
   start: ({ node, apiPort, isOpen }) => startNginx({ upstream: `127.0.0.1:${node.port}`, apiPort, isOpen }),
+  hasUpgrades: false,
 });
 
 const socket = join(mkdtempSync(join(tmpdir(), 'keyreeve-socket-')), 'http.sock');
 after(() => rmSync(dirname(socket), { recursive: true, force: true }));
 describeGateway('nginx over a unix socket', {
   flags: () => ['--http-unix', socket],
+  hasUpgrades: false,
   start: ({ apiPort, isOpen }) => startNginx({ upstream: `unix:${socket}`, apiPort, isOpen }),
 });
 
@@ -73,6 +79,34 @@ describe('an answer that is larger than one of Keyreeve\'s', () => {
       for (const name of isOpen ? identity : []) assert.equal(told.headers[name] ?? '', '', name);
     });
   }
+});
+
+describe('nginx and what stands around the snippets', () => {
+  let node, api;
+  before(async () => {
+    node = await startNode();
+    api = await startApi();
+  });
+  after(async () => {
+    await api?.stop();
+    await node?.remove();
+  });
+
+  const startFor = async (t, edit) => {
+    const nginx = await startNginx({ upstream: `127.0.0.1:${node.port}`, apiPort: api.port, edit });
+    t.after(() => nginx.stop());
+    return nginx;
+  };
+  test('the README\'s lines for WebSocket pass that on and no other upgrade', async (t) => {
+    const [maps, lines] = blocksOf('nginx/README.md', 'WebSocket');
+    const nginx = await startFor(t, (text) => put(put(text, 'upstream api {', `${maps}\nupstream api {`), 'proxy_set_header Connection "";', lines));
+    const upgraded = async (...upgrades) => {
+      const { received } = await say(t, nginx, '/status', ['Connection: Upgrade, HTTP2-Settings', http2Settings, ...upgrades]);
+      return /^HTTP\/1\.1 101 [^]*\r\nupgrade: (.*)\r\n/i.exec(received)?.[1];
+    };
+    assert.equal(await upgraded('Upgrade: WebSocket'), 'websocket');
+    for (const upgrades of [['Upgrade: h2c'], ['Upgrade: websocket, h2c'], ['Upgrade: h2c', 'Upgrade: websocket'], []]) assert.equal(await upgraded(...upgrades), undefined, upgrades.join());
+  });
 });
 
 describe('the credential', () => {

@@ -81,8 +81,12 @@ test('each middleware hands on the whole identity', () => {
   for (const name of forwardAuths) assert.deepEqual(forwardAuthOf(name).authResponseHeaders.map((one) => one.toLowerCase()), identity);
 });
 
+test('what a client says of itself goes first, and what would let it speak HTTP/2 with the API', () => {
+  for (const { middlewares: [first] } of routers) assert.deepEqual(removedBy(first).map((name) => name.toLowerCase()), ['http2-settings', ...identity]);
+});
+
 test('what a rule leaves encoded does not reach the API, which would decode it', () => {
   for (const { http: { encodedCharacters } } of Object.values(entryPoints)) assert.deepEqual(encodedCharacters, { allowEncodedSlash: false, allowEncodedBackSlash: false });
 });
 
-describeGateway('Traefik, replayed', { start: startTraefik, hasOpen: false, silentStatus: 500, hasRetryAfter: false, hasPaths: false });
+describeGateway('Traefik, replayed', { start: startTraefik, hasOpen: false, silentStatus: 500, hasRetryAfter: false, hasPaths: false, hasUpgrades: false });

@@ -8,10 +8,24 @@ import { Agent } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { client, exchange, expect } from '../../integration/lib/http.mjs';
 import { startNode, until } from '../../integration/lib/node.mjs';
-import { identity, startApi } from './gateway.mjs';
+import { http2Settings, identity, say, startApi } from './gateway.mjs';
 
 const bearer = (key) => ({ authorization: `Bearer ${key}` });
 const forged = Object.fromEntries(identity.map((name) => [name, 'forged']));
+
+// Of a path, what gateways and applications read in more than one way.
+const nearOrders = ['/x/../orders/1', '/./orders/1', '//orders/1', '/x/%2e%2E/orders/1', '/%6Frders/1', '/orders%2F1', '/orders%2f..%2forders%2F1', '/orders/../x', '/orders/%2e%2e/x', '/orders/..', '/orders/..#', '/orders/.%2E%2Fx', '/orders\\1', '/orders%5C1', '/x\\..\\orders/1', '/x%5c..%5Corders/1', '/%zz/../orders/1', '/%/%2e%2e/orders/1', '/orders/1%', '/%//orders/1', '/orders#', '/orders#/1', '/orders%00'];
+const nearStatus = ['/orders/1/../../status', '/x/../status', '/orders/%2e%2e/status', '/orders/1%2F..%2F..%2Fstatus', '//status', '/./status', '/%2Fstatus', '/orders\\..\\status', '/%5cstatus'];
+const plainPaths = ['/?u=http://a/../b', '/?u=%2F..%2F\\', '/x.y/..z', '/.../x..', '/.well-known', '/a%20b', '/%C3%A9', '/a%25b', '/', '/orders/1?..', '/x%2Fy'];
+
+// What asks for HTTP/2 on a connection; some of it says WebSocket as well.
+const toHttp2 = [
+  ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c'],
+  ['Connection: Upgrade', 'Upgrade: h2c'],
+  ['Connection: Upgrade', 'Upgrade: websocket, h2c'],
+  ['Connection: Upgrade', 'Upgrade: websocket', 'Upgrade: h2c'],
+  ['Connection: Upgrade', 'Upgrade: h2c', 'Upgrade: websocket'],
+].map((lines) => [...lines, http2Settings]);
 
 /** One connection of a client, kept; how many it has really opened. */
 function keptConnection() {
@@ -28,10 +42,10 @@ function keptConnection() {
 /**
  * A gateway before a node and an API. start({node, apiPort, isOpen}) starts it and answers
  * {url, port, log?, stop}; isOpen: who cannot be judged is let in. flags are the node's; the others
- * say what the gateway cannot do, or does besides. hasPaths: it knows more than one spelling of a
- * path, as those do not that are replayed.
+ * say what the gateway cannot do, or does besides. hasPaths, hasUpgrades: it knows more than one
+ * spelling of a path, and hands upgrades on, as those do not that are replayed.
  */
-export function describeGateway(name, { start, flags = () => ['--trusted-proxies', '127.0.0.1/32'], hasOpen = true, hasScopes = true, hasPaths = true, silentStatus = 503, hasRetryAfter = true, removesCredential = false }) {
+export function describeGateway(name, { start, flags = () => ['--trusted-proxies', '127.0.0.1/32'], hasOpen = true, hasScopes = true, hasPaths = true, hasUpgrades = true, silentStatus = 503, hasRetryAfter = true, removesCredential = false }) {
   describe(name, () => {
     let node, api, gateway, call, key, keyId;
     const gateways = [];
@@ -41,6 +55,15 @@ export function describeGateway(name, { start, flags = () => ['--trusted-proxies
       return one;
     };
     const get = (path = '/', headers = {}, more = {}) => exchange(gateway, { path, headers, ...more });
+    /** Each of these paths is refused; those that are not are shown. */
+    const refusesAll = async (paths, headers) => {
+      const passed = [];
+      for (const path of paths) {
+        const { status } = await get(path, headers);
+        if (![400, 401, 403].includes(status)) passed.push(`${path}: ${status}`);
+      }
+      assert.deepEqual(passed, []);
+    };
     const reached = async (...args) => JSON.parse(expect(await get(...args), 200).text);
 
     before(async () => {
@@ -106,10 +129,43 @@ export function describeGateway(name, { start, flags = () => ['--trusted-proxies
 
     if (hasScopes && hasPaths) test('lets nobody around the rule of a place by another spelling of the path', async () => {
       const plain = await call.makeKey('acme');
-      for (const path of ['/orders/1', '/x/../orders/1', '/./orders/1', '//orders/1', '/x/%2e%2E/orders/1', '/%6Frders/1', '/orders%2F1', '/orders%2f..%2forders%2F1']) {
-        const { status } = await get(path, { 'x-api-key': plain.key });
-        assert.ok(status === 403 || (status === 400 && path !== '/orders/1'), `${path}: ${status}`);
-      }
+      assert.equal((await get('/orders/1', { 'x-api-key': plain.key })).status, 403);
+      await refusesAll(nearOrders, { 'x-api-key': plain.key });
+    });
+
+    if (hasPaths) test('lets nobody past without a key by another spelling of a path that asks for none', async () => {
+      await refusesAll([...nearStatus, ...nearOrders], {});
+    });
+
+    if (hasPaths) test('hands a path on as it came', async () => {
+      for (const path of plainPaths) assert.equal((await reached(path, { 'x-api-key': key })).url, path);
+      assert.equal((await reached('/status?u=/../x')).url, '/status?u=/../x');
+    });
+
+    test('lets nobody speak HTTP/2 with the API behind its back', async (t) => {
+      for (const lines of toHttp2)
+        for (const [path, more] of [['/status', []], ['/orders/1', [`X-API-Key: ${key}`]]]) {
+          const { received } = await say(t, gateway, path, [...lines, ...more]);
+          const [head] = received.split('\r\n\r\n');
+          assert.match(head, /^HTTP\/1\.1 ([245]|101 [^]*\r\nupgrade: websocket(\r\n|$))/i, `${path} ${lines}: ${head}`);
+        }
+    });
+
+    if (hasUpgrades) test('hands an upgrade to WebSocket on, and tells the API who it is', async (t) => {
+      const lines = ['Connection: keep-alive, Upgrade, X-Consumer-Name', 'Upgrade: WebSocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=='];
+      assert.match((await say(t, gateway, '/', lines)).received, /^HTTP\/1\.1 401 /);
+      const { connection, received } = await say(t, gateway, '/', [...lines, `X-API-Key: ${key}`, 'X-Consumer-Name: forged'], (text) => /\r\n\r\n.*\n/.test(text));
+      assert.match(received, /^HTTP\/1\.1 101 /);
+      assert.equal(JSON.parse(received.split('\r\n\r\n')[1]).headers['x-consumer-name'], 'acme');
+      connection.write('to and fro');
+      await connection.until((text) => text.endsWith('to and fro'));
+    });
+
+    test('tells the API who it is, whatever the client says of the connection', async () => {
+      const { headers } = await reached('/', { ...bearer(key), connection: ['keep-alive', ...identity].join(', ') });
+      assert.doesNotMatch(headers.connection ?? '', /x-/i, 'another proxy would take these away');
+      assert.deepEqual([headers['x-consumer-name'], headers['x-key-id'], headers['x-environment']], ['acme', keyId, 'production']);
+      for (const one of identity.filter((name) => name !== 'x-key-expires')) assert.ok(headers[one], one);
     });
 
     test('answers one and the same 401 to every key that is not good', async () => {
@@ -152,6 +208,7 @@ export function describeGateway(name, { start, flags = () => ['--trusted-proxies
       const agent = new Agent({ localAddress: '127.0.0.2' });
       assert.equal((await get('/', { 'x-api-key': near.key }, { agent })).status, 200);
       assert.equal((await get('/', { 'x-api-key': far.key, 'x-forwarded-for': '192.0.2.1' }, { agent })).status, 403);
+      assert.equal((await get('/', { 'x-api-key': near.key, connection: 'x-forwarded-for' }, { agent })).status, 200);
     });
 
     test('keeps its connections to the node', async () => {

@@ -2,16 +2,24 @@
 // Starts real gateways with the shipped configurations, and the API that stands behind them.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { raw } from '../../integration/lib/http.mjs';
 import { until } from '../../integration/lib/node.mjs';
 
 export const identity = ['x-consumer-id', 'x-consumer-name', 'x-consumer-metadata', 'x-key-id', 'x-key-scopes', 'x-key-expires', 'x-environment'];
 
 /** A file of deploy/, as text. */
 export const shipped = (path) => readFileSync(new URL(`../../../deploy/${path}`, import.meta.url), 'utf8');
+
+/** The blocks of code behind a heading of a page. */
+export function blocksOf(path, heading) {
+  const [, section] = shipped(path).split(`\n## ${heading}\n`);
+  return [...section.split('\n## ')[0].matchAll(/```\w+\n([^`]*)```/g)].map(([, block]) => block);
+}
 
 /** Replaces what the example must contain. */
 export function put(text, from, to) {
@@ -22,9 +30,10 @@ export function put(text, from, to) {
 // Of a head that has all of an identity's headers; Node's own limit is 16 KiB.
 export const headBytes = 65_536;
 
-/** An HTTP server on a free port; answer(request, response). */
-export async function startServer(answer) {
+/** An HTTP server on a free port; answer(request, response), and of an upgrade takeUpgrade(request, socket). */
+export async function startServer(answer, takeUpgrade) {
   const server = createServer({ maxHeaderSize: headBytes }, answer);
+  if (takeUpgrade) server.on('upgrade', takeUpgrade);
   await new Promise((done) => server.listen(0, '127.0.0.1', done));
   return {
     port: server.address().port,
@@ -36,19 +45,40 @@ export async function startServer(answer) {
   };
 }
 
+// Without it, no server takes an upgrade to HTTP/2 (RFC 7540 §3.2.1).
+export const http2Settings = 'HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA';
+
+/** A request with exactly these lines on a connection of its own, and what came back until isWhole(it). */
+export async function say(t, gateway, path, lines, isWhole = (received) => received.includes('\r\n\r\n')) {
+  const connection = raw(gateway);
+  t.after(() => connection.destroy());
+  connection.write([`GET ${path} HTTP/1.1`, 'Host: api', ...lines, '', ''].join('\r\n'));
+  return { connection, received: await connection.until(isWhole) };
+}
+
 export async function readBody(stream) {
   const parts = [];
   for await (const part of stream) parts.push(part);
   return Buffer.concat(parts);
 }
 
-/** The API behind the gateway: answers with what it was sent. */
+const told = ({ method, url, headers }, body = '') => JSON.stringify({ method, url, headers, body });
+
+/** The API behind the gateway: answers with what it was sent. It takes any upgrade, and what then comes goes back. */
 export const startApi = () =>
-  startServer(async (request, answer) => {
-    const body = await readBody(request);
-    answer.setHeader('content-type', 'application/json');
-    answer.end(JSON.stringify({ method: request.method, url: request.url, headers: request.headers, body: body.toString() }));
-  });
+  startServer(
+    async (request, answer) => {
+      const body = await readBody(request);
+      answer.setHeader('content-type', 'application/json');
+      answer.end(told(request, body.toString()));
+    },
+    (request, socket) => {
+      const accept = createHash('sha1').update(`${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+      socket.on('error', () => {});
+      socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${request.headers.upgrade}\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n${told(request)}\n`);
+      socket.pipe(socket);
+    },
+  );
 
 // A test that broke off must leave no gateway behind.
 const alive = new Set();

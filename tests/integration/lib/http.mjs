@@ -120,7 +120,7 @@ export function statusesOf(received, { isHead = false } = {}) {
 
 /** A raw connection: write bytes (latin1), read what came until a condition holds or it closes. */
 export function raw(target) {
-  const socket = typeof target === 'string' ? connect(target) : connect(target.port, '127.0.0.1');
+  const socket = typeof target === 'string' ? connect(target) : connect(target.port, target.host ?? '127.0.0.1');
   let received = '';
   let closed = false;
   const waiting = new Set();
