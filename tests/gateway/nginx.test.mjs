@@ -82,10 +82,16 @@ describe('an answer that is larger than one of Keyreeve\'s', () => {
 });
 
 describe('nginx and what stands around the snippets', () => {
-  let node, api;
+  let node, api, call, key, plain, stranger;
   before(async () => {
     node = await startNode();
     api = await startApi();
+    call = client(node);
+    await call.makeConsumer('acme');
+    ({ key } = await call.makeKey('acme', { scopes: ['orders:read'] }));
+    ({ key: plain } = await call.makeKey('acme'));
+    await call.makeConsumer('other', {}, 'preview');
+    ({ key: stranger } = await call.makeKey('other', {}, 'preview'));
   });
   after(async () => {
     await api?.stop();
@@ -97,6 +103,25 @@ describe('nginx and what stands around the snippets', () => {
     t.after(() => nginx.stop());
     return nginx;
   };
+  const statusOf = async (nginx, path, value) => (await exchange(nginx, { path, headers: value ? { 'x-api-key': value } : {} })).status;
+
+  test('a location within a protected one lets nobody in before it includes the snippet as well', async (t) => {
+    const within = ['location /orders/forgotten/ { proxy_pass http://api; }', 'location /orders/own/ { set $keyreeve_question "bucket=production&scopes=orders:read"; include keyreeve-protect.conf; proxy_pass http://api; }'];
+    const nginx = await startFor(t, (text) => put(text, 'location /orders/ {', `location /orders/ { ${within.join(' ')}`));
+    for (const value of [key, plain, stranger]) assert.equal(await statusOf(nginx, '/orders/forgotten/1', value), 403);
+    assert.equal(await statusOf(nginx, '/orders/own/1', key), 200);
+    for (const value of [plain, stranger]) assert.equal(await statusOf(nginx, '/orders/own/1', value), 403);
+    assert.equal(await statusOf(nginx, '/orders/own/1'), 401);
+  });
+
+  test('a cache of the server keeps no answer of a node', async (t) => {
+    const cache = 'include keyreeve.conf; proxy_cache all; proxy_cache_valid any 1h; proxy_ignore_headers Cache-Control Set-Cookie Expires;';
+    const nginx = await startFor(t, (text, directory) => put(put(text, 'http {', `http {\n    proxy_cache_path ${directory}/cache keys_zone=all:1m;`), 'include keyreeve.conf;', cache));
+    assert.equal(await statusOf(nginx, '/', key), 200);
+    assert.equal(await statusOf(nginx, '/', stranger), 403);
+    assert.equal(await statusOf(nginx, '/'), 401);
+  });
+
   test('the README\'s lines for WebSocket pass that on and no other upgrade', async (t) => {
     const [maps, lines] = blocksOf('nginx/README.md', 'WebSocket');
     const nginx = await startFor(t, (text) => put(put(text, 'upstream api {', `${maps}\nupstream api {`), 'proxy_set_header Connection "";', lines));
