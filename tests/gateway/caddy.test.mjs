@@ -6,22 +6,32 @@ import { client, exchange } from '../integration/lib/http.mjs';
 import { claimPlace } from '../integration/lib/net.mjs';
 import { startNode } from '../integration/lib/node.mjs';
 import { describeGateway } from './lib/contract.mjs';
-import { put, shipped, startApi, startProgram } from './lib/gateway.mjs';
+import { blocksOf, put, shipped, startApi, startProgram } from './lib/gateway.mjs';
+import { describeTwoNodes } from './lib/nodes.mjs';
 
 /** Caddy with the shipped file; only ports, the node's address and patience are put in. */
-async function startCaddy({ node, apiPort, isOpen = false }) {
+async function startCaddy({ node, apiPort, isOpen = false, edit = (text) => text }) {
   const { host, port } = await claimPlace();
-  let text = put(shipped('caddy/Caddyfile'), '127.0.0.1:7400', `127.0.0.1:${node.port}`);
+  let text = edit(shipped('caddy/Caddyfile'));
+  if (node) text = put(text, '127.0.0.1:7400', `127.0.0.1:${node.port}`);
   text = put(text, '127.0.0.1:8080', `127.0.0.1:${apiPort}`);
   text = put(text, '\n:8000 {', `\nhttp://:${port} {\n\tbind ${host}`);
   text = put(text, '(keyreeve) {', '{\n\tadmin off\n}\n\n(keyreeve) {');
-  text = put(text, 'response_header_timeout 2s', 'response_header_timeout 20s'); // a busy machine is no dead node
+  if (node) text = put(text, 'response_header_timeout 2s', 'response_header_timeout 20s'); // a busy machine is no dead node
   if (isOpen) text = put(text, 'import keyreeve_closed', 'import keyreeve_open');
   const caddy = await startProgram({ program: '/usr/bin/caddy', host, port, files: () => ({ Caddyfile: text }), args: () => ['run', '--config', 'Caddyfile'] });
   return { ...caddy, log: undefined }; // it writes no line for a request
 }
 
 describeGateway('Caddy', { start: startCaddy });
+
+const [severalNodes] = blocksOf('caddy/README.md', 'Several nodes');
+
+// With shipped patience in a question, which a node that hangs shall cost; but no check takes a busy machine for one.
+const lines = put(severalNodes, 'health_timeout 1s', 'health_timeout 20s');
+describeTwoNodes('Caddy', ({ addresses, apiPort }) =>
+  startCaddy({ apiPort, isOpen: true, edit: (text) => put(text, 'forward_auth 127.0.0.1:7400 {', `forward_auth ${addresses.join(' ')} {\n${lines}`) }),
+);
 
 describe('the Caddyfile', () => {
   let node, api, gateway, key;

@@ -10,9 +10,10 @@ import { claimPlace } from '../integration/lib/net.mjs';
 import { startNode, whileStopped } from '../integration/lib/node.mjs';
 import { describeGateway } from './lib/contract.mjs';
 import { blocksOf, http2Settings, identity, put, say, shipped, startApi, startProgram, startServer } from './lib/gateway.mjs';
+import { describeTwoNodes } from './lib/nodes.mjs';
 
 /** HAProxy with the shipped files; only paths, ports, the node's address and patience are put in. */
-async function startHaproxy({ upstream, apiPort, isOpen = false, lua = shipped('haproxy/keyreeve.lua') }) {
+async function startHaproxy({ upstream, apiPort, isOpen = false, isPatient = true, lua = shipped('haproxy/keyreeve.lua') }) {
   const { host, port } = await claimPlace();
   let text = put(shipped('haproxy/haproxy.cfg'), 'server node-1 127.0.0.1:7400', `server node-1 ${upstream}`);
   text = put(text, '/etc/haproxy/', './');
@@ -20,8 +21,7 @@ async function startHaproxy({ upstream, apiPort, isOpen = false, lua = shipped('
   text = put(text, 'bind :8000', `bind ${host}:${port}`);
   text = put(text, '127.0.0.1:8080', `127.0.0.1:${apiPort}`);
   // A busy machine is no dead node.
-  text = put(text, 'timeout server 2s', 'timeout server 20s');
-  text = put(text, 'fall 2', 'fall 30');
+  if (isPatient) text = put(put(text, 'timeout server 2s', 'timeout server 20s'), 'fall 2', 'fall 30');
   if (isOpen) text = put(text, 'lua.keyreeve closed', 'lua.keyreeve open');
   return startProgram({
     program: '/usr/sbin/haproxy', host, port,
@@ -33,6 +33,11 @@ async function startHaproxy({ upstream, apiPort, isOpen = false, lua = shipped('
 describeGateway('HAProxy over TCP', {
   start: ({ node, ...rest }) => startHaproxy({ upstream: `127.0.0.1:${node.port}`, ...rest }),
 });
+
+// With shipped patience: a node that hangs shall cost it.
+describeTwoNodes('HAProxy', ({ addresses: [first, second], apiPort }) =>
+  startHaproxy({ upstream: `${first}\n    server node-2 ${second}`, apiPort, isOpen: true, isPatient: false }),
+);
 
 describe('HAProxy', () => {
   let node, api, directory, socket, key;

@@ -10,15 +10,16 @@ import { claimPlace } from '../integration/lib/net.mjs';
 import { startNode } from '../integration/lib/node.mjs';
 import { describeGateway } from './lib/contract.mjs';
 import { blocksOf, http2Settings, identity, put, say, shipped, startApi, startProgram, startServer } from './lib/gateway.mjs';
+import { describeTwoNodes } from './lib/nodes.mjs';
 
 /**
  * nginx with the shipped files; only paths, ports, the node's address and patience are put in, and what
  * edit(text, directory) puts into the example.
  */
-async function startNginx({ upstream, apiPort, isOpen = false, keepsCredential = false, edit = (text) => text }) {
+async function startNginx({ upstream, apiPort, isOpen = false, keepsCredential = false, snippets = {}, edit = (text) => text }) {
   const { host, port } = await claimPlace();
   const main = (directory) => {
-    let text = put(shipped('nginx/nginx.conf'), 'server 127.0.0.1:7400 ', `server ${upstream} `);
+    let text = put(shipped('nginx/nginx.conf'), 'server 127.0.0.1:7400;', `server ${upstream};`);
     text = put(text, '127.0.0.1:8080', `127.0.0.1:${apiPort}`);
     if (isOpen) text = put(text, 'include keyreeve-protect.conf;', 'include keyreeve-protect-open.conf;');
     if (keepsCredential) text = put(text, 'include keyreeve-protect.conf;', 'include keyreeve-protect.conf;\n            set $keyreeve_authorization "";\n            set $keyreeve_api_key "";');
@@ -38,6 +39,7 @@ async function startNginx({ upstream, apiPort, isOpen = false, keepsCredential =
       'keyreeve-protect.conf': shipped('nginx/keyreeve-protect.conf'),
       'keyreeve-protect-open.conf': shipped('nginx/keyreeve-protect-open.conf'),
       'keyreeve-public.conf': shipped('nginx/keyreeve-public.conf'),
+      ...snippets,
     }),
     args: (directory) => ['-p', directory, '-c', join(directory, 'nginx.conf'), '-g', 'daemon off;'],
   });
@@ -56,6 +58,20 @@ describeGateway('nginx over a unix socket', {
   hasUpgrades: false,
   start: ({ apiPort, isOpen }) => startNginx({ upstream: `unix:${socket}`, apiPort, isOpen }),
 });
+
+const [severalNodes, nextNode] = blocksOf('nginx/README.md', 'Several nodes');
+
+/** As the README says, with shipped patience: a node that hangs shall cost it. */
+function startTwo({ addresses: [first, second], apiPort }) {
+  const upstream = put(put(severalNodes, 'node-1:7400', first), 'node-2:7400', second);
+  return startNginx({
+    upstream: first, apiPort, isOpen: true,
+    snippets: { 'keyreeve.conf': put(shipped('nginx/keyreeve.conf'), '    internal;\n', `    internal;\n    ${nextNode}`) },
+    edit: (text) => text.replace(/    upstream keyreeve \{[^}]*\}\n/, upstream),
+  });
+}
+
+describeTwoNodes('nginx', startTwo);
 
 describe('an answer that is larger than one of Keyreeve\'s', () => {
   let node, api;
@@ -131,6 +147,18 @@ describe('nginx and what stands around the snippets', () => {
     };
     assert.equal(await upgraded('Upgrade: WebSocket'), 'websocket');
     for (const upgrades of [['Upgrade: h2c'], ['Upgrade: websocket, h2c'], ['Upgrade: h2c', 'Upgrade: websocket'], []]) assert.equal(await upgraded(...upgrades), undefined, upgrades.join());
+  });
+
+  test('of two nodes, one that refuses is obeyed when the other is silent, where who is not judged is let in, too', async (t) => {
+    const silent = await startNode();
+    await silent.remove();
+    const nginx = await startTwo({ addresses: [`127.0.0.1:${node.port}`, `127.0.0.1:${silent.port}`], apiPort: api.port });
+    t.after(() => nginx.stop());
+    for (let i = 0; i < 10; i++) {
+      assert.equal(await statusOf(nginx, '/', stranger), 503);
+      assert.equal(await statusOf(nginx, '/', 'nonsense'), 401);
+      assert.equal(await statusOf(nginx, '/', key), 200);
+    }
   });
 });
 
