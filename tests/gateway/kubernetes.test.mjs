@@ -6,14 +6,15 @@ import { test } from 'node:test';
 import { envoy as proto, grpcClient } from '../integration/lib/grpc.mjs';
 import { describeGateway } from './lib/contract.mjs';
 import { extAuthz, extAuthzGrpc } from './lib/envoy.mjs';
-import { identity } from './lib/gateway.mjs';
+import { identity, shipped } from './lib/gateway.mjs';
 import { assertKeys, set, startReplay, valuesOf, without } from './lib/replay.mjs';
 import { documents } from './lib/yaml.mjs';
 
 const [service, grant] = documents('kubernetes/keyreeve.yaml');
 const [route] = documents('kubernetes/httproute.yaml');
-const [policy, traffic] = documents('kubernetes/envoy-gateway.yaml');
-const [grpcPolicy] = documents('kubernetes/envoy-gateway-grpc.yaml');
+const policies = ['envoy-gateway.yaml', 'envoy-gateway-grpc.yaml'];
+const [[policy], [grpcPolicy]] = policies.map((name) => documents(`kubernetes/${name}`));
+const [traffic] = documents('kubernetes/envoy-gateway-traffic.yaml');
 
 // What the Gateway API allows in a path.
 const pathPattern = /^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+$/;
@@ -117,7 +118,12 @@ test('the manifests hand on the whole identity, and take it off the client first
   assert.deepEqual(policySetting(false).upstream, identity);
   assert.deepEqual(traffic.spec.headers.earlyRequestHeaders.remove, identity);
   assert.equal(policySetting(false).failureModeAllow, false);
+  // Of the policies one takes the other's place, and what they have in common stays where it is.
   assert.deepEqual(grpcPolicy.spec.targetRefs, policy.spec.targetRefs);
+  for (const name of policies) {
+    assert.deepEqual(documents(`kubernetes/${name}`).map(({ kind }) => kind), ['SecurityPolicy']);
+    assert.ok(shipped(`kubernetes/${name}`).includes('envoy-gateway-traffic.yaml'), name);
+  }
   assert.deepEqual([grpcSetting(false).failureModeAllow, grpcSetting(false).extensions], [false, { bucket: 'production' }]);
 });
 
