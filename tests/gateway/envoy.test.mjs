@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { envoy as proto, grpcClient } from '../integration/lib/grpc.mjs';
 import { describeGateway } from './lib/contract.mjs';
 import { exact, extAuthz, extAuthzGrpc, readEnvoy, seconds, statusOf } from './lib/envoy.mjs';
-import { identity } from './lib/gateway.mjs';
+import { identity, shipped } from './lib/gateway.mjs';
 import { assertKeys, startReplay } from './lib/replay.mjs';
 
 const patience = 20; // times the shipped timeout: the node is a sanitized one
@@ -104,6 +104,14 @@ test('the filter over gRPC asks a cluster that speaks HTTP/2, and lets nobody in
   assert.deepEqual(options.explicit_http_config, { http2_protocol_options: {} });
   assert.equal(cluster.health_checks[0].grpc_health_check.service_name, 'envoy.service.auth.v3.Authorization');
   for (const path of ['/', '/orders/1']) assert.equal(grpcSetting(path, false).extensions.bucket, 'production');
+});
+
+test('a connection to a node is given up before the node closes it', () => {
+  const [, nodeMs] = /^#idle_timeout_ms: (\d+)$/m.exec(shipped('keyreeve.yaml'));
+  for (const { clusters } of [overHttp, overGrpc]) {
+    const [options] = Object.values(clusters.find((one) => one.name === 'keyreeve').typed_extension_protocol_options);
+    assert.ok(seconds(options.common_http_protocol_options.idle_timeout) < Number(nodeMs));
+  }
 });
 
 describeGateway('Envoy over gRPC, replayed', { start: startGrpcEnvoy, removesCredential: true, hasRetryAfter: false, hasPaths: false, hasUpgrades: false });
