@@ -22,6 +22,12 @@ static const char *finish_path(struct session *session, struct buf *path)
     return text;
 }
 
+// Clients and proxies pass over such a segment or go up by it: the path would be another thing's.
+static bool is_segment(const char *text)
+{
+    return *text != '\0' && strcmp(text, ".") != 0 && strcmp(text, "..") != 0;
+}
+
 const char *api_path(struct session *session, ...)
 {
     struct buf path;
@@ -30,6 +36,8 @@ const char *api_path(struct session *session, ...)
     buf_init(&path, KR_API_PATH_MAX);
     va_start(args, session);
     while ((segment = va_arg(args, const char *)) != NULL) {
+        if (!is_segment(segment))
+            session->no_name = segment;
         buf_add_u8(&path, '/');
         http_add_encoded(&path, segment);
     }
@@ -74,6 +82,14 @@ const char *api_with(struct session *session, const char *path, const char *name
     buf_add_u8(&text, '=');
     http_add_encoded(&text, value);
     return finish_path(session, &text);
+}
+
+enum exit_code api_check_names(struct session *session)
+{
+    if (session->no_name == NULL)
+        return KR_EXIT_OK;
+    return session_fail(session, KR_EXIT_USAGE, NULL, "\"%s\" is no name and no id",
+                        session->no_name);
 }
 
 enum exit_code api_exit_code(unsigned status)
@@ -198,6 +214,9 @@ enum exit_code api_send(struct session *session, const struct api_request *reque
     struct progress progress;
     struct http_call call;
     *answer = (struct api_answer){0};
+    enum exit_code code = api_check_names(session);
+    if (code != KR_EXIT_OK)
+        return code;
     http_call_init(&call);
     call.method = request->method;
     call.url = arena_printf(&session->arena, "%s%s", session->url, request->path);
@@ -222,7 +241,7 @@ enum exit_code api_send(struct session *session, const struct api_request *reque
         json_parse(buf_bytes(&call.answer), &answer->json, NULL) != KR_ERR_OK)
         answer->json = NULL; // a proxy's page, say: the status speaks for itself
     answer->is_too_large = is_too_large(request, &call, answer->json);
-    enum exit_code code = api_exit_code(answer->status);
+    code = api_exit_code(answer->status);
     if (answer->is_too_large || is_foreign(request, &call, answer->json))
         code = KR_EXIT_FAILURE;
     else if (is_wanted(request, &call, answer->json))

@@ -9,13 +9,16 @@
 #include "client/session.h"
 #include "core/base/json.h"
 
-// "/a/b c/d" of segments, each encoded, in the session's arena; ends with NULL.
+// "/a/b c/d" of segments, each encoded, in the session's arena; ends with NULL. With one that is
+// empty, "." or ".." nothing is sent from then on.
 const char *api_path(struct session *session, ...) __attribute__((sentinel));
 // "/v1/accounts/{account}/key-buckets" and what follows.
 const char *api_buckets(struct session *session);
 const char *api_bucket(struct session *session, const char *bucket);
 const char *api_consumer(struct session *session, const char *consumer); // of the session's bucket
 const char *api_key(struct session *session, const char *consumer, const char *key_id);
+// USAGE, and printed, when a path was to hold such a segment; api_send asks it itself.
+must_use enum exit_code api_check_names(struct session *session);
 // path with "/tail" behind it, or "?name=value" (or "&…"), encoded. In the session's arena.
 const char *api_under(struct session *session, const char *path, const char *tail);
 const char *api_with(struct session *session, const char *path, const char *name,

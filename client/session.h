@@ -19,6 +19,7 @@ struct session {
     const char *url;               // without a slash at its end
     const char *token;             // or NULL
     const char *account, *bucket;  // bucket or NULL
+    const char *no_name;           // what was to be a segment of a path and cannot be one, or NULL
     bool is_json;
     struct term out, err;
 };

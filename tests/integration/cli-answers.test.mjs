@@ -2,34 +2,9 @@
 // The keyreeve command over a server that answers what a node seldom does: too much, too late, not
 // everywhere, not yet.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { dataDirFor, keyreeve, run } from './lib/node.mjs';
-
-/** A server that answers with what answer(request) says, {status, body} or {status, text}; and a command that asks it. */
-async function serve(t, answer) {
-  const asked = [];
-  const server = createServer(async (request, response) => {
-    const url = new URL(request.url, 'http://node');
-    asked.push({ method: request.method, path: url.pathname, query: url.searchParams });
-    request.resume();
-    const { status = 200, body, text } = await answer(asked.at(-1));
-    response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
-    response.end(body === undefined ? text : JSON.stringify(body));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => server.close());
-  const env = { HOME: dataDirFor(t), XDG_CONFIG_HOME: '', KEYREEVE_CONTEXT: '', KEYREEVE_URL: `http://127.0.0.1:${server.address().port}`, KEYREEVE_TOKEN: 'kr_mgmt_token', KEYREEVE_BUCKET: 'production' };
-  const cli = async (args, code = 0) => {
-    const ended = await run(keyreeve, args, { env });
-    assert.equal(ended.code, code, `keyreeve ${args.join(' ')}\n${ended.stdout}\n${ended.stderr}`);
-    return ended;
-  };
-  return { asked, cli };
-}
+import { serve } from './lib/server.mjs';
 
 // Too large for the node, and one of more values than the command reads.
 const tooLarge = { status: 413, body: { title: 'Content Too Large', detail: 'the answer is too large; ask for fewer items' } };
@@ -174,6 +149,29 @@ test('what cannot be undone says what it would do, and does not without --yes', 
   ])
     assert.ok((await cli(args, 2)).stderr.includes(`not done: this would ${would}`), args.join(' '));
   assert.equal(asked.length, 0);
+});
+
+// A path of /buckets/b/consumers/.. is the bucket's.
+test('a name that would be another place in a path is refused, and nothing is asked', async (t) => {
+  const { asked, cli } = await serve(t, () => ({ status: 204 }));
+  for (const name of ['..', '.', ''])
+    for (const args of [
+      ['consumer', 'delete', name, '--yes'], ['consumer', 'update', name, '-d', 'x'], ['consumer', 'revoke', name, '--yes'], ['consumer', 'roll', name],
+      ['key', 'delete', 'c1', name, '--yes'], ['key', 'revoke', 'c1', name], ['key', 'list', name], ['key', 'show', name, 'key_1', '--json'], ['manager', 'remove', 'c1', name, '--yes'],
+      ['bucket', 'delete', name, '--yes'], ['bucket', 'show', name], ['token', 'delete', name, '--yes'], ['node', 'remove', name, '--yes'], ['receipt', name], ['export', name],
+      ['consumer', 'list', '-b', name], ['bucket', 'list', '--account', name],
+    ]) {
+      const { stdout, stderr } = await cli(args, 2);
+      assert.ok(args.includes('--json') ? JSON.parse(stderr).error.includes(`"${name}" is no name`) : stderr.includes(`"${name}" is no name`), `${args.join(' ')}: ${stderr}`);
+      assert.equal(stdout, '', args.join(' '));
+    }
+  assert.equal(asked.length, 0);
+});
+
+test('a path is asked for as it is written', async (t) => {
+  const { asked, cli, url } = await serve(t, () => ({ body: { sub: 'x' } }));
+  await cli(['whoami', '--url', `${url}/behind/./a/../proxy`]);
+  assert.equal(asked[0].target, '/behind/./a/../proxy/v1/who-am-i');
 });
 
 test('status says at once that a node is not ready, whatever else it cannot tell yet', async (t) => {
