@@ -39,6 +39,7 @@ static struct import_group *new_group(struct import_segment *segment, const char
 {
     struct import_group *group = mem_zalloc(sizeof(*group));
     group->segment = segment;
+    assert(strlen(bucket) < sizeof(group->bucket));
     memcpy(group->bucket, bucket, strlen(bucket) + 1);
     buf_init(&group->body, KR_SEGMENT_BODY_BYTES + 4 * KR_IMPORT_LINE_MAX);
     buf_add_text(&group->body, "{\"rows\":[");

@@ -48,6 +48,7 @@ struct import_segment {
 void import_segment_init(struct import_segment *segment);
 void import_segment_fini(struct import_segment *segment);
 
+// bucket is a bucket's name or id.
 void import_segment_add(struct import_segment *segment, const char *bucket, uint64_t line,
                         struct bytes row);
 void import_segment_refuse(struct import_segment *segment, uint64_t line, const char *detail);

@@ -13,6 +13,8 @@
 #include "client/import.h"
 #include "client/table.h"
 #include "core/base/clock.h"
+#include "core/keys/format.h"
+#include "core/keys/model.h"
 
 enum {
     KR_IMPORT_CONCURRENCY = 4,
@@ -129,6 +131,19 @@ static void find_state(struct import *import, const char *input)
         fail(import, &fault);
 }
 
+// It goes into a URL as it is, and into a place that holds a name, as a row's own does.
+static void check_bucket(struct import *import)
+{
+    const char *bucket = import->default_bucket;
+    if (bucket != NULL && !model_is_bucket_name(bucket) && !format_is_id(bucket, "bckt"))
+        import->code = session_fail(import->session, KR_EXIT_USAGE, NULL,
+                                    "\"%.64s\" is no bucket: a name has 3 to 128 of a-z, 0-9, _ "
+                                    "and -, and an id begins with bckt_",
+                                    bucket);
+    else
+        import->code = api_check_names(import->session);
+}
+
 static void open_import(struct import *import, struct session *session)
 {
     struct fault fault = {0};
@@ -153,6 +168,9 @@ static void open_import(struct import *import, struct session *session)
         import->row.now_ms = clock_unix_ms();
     progress_init(&import->progress, &session->err, import->is_dry ? "Checking" : "Importing",
                   import->started_ms);
+    check_bucket(import);
+    if (import->code != KR_EXIT_OK)
+        return;
     if (import_reader_open(&import->reader, input, &fault) != KR_ERR_OK) {
         fail(import, &fault);
         return;
