@@ -231,28 +231,35 @@ static void show_refusals(struct import *import, const struct import_segment *se
     }
 }
 
-static void report(struct import *import, struct import_segment *segment)
+// False, and printed: it could not be written.
+static bool report(struct import *import, struct import_segment *segment)
 {
     struct buf text;
+    bool is_good = true;
     if (segment->refusal_count == 0)
-        return;
+        return true;
     buf_init(&text, KR_IMPORT_REPORT_MAX);
     import_segment_add_report(segment, &text);
     if (import->report_fd < 0)
         show_refusals(import, segment);
     else if (buf_result(&text) != KR_ERR_OK || !write_all(import->report_fd, buf_bytes(&text)))
-        import->code = session_fail(import->session, KR_EXIT_FAILURE, again,
-                                    "cannot write the report: %s", strerror(errno));
+        is_good = false;
     else
         import->state.report_bytes += text.size;
+    if (!is_good)
+        import->code = session_fail(import->session, KR_EXIT_FAILURE, again,
+                                    "cannot write the report: %s", strerror(errno));
     buf_fini(&text);
+    return is_good;
 }
 
 void import_commit(struct import *import)
 {
     while (import->count > 0 && import_segment_is_done(segment_at(import, 0))) {
         struct import_segment *segment = segment_at(import, 0);
-        report(import, segment);
+        // What it lacks is read and refused once more when the import goes on.
+        if (!report(import, segment))
+            return;
         import->state.offset = segment->end_offset;
         import->state.lines += segment->line_count;
         import->state.imported += segment->imported;

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// keyreeve import over a server that takes every row: where it sends them.
+// keyreeve import over a server that takes every row: where it sends them, and
+// reports that cannot be written.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { keyreeve, run } from './lib/node.mjs';
 import { serve } from './lib/server.mjs';
 
 const row = (number, more = {}) => JSON.stringify({ consumer: 'c', keyHash: { algorithm: 'sha256', value: number.toString(16).padStart(64, '0') }, ...more });
 const rows = (count, more) => Array.from({ length: count }, (_, i) => row(i, more)).join('\n');
+const linesOf = (path) => readFileSync(path, 'utf8').split('\n').filter(Boolean);
 
 /** serve(), of a node that imports all rows but those that refuse(row) has a reason against. */
 async function serveImport(t, refuse = () => undefined) {
@@ -37,4 +40,18 @@ test('the bucket that rows go to is a name or an id, wherever it comes from', as
   const id = `bckt_${'7'.repeat(24)}`;
   await cli(['import', input, '--bucket', id]);
   assert.deepEqual(imports(), [`/v1/accounts/default/key-buckets/${id}/$import`]);
+});
+
+test('a report that cannot be written loses no row: the import goes on from the first that it lacks', async (t) => {
+  const count = 60;
+  const { cli, env, path, write } = await serveImport(t, ({ description }) => description);
+  const input = write('in.jsonl', rows(count, { description: 'x'.repeat(50) }));
+  const args = ['import', input, '--batch', '5', '--report', path('report')];
+  const full = await run('bash', ['-c', `trap '' XFSZ; ulimit -f 1; exec "$@"`, 'bash', keyreeve, ...args], { env });
+  assert.equal(full.code, 1);
+  assert.match(full.stderr, /cannot write the report/);
+  assert.ok(JSON.parse(readFileSync(`${input}.keyreeve-state`)).lines < count);
+  const { refused, lines } = JSON.parse((await cli([...args, '--json'], 1)).stdout);
+  assert.deepEqual([refused, lines], [count, count]);
+  assert.deepEqual(linesOf(path('report')).map((line) => JSON.parse(line).line), Array.from({ length: count }, (_, i) => i + 1));
 });
