@@ -169,7 +169,7 @@ static void run(struct session *session, struct http_call *call, struct progress
 {
     http_start(session->http, call);
     while (call->state == KR_HTTP_SENT) {
-        http_poll(session->http, KR_API_TICK_MS);
+        http_poll(session->http, -1, KR_API_TICK_MS);
         progress_draw(progress, (struct progress_now){0}, clock_mono_ns() / 1000000);
     }
 }

@@ -252,13 +252,14 @@ static unsigned collect(struct http *http)
     return count;
 }
 
-void http_poll(struct http *http, unsigned timeout_ms)
+void http_poll(struct http *http, int input, unsigned timeout_ms)
 {
+    struct curl_waitfd other = {.fd = input, .events = CURL_WAIT_POLLIN};
     int running = 0;
     curl_multi_perform(http->multi, &running);
     if (collect(http) > 0 || running == 0 || timeout_ms == 0)
         return;
-    curl_multi_poll(http->multi, NULL, 0, (int)timeout_ms, NULL);
+    curl_multi_poll(http->multi, &other, input >= 0 ? 1 : 0, (int)timeout_ms, NULL);
     curl_multi_perform(http->multi, &running);
     collect(http);
 }

@@ -52,8 +52,9 @@ void http_call_fini(struct http_call *call);
 
 // Sends; the call must be idle or done, and is reset. It is done after some http_poll.
 void http_start(struct http *http, struct http_call *call);
-// Waits at most timeout_ms for something to happen and moves everything under way.
-void http_poll(struct http *http, unsigned timeout_ms);
+// Waits at most timeout_ms for something to happen, or for input to become readable (-1: none), and
+// moves everything under way.
+void http_poll(struct http *http, int input, unsigned timeout_ms);
 // Ends a call that is under way without an answer.
 void http_cancel(struct http *http, struct http_call *call);
 

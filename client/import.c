@@ -15,7 +15,7 @@
 enum {
     KR_IMPORT_BACKOFF_MS = 250,
     KR_IMPORT_BACKOFF_MAX_MS = 5000,
-    KR_IMPORT_PATIENCE_MS = 60000, // without any whole answer
+    KR_IMPORT_PATIENCE_MS = 60000, // since the first answer that was none
     KR_IMPORT_SHOWN_MAX = 10
 };
 
@@ -63,28 +63,49 @@ static void take_line(struct import *import, struct import_segment *segment, str
         import_segment_add(segment, bucket, number, import->row.text);
 }
 
-void import_read(struct import *import)
+static bool has_open_segment(const struct import *import)
+{
+    size_t last = import->first + import->count - 1;
+    return import->count > 0 && !import->segments[last % import->ring_size].is_sealed;
+}
+
+bool import_wants_input(const struct import *import)
+{
+    return !import->is_at_end && (import->count < import->ring_size || has_open_segment(import));
+}
+
+static void read_line(struct import *import, struct import_segment *segment)
 {
     struct fault fault = {0};
-    if (import->is_at_end || import->count == import->ring_size || import->code != KR_EXIT_OK)
+    struct bytes line = {0};
+    enum import_reader_result result = import_reader_next(&import->reader, &line, &fault);
+    import->is_quiet = result == KR_READER_QUIET;
+    import->is_at_end = result == KR_READER_END || result == KR_READER_FAILED;
+    if (result == KR_READER_FAILED)
+        import->code = session_fail(import->session, KR_EXIT_FAILURE, again, "%s", fault.text);
+    if (import->is_quiet || import->is_at_end)
         return;
-    struct import_segment *segment = segment_at(import, import->count++);
-    import_segment_init(segment);
-    while (!import->is_at_end && !import_segment_is_full(segment, import->batch)) {
-        struct bytes line = {0};
-        enum import_reader_result result = import_reader_next(&import->reader, &line, &fault);
-        import->is_at_end = result == KR_READER_END || result == KR_READER_FAILED;
-        if (result == KR_READER_FAILED)
-            import->code = session_fail(import->session, KR_EXIT_FAILURE, again, "%s", fault.text);
-        if (import->is_at_end)
-            break;
-        import->lines_read++;
-        segment->line_count++;
-        if (result == KR_READER_TOO_LONG)
-            import_segment_refuse(segment, import->lines_read, "the line is longer than 256 KiB");
-        else
-            take_line(import, segment, line);
-    }
+    import->lines_read++;
+    segment->line_count++;
+    if (result == KR_READER_TOO_LONG)
+        import_segment_refuse(segment, import->lines_read, "the line is longer than 256 KiB");
+    else
+        take_line(import, segment, line);
+}
+
+void import_read(struct import *import)
+{
+    if (!import_wants_input(import) || import->code != KR_EXIT_OK)
+        return;
+    if (!has_open_segment(import))
+        import_segment_init(segment_at(import, import->count++));
+    struct import_segment *segment = segment_at(import, import->count - 1);
+    import->is_quiet = false;
+    while (!import->is_quiet && !import->is_at_end &&
+           !import_segment_is_full(segment, import->batch))
+        read_line(import, segment);
+    if (import->is_quiet)
+        return;
     segment->end_offset = import->reader.offset;
     import_segment_seal(segment);
 }
@@ -135,7 +156,9 @@ static void try_later(struct import *import, struct import_group *group, uint64_
         wait_ms = KR_IMPORT_BACKOFF_MAX_MS;
     group->state = KR_GROUP_READY;
     group->retry_at_ms = now_ms + wait_ms;
-    if (now_ms - import->heard_ms < KR_IMPORT_PATIENCE_MS) {
+    if (import->absent_ms == 0)
+        import->absent_ms = now_ms;
+    if (now_ms - import->absent_ms < KR_IMPORT_PATIENCE_MS) {
         tell_absence(import, group);
         return;
     }
@@ -184,7 +207,7 @@ static void receive(struct import *import, struct import_group *group, uint64_t 
     import->in_flight--;
     bool is_away = call->err != KR_ERR_OK || call->status == 429 || call->status >= 500;
     if (!is_away) {
-        import->heard_ms = now_ms;
+        import->absent_ms = 0;
         import->has_told_absence = false;
     }
     if (is_away)

@@ -24,20 +24,25 @@ struct import {
     bool is_dry;
     bool is_rehearsal; // dry, while an import of the same file that has a report has not ended
     bool is_at_end;    // nothing more will be read
+    bool is_quiet;     // nothing more has come yet, and the last segment waits for it
     size_t concurrency, batch;
     struct import_segment *segments; // a ring in the input's order
     size_t ring_size, first, count;
     size_t in_flight;
     uint64_t lines_read;
-    uint64_t started_ms, saved_ms, heard_ms; // heard: the last whole answer
-    uint64_t first_line;                     // lines that earlier runs committed
+    uint64_t started_ms, saved_ms;
+    uint64_t absent_ms;  // since when the node gives no whole answer; 0: the latest was one
+    uint64_t first_line; // lines that earlier runs committed
     struct progress progress;
     bool has_told_absence;
     unsigned shown_refusals; // printed for want of a report
     enum exit_code code;     // sticky
 };
 
-// Reads one more segment into the ring, if there is room; sets is_at_end.
+// Is there room for more of the input, and may more come?
+bool import_wants_input(const struct import *import);
+// Reads one more segment into the ring, if there is room, or as much of it as has come; sets
+// is_at_end and is_quiet.
 void import_read(struct import *import);
 // Sends what is ready, as far as concurrency allows.
 void import_send(struct import *import, uint64_t now_ms);

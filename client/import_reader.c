@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -66,6 +67,13 @@ static ssize_t read_some(struct import_reader *reader, struct fault *fault)
     return size;
 }
 
+// Would a read wait?
+static bool is_quiet(const struct import_reader *reader)
+{
+    struct pollfd input = {.fd = reader->fd, .events = POLLIN};
+    return !reader->is_regular && poll(&input, 1, 0) == 0;
+}
+
 static void make_room(struct import_reader *reader)
 {
     if (reader->begin > 0)
@@ -94,9 +102,12 @@ static enum import_reader_result pass_over(struct import_reader *reader, struct 
         size_t passed = feed == NULL ? size : (size_t)(feed - data) + 1;
         reader->begin += passed;
         reader->offset += passed;
-        if (feed != NULL || reader->has_ended)
+        reader->is_passing = feed == NULL && !reader->has_ended;
+        if (!reader->is_passing)
             return KR_READER_TOO_LONG;
         make_room(reader);
+        if (is_quiet(reader))
+            return KR_READER_QUIET;
         if (read_some(reader, fault) < 0)
             return KR_READER_FAILED;
     }
@@ -106,6 +117,8 @@ enum import_reader_result import_reader_next(struct import_reader *reader, struc
                                              struct fault *fault)
 {
     size_t searched = 0;
+    if (reader->is_passing)
+        return pass_over(reader, fault);
     for (;;) {
         const uint8_t *data = reader->buffer + reader->begin;
         size_t size = reader->end - reader->begin;
@@ -119,6 +132,8 @@ enum import_reader_result import_reader_next(struct import_reader *reader, struc
             return pass_over(reader, fault);
         searched = size;
         make_room(reader);
+        if (is_quiet(reader))
+            return KR_READER_QUIET;
         if (read_some(reader, fault) < 0)
             return KR_READER_FAILED;
     }

@@ -21,13 +21,15 @@ struct import_reader {
     uint8_t *buffer;
     size_t begin, end; // what is buffered and not yet given
     bool is_regular, has_ended;
-    uint8_t *head; // the first bytes of the input
+    bool is_passing; // over a line that is too long, whose end has not come yet
+    uint8_t *head;   // the first bytes of the input
     size_t head_size;
 };
 
 enum import_reader_result {
     KR_READER_LINE,
     KR_READER_TOO_LONG, // the line was passed over
+    KR_READER_QUIET,    // no file, and the rest of the next line has not come yet: ask again
     KR_READER_END,
     KR_READER_FAILED
 };
@@ -36,7 +38,7 @@ enum import_reader_result {
 must_use enum kr_err import_reader_open(struct import_reader *reader, const char *path,
                                         struct fault *fault);
 void import_reader_close(struct import_reader *reader);
-// The next line without its line feed, lent until the next call.
+// The next line without its line feed, lent until the next call. Does not wait for a pipe.
 enum import_reader_result import_reader_next(struct import_reader *reader, struct bytes *line,
                                              struct fault *fault);
 // The digest of the first min(offset, KR_READER_HEAD_BYTES) bytes.

@@ -113,10 +113,13 @@ void import_segment_seal(struct import_segment *segment)
         assert(buf_result(&group->body) == KR_ERR_OK);
         group->state = KR_GROUP_READY;
     }
+    segment->is_sealed = true;
 }
 
 bool import_segment_is_done(const struct import_segment *segment)
 {
+    if (!segment->is_sealed)
+        return false;
     for (const struct import_group *group = segment->groups; group != NULL; group = group->next)
         if (group->state != KR_GROUP_DONE)
             return false;

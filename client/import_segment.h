@@ -37,6 +37,7 @@ struct import_refusal {
 struct import_segment {
     struct arena arena; // details
     struct import_group *groups;
+    bool is_sealed;
     size_t group_count, row_count, line_count;
     size_t open_rows_max; // rows of its largest group
     uint64_t end_offset;  // of the input, behind its last line
@@ -54,7 +55,7 @@ void import_segment_add(struct import_segment *segment, const char *bucket, uint
 void import_segment_refuse(struct import_segment *segment, uint64_t line, const char *detail);
 // Time to send it: a request holds batch rows or many bytes, or there are many lines or buckets.
 bool import_segment_is_full(const struct import_segment *segment, size_t batch);
-// Ends the bodies; the groups are READY.
+// No line will follow: ends the bodies; the groups are READY.
 void import_segment_seal(struct import_segment *segment);
 bool import_segment_is_done(const struct import_segment *segment);
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -158,7 +159,7 @@ static void open_import(struct import *import, struct session *session)
         .batch = (size_t)parse_number(session->in, KR_OPT_BATCH, KR_IMPORT_BATCH),
         .started_ms = now_ms(),
     };
-    import->saved_ms = import->heard_ms = import->started_ms;
+    import->saved_ms = import->started_ms;
     import->base = api_buckets(session);
     import->ring_size = import->concurrency + KR_IMPORT_AHEAD;
     import->segments = mem_zalloc(import->ring_size * sizeof(*import->segments));
@@ -220,6 +221,19 @@ static bool has_more(const struct import *import)
     return import->code == KR_EXIT_OK && (import->count > 0 || !import->is_at_end);
 }
 
+// Until an answer has come or, where there is room for it, more of the input.
+static void wait_for_more(struct import *import)
+{
+    bool wants_input = import_wants_input(import);
+    struct pollfd input = {.fd = wants_input && import->is_quiet ? import->reader.fd : -1,
+                           .events = POLLIN};
+    int most_ms = wants_input && !import->is_quiet ? 0 : KR_IMPORT_POLL_MS;
+    if (import->in_flight > 0)
+        http_poll(import->session->http, input.fd, (unsigned)most_ms);
+    else if (wants_input || !import->is_dry)
+        (void)poll(&input, 1, most_ms);
+}
+
 static void run_loop(struct import *import)
 {
     uint64_t stop_ms = UINT64_MAX;
@@ -234,11 +248,7 @@ static void run_loop(struct import *import)
         import_read(import);
         if (!is_interrupted)
             import_send(import, now);
-        bool can_read = !import->is_at_end && import->count < import->ring_size;
-        if (import->in_flight > 0)
-            http_poll(import->session->http, can_read ? 0 : KR_IMPORT_POLL_MS);
-        else if (!can_read && !import->is_dry)
-            usleep(KR_IMPORT_POLL_MS * 1000);
+        wait_for_more(import);
         import_receive(import, now_ms());
         import_commit(import);
         if (is_interrupted && import->in_flight == 0)

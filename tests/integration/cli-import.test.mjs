@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// keyreeve import over a server that takes every row: where it sends them, and
+// keyreeve import over a server that takes every row: where it sends them, inputs that are slow, and
 // reports that cannot be written.
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { keyreeve, run } from './lib/node.mjs';
+import { keyreeve, run, until } from './lib/node.mjs';
 import { serve } from './lib/server.mjs';
 
 const row = (number, more = {}) => JSON.stringify({ consumer: 'c', keyHash: { algorithm: 'sha256', value: number.toString(16).padStart(64, '0') }, ...more });
@@ -22,6 +23,17 @@ async function serveImport(t, refuse = () => undefined) {
   const path = (name) => join(served.dir, name);
   const write = (name, text) => (writeFileSync(path(name), text), path(name));
   return { ...served, path, write };
+}
+
+/** An import of what is written to its input, which stays open. */
+function startImport(t, { env }, ...args) {
+  const child = spawn(keyreeve, ['import', '-', ...args], { env: { ...process.env, ...env }, stdio: ['pipe', 'ignore', 'pipe'] });
+  const it = { stderr: '', write: (text) => child.stdin.write(text), end: () => child.stdin.end(), kill: (signal) => child.kill(signal) };
+  child.stderr.on('data', (bytes) => (it.stderr += bytes));
+  child.stdin.on('error', () => {});
+  it.ended = new Promise((done) => child.on('close', (code, signal) => done({ code, signal })));
+  t.after(() => child.kill('SIGKILL'));
+  return it;
 }
 
 test('the bucket that rows go to is a name or an id, wherever it comes from', async (t) => {
@@ -54,4 +66,35 @@ test('a report that cannot be written loses no row: the import goes on from the 
   const { refused, lines } = JSON.parse((await cli([...args, '--json'], 1)).stdout);
   assert.deepEqual([refused, lines], [count, count]);
   assert.deepEqual(linesOf(path('report')).map((line) => JSON.parse(line).line), Array.from({ length: count }, (_, i) => i + 1));
+});
+
+test('while its input is quiet, an import serves what it has sent, saves what is done, and can be stopped', { timeout: 40_000 }, async (t) => {
+  const served = await serveImport(t);
+  const state = served.path('state');
+  const saved = () => existsSync(state) && JSON.parse(readFileSync(state)).imported;
+  const quiet = startImport(t, served, '--batch', '1', '--timeout', '1', '--state', state);
+  quiet.write(`${row(1)}\n`);
+  await until(() => saved() === 1, { what: () => `a saved state: ${quiet.stderr}` });
+  quiet.write(`${row(2)}\n${row(3).slice(0, 20)}`);
+  await until(() => saved() === 2, { what: () => `the next one: ${quiet.stderr}` });
+  quiet.kill('SIGTERM');
+  assert.deepEqual(await quiet.ended, { code: 1, signal: null });
+  assert.match(quiet.stderr, /interrupted/);
+  assert.doesNotMatch(quiet.stderr, /takes no rows/);
+  assert.equal(served.asked.length, 2);
+
+  const again = startImport(t, served, '--batch', '1', '--state', state);
+  again.write([1, 2, 3].map((number) => row(number)).join('\n'));
+  again.end();
+  assert.deepEqual(await again.ended, { code: 0, signal: null }, again.stderr);
+  assert.equal(served.asked.length, 3, 'the half of a row is read whole');
+});
+
+test('a dry run of a quiet input can be stopped', { timeout: 40_000 }, async (t) => {
+  const served = await serveImport(t);
+  const quiet = startImport(t, served, '--dry-run', '--report', served.path('report'), '--batch', '1');
+  quiet.write('nonsense\n'.repeat(8)); // as many lines as a row's batch waits for
+  await until(() => existsSync(served.path('report')) && linesOf(served.path('report')).length === 8, { what: () => quiet.stderr });
+  quiet.kill('SIGINT');
+  assert.deepEqual(await quiet.ended, { code: 1, signal: null });
 });

@@ -204,6 +204,69 @@ static int teardown(void **state)
     return 0;
 }
 
+// As a pipe, of which more is written between the calls.
+static int open_pipe(void)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    open_again();
+    close(reader.fd);
+    reader.fd = ends[0];
+    reader.is_regular = false;
+    return ends[1];
+}
+
+static void send_text(int fd, const char *text, size_t size)
+{
+    assert_int_equal(write(fd, text, size), size);
+}
+
+static void assert_quiet(void)
+{
+    struct bytes line;
+    assert_int_equal(import_reader_next(&reader, &line, &fault), KR_READER_QUIET);
+}
+
+static void a_pipe_is_not_waited_for(void **state)
+{
+    (void)state;
+    put("", 0);
+    int fd = open_pipe();
+    assert_quiet();
+    send_text(fd, "one\nt", 5);
+    assert_line("one", 4);
+    assert_quiet();
+    assert_quiet();
+    send_text(fd, "wo\n", 3);
+    assert_line("two", 8);
+    send_text(fd, "end", 3);
+    assert_quiet();
+    close(fd);
+    assert_line("end", 11);
+    assert_end();
+}
+
+static void a_line_that_is_too_long_may_come_in_pieces(void **state)
+{
+    static char piece[32768];
+    struct bytes line;
+    size_t size = 0;
+    (void)state;
+    put("", 0);
+    int fd = open_pipe();
+    memset(piece, 'x', sizeof(piece));
+    for (; size <= KR_IMPORT_LINE_MAX; size += sizeof(piece)) {
+        send_text(fd, piece, sizeof(piece));
+        assert_quiet();
+    }
+    assert_quiet();
+    send_text(fd, "\nb\n", 3);
+    assert_int_equal(import_reader_next(&reader, &line, &fault), KR_READER_TOO_LONG);
+    assert_line("b", size + 3);
+    close(fd);
+    assert_end();
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -216,6 +279,8 @@ int main(void)
         T(it_goes_on_far_behind_the_first_bytes),
         T(another_or_a_shorter_input_is_refused),
         T(a_pipe_goes_on_by_reading_what_is_done),
+        T(a_pipe_is_not_waited_for),
+        T(a_line_that_is_too_long_may_come_in_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
