@@ -294,20 +294,32 @@ void import_commit(struct import *import)
     }
 }
 
+// False, and printed: it may not be on the disk.
+static bool sync_report(struct import *import)
+{
+    if (import->report_fd < 0 || fsync(import->report_fd) == 0 || errno == EINVAL)
+        return true;
+    import->code = session_fail(import->session, KR_EXIT_FAILURE, again,
+                                "cannot write the report: %s", strerror(errno));
+    return false;
+}
+
 void import_save(struct import *import, uint64_t now_ms)
 {
     struct fault fault = {0};
     import->saved_ms = now_ms;
-    if (import->report_fd >= 0 && fsync(import->report_fd) != 0 && errno != EINVAL) {
-        import->code = session_fail(import->session, KR_EXIT_FAILURE, again,
-                                    "cannot write the report: %s", strerror(errno));
-        return;
-    }
-    if (import->state_path == NULL)
+    if (!sync_report(import) || import->state_path == NULL)
         return;
     import_reader_digest(&import->reader, import->state.offset, import->state.digest);
     if (import_state_store(import->state_path, &import->state, &fault) != KR_ERR_OK)
-        import->code = session_fail(import->session, KR_EXIT_FAILURE, NULL, "%s", fault.text);
+        import->code = session_fail(import->session, KR_EXIT_FAILURE,
+                                    "--state FILE names another place", "%s", fault.text);
+}
+
+void import_end(struct import *import)
+{
+    if (sync_report(import) && import->state_path != NULL)
+        unlink(import->state_path);
 }
 
 void import_cancel(struct import *import)

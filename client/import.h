@@ -52,5 +52,7 @@ void import_receive(struct import *import, uint64_t now_ms);
 void import_commit(struct import *import);
 // fsyncs the report and stores the state.
 void import_save(struct import *import, uint64_t now_ms);
+// fsyncs the report and removes the state: nothing is left to go on with.
+void import_end(struct import *import);
 // Takes requests back that are under way.
 void import_cancel(struct import *import);

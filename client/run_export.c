@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "client/progress.h"
+#include "client/target.h"
 #include "client/view.h"
 #include "core/base/clock.h"
 
@@ -25,7 +27,8 @@ struct export
 {
     struct session *session;
     FILE *file;
-    char *temporary; // beside --out until it is whole; NULL: standard output
+    const char *target; // the file of --out; NULL: what cannot be replaced is written to as it is
+    char *temporary;    // beside it until it is whole
     struct buf text;
     struct progress progress;
     const char *bucket, *consumer; // being exported
@@ -36,7 +39,7 @@ struct export
 static void write_out(struct export *export)
 {
     struct buf *text = &export->text;
-    if (export->code == KR_EXIT_OK && export->temporary == NULL)
+    if (export->code == KR_EXIT_OK && export->file == stdout)
         export->code = session_write(export->session, buf_bytes(text));
     else if (export->code == KR_EXIT_OK && text->size > 0 &&
              fwrite(text->data, 1, text->size, export->file) != text->size)
@@ -168,36 +171,83 @@ static bool export_listed(void *user, const struct json *item)
     return export->code == KR_EXIT_OK;
 }
 
+static char *volatile unfinished; // goes when the process is ended
+
+static void on_end(int number)
+{
+    if (unfinished != NULL)
+        unlink(unfinished);
+    raise(number); // which ends it, once this is over
+}
+
+static void watch_end(int number)
+{
+    struct sigaction action = {.sa_handler = on_end, .sa_flags = (int)SA_RESETHAND}, old;
+    if (sigaction(number, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+        sigaction(number, &action, NULL);
+}
+
+static int open_beside(struct export *export, const char *path)
+{
+    export->target = path;
+    export->temporary = arena_printf(&export->session->arena, "%s.XXXXXX", path);
+    watch_end(SIGINT);
+    watch_end(SIGTERM);
+    int fd = mkostemp(export->temporary, O_CLOEXEC);
+    if (fd >= 0)
+        unfinished = export->temporary;
+    return fd;
+}
+
 static void open_out(struct export *export)
 {
-    const char *path = parse_value(export->session->in, KR_OPT_OUT);
+    struct target target;
+    struct fault fault = {0};
+    struct session *session = export->session;
+    const char *path = parse_value(session->in, KR_OPT_OUT);
     export->file = stdout;
     if (path == NULL || strcmp(path, "-") == 0)
         return;
-    export->temporary = arena_printf(&export->session->arena, "%s.XXXXXX", path);
-    int fd = mkostemp(export->temporary, O_CLOEXEC);
+    export->file = NULL;
+    if (target_find(&session->arena, path, &target, &fault) != KR_ERR_OK) {
+        export->code = session_fail(session, KR_EXIT_FAILURE, NULL, "%s", fault.text);
+        return;
+    }
+    int fd = target.is_special ? open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY)
+                               : open_beside(export, target.path);
     export->file = fd < 0 ? NULL : fdopen(fd, "w");
     if (export->file == NULL)
-        export->code = session_fail(export->session, KR_EXIT_FAILURE, NULL,
+        export->code = session_fail(session, KR_EXIT_FAILURE, NULL,
                                     "%s: cannot create a file there: %s", path, strerror(errno));
+}
+
+// All is written, and then the file takes its place; else it goes.
+static bool put_in_place(struct export *export)
+{
+    bool is_good =
+        fflush(export->file) == 0 && (export->target == NULL || fsync(fileno(export->file)) == 0);
+    is_good = fclose(export->file) == 0 && is_good;
+    if (export->target == NULL)
+        return is_good;
+    if (export->code == KR_EXIT_OK && is_good && rename(export->temporary, export->target) == 0) {
+        unfinished = NULL;
+        return true;
+    }
+    int number = errno;
+    unlink(export->temporary);
+    unfinished = NULL;
+    errno = number;
+    return false;
 }
 
 static void close_out(struct export *export)
 {
-    const char *path = parse_value(export->session->in, KR_OPT_OUT);
     write_out(export);
-    bool is_good = true;
-    if (export->temporary != NULL && export->file != NULL) {
-        is_good = fflush(export->file) == 0 && fsync(fileno(export->file)) == 0;
-        is_good = fclose(export->file) == 0 && is_good;
-        if (export->code == KR_EXIT_OK && is_good)
-            is_good = rename(export->temporary, path) == 0;
-        else
-            unlink(export->temporary);
-    }
-    if (!is_good && export->code == KR_EXIT_OK)
+    if (export->file == NULL || export->file == stdout)
+        return;
+    if (!put_in_place(export) && export->code == KR_EXIT_OK)
         export->code = session_fail(export->session, KR_EXIT_FAILURE, NULL, "cannot write %s: %s",
-                                    path, strerror(errno));
+                                    parse_value(export->session->in, KR_OPT_OUT), strerror(errno));
 }
 
 enum exit_code run_export(struct session *session)

@@ -13,6 +13,7 @@
 #include "client/api.h"
 #include "client/import.h"
 #include "client/table.h"
+#include "client/target.h"
 #include "core/base/clock.h"
 #include "core/keys/format.h"
 #include "core/keys/model.h"
@@ -46,12 +47,24 @@ static void fail(struct import *import, const struct fault *fault)
         "%s", fault->text);
 }
 
+// What is written must not be what is read, nor both be one: the one would end the other.
+static void refuse_same(struct import *import, const char *option, const char *what)
+{
+    import->code =
+        session_fail(import->session, KR_EXIT_USAGE, "name another file", "%s is %s", option, what);
+}
+
 // What an earlier run has reported is neither made up nor thrown away.
-static void check_report(struct import *import, const char *path)
+static void check_report(struct import *import)
 {
     struct stat status;
+    const char *path = parse_value(import->session->in, KR_OPT_REPORT);
+    if (path == NULL)
+        return;
     uint64_t size = stat(path, &status) == 0 ? (uint64_t)status.st_size : 0;
-    if (size < import->state.report_bytes)
+    if (target_is_open(path, import->reader.fd))
+        refuse_same(import, "--report", "the input");
+    else if (size < import->state.report_bytes)
         import->code = session_fail(import->session, KR_EXIT_FAILURE,
                                     "name the report of the run before; --restart begins anew",
                                     "%s is not the report that this import goes on with: it is "
@@ -65,13 +78,15 @@ static void check_report(struct import *import, const char *path)
                                     path);
 }
 
-static void open_report(struct import *import)
+static void open_report(struct import *import, const char *state)
 {
     const char *path = parse_value(import->session->in, KR_OPT_REPORT);
-    if (path != NULL)
-        check_report(import, path);
-    if (path == NULL || import->code != KR_EXIT_OK)
+    if (path == NULL)
         return;
+    if (state != NULL && target_is_same(path, state)) {
+        refuse_same(import, "--report", "the file that progress is kept in");
+        return;
+    }
     import->report_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     // What an interrupted run wrote beyond its last saved state is written again.
     if (import->report_fd < 0 ||
@@ -111,12 +126,31 @@ static void resume(struct import *import, const struct import_state *found)
     session_note(import->session, "going on after line %s", progress_number(found->lines, lines));
 }
 
-static void find_state(struct import *import, const char *input)
+// Behind its links, so that what takes its place, or goes at the end, is no link. NULL: there is
+// none, or it cannot be one.
+static const char *find_state_file(struct import *import, const char *input)
+{
+    struct target target;
+    struct fault fault = {0};
+    const char *path = state_path(import, input);
+    if (path == NULL)
+        return NULL;
+    enum kr_err err = target_find(&import->session->arena, path, &target, &fault);
+    if (err == KR_ERR_OK && target.is_special)
+        err =
+            fault_set(&fault, KR_ERR_INVALID, "%s is no file, as the state of an import is", path);
+    if (err != KR_ERR_OK)
+        fail(import, &fault);
+    else if (target_is_open(path, import->reader.fd))
+        refuse_same(import, "--state", "the input");
+    return import->code == KR_EXIT_OK ? target.path : NULL;
+}
+
+static void find_state(struct import *import, const char *path)
 {
     struct fault fault = {0};
     struct import_state found;
     const struct session *session = import->session;
-    const char *path = state_path(import, input);
     import->state_path = import->is_dry ? NULL : path;
     snprintf(import->state.target, sizeof(import->state.target), "%s, account %s, bucket %s",
              session->url == NULL ? "-" : session->url, session->account,
@@ -176,9 +210,16 @@ static void open_import(struct import *import, struct session *session)
         fail(import, &fault);
         return;
     }
-    find_state(import, input);
+    const char *state = find_state_file(import, input);
     if (import->code == KR_EXIT_OK)
-        open_report(import);
+        find_state(import, state);
+    if (import->code == KR_EXIT_OK)
+        check_report(import);
+    // What cannot be kept now cannot be kept later: it is better known before the first row.
+    if (import->code == KR_EXIT_OK)
+        import_save(import, import->started_ms);
+    if (import->code == KR_EXIT_OK)
+        open_report(import, state);
 }
 
 static void close_import(struct import *import)
@@ -313,10 +354,11 @@ static void settle(struct import *import)
     bool is_complete =
         import->code == KR_EXIT_OK && import->is_at_end && import->count == 0 && !is_interrupted;
     enum exit_code code = import->code;
-    import_save(import, now_ms());
+    if (is_complete)
+        import_end(import);
+    else
+        import_save(import, now_ms());
     progress_wipe(&import->progress);
-    if (is_complete && import->code == KR_EXIT_OK && import->state_path != NULL)
-        unlink(import->state_path);
     enum exit_code shown = show_summary(import);
     if (import->code == KR_EXIT_OK)
         import->code = code != KR_EXIT_OK ? code : shown;
