@@ -53,26 +53,42 @@ static struct cache_entry *set_of(struct cache *cache, const uint8_t digest[KR_D
     return &cache->entries[hash % cache->sets * KR_CACHE_WAYS];
 }
 
+static bool is_of(const struct cache_entry *entry, const uint8_t digest[KR_DIGEST_SIZE],
+                  struct bytes bucket)
+{
+    return entry->until_ms > 0 && memcmp(entry->digest, digest, KR_DIGEST_SIZE) == 0 &&
+           bytes_equal(bytes_of(entry->texts, entry->bucket_size), bucket);
+}
+
 const struct cache_entry *cache_find(struct cache *cache, const uint8_t digest[KR_DIGEST_SIZE],
                                      struct bytes bucket, uint64_t now_ms)
 {
     struct cache_entry *set = set_of(cache, digest);
     for (size_t i = 0; i < KR_CACHE_WAYS; i++) {
-        if (now_ms < set[i].until_ms && memcmp(set[i].digest, digest, KR_DIGEST_SIZE) == 0 &&
-            bytes_equal(bytes_of(set[i].texts, set[i].bucket_size), bucket))
+        if (now_ms < set[i].until_ms && is_of(&set[i], digest, bucket))
             return &set[i];
     }
     return NULL;
 }
 
-void cache_put(struct cache *cache, const struct cache_entry *given, struct bytes bucket,
-               struct bytes body)
+// Its own place, if it has one; else the oldest's.
+static struct cache_entry *place_of(struct cache_entry *set, const struct cache_entry *given,
+                                    struct bytes bucket)
 {
-    struct cache_entry *set = set_of(cache, given->digest), *place = set;
-    for (size_t i = 1; i < KR_CACHE_WAYS; i++) {
+    struct cache_entry *place = set;
+    for (size_t i = 0; i < KR_CACHE_WAYS; i++) {
+        if (is_of(&set[i], given->digest, bucket))
+            return &set[i];
         if (set[i].until_ms < place->until_ms)
             place = &set[i];
     }
+    return place;
+}
+
+void cache_put(struct cache *cache, const struct cache_entry *given, struct bytes bucket,
+               struct bytes body)
+{
+    struct cache_entry *place = place_of(set_of(cache, given->digest), given, bucket);
     clear(place);
     *place = *given;
     place->bucket_size = bucket.size;

@@ -23,7 +23,8 @@ void cache_free(struct cache **cache);
 // Lends until the next change. NULL: none that is good now.
 const struct cache_entry *cache_find(struct cache *cache, const uint8_t digest[KR_DIGEST_SIZE],
                                      struct bytes bucket, uint64_t now_ms);
-// Copies; takes the place of the set's oldest. texts of what is given is passed over.
+// Copies; takes the place of what was kept for the same question, or of the set's oldest. texts of
+// what is given is passed over.
 void cache_put(struct cache *cache, const struct cache_entry *given, struct bytes bucket,
                struct bytes body);
 void cache_drop(struct cache *cache, const uint8_t digest[KR_DIGEST_SIZE]);

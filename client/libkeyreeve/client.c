@@ -189,10 +189,19 @@ static uint64_t hedge_after_ns(const struct keyreeve *client, const struct link 
     return (after_us > KR_HEDGE_LEAST_US ? after_us : KR_HEDGE_LEAST_US) * 1000;
 }
 
-// Sends it to the nearest node that has not been asked; false: there is none.
+// What it answers can be kept; that is worth more than a way that is a little shorter.
+static size_t next_link(const struct keyreeve *client, const struct ask *ask)
+{
+    size_t home = client->home;
+    if (home != KR_CLIENT_NO_LINK && is_up(&client->links[home]) && (ask->tried & 1u << home) == 0)
+        return home;
+    return nearest(client, ask->tried);
+}
+
+// Sends it to a node that has not been asked: the home, or else the nearest; false: there is none.
 static bool send_on(struct keyreeve *client, struct ask *ask)
 {
-    size_t number = nearest(client, ask->tried);
+    size_t number = next_link(client, ask);
     if (number == KR_CLIENT_NO_LINK)
         return false;
     struct link *link = &client->links[number];

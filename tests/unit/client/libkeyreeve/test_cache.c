@@ -51,6 +51,23 @@ static void the_oldest_goes_first(void **state)
     cache_free(&cache);
 }
 
+static void what_is_kept_again_takes_its_own_place(void **state)
+{
+    (void)state;
+    struct cache *cache = cache_new(1);
+    for (uint8_t i = 1; i <= 4; i++)
+        put(cache, i, 100 + i, "b", "old");
+    put(cache, 2, 200, "b", "new");
+    for (uint8_t i = 1; i <= 4; i++)
+        assert_non_null(find(cache, i, "b", 1));
+    const struct cache_entry *entry = find(cache, 2, "b", 150);
+    assert_memory_equal(entry->texts + entry->bucket_size, "new", 3);
+    put(cache, 2, 300, "", "of any bucket"); // another question
+    assert_null(find(cache, 1, "b", 1));
+    assert_non_null(find(cache, 2, "b", 1));
+    cache_free(&cache);
+}
+
 static void drops_a_key_in_every_bucket(void **state)
 {
     (void)state;
@@ -73,6 +90,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_what_is_good),
         cmocka_unit_test(the_oldest_goes_first),
+        cmocka_unit_test(what_is_kept_again_takes_its_own_place),
         cmocka_unit_test(drops_a_key_in_every_bucket),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

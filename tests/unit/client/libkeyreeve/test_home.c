@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which node a client that keeps answers asks: the one whose news it gets, though another is a
+// little nearer.
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/rand.h"
+#include "tests/unit/client/libkeyreeve/world.h"
+
+#define HOME_MS 100 // a round trip
+#define NEARER_MS 80
+
+static void take_answer(void *ctx, const struct keyreeve_answer *answer)
+{
+    struct keyreeve_answer *out = ctx;
+    *out = *answer;
+}
+
+// One round trip of both.
+static void turn_both(struct world *world, struct node *nearer)
+{
+    (void)keyreeve_run(world->client, 0);
+    world_skip(NEARER_MS);
+    node_turn(nearer);
+    (void)keyreeve_run(world->client, 0);
+    world_skip(HOME_MS - NEARER_MS);
+    node_turn(&world->node);
+    (void)keyreeve_run(world->client, 0);
+}
+
+static struct keyreeve_answer ask_both(struct world *world, struct node *nearer)
+{
+    struct keyreeve_answer answer = {0};
+    const struct keyreeve_question question = world_question();
+    assert_int_equal(keyreeve_ask(world->client, &question, take_answer, &answer), KR_KEYREEVE_OK);
+    UNTIL(answer.code != 0, turn_both(world, nearer));
+    return answer;
+}
+
+static void answers_are_kept_though_another_node_is_nearer(void **state)
+{
+    struct world world;
+    struct node nearer;
+    char nodes[64];
+    (void)state;
+    world_init(&world);
+    node_init(&nearer);
+    node_listen(&nearer);
+    snprintf(nodes, sizeof(nodes), "127.0.0.1:%u,127.0.0.1:%u", world.node.port, nearer.port);
+    world_open(&world,
+               (struct keyreeve_options){.nodes = nodes, .timeout_ms = 60000, .cache_entries = 16});
+    // Both are up and measured, and the home is the first.
+    UNTIL(world.node.answered > 8 && nearer.answered > 2, turn_both(&world, &nearer));
+    assert_false(ask_both(&world, &nearer).is_cached);
+    assert_true(ask_both(&world, &nearer).is_cached);
+    world_fini(&world);
+    node_fini(&nearer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_are_kept_though_another_node_is_nearer),
+    };
+    rand_init();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
