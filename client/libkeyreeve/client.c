@@ -8,8 +8,8 @@
 // the last node said). A node that owes an answer for a whole time-out is taken for lost; only time
 // in which somebody looks at its socket counts, for a blocking client is away most of the time.
 //
-// What is kept: VALID answers that came on the home link, behind whose answers the news come; for
-// as long as the lease lasts that it gave, counted from the moment of asking for it.
+// A question for an index is held back until a node has answered by it: a node would wait, and with
+// it all that was asked behind on that connection. Meanwhile the nodes are asked how they stand.
 #include "client/libkeyreeve/client.h"
 
 #include "core/base/clock.h"
@@ -17,159 +17,16 @@
 
 enum {
     KR_PROBE_EVERY_MS = 1000,
-    KR_LEASE_EVERY_MS = 500,
+    KR_HOLD_PROBE_MS = 5, // while a question is held back
+    KR_HOLD_MOST_MS = 1000,
     KR_PAUSE_MOST_MS = 100,
     KR_HEDGE_LEAST_US = 1000,
     KR_TAG_SLOT_BITS = 10
 };
 
 #define KR_TAG_PROBE UINT32_MAX
-#define KR_TAG_LEASES UINT32_C(0xf0000000) // from here on, one a request
 
 _Static_assert(KR_KEYREEVE_OUTSTANDING_MAX == 1 << KR_TAG_SLOT_BITS, "a tag names a slot");
-
-// --- links ---------------------------------------------------------------------------------------
-
-static bool is_up(const struct link *link)
-{
-    return link->state == KR_LINK_UP && !link->is_broken;
-}
-
-// The nearest that is up and not excluded by its bit. One that has not answered yet comes last: a
-// process that hangs still takes connections.
-static size_t nearest(const struct keyreeve *client, unsigned excluded)
-{
-    size_t best = KR_CLIENT_NO_LINK;
-    double best_us = 0;
-    for (size_t i = 0; i < client->link_count; i++) {
-        const struct link *link = &client->links[i];
-        double us = link->is_proven ? link->smoothed_us : 1e12;
-        if (!is_up(link) || (excluded & 1u << i) != 0)
-            continue;
-        if (best == KR_CLIENT_NO_LINK || us < best_us) {
-            best = i;
-            best_us = us;
-        }
-    }
-    return best;
-}
-
-static void send_frame(struct link *link, enum binary_op op, uint32_t tag, uint64_t now_ms)
-{
-    const struct binary_request request = {.op = op, .tag = tag};
-    link->is_broken |= binary_add_request(&link->out, &request, NULL) != KR_ERR_OK;
-    link_expect(link, now_ms);
-}
-
-// --- what is kept --------------------------------------------------------------------------------
-
-static void leave_home(struct keyreeve *client)
-{
-    if (client->cache != NULL)
-        cache_drop_all(client->cache);
-    client->home = KR_CLIENT_NO_LINK;
-    client->lease_until_ms = client->lease_asked_ms = 0;
-    client->is_lease_asked = false;
-}
-
-// The home is the nearest link, and stays so until another is nearer by a third.
-static void choose_home(struct keyreeve *client)
-{
-    size_t best = nearest(client, 0);
-    if (best == client->home)
-        return;
-    if (client->home != KR_CLIENT_NO_LINK && is_up(&client->links[client->home]) &&
-        client->links[best].smoothed_us > client->links[client->home].smoothed_us * 2 / 3)
-        return;
-    leave_home(client);
-    client->home = best;
-}
-
-static void renew_lease(struct keyreeve *client, uint64_t now_ms)
-{
-    if (client->cache == NULL)
-        return;
-    choose_home(client);
-    if (client->home == KR_CLIENT_NO_LINK || client->is_lease_asked ||
-        (client->lease_asked_ms > 0 && now_ms < client->lease_asked_ms + KR_LEASE_EVERY_MS))
-        return;
-    client->lease_asked_ms = now_ms;
-    client->is_lease_asked = true;
-    client->lease_tag = KR_TAG_LEASES | (client->lease_tag + 1) % (1u << 24);
-    send_frame(&client->links[client->home], KR_BINARY_SUBSCRIBE, client->lease_tag, now_ms);
-}
-
-static void hear_news(struct keyreeve *client, const struct binary_answer *news)
-{
-    const uint8_t *at = news->results;
-    for (unsigned i = 0; i < news->count; i++)
-        cache_drop(client->cache, binary_next_lost(&at).digest);
-    if (news->drops_all)
-        cache_drop_all(client->cache);
-    if (!news->has_lease || news->tag != client->lease_tag)
-        return;
-    client->lease_until_ms = client->lease_asked_ms + news->lease_ms;
-    client->is_lease_asked = false;
-}
-
-static bool has_lease(struct keyreeve *client, uint64_t now_ms)
-{
-    if (client->cache == NULL || client->home == KR_CLIENT_NO_LINK ||
-        !is_up(&client->links[client->home]))
-        return false;
-    if (now_ms < client->lease_until_ms)
-        return true;
-    cache_drop_all(client->cache);
-    return false;
-}
-
-static void keep(struct keyreeve *client, const struct ask *ask, const struct binary_answer *answer,
-                 struct bytes body)
-{
-    struct cache_entry entry = {.until_ms = ask->sent_ms + KR_BINARY_KEEP_MS,
-                                .index = answer->index,
-                                .age_ms = answer->age_ms};
-    digest_sha256(bytes_of(ask->key, ask->key_size), entry.digest);
-    cache_put(client->cache, &entry, ask->request.bucket, body);
-}
-
-static bool answer_from_kept(struct keyreeve *client, const struct keyreeve_question *question,
-                             struct bytes bucket, keyreeve_done_fn *done, void *ctx)
-{
-    uint8_t digest[KR_DIGEST_SIZE];
-    uint64_t now_ms = clock_boot_ms();
-    if (question->max_staleness_ms >= 0 || !has_lease(client, now_ms))
-        return false;
-    digest_sha256(bytes_of(question->key, question->key_size), digest);
-    const struct cache_entry *entry = cache_find(client->cache, digest, bucket, now_ms);
-    if (entry == NULL || entry->index < question->min_index)
-        return false;
-    client->figures.cached++;
-    done(ctx, &(struct keyreeve_answer){.code = KR_KEYREEVE_VALID,
-                                        .body = (const char *)entry->texts + entry->bucket_size,
-                                        .body_size = entry->body_size,
-                                        .index = entry->index,
-                                        .age_ms = entry->age_ms,
-                                        .is_cached = true});
-    return true;
-}
-
-// Not from inside such an answer: what it lends must stay, and a chain of answers that ask would
-// end with the stack.
-static bool answer_at_once(struct keyreeve *client, const struct keyreeve_question *question,
-                           struct bytes bucket, keyreeve_done_fn *done, void *ctx)
-{
-    bool is_answered = true;
-    if (client->is_answering)
-        return false;
-    client->is_answering = true;
-    if (question->key_size > KR_KEYREEVE_KEY_MAX)
-        done(ctx, &(struct keyreeve_answer){.code = KR_KEYREEVE_MALFORMED, .body = ""});
-    else
-        is_answered = answer_from_kept(client, question, bucket, done, ctx);
-    client->is_answering = false;
-    return is_answered;
-}
 
 // --- a question's way ----------------------------------------------------------------------------
 
@@ -189,21 +46,35 @@ static uint64_t hedge_after_ns(const struct keyreeve *client, const struct link 
     return (after_us > KR_HEDGE_LEAST_US ? after_us : KR_HEDGE_LEAST_US) * 1000;
 }
 
-// What it answers can be kept; that is worth more than a way that is a little shorter.
-static size_t next_link(const struct keyreeve *client, const struct ask *ask)
+// Links that have not shown the index that it is for, by bit.
+static unsigned links_behind(const struct keyreeve *client, const struct ask *ask)
 {
-    size_t home = client->home;
-    if (home != KR_CLIENT_NO_LINK && is_up(&client->links[home]) && (ask->tried & 1u << home) == 0)
-        return home;
-    return nearest(client, ask->tried);
+    unsigned behind = 0;
+    for (size_t i = 0; i < client->link_count; i++)
+        behind |= client->links[i].index < ask->request.min_index ? 1u << i : 0;
+    return behind;
 }
 
-// Sends it to a node that has not been asked: the home, or else the nearest; false: there is none.
+// The home before one that is nearer: what it answers can be kept.
+static size_t next_link(const struct keyreeve *client, const struct ask *ask)
+{
+    unsigned excluded = ask->tried | links_behind(client, ask);
+    size_t home = client->home;
+    if (home != KR_CLIENT_NO_LINK && link_is_up(&client->links[home]) &&
+        (excluded & 1u << home) == 0)
+        return home;
+    return client_nearest(client, excluded);
+}
+
+// Sends it to a node that can answer and has not been asked: the home, or else the nearest; false:
+// there is none.
 static bool send_on(struct keyreeve *client, struct ask *ask)
 {
     size_t number = next_link(client, ask);
-    if (number == KR_CLIENT_NO_LINK)
+    if (number == KR_CLIENT_NO_LINK) {
+        client->is_holding |= ask->request.min_index > 0;
         return false;
+    }
     struct link *link = &client->links[number];
     struct bytes key = bytes_of(ask->key, ask->key_size);
     uint64_t now_ns = clock_mono_ns();
@@ -273,7 +144,7 @@ static void lose(struct keyreeve *client, size_t number)
         client->closing(client->loop, number);
     link_close(&client->links[number], clock_boot_ms());
     if (client->home == number)
-        leave_home(client);
+        client_leave_home(client);
     for (struct ask *at = client->first; at != NULL; at = at->next) {
         if (is_with(at, number) && !leave(client, at, number))
             at->tried = 0; // from the beginning, once one is up again
@@ -293,8 +164,8 @@ static void hear_result(struct keyreeve *client, size_t number, struct ask *ask,
         if (leave(client, ask, number))
             return;
     }
-    if (result.may_keep && number == client->home && has_lease(client, clock_boot_ms()))
-        keep(client, ask, answer, result.body);
+    if (result.may_keep && number == client->home && client_has_lease(client, clock_boot_ms()))
+        client_keep(client, ask, answer, result.body);
     finish(client, ask,
            &(struct keyreeve_answer){.code = code,
                                      .body = (const char *)result.body.data,
@@ -335,13 +206,13 @@ static void hear(struct keyreeve *client, size_t number)
     while (!link->is_broken && link_next(link, &answer)) {
         bool is_news = answer.op == KR_BINARY_SUBSCRIBE;
         if (!is_news || answer.has_lease)
-            link->pending -= link->pending > 0;
+            link_heard(link, answer.index);
         if (answer.op == KR_BINARY_ERROR)
             link->is_broken = true;
         else if (!is_news)
             hear_answer(client, number, &answer);
         else if (number == client->home)
-            hear_news(client, &answer);
+            client_hear_news(client, &answer);
     }
 }
 
@@ -349,13 +220,13 @@ void client_ready(struct keyreeve *client, size_t number, bool is_readable, bool
 {
     struct link *link = &client->links[number];
     uint64_t now_ms = clock_boot_ms();
-    bool comes_back = !is_up(link) && link->failures > 0;
+    bool comes_back = !link_is_up(link) && link->failures > 0;
     if (link->state == KR_LINK_CONNECTING && (is_writable || is_readable))
         link_connected(link, now_ms);
     while (is_readable && link->state >= KR_LINK_SECURING && !link->is_broken &&
            link_receive(link, now_ms))
         hear(client, number);
-    client->figures.reconnected += comes_back && is_up(link);
+    client->figures.reconnected += comes_back && link_is_up(link);
 }
 
 // --- the time ------------------------------------------------------------------------------------
@@ -379,6 +250,11 @@ static void catch_up(struct keyreeve *client, uint64_t now_ms)
     client_look(client, 0);
 }
 
+static uint64_t probe_every_ms(const struct keyreeve *client)
+{
+    return client->is_holding ? KR_HOLD_PROBE_MS : KR_PROBE_EVERY_MS;
+}
+
 static void step_link(struct keyreeve *client, size_t number, uint64_t now_ms)
 {
     struct link *link = &client->links[number];
@@ -393,24 +269,46 @@ static void step_link(struct keyreeve *client, size_t number, uint64_t now_ms)
         return;
     case KR_LINK_UP:
         link->is_broken |= link->pending > 0 && now_ms >= link->heard_ms + client->timeout_ms;
-        if (link->probe_ns > 0 || now_ms < link->probed_ms + KR_PROBE_EVERY_MS)
+        if (link->probe_ns > 0 || now_ms < link->probed_ms + probe_every_ms(client))
             return;
         link->probed_ms = now_ms;
         link->probe_ns = clock_mono_ns();
         link->is_probe_late = false;
-        send_frame(link, KR_BINARY_VALIDATE, KR_TAG_PROBE, now_ms);
+        link_ask(link, KR_BINARY_VALIDATE, KR_TAG_PROBE, now_ms);
         return;
     }
+}
+
+static bool is_any_proven(const struct keyreeve *client)
+{
+    for (size_t i = 0; i < client->link_count; i++) {
+        if (link_is_up(&client->links[i]) && client->links[i].is_proven)
+            return true;
+    }
+    return false;
+}
+
+// Nobody takes it now. Where that is for its index, the nodes have said as much as they would say.
+static void hold(struct keyreeve *client, struct ask *ask, uint64_t now_ms)
+{
+    if (ask->request.min_index == 0 || !is_any_proven(client))
+        return;
+    ask->cannot_tell = KR_KEYREEVE_STALE;
+    if (now_ms >= ask->sent_ms + KR_HOLD_MOST_MS)
+        give_up(client, ask);
 }
 
 static void step_asks(struct keyreeve *client, uint64_t now_ms)
 {
     uint64_t now_ns = clock_mono_ns();
+    client->is_holding = false;
     while (client->first != NULL && now_ms >= client->first->deadline_ms)
         give_up(client, client->first);
-    for (struct ask *at = client->first; at != NULL; at = at->next) {
+    for (struct ask *at = client->first, *next; at != NULL; at = next) {
+        next = at->next;
         if (is_nowhere(at)) {
-            (void)send_on(client, at);
+            if (!send_on(client, at))
+                hold(client, at, now_ms);
         } else if (at->hedge_at_ns > 0 && now_ns >= at->hedge_at_ns) {
             at->hedge_at_ns = 0;
             client->figures.hedged += send_on(client, at);
@@ -438,7 +336,7 @@ void client_step(struct keyreeve *client)
         step_link(client, i, now_ms);
     (void)lose_broken(client);
     step_asks(client, now_ms);
-    renew_lease(client, now_ms);
+    client_renew_lease(client, now_ms);
     do {
         for (size_t i = 0; i < client->link_count; i++)
             link_flush(&client->links[i]);
@@ -452,7 +350,9 @@ unsigned client_pause_ms(const struct keyreeve *client)
         const struct link *link = &client->links[i];
         uint64_t left_ms = link->retry_at_ms > now_ms ? link->retry_at_ms - now_ms : 0;
         if (link->state != KR_LINK_DOWN)
-            left_ms = link->pending > 0 || !is_up(link) ? step_most_ms(client) : pause_ms;
+            left_ms = link->pending > 0 || !link_is_up(link) ? step_most_ms(client) : pause_ms;
+        if (client->is_holding && link_is_up(link) && link->probe_ns == 0)
+            left_ms = KR_HOLD_PROBE_MS;
         pause_ms = left_ms < pause_ms ? left_ms : pause_ms;
     }
     for (const struct ask *at = client->first; at != NULL; at = at->next) {
@@ -495,7 +395,7 @@ static void begin(struct keyreeve *client, const struct keyreeve_question *quest
         .tag = ask->tag,
         .op = KR_BINARY_VALIDATE,
         .count = 1,
-        .min_index = question->min_index,
+        .min_index = is_too_long ? 0 : question->min_index,
         .has_max_staleness = question->max_staleness_ms >= 0,
         .max_staleness_ms =
             question->max_staleness_ms >= 0 ? (uint32_t)question->max_staleness_ms : 0,
@@ -510,6 +410,23 @@ static void begin(struct keyreeve *client, const struct keyreeve_question *quest
     *(client->last != NULL ? &client->last->next : &client->first) = ask;
     client->last = ask;
     client->under_way++;
+}
+
+// Not from inside such an answer: what it lends must stay, and a chain of answers that ask would
+// end with the stack.
+static bool answer_at_once(struct keyreeve *client, const struct keyreeve_question *question,
+                           struct bytes bucket, keyreeve_done_fn *done, void *ctx)
+{
+    bool is_answered = true;
+    if (client->is_answering)
+        return false;
+    client->is_answering = true;
+    if (question->key_size > KR_KEYREEVE_KEY_MAX)
+        done(ctx, &(struct keyreeve_answer){.code = KR_KEYREEVE_MALFORMED, .body = ""});
+    else
+        is_answered = client_answer_from_kept(client, question, bucket, done, ctx);
+    client->is_answering = false;
+    return is_answered;
 }
 
 enum keyreeve_error keyreeve_ask(struct keyreeve *client, const struct keyreeve_question *question,
@@ -551,5 +468,5 @@ void keyreeve_figures(const struct keyreeve *client, struct keyreeve_figures *ou
     *out = client->figures;
     out->nodes = (unsigned)client->link_count;
     for (size_t i = 0; i < client->link_count; i++)
-        out->nodes_up += is_up(&client->links[i]);
+        out->nodes_up += link_is_up(&client->links[i]);
 }

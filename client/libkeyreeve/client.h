@@ -11,6 +11,7 @@
 
 #define KR_CLIENT_BUCKET_MAX KR_BINARY_BUCKET_MAX
 #define KR_CLIENT_NO_LINK KR_KEYREEVE_NODES_MAX
+#define KR_TAG_LEASES UINT32_C(0xf0000000) // tags from here on: of requests for a lease
 
 // A question under way. It is with at most two nodes at once.
 struct ask {
@@ -42,6 +43,7 @@ struct keyreeve {
     uint64_t stepped_ms; // boot clock: the latest client_step
     bool is_answering;   // inside of keyreeve_ask, which knew the answer
     bool is_closing;
+    bool is_holding; // a question waits until some node has its index
     struct ask asks[KR_KEYREEVE_OUTSTANDING_MAX];
     struct ask *free;
     struct ask *first, *last; // under way
@@ -70,6 +72,19 @@ void client_look(struct keyreeve *client, unsigned most_ms);
 void client_step(struct keyreeve *client);
 // In how many ms, at the latest, client_step has something to do.
 unsigned client_pause_ms(const struct keyreeve *client);
+// kept.c: the nearest link that is up and not excluded by its bit; KR_CLIENT_NO_LINK: none.
+size_t client_nearest(const struct keyreeve *client, unsigned excluded);
+// kept.c: the home is lost; with a cache, chooses one and asks it for a lease, hears its news, and
+// says whether what is kept is good now.
+void client_leave_home(struct keyreeve *client);
+void client_renew_lease(struct keyreeve *client, uint64_t now_ms);
+void client_hear_news(struct keyreeve *client, const struct binary_answer *news);
+bool client_has_lease(struct keyreeve *client, uint64_t now_ms);
+// kept.c: keeps the home's answer; answers from what is kept, or not.
+void client_keep(struct keyreeve *client, const struct ask *ask, const struct binary_answer *answer,
+                 struct bytes body);
+bool client_answer_from_kept(struct keyreeve *client, const struct keyreeve_question *question,
+                             struct bytes bucket, keyreeve_done_fn *done, void *ctx);
 // Answers what is under way UNAVAILABLE, and takes no more questions.
 void client_abandon(struct keyreeve *client);
 // nodes.c: the links of "HOST:PORT,tls://HOST:PORT,unix:/PATH". INVALID, UNKNOWN.

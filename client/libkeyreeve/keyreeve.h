@@ -63,7 +63,8 @@ struct keyreeve_question {
     const char *key; // as the caller presented it
     size_t key_size;
     const char *bucket;       // name or id, 1 to 255 bytes; NULL: any
-    uint64_t min_index;       // the answer must reflect this log index; 0: any
+    uint64_t min_index;       // the answer must reflect this log index; 0: any. It is held back
+                              // until a node has shown that index, and STALE when none has in 1 s
     int64_t max_staleness_ms; // how old the node's knowledge may be; < 0: as its bucket allows;
                               // 0: not at all
 };
@@ -79,7 +80,8 @@ struct keyreeve_answer {
 
 struct keyreeve; // a client; opaque
 
-// Gives; resolves names (which may block) and connects in the background. Borrows the options.
+// Gives; resolves names (which may block) and connects in the background. Names are resolved here
+// alone: a client whose nodes have got other addresses is to be opened again. Borrows the options.
 // INVALID, UNKNOWN, UNUSABLE.
 KR_KEYREEVE_API enum keyreeve_error keyreeve_open(const struct keyreeve_options *options,
                                                   struct keyreeve **out);

@@ -98,6 +98,7 @@ void link_close(struct link *link, uint64_t now_ms)
     buf_clear(&link->sealed);
     link->sent = link->in_size = link->in_at = 0;
     link->pending = 0;
+    link->index = 0;
     link->probe_ns = 0;
 }
 
@@ -148,10 +149,29 @@ void link_connected(struct link *link, uint64_t now_ms)
     }
 }
 
+bool link_is_up(const struct link *link)
+{
+    return link->state == KR_LINK_UP && !link->is_broken;
+}
+
 void link_expect(struct link *link, uint64_t now_ms)
 {
     if (link->pending++ == 0)
         link->heard_ms = now_ms;
+}
+
+void link_ask(struct link *link, enum binary_op op, uint32_t tag, uint64_t now_ms)
+{
+    const struct binary_request request = {.op = op, .tag = tag};
+    link->is_broken |= binary_add_request(&link->out, &request, NULL) != KR_ERR_OK;
+    link_expect(link, now_ms);
+}
+
+void link_heard(struct link *link, uint64_t index)
+{
+    link->pending -= link->pending > 0;
+    if (index > link->index)
+        link->index = index;
 }
 
 // --- sending -------------------------------------------------------------------------------------

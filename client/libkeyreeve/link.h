@@ -47,6 +47,7 @@ struct link {
     uint8_t *in;
     size_t in_size, in_at;
     unsigned pending;  // answers that are still to come
+    uint64_t index;    // the latest that it has answered by; 0: none
     uint64_t heard_ms; // the last byte, or what first became pending
     uint64_t probed_ms;
     uint64_t probe_ns;  // when the probe under way was sent; 0: none is
@@ -65,8 +66,13 @@ void link_open(struct link *link, uint64_t now_ms);  // DOWN: begins to connect
 void link_close(struct link *link, uint64_t now_ms); // sets when to try again
 // CONNECTING, and writable: UP, with TLS SECURING, or broken.
 void link_connected(struct link *link, uint64_t now_ms);
+bool link_is_up(const struct link *link);
+// Asks the node for its news, or with VALIDATE of no key how it stands.
+void link_ask(struct link *link, enum binary_op op, uint32_t tag, uint64_t now_ms);
 // Something was appended to out that will be answered.
 void link_expect(struct link *link, uint64_t now_ms);
+// An answer has come that was expected.
+void link_heard(struct link *link, uint64_t index);
 void link_flush(struct link *link); // sends what the kernel takes
 // Once; with TLS it may bring the link UP. False: there was nothing.
 bool link_receive(struct link *link, uint64_t now_ms);

@@ -75,7 +75,7 @@ void node_init(struct node *node)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(address);
-    *node = (struct node){.fd = -1};
+    *node = (struct node){.fd = -1, .index = 1};
     buf_init(&node->in, NODE_BYTES);
     node->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     assert_int_equal(bind(node->listener, (const struct sockaddr *)&address, size), 0);
@@ -127,8 +127,9 @@ static void answer(struct node *node, const struct binary_request *request, stru
 {
     const uint8_t *at = request->keys;
     node->answered++;
+    assert_true(request->min_index <= node->index);
     if (request->op == KR_BINARY_SUBSCRIBE) {
-        binary_add_lease(out, request->tag, 1, 2000);
+        binary_add_lease(out, request->tag, node->index, 2000);
         return;
     }
     size_t begin = binary_begin_answer(out, request->tag, request->count);
@@ -139,7 +140,7 @@ static void answer(struct node *node, const struct binary_request *request, stru
                                                        .may_keep = is_valid || node->keeps_all,
                                                        .body = bytes_text(is_valid ? BODY : "")});
     }
-    binary_end_answer(out, begin, 1, 0);
+    binary_end_answer(out, begin, node->index, 0);
 }
 
 static void receive(struct node *node)

@@ -22,6 +22,7 @@ struct node {
     struct tls *tls;
     struct buf in;
     unsigned accepted, answered;
+    uint64_t index; // that it has applied: 1. It fails the test when it should wait for another
     bool keeps_all; // it says that all its answers may be kept, which is wrong
 };
 
