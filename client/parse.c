@@ -7,6 +7,7 @@
 
 #include "core/base/bytes.h"
 #include "core/base/text.h"
+#include "core/keys/format.h"
 
 enum { KR_PARSE_WORD_MAX = 32, KR_PARSE_NEAR = 2 };
 
@@ -63,11 +64,17 @@ static const char *near_command(const char *group, const char *word)
     return best;
 }
 
+// A key or a token may stand where a word was to: it is not for the screen, nor for who reads logs.
+static const char *shown(const char *word)
+{
+    return format_may_repeat(bytes_text(word)) ? word : "...";
+}
+
 static enum kr_err unknown(struct parser *parser, const char *what, const char *word,
                            const char *near)
 {
-    return fault_set(parser->fault, KR_ERR_INVALID, "there is no %s \"%.64s\"%s%s%s", what, word,
-                     near == NULL ? "" : "; did you mean ", near == NULL ? "" : near,
+    return fault_set(parser->fault, KR_ERR_INVALID, "there is no %s \"%.64s\"%s%s%s", what,
+                     shown(word), near == NULL ? "" : "; did you mean ", near == NULL ? "" : near,
                      near == NULL ? "" : "?");
 }
 
@@ -94,7 +101,7 @@ static enum kr_err unknown_option(struct parser *parser, const char *name, size_
     snprintf(word, sizeof(word), "%.*s", (int)size, name);
     for (size_t i = 0; i < KR_OPT_COUNT; i++)
         best = nearer(word, spec_options[i].name, best);
-    return fault_set(parser->fault, KR_ERR_INVALID, "there is no option --%s%s%s%s", word,
+    return fault_set(parser->fault, KR_ERR_INVALID, "there is no option --%s%s%s%s", shown(word),
                      best == NULL ? "" : "; did you mean --", best == NULL ? "" : best,
                      best == NULL ? "" : "?");
 }
@@ -284,7 +291,7 @@ static enum kr_err check_arguments(struct parser *parser)
                          "give it on standard input, or type it when asked");
     return fault_set(parser->fault, KR_ERR_INVALID, "%s takes %s, and \"%.64s\" is one too many",
                      name, most == 0 ? "no argument" : out->command->arguments,
-                     out->arguments[most]);
+                     shown(out->arguments[most]));
 }
 
 enum kr_err parse_invocation(int argc, char *const argv[], struct invocation *out,

@@ -183,3 +183,15 @@ test('status says at once that a node is not ready, whatever else it cannot tell
   const { ready, cluster } = JSON.parse((await cli(['status', '--json'], 1)).stdout);
   assert.deepEqual([ready, cluster], [false, null]);
 });
+
+test('a word too many is not repeated where it may be a key', async (t) => {
+  const { asked, cli, url } = await serve(t, () => ({}));
+  const secret = `kr_mgmt_${'Ab3'.repeat(14)}x_0123abcd`;
+  for (const args of [['login', url, secret], ['key', 'create', 'acme', secret], [secret], ['key', secret], [`--${secret}`], ['whoami', secret.toLowerCase()]]) {
+    const { stdout, stderr } = await cli(args, 2);
+    assert.doesNotMatch(stdout + stderr, /ab3ab3/i, args.join(' '));
+  }
+  assert.match((await cli(['whoami', 'acme'], 2)).stderr, /"acme" is one too many/);
+  assert.match((await cli(['keys'], 2)).stderr, /no command "keys"; did you mean key\?/);
+  assert.equal(asked.length, 0);
+});
