@@ -51,7 +51,7 @@ const struct spec_command spec_commands[] = {
      "keyreeve promote --url http://core-2:7400 --old-leader-is-down", run_promote},
     {NULL, "status", "", KR_NEED_URL, 0, "Show whether the node serves, and the cluster's nodes",
      "Exits with 0 when the node is ready, 1 when it runs but does not serve yet, 5 when it cannot "
-     "be reached.",
+     "be reached. The nodes are shown to a token that the node takes.",
      "keyreeve status --url http://127.0.0.1:7400", run_status},
     {"contexts", "list", "", KR_NEED_NOTHING, 0, "List the stored logins", NULL,
      "keyreeve contexts list", run_contexts_list},
@@ -141,7 +141,8 @@ const struct spec_command spec_commands[] = {
          O(CERT_KEY),
      "Ask the node whether a key is good",
      "Reads the key from standard input, or asks for it on a terminal without showing it. Exits "
-     "with 6 when the key is not valid. With a bucket, from --bucket, KEYREEVE_BUCKET or the "
+     "with 6 when the key is not valid, and with 7 when the node cannot tell. With a bucket, from "
+     "--bucket, KEYREEVE_BUCKET or the "
      "stored login, the key must be of that bucket. --bench "
      "asks as gateways with libkeyreeve do, 64 "
      "questions in flight, for so many seconds.",

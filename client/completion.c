@@ -144,8 +144,21 @@ static void add_shell_body(struct buf *out, const char *each)
 void completion_add_bash(struct buf *out)
 {
     buf_add_text(out, "# bash completion for keyreeve\n_keyreeve() {\n");
-    add_shell_body(out, "\"${COMP_WORDS[@]:1:COMP_CWORD-1}\"");
+    // bash splits words at ":" and "=" too: they are put together again, but for an option's "=",
+    // behind which its value is a word. What is completed is the last piece.
+    buf_add_text(out, "  local part glue=\n  local -a typed=()\n"
+                      "  for part in \"${COMP_WORDS[@]:1:COMP_CWORD}\"; do\n"
+                      "    if [[ -n $glue || ( $part == [:=]* && ${#typed[@]} -gt 0 ) ]]; then\n"
+                      "      if [[ $part == = && ${typed[-1]} == --* ]]; then typed+=(''); "
+                      "else typed[-1]+=$part; fi\n"
+                      "      glue=; [[ $part == [:=]* ]] && glue=1\n"
+                      "    else\n"
+                      "      typed+=(\"$part\")\n"
+                      "    fi\n"
+                      "  done\n");
+    add_shell_body(out, "\"${typed[@]:0:${#typed[@]}-1}\"");
     buf_add_text(out, "  local current=${COMP_WORDS[COMP_CWORD]}\n"
+                      "  [[ $current == [:=]* ]] && current=\n"
                       "  COMPREPLY=($(compgen -W \"$offer\" -- \"$current\"))\n"
                       "  [[ -n $files && $current != -* ]] && "
                       "COMPREPLY+=($(compgen -f -- \"$current\"))\n"

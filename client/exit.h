@@ -5,7 +5,7 @@
 #define KR_EXIT_TABLE(X)                                                                           \
     X(OK, 0, "ok")                                                                                 \
     X(FAILURE, 1, "failure: the node refused the values, or something broke on the way")           \
-    X(USAGE, 2, "usage: no such command or option, or an argument is missing")                     \
+    X(USAGE, 2, "usage: no such command or option, or an argument is missing or is no name")       \
     X(NOT_FOUND, 3, "not found")                                                                   \
     X(REFUSED, 4, "refused: no valid token, no right, a conflict, or too many requests")           \
     X(UNREACHABLE, 5, "cannot reach the node")                                                     \

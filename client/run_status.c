@@ -17,11 +17,23 @@ static unsigned probe(struct session *session, const char *path, bool is_quiet)
     return code == KR_EXIT_OK ? 200 : status;
 }
 
-static enum exit_code ask_cluster(struct session *session, bool is_quiet, struct api_answer *answer)
+// What the node says of its cluster, or NULL: that needs a token, and a node that knows it.
+static const struct json *ask_cluster(struct session *session, struct api_answer *answer)
 {
     const struct api_request request = {
-        .method = "GET", .path = "/v1/cluster", .is_quiet = is_quiet, .is_once = true};
-    return api_send(session, &request, answer);
+        .method = "GET", .path = "/v1/cluster", .is_quiet = true, .is_once = true};
+    bool is_told = session->token != NULL && api_send(session, &request, answer) == KR_EXIT_OK;
+    return is_told ? answer->json : NULL;
+}
+
+static void tell_why_not(const struct session *session, const struct api_answer *answer)
+{
+    const char *detail = api_text(answer->json, "detail");
+    if (session->token == NULL)
+        session_note(session, "without a token the cluster's nodes are not shown");
+    else
+        session_note(session, "the cluster's nodes are not shown: %s (%u)",
+                     detail == NULL ? "the node does not say why" : detail, answer->status);
 }
 
 static enum exit_code show_json(struct session *session, bool is_ready, const struct json *cluster)
@@ -69,21 +81,18 @@ static enum exit_code show_people(struct session *session, bool is_ready,
 enum exit_code run_status(struct session *session)
 {
     struct api_answer answer = {0};
-    enum exit_code code = KR_EXIT_OK;
+    enum exit_code code;
     unsigned alive = probe(session, "/healthz", false);
     if (alive != 200)
         return api_exit_code(alive);
     bool is_ready = probe(session, "/readyz", true) == 200;
-    if (session->token != NULL)
-        code = ask_cluster(session, !is_ready, &answer);
+    const struct json *cluster = ask_cluster(session, &answer);
+    code = session->is_json ? show_json(session, is_ready, cluster)
+                            : show_people(session, is_ready, cluster);
     // Until it is ready, a node may know neither the cluster nor the token.
-    const struct json *cluster = code == KR_EXIT_OK ? answer.json : NULL;
-    if (code == KR_EXIT_OK || !is_ready)
-        code = session->is_json ? show_json(session, is_ready, cluster)
-                                : show_people(session, is_ready, cluster);
+    if (cluster == NULL && (is_ready || session->token == NULL))
+        tell_why_not(session, &answer);
     api_answer_fini(&answer);
-    if (session->token == NULL)
-        session_note(session, "without a token the cluster's nodes are not shown");
     if (code == KR_EXIT_OK && !is_ready)
         code = KR_EXIT_FAILURE;
     return code;

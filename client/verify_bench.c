@@ -44,15 +44,19 @@ static const struct view_column columns[] = {
 
 static enum keyreeve_error ask(struct asker *asker);
 
+static bool can_tell(enum keyreeve_code code)
+{
+    return code != KR_KEYREEVE_STALE && code != KR_KEYREEVE_UNAVAILABLE;
+}
+
 static void answered(void *ctx, const struct keyreeve_answer *answer)
 {
     struct asker *asker = ctx;
     struct bench *bench = asker->bench;
     uint64_t now_ns = clock_mono_ns();
-    bool can_tell = answer->code != KR_KEYREEVE_STALE && answer->code != KR_KEYREEVE_UNAVAILABLE;
     bench->last = answer->code;
-    bench->unanswered += !can_tell;
-    if (can_tell)
+    bench->unanswered += !can_tell(answer->code);
+    if (can_tell(answer->code))
         histogram_record(&bench->latency, now_ns - asker->begin_ns);
     if (now_ns < bench->end_ns)
         (void)ask(asker); // there is room for so few, and the question was taken before
@@ -142,11 +146,13 @@ enum exit_code verify_bench(struct session *session, const char *key)
     while (keyreeve_run(bench->client, 100) > 0)
         continue;
     code = show(session, bench, seconds);
-    if (code == KR_EXIT_OK && bench->latency.count == 0)
+    // UNAVAILABLE is what the library says as well, when it reaches nobody.
+    bool is_unreached = bench->latency.count == 0 && bench->last == KR_KEYREEVE_UNAVAILABLE;
+    if (code == KR_EXIT_OK && is_unreached)
         code = session_fail(session, KR_EXIT_UNREACHABLE, NULL, "no node answered: %s",
                             keyreeve_why(bench->client));
     else if (code == KR_EXIT_OK && bench->last != KR_KEYREEVE_VALID)
-        code = KR_EXIT_NOT_VALID;
+        code = can_tell(bench->last) ? KR_EXIT_NOT_VALID : KR_EXIT_UNTOLD;
 done:
     keyreeve_close(&bench->client);
     mem_free(bench);

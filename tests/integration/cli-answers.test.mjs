@@ -2,8 +2,11 @@
 // The keyreeve command over a server that answers what a node seldom does: too much, too late, not
 // everywhere, not yet.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { answersTo } from './lib/binary.mjs';
 import { serve } from './lib/server.mjs';
 
 // Too large for the node, and one of more values than the command reads.
@@ -182,6 +185,34 @@ test('status says at once that a node is not ready, whatever else it cannot tell
   assert.deepEqual(asked.map(({ path }) => path), ['/healthz', '/readyz', '/v1/cluster']);
   const { ready, cluster } = JSON.parse((await cli(['status', '--json'], 1)).stdout);
   assert.deepEqual([ready, cluster], [false, null]);
+});
+
+test('status says that a node serves, though not to this token', async (t) => {
+  const { cli } = await serve(t, ({ path }) => (path === '/v1/cluster' ? { status: 401, body: { detail: 'this token is unknown' } } : { text: 'ok\n' }));
+  const ended = await cli(['status']);
+  assert.match(ended.stdout, /^state +serving$/m);
+  assert.match(ended.stderr, /nodes are not shown: this token is unknown \(401\)/);
+  assert.deepEqual(JSON.parse((await cli(['status', '--json'])).stdout).ready, true);
+});
+
+test('key verify --bench says when no node could tell', async (t) => {
+  const server = createServer((socket) => {
+    let come = Buffer.alloc(0);
+    socket.on('error', () => {});
+    socket.on('data', (bytes) => {
+      come = Buffer.concat([come, bytes]);
+      let whole = 0;
+      while (come.length >= whole + 4 && come.length >= whole + 4 + come.readUInt32LE(whole)) whole += 4 + come.readUInt32LE(whole);
+      socket.write(answersTo(come.subarray(0, whole), 'STALE').bytes);
+      come = come.subarray(whole);
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const { cli } = await serve(t, () => ({}));
+  const { stdout } = await cli(['key', 'verify', '--bench', '1', '--nodes', `127.0.0.1:${server.address().port}`], 7, { input: 'kr_live_x\n' });
+  assert.match(stdout, /^verdict +STALE$/m);
 });
 
 test('a word too many is not repeated where it may be a key', async (t) => {

@@ -394,6 +394,14 @@ test('every shell gets its completion, and bash accepts its own', async () => {
   const script = (await cli(['completion', 'bash'])).stdout;
   const asked = `${script}\nCOMP_WORDS=(keyreeve key rev); COMP_CWORD=2; _keyreeve; echo "\${COMPREPLY[*]}"`;
   assert.equal((await run('bash', ['-c', asked])).stdout.trim(), 'revoke reveal'.split(' ').sort().reverse().join(' '));
+  // As bash splits them: at ":" and "=" as well.
+  for (const [words, offered] of [
+    ['--url http : //127.0.0.1 : 7400 key rev', 'revoke reveal'], ['--url = http : //127.0.0.1 : 7400 key rev', 'revoke reveal'], ['--tag a = b key rev', 'revoke reveal'],
+    ['key list --status = act', 'active'], ['key list --status = revoked --url http :', ''], ['--url http : //127.0.0.1', ''],
+  ]) {
+    const { stdout, stderr } = await run('bash', ['-c', `${script}\nCOMP_WORDS=(keyreeve ${words}); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _keyreeve; echo "\${COMPREPLY[*]}"`]);
+    assert.deepEqual([stdout.trim(), stderr], [offered, ''], words);
+  }
 });
 
 test('every command has a manual page', async () => {
