@@ -27,6 +27,9 @@ static const struct view_column node_columns[] = {
 enum exit_code cluster_view_nodes(struct session *session, const struct json *cluster)
 {
     const struct json *nodes = api_array(cluster, "nodes");
+    if (nodes == NULL)
+        return session_fail(session, KR_EXIT_FAILURE, "is --url right, and no proxy before it?",
+                            "the answer has no list of nodes");
     if (session->is_json)
         return view_json(session, nodes);
     return view_rows(session, nodes, node_columns, KR_VIEW_COUNT(node_columns));
@@ -34,7 +37,7 @@ enum exit_code cluster_view_nodes(struct session *session, const struct json *cl
 
 enum exit_code cluster_view(struct session *session, const struct json *cluster)
 {
-    if (session->is_json)
+    if (session->is_json && api_array(cluster, "nodes") != NULL)
         return view_json(session, cluster);
     enum exit_code code =
         view_record(session, cluster, cluster_fields, KR_VIEW_COUNT(cluster_fields));

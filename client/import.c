@@ -187,7 +187,9 @@ static void refuse(struct import *import, struct import_group *group)
     if (group->call.answer.size > 0 &&
         json_parse(buf_bytes(&group->call.answer), &json, NULL) != KR_ERR_OK)
         json = NULL;
-    if (status == 400 || status == 413 || status == 422) {
+    // Of rows, a node says what is wrong with them; a proxy's 400 is about something else.
+    bool is_told = api_text(json, "detail") != NULL;
+    if (status == 413 || ((status == 400 || status == 422) && is_told)) {
         import_group_divide(group, detail_of(group, json));
     } else {
         group->state = KR_GROUP_READY;

@@ -63,14 +63,32 @@ static enum exit_code show_nodes(struct session *session, const struct json *lis
                         "%zu of %zu nodes have not confirmed yet", pending, json_size(list));
 }
 
+// Any other service's JSON would do for view_record.
+static enum exit_code show_fields(struct session *session, const struct json *receipt)
+{
+    if (api_number(receipt, "index") <= 0)
+        return session_fail(session, KR_EXIT_FAILURE, "is --url right, and no proxy before it?",
+                            "the answer is no receipt");
+    return view_record(session, receipt, fields, KR_VIEW_COUNT(fields));
+}
+
+static bool wants_everywhere(const struct session *session)
+{
+    const char *wait = parse_value(session->in, KR_OPT_WAIT);
+    return wait != NULL && strcmp(wait, "committed") != 0;
+}
+
 enum exit_code receipt_show(struct session *session, const struct json *receipt)
 {
     const char *level = api_text(receipt, "level");
-    enum exit_code code = view_record(session, receipt, fields, KR_VIEW_COUNT(fields));
+    const struct json *list = api_array(receipt, "nodes");
+    bool is_everywhere = level != NULL && strcmp(level, "everywhere") == 0 && list != NULL;
+    enum exit_code code = show_fields(session, receipt);
+    if (code == KR_EXIT_OK && wants_everywhere(session) && !is_everywhere)
+        return session_fail(session, KR_EXIT_FAILURE, "keyreeve receipt INDEX asks again",
+                            "the receipt does not say that it holds everywhere");
     // Of what was to be committed alone, the others cannot know yet.
-    if (code != KR_EXIT_OK || (level != NULL && strcmp(level, "committed") == 0))
-        return code;
-    return show_nodes(session, api_array(receipt, "nodes"));
+    return code == KR_EXIT_OK && is_everywhere ? show_nodes(session, list) : code;
 }
 
 enum exit_code receipt_revoke(struct session *session, const char *path, const char *confirm)
@@ -101,7 +119,7 @@ enum exit_code run_receipt(struct session *session)
     const char *path = api_path(session, "v1", "receipts", session->in->arguments[0], NULL);
     enum exit_code code = api_get(session, path, &answer);
     if (code == KR_EXIT_OK)
-        code = view_record(session, answer.json, fields, KR_VIEW_COUNT(fields));
+        code = show_fields(session, answer.json);
     if (code == KR_EXIT_OK)
         code = show_nodes(session, api_array(answer.json, "nodes"));
     api_answer_fini(&answer);

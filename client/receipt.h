@@ -11,5 +11,5 @@ must_use enum exit_code receipt_revoke(struct session *session, const char *path
 // path with the query that --wait and --wait-ms mean.
 const char *receipt_path(struct session *session, const char *path);
 // Prints the receipt of a change. Of one that was to be everywhere, a row for each node, and
-// FAILURE when nodes may still let the keys in.
+// FAILURE when nodes may still let the keys in, or when it does not say that it is one.
 must_use enum exit_code receipt_show(struct session *session, const struct json *receipt);

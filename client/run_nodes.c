@@ -116,10 +116,14 @@ enum exit_code run_promote(struct session *session)
         session,
         &(struct api_request){.method = "POST", .path = "/v1/cluster/promote", .body = &body},
         &answer);
+    const char *leader = api_text(answer.json, "leader");
+    if (code == KR_EXIT_OK && leader == NULL)
+        code = session_fail(session, KR_EXIT_FAILURE, "keyreeve cluster status tells who leads",
+                            "the answer names no leader");
+    else if (code == KR_EXIT_OK && session->is_json)
+        code = view_json(session, answer.json);
     if (code == KR_EXIT_OK)
-        code = session->is_json ? view_json(session, answer.json) : KR_EXIT_OK;
-    if (code == KR_EXIT_OK)
-        session_note(session, "%s leads", api_text(answer.json, "leader"));
+        session_note(session, "%s leads", leader);
     api_answer_fini(&answer);
     buf_fini(&body);
     return code;

@@ -195,6 +195,33 @@ test('status says that a node serves, though not to this token', async (t) => {
   assert.deepEqual(JSON.parse((await cli(['status', '--json'])).stdout).ready, true);
 });
 
+// JSON, but of another service.
+test('an object that says nothing of what was asked is no success', async (t) => {
+  const { cli } = await serve(t, () => ({ body: {} }));
+  for (const [args, says] of [
+    [['node', 'list'], /no list of nodes/], [['cluster', 'status'], /no list of nodes/], [['promote', '--old-leader-is-down'], /names no leader/],
+    [['key', 'revoke', 'acme', 'key_1'], /no receipt/], [['key', 'revoke', 'acme', 'key_1', '--wait'], /no receipt/], [['key', 'delete', 'acme', 'key_1', '--yes'], /no receipt/], [['receipt', '7'], /no receipt/],
+  ])
+    for (const more of [[], ['--json']]) {
+      const { stdout, stderr } = await cli([...args, ...more], 1);
+      assert.match(stderr, says, args.join(' '));
+      assert.doesNotMatch(stdout + stderr, /null/);
+    }
+});
+
+test('a receipt of less than was asked for is no success', async (t) => {
+  let receipt;
+  const { cli } = await serve(t, () => ({ body: receipt }));
+  const nodes = [{ node: 'core-1', region: 'fra', state: 'applied', afterMs: 4 }];
+  for (receipt of [{ index: 1, level: 'committed', keys: 1, nodes }, { index: 1, level: 'everywhere', keys: 1 }, { index: 1, keys: 1, nodes }])
+    for (const args of [['key', 'revoke', 'acme', 'key_1', '--wait'], ['key', 'delete', 'acme', 'key_1', '--yes', '--wait', 'everywhere']])
+      assert.match((await cli(args, 1)).stderr, /does not say that it holds everywhere/, JSON.stringify(receipt));
+  receipt = { index: 1, level: 'everywhere', keys: 1, nodes };
+  await cli(['key', 'revoke', 'acme', 'key_1', '--wait']);
+  receipt = { index: 1, level: 'committed', keys: 1, nodes: [] };
+  await cli(['key', 'revoke', 'acme', 'key_1', '--wait', 'committed']);
+});
+
 test('key verify --bench says when no node could tell', async (t) => {
   const server = createServer((socket) => {
     let come = Buffer.alloc(0);

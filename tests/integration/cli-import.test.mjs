@@ -68,6 +68,19 @@ test('a report that cannot be written loses no row: the import goes on from the 
   assert.deepEqual(linesOf(path('report')).map((line) => JSON.parse(line).line), Array.from({ length: count }, (_, i) => i + 1));
 });
 
+test('rows are refused by a node, not by what stands before it', async (t) => {
+  let says;
+  const { asked, cli, dir } = await serve(t, () => says);
+  const input = join(dir, 'in.jsonl');
+  writeFileSync(input, rows(4));
+  says = { status: 400, text: '<html>Bad Request</html>' };
+  assert.match((await cli(['import', input], 1)).stderr, /gave no reason \(400\)/);
+  assert.equal(asked.length, 1);
+  says = { status: 400, body: { detail: 'no such thing' } };
+  const { refused } = JSON.parse((await cli(['import', input, '--json'], 1)).stdout);
+  assert.equal(refused, 4);
+});
+
 test('while its input is quiet, an import serves what it has sent, saves what is done, and can be stopped', { timeout: 40_000 }, async (t) => {
   const served = await serveImport(t);
   const state = served.path('state');
