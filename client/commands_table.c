@@ -232,8 +232,10 @@ const struct spec_command spec_commands[] = {
      "do not exist are created. A row whose key its consumer has already counts as existing.\n"
      "Every row stands or falls alone: refused ones go to --report with line number and reason, "
      "and the command exits with 1. When it is interrupted or the node goes away, the same "
-     "command continues where it stopped. FILE - reads standard input, and then progress is kept "
-     "only with --state.\n"
+     "command continues where it stopped. Progress is kept beside FILE, or where --state says, "
+     "from "
+     "before the first row on. FILE - reads standard input, and then progress is kept only with "
+     "--state.\n"
      "--dry-run asks no node. So it cannot tell whether buckets, and consumers that are named by "
      "their ids, exist, whether a value is in use already, what its bucket allows of metadata "
      "below 16384 bytes, and when a key expires that only its bucket's default ends. That two "
@@ -244,7 +246,8 @@ const struct spec_command spec_commands[] = {
      "One object a line with a \"type\" of bucket, consumer or key. Values of keys are never "
      "exported, nor their digests, only their masked form: so it is no backup, and import takes a "
      "key's line only when its key or keyHash is put in, and what import does not know left out. "
-     "Without BUCKET, all buckets.",
+     "Without BUCKET, all buckets. A file of --out takes its place when it is whole; a device or a "
+     "pipe is written to as the lines come.",
      "keyreeve export production --out production.jsonl", run_export},
 
     {NULL, "completion", "bash|zsh|fish", KR_NEED_NOTHING, 0,
