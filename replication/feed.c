@@ -151,13 +151,18 @@ static enum kr_err take_probe(struct feed *feed, const struct peer_frame *frame,
     return KR_ERR_OK;
 }
 
-// The child found that this node is not the one to follow.
-static enum kr_err take_reject(struct feed *feed, const struct peer_reject *reject,
+// The child found that this node is not the one to follow, which a Welcome or a Lease has told it:
+// before them it has nothing to leave.
+static enum kr_err take_reject(struct feed *feed, const struct peer_frame *frame,
                                struct fault *fault)
 {
+    const struct peer_reject *reject = &frame->as.reject;
     struct feed_standing standing;
+    if (feed->state < KR_FEED_STREAMING)
+        return out_of_place(feed, frame, fault);
     feed_standing_now(feed, feed->since_ms, &standing);
-    if (reject->code == KR_PEER_OLD_EPOCH && reject->epoch > standing.epoch)
+    if (reject->code == KR_PEER_OLD_EPOCH && reject->epoch > standing.epoch &&
+        !feed_is_removed(feed))
         feed->options.owner.outranked(feed->options.owner.ctx, reject->epoch);
     return fault_set(fault, KR_ERR_CONFLICT, "%s left: %s", feed->child.id, reject->reason);
 }
@@ -203,7 +208,7 @@ enum kr_err feed_take(struct feed *feed, const struct peer_frame *frame, uint64_
     case KR_PEER_PROBE:
         return take_probe(feed, frame, now_ms, fault);
     case KR_PEER_REJECT:
-        return take_reject(feed, &frame->as.reject, fault);
+        return take_reject(feed, frame, fault);
     case KR_PEER_ACK:
     case KR_PEER_RENEW:
     case KR_PEER_REGISTER:

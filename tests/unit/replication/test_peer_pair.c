@@ -345,6 +345,52 @@ static void a_circle_is_left(void **state)
     close_two(&two);
 }
 
+// A Reject of the child that is not its feed's to expect, of an epoch far above.
+static void reject_from_child(struct two *two)
+{
+    const struct peer_frame frame = {
+        .type = KR_PEER_REJECT,
+        .as.reject = {.code = KR_PEER_OLD_EPOCH, .reason = "it says so", .epoch = 1u << 20}};
+    struct buf bytes;
+    buf_init(&bytes, 1 << 16);
+    assert_int_equal(codec_peer_add(&bytes, &frame, &two->pair->fault), KR_ERR_OK);
+    pair_deliver(two->pair, &bytes, false);
+    buf_fini(&bytes);
+    assert_true(two->pair->is_broken);
+}
+
+static void a_child_that_was_not_welcomed_has_nothing_to_leave(void **state)
+{
+    struct two two;
+    (void)state;
+    for (int is_greeted = 0; is_greeted < 2; is_greeted++) {
+        open_two(&two, KR_HOLD_VALIDATION, 3);
+        two.pair->enlists = false;
+        if (is_greeted)
+            pair_run(two.pair);
+        assert_int_equal(feed_state(two.pair->feed),
+                         is_greeted ? KR_FEED_ENLISTING : KR_FEED_HELLO);
+        reject_from_child(&two);
+        assert_int_equal(two.pair->outranked, 0);
+        assert_int_equal(two.pair->err, KR_ERR_INVALID);
+        close_two(&two);
+    }
+}
+
+static void a_child_that_was_removed_deposes_nobody_as_it_leaves(void **state)
+{
+    struct two two;
+    const struct state_member removed = {.id = "lower", .region = "us", .is_removed = true};
+    (void)state;
+    open_two(&two, KR_HOLD_VALIDATION, 3);
+    pair_advance(two.pair, 100);
+    assert_int_equal(feed_state(two.pair->feed), KR_FEED_STREAMING);
+    fake_add_member(two.up, &removed);
+    reject_from_child(&two);
+    assert_int_equal(two.pair->outranked, 0);
+    close_two(&two);
+}
+
 // --- the window ----------------------------------------------------------------------------------
 
 static void a_child_that_does_not_answer_is_sent_a_window_and_no_more(void **state)
@@ -461,6 +507,8 @@ int main(void)
         cmocka_unit_test(an_upstream_of_an_older_epoch_is_left_and_told),
         cmocka_unit_test(what_the_newer_epoch_has_lent_outlives_a_visit_to_an_older_one),
         cmocka_unit_test(a_circle_is_left),
+        cmocka_unit_test(a_child_that_was_not_welcomed_has_nothing_to_leave),
+        cmocka_unit_test(a_child_that_was_removed_deposes_nobody_as_it_leaves),
         cmocka_unit_test(a_child_that_does_not_answer_is_sent_a_window_and_no_more),
         cmocka_unit_test(an_entry_too_large_for_a_frame_goes_in_parts),
         cmocka_unit_test(frames_out_of_place_close_the_link),
