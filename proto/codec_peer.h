@@ -11,6 +11,9 @@
 #include "core/base/mem.h"
 #include "proto/peer.h"
 
+// Far beyond what is ever reached, and far from where the next one would wrap.
+#define KR_PEER_EPOCH_MAX (UINT64_MAX >> 2)
+
 // Appends the whole frame, or nothing: INVALID (a field is missing or not allowed) and TOO_LARGE
 // (over a limit, or out has no room) with a fault that names the field.
 must_use enum kr_err codec_peer_add(struct buf *out, const struct peer_frame *frame,

@@ -26,6 +26,7 @@ enum {
     {                                                                                              \
 #m, n, KR_PEER_FIELD_NUMBER, AT(type, m), max, .is_required = 0                            \
     }
+#define EPOCH(n, type) NUMBER_TO(n, type, epoch, KR_PEER_EPOCH_MAX)
 #define SMALL(n, type, m, max)                                                                     \
     {                                                                                              \
 #m, n, KR_PEER_FIELD_SMALL, AT(type, m), max, .is_required = 0                             \
@@ -73,8 +74,8 @@ static const struct codec_peer_shape digest = {
 
 static const struct codec_peer_shape position = {
     SHAPE("Position", peer_position, 4),
-    {NUMBER(1, peer_position, index), NUMBER(2, peer_position, epoch),
-     HASH(3, peer_position, chain), DIGESTS(4, peer_position)}};
+    {NUMBER(1, peer_position, index), EPOCH(2, peer_position), HASH(3, peer_position, chain),
+     DIGESTS(4, peer_position)}};
 
 static const struct codec_peer_shape header = {
     SHAPE("Header", peer_header, 2),
@@ -87,7 +88,7 @@ static const struct codec_peer_shape hello = {
      TEXT_REQUIRED(3, peer_hello, node.region, KR_PEER_ID_MAX),
      SMALL_REQUIRED(4, peer_hello, node.role, KR_PEER_FOLLOWER),
      SMALL_REQUIRED(5, peer_hello, feature_level, UINT32_MAX), NUMBER(6, peer_hello, applied_index),
-     NUMBER(7, peer_hello, epoch), HASH(8, peer_hello, chain),
+     EPOCH(7, peer_hello), HASH(8, peer_hello, chain),
      SMALL_REQUIRED(9, peer_hello, holding, KR_PEER_HOLDS_VALIDATION),
      TEXT(10, peer_hello, node.peer_address, KR_PEER_ADDRESS_MAX),
      TEXT(11, peer_hello, node.http_address, KR_PEER_ADDRESS_MAX),
@@ -99,7 +100,7 @@ static const struct codec_peer_shape welcome = {
     {TEXT_REQUIRED(1, peer_welcome, node_id, KR_PEER_ID_MAX),
      TEXT_REQUIRED(2, peer_welcome, region, KR_PEER_ID_MAX),
      SMALL_REQUIRED(3, peer_welcome, role, KR_PEER_FOLLOWER), PATH(4, peer_welcome),
-     NUMBER(5, peer_welcome, epoch), NUMBER(6, peer_welcome, commit_index),
+     EPOCH(5, peer_welcome), NUMBER(6, peer_welcome, commit_index),
      TEXT(7, peer_welcome, leader_id, KR_PEER_ID_MAX),
      TEXT(8, peer_welcome, leader_http, KR_PEER_ADDRESS_MAX)}};
 
@@ -110,11 +111,11 @@ static const struct codec_peer_shape need_snapshot = {
 static const struct codec_peer_shape reject = {
     SHAPE("Reject", peer_reject, 3),
     {SMALL_REQUIRED(1, peer_reject, code, UINT32_MAX),
-     TEXT_REQUIRED(2, peer_reject, reason, KR_PEER_REASON_MAX), NUMBER(3, peer_reject, epoch)}};
+     TEXT_REQUIRED(2, peer_reject, reason, KR_PEER_REASON_MAX), EPOCH(3, peer_reject)}};
 
 static const struct codec_peer_shape row = {
     SHAPE("Row", peer_row, 6),
-    {NUMBER_REQUIRED(1, peer_row, index), NUMBER(2, peer_row, epoch), HASH(3, peer_row, chain),
+    {NUMBER_REQUIRED(1, peer_row, index), EPOCH(2, peer_row), HASH(3, peer_row, chain),
      BYTES(4, peer_row, entry, KR_PEER_BODY_MAX),
      NUMBER_TO(5, peer_row, entry_size, KR_PEER_ENTRY_MAX),
      NUMBER_TO(6, peer_row, entry_offset, KR_PEER_ENTRY_MAX)}};
@@ -128,7 +129,7 @@ static const struct codec_peer_shape node_report = {
     SHAPE("NodeReport", peer_node_report, 6),
     {TEXT_REQUIRED(1, peer_node_report, id, KR_PEER_ID_MAX),
      NUMBER(2, peer_node_report, applied_index), NUMBER(3, peer_node_report, age_ms),
-     NUMBER(4, peer_node_report, started_ms), NUMBER(5, peer_node_report, epoch),
+     NUMBER(4, peer_node_report, started_ms), EPOCH(5, peer_node_report),
      NUMBER(6, peer_node_report, unflushed)}};
 
 static const struct codec_peer_shape ack = {
@@ -136,7 +137,7 @@ static const struct codec_peer_shape ack = {
     {NUMBER(1, peer_ack, applied_index),
      LIST(2, peer_ack, items, "nodes", KR_PEER_NODES_MAX, &node_report),
      NUMBER(3, peer_ack, others_age_ms), DIGESTS(4, peer_ack), NUMBER(5, peer_ack, covered_index),
-     NUMBER(6, peer_ack, epoch), NUMBER(7, peer_ack, unflushed)}};
+     EPOCH(6, peer_ack), NUMBER(7, peer_ack, unflushed)}};
 
 static const struct codec_peer_shape renew = {
     .name = "Renew",
@@ -145,16 +146,14 @@ static const struct codec_peer_shape renew = {
     .fields = {{"seq", 1, KR_PEER_FIELD_NUMBER, 0, UINT64_MAX, 0, NULL, 1}}};
 
 static const struct codec_peer_shape probe = {
-    SHAPE("Probe", peer_lease, 2),
-    {NUMBER_REQUIRED(1, peer_lease, seq), NUMBER(2, peer_lease, epoch)}};
+    SHAPE("Probe", peer_lease, 2), {NUMBER_REQUIRED(1, peer_lease, seq), EPOCH(2, peer_lease)}};
 static const struct codec_peer_shape echo = {
-    SHAPE("Echo", peer_lease, 2),
-    {NUMBER_REQUIRED(1, peer_lease, seq), NUMBER(2, peer_lease, epoch)}};
+    SHAPE("Echo", peer_lease, 2), {NUMBER_REQUIRED(1, peer_lease, seq), EPOCH(2, peer_lease)}};
 
-static const struct codec_peer_shape lease = {
-    SHAPE("Lease", peer_lease, 4),
-    {NUMBER_REQUIRED(1, peer_lease, seq), NUMBER(2, peer_lease, remaining_ms),
-     NUMBER(3, peer_lease, index), NUMBER(4, peer_lease, epoch)}};
+static const struct codec_peer_shape lease = {SHAPE("Lease", peer_lease, 4),
+                                              {NUMBER_REQUIRED(1, peer_lease, seq),
+                                               NUMBER(2, peer_lease, remaining_ms),
+                                               NUMBER(3, peer_lease, index), EPOCH(4, peer_lease)}};
 
 static const struct codec_peer_shape digests = {
     SHAPE("Digests", peer_index_digests, 2),

@@ -308,6 +308,42 @@ static void assert_refused(const struct peer_frame *frame, enum kr_err err, cons
     assert_non_null(strstr(fault.text, what));
 }
 
+static void an_epoch_leaves_room_for_the_next(void **state)
+{
+    (void)state;
+    static const struct {
+        enum peer_frame_type type;
+        size_t at;
+    } epochs[] = {
+        {KR_PEER_HELLO, offsetof(struct peer_frame, as.hello.epoch)},
+        {KR_PEER_WELCOME, offsetof(struct peer_frame, as.welcome.epoch)},
+        {KR_PEER_NEED_SNAPSHOT, offsetof(struct peer_frame, as.position.epoch)},
+        {KR_PEER_REJECT, offsetof(struct peer_frame, as.reject.epoch)},
+        {KR_PEER_ACK, offsetof(struct peer_frame, as.ack.epoch)},
+        {KR_PEER_LEASE, offsetof(struct peer_frame, as.lease.epoch)},
+        {KR_PEER_SNAPSHOT_END, offsetof(struct peer_frame, as.position.epoch)},
+        {KR_PEER_PROBE, offsetof(struct peer_frame, as.probe.epoch)},
+        {KR_PEER_ECHO, offsetof(struct peer_frame, as.probe.epoch)},
+    };
+    const struct peer_row row = {.index = 1, .epoch = KR_PEER_EPOCH_MAX + 1};
+    const struct peer_node_report report = {.id = "a", .epoch = KR_PEER_EPOCH_MAX + 1};
+    struct fault fault = {0};
+    for (size_t i = 0; i < sizeof(epochs) / sizeof(epochs[0]); i++) {
+        struct peer_frame frame = sample_frames[epochs[i].type - 1];
+        uint64_t *epoch = (uint64_t *)(void *)((char *)&frame + epochs[i].at);
+        *epoch = KR_PEER_EPOCH_MAX;
+        assert_int_equal(add_result(&frame, &fault), KR_ERR_OK);
+        *epoch = KR_PEER_EPOCH_MAX + 1;
+        assert_refused(&frame, KR_ERR_TOO_LARGE, ".epoch is over 4611686018427387903");
+    }
+    const struct peer_frame entries = {.type = KR_PEER_ENTRIES, .as.entries = {&row, 1, 1}};
+    assert_refused(&entries, KR_ERR_TOO_LARGE, "Row.epoch is over");
+    const struct peer_frame ack = {.type = KR_PEER_ACK, .as.ack = {.items = &report, .count = 1}};
+    assert_refused(&ack, KR_ERR_TOO_LARGE, "NodeReport.epoch is over");
+    assert_int_equal(read_hex("0d00000012080110ffffffffffffffff3f", &fault), KR_PEER_READ_FRAME);
+    assert_broken("0d00000012080110808080808080808040", "Echo.epoch is over");
+}
+
 static void texts_are_bounded(void **state)
 {
     (void)state;
@@ -342,10 +378,10 @@ static void lists_are_bounded(void **state)
         arena_zalloc(&arena, (KR_PEER_NODES_MAX + 1) * sizeof(*reports));
     struct peer_row *rows = arena_zalloc(&arena, (KR_PEER_ROWS_MAX + 1) * sizeof(*rows));
     for (size_t i = 0; i <= KR_PEER_NODES_MAX; i++)
-        reports[i] = (struct peer_node_report){"n",        UINT64_MAX, UINT64_MAX,
-                                               UINT64_MAX, UINT64_MAX, UINT64_MAX};
+        reports[i] = (struct peer_node_report){"n",        UINT64_MAX,        UINT64_MAX,
+                                               UINT64_MAX, KR_PEER_EPOCH_MAX, UINT64_MAX};
     for (size_t i = 0; i <= KR_PEER_ROWS_MAX; i++)
-        rows[i] = (struct peer_row){.index = UINT64_MAX, .epoch = UINT64_MAX, .chain = SUM};
+        rows[i] = (struct peer_row){.index = UINT64_MAX, .epoch = KR_PEER_EPOCH_MAX, .chain = SUM};
     struct peer_frame frame = {KR_PEER_ACK,
                                .as.ack = {1, 1, 1, 0, reports, KR_PEER_NODES_MAX, 0, {0}}};
     assert_int_equal(add_result(&frame, &fault), KR_ERR_OK);
@@ -429,6 +465,7 @@ int main(void)
         cmocka_unit_test(unset_texts_are_empty_when_read),
         cmocka_unit_test(broken_frames_are_named),
         cmocka_unit_test(later_fields_are_passed_over),
+        cmocka_unit_test(an_epoch_leaves_room_for_the_next),
         cmocka_unit_test(texts_are_bounded),
         cmocka_unit_test(lists_are_bounded),
         cmocka_unit_test(frames_are_bounded),
