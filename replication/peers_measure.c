@@ -47,8 +47,19 @@ static bool asks(const struct peers *peers)
     return peers->asking == KR_PEERS_ASKING || (peers->options.leads_by_word && peers_leads(peers));
 }
 
+// Anybody with a certificate may answer at a member's address: another node since, or one that was
+// removed. The word of a core node is asked for, and no other counts.
+static bool has_word(const struct peers *peers, const char *id)
+{
+    const struct state *state = peers->options.state;
+    struct state_member member;
+    return state->member(state->ctx, id, &member) && member.is_core && !member.is_removed;
+}
+
 static void take_word(struct peers *peers, const char *address, uint64_t epoch)
 {
+    if (!has_word(peers, peer_link_peer(peers->measure.link)->node_id))
+        return;
     upstream_heard(&peers->upstream, address);
     if (asks(peers) && epoch > own_epoch(peers))
         peers_outranked(peers, epoch);

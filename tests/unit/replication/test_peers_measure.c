@@ -3,15 +3,20 @@
 // what they tell an older leader.
 #include "peers_world.h"
 
+static void know_core(struct peer_node *node, const char *id, const char *address)
+{
+    struct state_member member = {.is_core = true, .region = "fra"};
+    snprintf(member.id, sizeof(member.id), "%s", id);
+    snprintf(member.peer_address, sizeof(member.peer_address), "%s", address);
+    fake_add_member(node->fake, &member);
+}
+
 // A core node that led when it stopped; its state knows the others as members.
 static struct peer_node *add_former_leader(struct world *world, const char *other,
                                            const char *address)
 {
-    struct state_member member = {.is_core = true, .region = "fra"};
     struct peer_node *node = make_node(world, "former", KR_HOLD_ALL, NULL);
-    snprintf(member.id, sizeof(member.id), "%s", other);
-    snprintf(member.peer_address, sizeof(member.peer_address), "%s", address);
-    fake_add_member(node->fake, &member);
+    know_core(node, other, address);
     fake_commit(node->fake, 1, bytes_text("led"));
     node->leads = false;
     node->leads_by_word = node->asks_first = true;
@@ -65,6 +70,25 @@ static void it_leads_again_after_a_while_when_nobody_answers(void **state)
     wait_for(world, replica_is_leader(former->replica));
     assert_true(clock_boot_ms() >= began_ms + KR_PEERS_ASK_MS);
     assert_int_equal(former->unopposed, 1);
+}
+
+// At the addresses of core nodes, somebody else has the word.
+static void who_is_no_core_member_is_not_believed(void **state)
+{
+    struct world *world = *state;
+    const struct state_member removed = {.id = "other", .is_core = true, .is_removed = true};
+    struct peer_node *other = add_core(world, 2, false);
+    struct peer_node *below = make_node(world, "below", KR_HOLD_VALIDATION, NULL);
+    fake_commit(below->fake, 3, bytes_text("followed"));
+    below->leads = false;
+    start(below);
+    struct peer_node *former = add_former_leader(world, "second", peers_address(other->peers));
+    know_core(former, "third", peers_address(below->peers));
+    fake_add_member(former->fake, &removed);
+    uint64_t began_ms = clock_boot_ms();
+    wait_for(world, former->unopposed == 1);
+    assert_true(clock_boot_ms() >= began_ms + KR_PEERS_ASK_MS); // nobody has answered
+    assert_int_equal(former->outranked, 0);
 }
 
 // It was promoted while the old one was cut off, which now can be reached.
@@ -127,6 +151,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(it_stands_by_when_another_was_promoted, setup, teardown),
         cmocka_unit_test_setup_teardown(it_leads_again_after_a_while_when_nobody_answers, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(who_is_no_core_member_is_not_believed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_leader_tells_an_older_one_of_its_epoch, setup, teardown),
         cmocka_unit_test_setup_teardown(a_promotion_ends_the_asking, setup, teardown),
         cmocka_unit_test_setup_teardown(who_begins_to_lead_below_an_epoch_that_it_knows_steps_down,
