@@ -176,13 +176,17 @@ static void received(void *ctx, struct state_import *import)
 
 // --- what the link tells -------------------------------------------------------------------------
 
-// What the certificate says may already rule the node out: it is us, or no core node.
+// What the certificate says may already rule the node out: it is us, or no core node, or removed.
 static const char *unfit(const struct peers *peers, const struct tls_peer *peer)
 {
+    const struct state *state = peers->options.state;
+    struct state_member member;
     if (strcmp(peer->node_id, peers->own.node_id) == 0)
         return "that is this node itself";
     if (peers->own.role == KR_TLS_ROLE_CORE && peer->role != KR_TLS_ROLE_CORE)
         return "a core node's upstream is a core node";
+    if (state->member(state->ctx, peer->node_id, &member) && member.is_removed)
+        return "it was removed from the cluster";
     return NULL;
 }
 

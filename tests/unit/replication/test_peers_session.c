@@ -189,6 +189,21 @@ static enum kr_err finish_when_told(struct state_import *import, struct fault *f
     return fake_import_finish(import, fault);
 }
 
+// What it says of epochs would be believed by all that follow it.
+static void who_was_removed_is_followed_by_nobody_that_knows(void **state)
+{
+    struct world *world = *state;
+    const struct state_member removed = {.id = "gone", .is_core = true, .is_removed = true};
+    struct peer_node *gone = add_node(world, "gone", KR_HOLD_ALL, NULL);
+    fake_commit(gone->fake, 9, bytes_text("of nobody's epoch"));
+    struct peer_node *follower = make_node(world, "follower", KR_HOLD_VALIDATION, gone);
+    fake_add_member(follower->fake, &removed);
+    start(follower);
+    wait_for(world, follower->peers->figures.closed[KR_PEERS_REFUSED] > 0);
+    assert_int_equal(peers_known_epoch(follower->peers), 0);
+    assert_false(is_fresh(follower));
+}
+
 static void a_stop_waits_for_the_check_and_ends_with_it(void **state)
 {
     struct world *world = *state;
@@ -226,6 +241,7 @@ int main(void)
         TEST(who_differs_is_in_doubt_until_it_leads_or_is_fresh_again),
         TEST(whose_log_is_refused_is_in_doubt),
         TEST(a_damaged_state_is_in_doubt_until_it_is_replaced),
+        TEST(who_was_removed_is_followed_by_nobody_that_knows),
         TEST(a_stop_waits_for_the_check_and_ends_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
