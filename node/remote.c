@@ -14,6 +14,7 @@
 #include "core/base/clock.h"
 #include "core/base/text.h"
 #include "node/api/api.h"
+#include "node/api/idempotency.h"
 #include "node/api/receipt.h"
 #include "node/call_build.h"
 #include "node/dispatch.h"
@@ -122,9 +123,12 @@ static void refuse(struct passage *passage, enum kr_err err)
         detail = "no leader is within reach of this node; nothing was changed, try again";
     else if (err == KR_ERR_TIMEOUT && is_read(passage->call))
         detail = "the answer was lost on the way from the leader; try again";
-    else if (err == KR_ERR_TIMEOUT)
+    else if (err == KR_ERR_TIMEOUT && idempotency_applies(passage->call))
         detail = "the answer was lost on the way from the leader and nobody knows whether the "
                  "change was made; send it again with its Idempotency-Key, or look";
+    else if (err == KR_ERR_TIMEOUT)
+        detail = "the answer was lost on the way from the leader and nobody knows whether the "
+                 "change was made; look before you send it again";
     else if (err == KR_ERR_BUSY)
         detail = "too much is on its way to the leader, or from it; try again";
     else if (err == KR_ERR_TOO_LARGE)
@@ -152,7 +156,7 @@ static void renew_send_by(struct passage *passage)
 
 static bool may_try_again(const struct passage *passage)
 {
-    bool is_repeatable = !passage->may_have_happened || passage->call->idempotency_key != NULL;
+    bool is_repeatable = !passage->may_have_happened || idempotency_applies(passage->call);
     return is_repeatable && !passage->remote->is_ended &&
            clock_boot_ms() + KR_REMOTE_AGAIN_MS < passage->send_by_ms;
 }

@@ -2,9 +2,10 @@
 // Management calls that run on another node: this node's clients' at the leader, and, where this
 // node leads, those that others pass on.
 //
-// A call that may safely be made again (a GET, or one with an Idempotency-Key) is, when the link or
-// the leader is lost on the way, until its deadline, and runs here when this node leads by then; of
-// any other, nobody knows whether it took effect, and its answer says so. Control loop only.
+// A call that may safely be made again (a GET, or one to which its Idempotency-Key applies) is,
+// when the link or the leader is lost on the way, until its deadline, and runs here when this node
+// leads by then; of any other, nobody knows whether it took effect, and its answer says so. Control
+// loop only.
 #pragma once
 
 #include "node/api/call.h"

@@ -17,7 +17,7 @@ enum { KR_IDEMPOTENCY_KEY_MAX = 255, KR_ANSWER_VERSION = 1 };
 static const char context[] = "idempotent answer";
 
 // A reveal changes nothing, and each one is to have its audit row: none is answered from memory.
-static bool applies(const struct call *call)
+bool idempotency_applies(const struct call *call)
 {
     return call->idempotency_key != NULL && strcmp(call->route->method, "POST") == 0 &&
            call->route->right != KR_RIGHT_REVEAL && call->actor.token_id[0] != '\0';
@@ -170,7 +170,7 @@ static enum kr_err replay(struct call *call, const struct idempotency *stored)
 enum kr_err idempotency_begin(struct call *call, bool *is_replayed)
 {
     *is_replayed = false;
-    if (!applies(call))
+    if (!idempotency_applies(call))
         return KR_ERR_OK;
     if (!is_key(call->idempotency_key))
         return api_problem(call, KR_ERR_INVALID,
@@ -191,7 +191,7 @@ enum kr_err idempotency_begin(struct call *call, bool *is_replayed)
 
 enum kr_err idempotency_keep(struct call *call)
 {
-    if (!applies(call))
+    if (!idempotency_applies(call))
         return KR_ERR_OK;
     struct buf plain, box;
     buf_init(&plain, KR_ANSWER_MAX_BYTES);

@@ -7,6 +7,8 @@
 
 #include "node/api/call.h"
 
+// The call has a key, and is of those that it makes repeatable.
+bool idempotency_applies(const struct call *call);
 // Looks for a stored answer of this call. *is_replayed: the answer has been restored. CONFLICT
 // (409, answered) when the key was used with another method, path or body. A key that is no visible
 // ASCII of 1..255 characters is 400.

@@ -7,6 +7,8 @@
 #include "node/remote.h"
 
 #define KR_TEST_READ "/v1/accounts/default/key-buckets"
+#define KR_TEST_BUCKET "/v1/accounts/default/key-buckets/production"
+#define KR_TEST_REVEAL KR_TEST_BUCKET "/consumers/a/keys/b/reveal"
 #define KR_TEST_WRITE "/v1/accounts/default/key-buckets/production/revoke"
 
 struct remote_world {
@@ -168,6 +170,27 @@ static void what_may_be_sent_again_is(void **state)
     }
 }
 
+// An Idempotency-Key makes no second effect of a POST alone.
+static void a_change_that_would_be_made_twice_is_not_sent_again(void **state)
+{
+    struct remote_world *world = *state;
+    static const struct {
+        const char *method, *target;
+    } cases[] = {{"PATCH", KR_TEST_BUCKET}, {"DELETE", KR_TEST_BUCKET}, {"POST", KR_TEST_REVEAL}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        world->api.idempotency_key = "once";
+        pass(world, cases[i].method, cases[i].target);
+        assert_true(come_back(world, KR_ERR_TIMEOUT));
+        assert_refused(world, "nobody knows whether the change was made");
+        assert_null(strstr(world->api.call->answer.problem, "Idempotency-Key"));
+        pass(world, cases[i].method, cases[i].target);
+        assert_false(come_back(world, KR_ERR_NO_LEADER)); // nothing has happened
+        remote_tick(world->remote, clock_boot_ms() + 1000);
+        assert_int_equal(world->submitted, 2);
+        assert_true(come_back(world, KR_ERR_TIMEOUT));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +201,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_write_whose_answer_is_lost_says_that_nobody_knows, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_may_be_sent_again_is, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_change_that_would_be_made_twice_is_not_sent_again, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(who_has_come_to_lead_looks_at_the_token_again, setup,
                                         teardown),
     };
