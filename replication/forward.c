@@ -110,7 +110,7 @@ enum kr_err forward_submit(struct forward *forward, const struct forward_request
     if (request->body.size > KR_FORWARD_BODY_MAX)
         return KR_ERR_TOO_LARGE;
     if (forward->count >= KR_FORWARD_CALLS_MAX ||
-        forward->out_bytes + request->body.size > KR_FORWARD_HELD_MAX)
+        !forward_parts_has_room(forward->out_bytes, request->body.size))
         return KR_ERR_BUSY;
     struct forward_call *call = mem_zalloc(sizeof(*call));
     arena_init(&call->arena);

@@ -64,10 +64,15 @@ bool forward_parts_is_sent(const struct forward_parts_out *out)
     return out->is_begun && out->sent == out->body.size;
 }
 
+bool forward_parts_has_room(size_t held_bytes, size_t size)
+{
+    return held_bytes + size <= KR_FORWARD_HELD_MAX;
+}
+
 enum kr_err forward_parts_add(struct buf *body, struct bytes part, size_t *held_bytes,
                               struct fault *fault)
 {
-    if (*held_bytes + part.size > KR_FORWARD_HELD_MAX)
+    if (!forward_parts_has_room(*held_bytes, part.size))
         return fault_set(fault, KR_ERR_TOO_LARGE,
                          "peer frame: the bodies under way are over %u bytes together",
                          KR_FORWARD_HELD_MAX);

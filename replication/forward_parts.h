@@ -20,6 +20,8 @@ struct forward_parts_out {
 struct bytes forward_parts_take(struct forward_parts_out *out, bool *has_more);
 bool forward_parts_is_sent(const struct forward_parts_out *out);
 
+// Beside the bodies that are held already.
+bool forward_parts_has_room(size_t held_bytes, size_t size);
 // Adds a part to what has arrived. TOO_LARGE over KR_FORWARD_BODY_MAX, or when held_bytes, which is
 // counted up, would pass KR_FORWARD_HELD_MAX.
 must_use enum kr_err forward_parts_add(struct buf *body, struct bytes part, size_t *held_bytes,

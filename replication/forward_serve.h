@@ -24,7 +24,8 @@ struct forward_serve {
 
 void forward_serve_init(struct forward_serve *serve, forward_serve_fn *fn, void *ctx);
 void forward_serve_fini(struct forward_serve *serve);
-// A Forward, or a Body of one. INVALID, TOO_LARGE: it breaks the rules, close the link.
+// A Forward, or a Body of one. Over KR_FORWARD_CALLS_MAX or KR_FORWARD_HELD_MAX the child hears
+// that nothing has happened (NO_LEADER). INVALID, TOO_LARGE: it breaks the rules, close the link.
 must_use enum kr_err forward_serve_take(struct forward_serve *serve,
                                         const struct peer_forward *forward, uint64_t now_ms,
                                         struct fault *fault);
