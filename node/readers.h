@@ -9,7 +9,7 @@
 
 #include "node/api/call.h"
 
-#define KR_READERS_PLACES_MAX 512u // of a node; half of what a link to the leader takes
+#define KR_READERS_PLACES_MAX 512u // of a node; with KR_REMOTE_LEFT_MAX less than a link takes
 #define KR_READERS_WAIT_MS 30000   // in the line
 
 enum reader_state {

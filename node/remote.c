@@ -4,7 +4,7 @@
 // Happy path: call → request → submitted upwards → answered → done. Ways it can fail: no leader
 // within KR_FORWARD_SEND_MS (503, nothing happened); the link or the leader lost meanwhile (again,
 // or 503 and nobody knows); more calls wait than are held, or more answers than a link holds (503);
-// an answer that no link takes (413, from the leader).
+// an answer that no link takes (413, from the leader); its client has gone, and it changes nothing.
 #include "node/remote.h"
 
 #include <assert.h>
@@ -34,9 +34,9 @@ static_assert(KR_RECEIPT_WAIT_MAX_MS + KR_REMOTE_GRACE_MS <= KR_FORWARD_WAIT_MAX
 
 // A call of ours on its way.
 struct passage {
-    struct passage *next;
+    struct passage *next, *previous;
     struct remote *remote;
-    struct call *call;
+    struct call *call; // NULL: answered, while the leader goes on with it
     remote_done_fn *done;
     void *ctx;
     uint64_t deadline_ms, send_by_ms, again_ms;
@@ -53,7 +53,9 @@ struct visit {
 struct remote {
     const struct node *node;
     struct remote_port port;
-    struct passage *waiting; // to be tried again
+    struct passage *under_way; // to the leader, or from it
+    struct passage *waiting;   // to be tried again
+    size_t left;               // of those under way, without a call
     struct visit *refused;
     bool is_ended;
 };
@@ -108,6 +110,22 @@ static bool is_read(const struct call *call)
     return strcmp(call->route->method, "GET") == 0;
 }
 
+static void put(struct passage **list, struct passage *passage)
+{
+    passage->previous = NULL;
+    passage->next = *list;
+    if (*list != NULL)
+        (*list)->previous = passage;
+    *list = passage;
+}
+
+static void take_out(struct passage **list, struct passage *passage)
+{
+    *(passage->previous != NULL ? &passage->previous->next : list) = passage->next;
+    if (passage->next != NULL)
+        passage->next->previous = passage->previous;
+}
+
 static void finish(struct passage *passage)
 {
     passage->done(passage->ctx, passage->call);
@@ -139,10 +157,8 @@ static void refuse(struct passage *passage, enum kr_err err)
 
 static void try_later(struct passage *passage)
 {
-    struct remote *remote = passage->remote;
     passage->again_ms = clock_boot_ms() + KR_REMOTE_AGAIN_MS;
-    passage->next = remote->waiting;
-    remote->waiting = passage;
+    put(&passage->remote->waiting, passage);
 }
 
 // A leader is waited for from the call on; anew, where one was lost that a receipt was waited for
@@ -180,9 +196,8 @@ static void take_answer(struct call *call, const struct forward_answer *answer)
 
 // Of a write whose answer found no room on the way nobody here knows what it did; a read would only
 // fill that link again.
-static void answered(void *ctx, enum kr_err err, const struct forward_answer *answer)
+static void conclude(struct passage *passage, enum kr_err err, const struct forward_answer *answer)
 {
-    struct passage *passage = ctx;
     if (err == KR_ERR_BUSY && !is_read(passage->call))
         err = KR_ERR_TIMEOUT;
     if (err == KR_ERR_TIMEOUT) {
@@ -197,6 +212,18 @@ static void answered(void *ctx, enum kr_err err, const struct forward_answer *an
     } else {
         refuse(passage, err);
     }
+}
+
+static void answered(void *ctx, enum kr_err err, const struct forward_answer *answer)
+{
+    struct passage *passage = ctx;
+    take_out(&passage->remote->under_way, passage);
+    if (passage->call != NULL) {
+        conclude(passage, err, answer);
+        return;
+    }
+    passage->remote->left--;
+    mem_free(passage);
 }
 
 static void has_run(void *ctx, struct call *call)
@@ -224,7 +251,9 @@ static void submit(struct passage *passage)
                                             .deadline_ms = passage->deadline_ms,
                                             .send_by_ms = passage->send_by_ms};
     enum kr_err err = port->submit(port->ctx, &request, answered, passage);
-    if (err != KR_ERR_OK)
+    if (err == KR_ERR_OK)
+        put(&passage->remote->under_way, passage);
+    else
         refuse(passage, err);
 }
 
@@ -252,19 +281,46 @@ void remote_call(struct remote *remote, struct call *call, remote_done_fn *done,
     submit(passage);
 }
 
-void remote_tick(struct remote *remote, uint64_t now_boot_ms)
+// Only of reads: a change goes on, whoever has gone.
+static bool is_given_up(const struct passage *passage)
+{
+    return is_read(passage->call) &&
+           atomic_load_explicit(&passage->call->is_given_up, memory_order_relaxed);
+}
+
+static void take_up(struct remote *remote, uint64_t now_boot_ms)
 {
     struct passage *list = remote->waiting, *next;
     remote->waiting = NULL;
     for (struct passage *at = list; at != NULL; at = next) {
         next = at->next;
-        if (now_boot_ms >= at->again_ms) {
+        if (is_given_up(at))
+            refuse(at, KR_ERR_NO_LEADER);
+        else if (now_boot_ms >= at->again_ms)
             submit(at);
-            continue;
-        }
-        at->next = remote->waiting;
-        remote->waiting = at;
+        else
+            put(&remote->waiting, at);
     }
+}
+
+// Nobody waits for the answer, but the link has no word for that: its place there stays taken until
+// the leader has answered, or the time is over. So that places are left for changes, no more than
+// some give back what they hold here.
+static void leave(struct passage *passage)
+{
+    struct call *call = passage->call;
+    passage->call = NULL;
+    passage->remote->left++;
+    executor_refuse(call, KR_ERR_TIMEOUT, "the client has gone");
+    passage->done(passage->ctx, call);
+}
+
+void remote_tick(struct remote *remote, uint64_t now_boot_ms)
+{
+    take_up(remote, now_boot_ms);
+    for (struct passage *at = remote->under_way; at != NULL; at = at->next)
+        if (at->call != NULL && is_given_up(at) && remote->left < KR_REMOTE_LEFT_MAX)
+            leave(at);
 }
 
 void remote_end(struct remote *remote)

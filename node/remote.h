@@ -11,6 +11,9 @@
 #include "node/api/call.h"
 #include "replication/forward.h"
 
+// Reads whose client has gone, and which the leader goes on with: more keep waiting for it.
+#define KR_REMOTE_LEFT_MAX 256
+
 struct node;
 struct remote;
 
@@ -34,7 +37,7 @@ void remote_free(struct remote **remote); // nothing is under way
 // returned.
 typedef void remote_done_fn(void *ctx, struct call *call);
 void remote_call(struct remote *remote, struct call *call, remote_done_fn *done, void *ctx);
-// Takes up what waits to be tried again, or gives it up. Every tick.
+// Takes up what waits to be tried again, and ends what nobody waits for. Every tick.
 void remote_tick(struct remote *remote, uint64_t now_boot_ms);
 // Nobody waits any more: what is on its way to the leader is refused now, and nothing is tried
 // again.

@@ -9,6 +9,7 @@
 #define KR_TEST_READ "/v1/accounts/default/key-buckets"
 #define KR_TEST_BUCKET "/v1/accounts/default/key-buckets/production"
 #define KR_TEST_REVEAL KR_TEST_BUCKET "/consumers/a/keys/b/reveal"
+#define KR_TEST_RECEIPT "/v1/receipts/7?wait=everywhere&timeoutMs=600000"
 #define KR_TEST_WRITE "/v1/accounts/default/key-buckets/production/revoke"
 
 struct remote_world {
@@ -191,6 +192,67 @@ static void a_change_that_would_be_made_twice_is_not_sent_again(void **state)
     }
 }
 
+static void give_up(struct remote_world *world)
+{
+    atomic_store(&world->api.call->is_given_up, true);
+    remote_tick(world->remote, clock_boot_ms());
+}
+
+static void a_read_ends_when_its_client_has_gone(void **state)
+{
+    struct remote_world *world = *state;
+    const struct forward_answer late = {.status = 200};
+    pass(world, "GET", KR_TEST_RECEIPT);
+    remote_tick(world->remote, clock_boot_ms());
+    assert_int_equal(world->answered, 0);
+    give_up(world);
+    assert_int_equal(world->answered, 1);
+    remote_tick(world->remote, clock_boot_ms());
+    world->done(world->done_ctx, KR_ERR_OK, &late);
+    assert_int_equal(world->answered, 1);
+    pass(world, "GET", KR_TEST_RECEIPT);
+    assert_false(come_back(world, KR_ERR_NO_LEADER)); // it waits to be sent again
+    give_up(world);
+    assert_int_equal(world->answered, 1);
+    assert_int_equal(world->submitted, 1);
+}
+
+static void a_change_goes_on_without_its_client(void **state)
+{
+    struct remote_world *world = *state;
+    pass(world, "POST", KR_TEST_WRITE);
+    give_up(world);
+    assert_int_equal(world->answered, 0);
+    assert_false(come_back(world, KR_ERR_NO_LEADER));
+    remote_tick(world->remote, clock_boot_ms() + 1000);
+    assert_int_equal(world->submitted, 2);
+    assert_true(come_back(world, KR_ERR_TIMEOUT));
+}
+
+// What the leader goes on with keeps its place on the link, where changes need some.
+static void not_too_many_leave_what_the_leader_goes_on_with(void **state)
+{
+    struct remote_world *world = *state;
+    void *left[KR_REMOTE_LEFT_MAX];
+    for (size_t i = 0; i < KR_REMOTE_LEFT_MAX; i++) {
+        pass(world, "GET", KR_TEST_RECEIPT);
+        give_up(world);
+        assert_int_equal(world->answered, 1);
+        left[i] = world->done_ctx;
+    }
+    pass(world, "GET", KR_TEST_RECEIPT);
+    give_up(world);
+    assert_int_equal(world->answered, 0);
+    world->done(left[0], KR_ERR_TIMEOUT, NULL);
+    void *last = world->done_ctx;
+    remote_tick(world->remote, clock_boot_ms());
+    assert_int_equal(world->answered, 1);
+    world->done(last, KR_ERR_TIMEOUT, NULL);
+    for (size_t i = 1; i < KR_REMOTE_LEFT_MAX; i++)
+        world->done(left[i], KR_ERR_TIMEOUT, NULL);
+    assert_int_equal(world->answered, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +264,10 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(what_may_be_sent_again_is, setup, teardown),
         cmocka_unit_test_setup_teardown(a_change_that_would_be_made_twice_is_not_sent_again, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_read_ends_when_its_client_has_gone, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_change_goes_on_without_its_client, setup, teardown),
+        cmocka_unit_test_setup_teardown(not_too_many_leave_what_the_leader_goes_on_with, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(who_has_come_to_lead_looks_at_the_token_again, setup,
                                         teardown),
