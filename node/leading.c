@@ -14,12 +14,13 @@
 #include "node/bootstrap.h"
 #include "node/sealing.h"
 
-enum { KR_ENLISTING_MAX = 64, KR_LEADING_AGAIN_MS = 200 };
+enum { KR_ENLISTING_MAX = 64, KR_LEADING_AGAIN_MS = 200, KR_LEADING_TELL_MS = 10000 };
 
 struct leading {
     struct node *node;
     uint64_t done_epoch; // of the leadership that has said what it must
     uint64_t again_ms;
+    uint64_t tell_ms; // not before: another line on a member that would be something else
     bool is_busy;
     char enlisting[KR_ENLISTING_MAX][KR_TLS_NAME_SIZE]; // "": a free place
 };
@@ -49,10 +50,14 @@ static bool is_same_text(const char *a, const char *b)
     return strcmp(a == NULL ? "" : a, b == NULL ? "" : b) == 0;
 }
 
+static bool is_same_kind(const struct member *a, const struct member *b)
+{
+    return is_same_text(a->region, b->region) && a->role == b->role;
+}
+
 static bool is_same(const struct member *a, const struct member *b)
 {
-    return is_same_text(a->region, b->region) && a->role == b->role &&
-           is_same_text(a->peer_address, b->peer_address) &&
+    return is_same_kind(a, b) && is_same_text(a->peer_address, b->peer_address) &&
            is_same_text(a->http_address, b->http_address);
 }
 
@@ -62,6 +67,11 @@ static bool is_known(struct store_view *view, const struct member *member, struc
     struct member stored;
     return store_get_member(view, member->id, arena, &stored) &&
            (stored.is_removed || is_same(&stored, member));
+}
+
+static const char *role_text(enum member_role role)
+{
+    return role == KR_MEMBER_CORE ? "core" : "follower";
 }
 
 static struct member ourselves(const struct node *node)
@@ -191,22 +201,42 @@ static void enlisted(void *ctx, const struct replica_outcome *outcome)
     mem_free(enlisting);
 }
 
-static bool is_wanted(struct node *node, const struct member *member)
+static void tell_change(struct leading *leading, const struct member *stored,
+                        const struct member *member)
+{
+    uint64_t now_ms = clock_boot_ms();
+    if (now_ms < leading->tell_ms)
+        return;
+    leading->tell_ms = now_ms + KR_LEADING_TELL_MS;
+    LOG_WARN("a member keeps its role and region: another node says that it has others",
+             LOG_TEXT("node", stored->id), LOG_TEXT("region", stored->region),
+             LOG_TEXT("role", role_text(stored->role)), LOG_TEXT("saidRegion", member->region),
+             LOG_TEXT("saidRole", role_text(member->role)));
+}
+
+// Any node that is fed may say anything of any other. What a member is others go by: a core node
+// that became a follower would not be waited for.
+static bool is_wanted(struct leading *leading, const struct member *member)
 {
     struct arena arena;
+    struct member stored;
     arena_init(&arena);
-    struct store_view *view = store_view_open(node->store);
-    bool is_new = !is_known(view, member, &arena);
+    struct store_view *view = store_view_open(leading->node->store);
+    bool is_new = !store_get_member(view, member->id, &arena, &stored);
+    bool is_live = !is_new && !stored.is_removed;
+    if (is_live && !is_same_kind(&stored, member))
+        tell_change(leading, &stored, member);
+    bool has_moved = is_live && is_same_kind(&stored, member) && !is_same(&stored, member);
     store_view_close(&view);
     arena_fini(&arena);
-    return is_new;
+    return is_new || has_moved;
 }
 
 void leading_enlist(struct leading *leading, const struct member *member)
 {
     struct node *node = leading->node;
     if (!replica_is_leader(node->replica) || strlen(member->id) >= KR_TLS_NAME_SIZE ||
-        !is_wanted(node, member))
+        !is_wanted(leading, member))
         return;
     char *place = free_place(leading, member->id);
     if (place == NULL)

@@ -14,5 +14,5 @@ void leading_free(struct leading **leading);    // the replica is closed
 // Sees to what a leadership begins with; each turn.
 void leading_turn(struct leading *leading);
 // Puts the member into the state, unless it stands there like this, was removed, or this node does
-// not lead. Texts are borrowed.
+// not lead. Of one that stands there the addresses alone may change. Texts are borrowed.
 void leading_enlist(struct leading *leading, const struct member *member);

@@ -124,13 +124,24 @@ enum kr_err feed_take_hello(struct feed *feed, const struct peer_hello *hello, u
 
 // --- member or not -------------------------------------------------------------------------------
 
-static bool is_enlisted(const struct feed *feed, const struct state_member *member)
+static bool is_at_its_addresses(const struct feed *feed, const struct state_member *member)
+{
+    return strcmp(member->peer_address, feed->child.peer_address) == 0 &&
+           strcmp(member->http_address, feed->child.http_address) == 0;
+}
+
+// Role and region of a member stay: no leader would register others. False: refused.
+static bool check_kind(struct feed *feed, const struct state_member *member, uint64_t now_ms)
 {
     const struct peer_member *child = &feed->child;
-    return strcmp(member->region, child->region) == 0 &&
-           member->is_core == (child->role == KR_PEER_CORE) &&
-           strcmp(member->peer_address, child->peer_address) == 0 &&
-           strcmp(member->http_address, child->http_address) == 0;
+    enum peer_role role = member->is_core ? KR_PEER_CORE : KR_PEER_FOLLOWER;
+    if (strcmp(member->region, child->region) == 0 && role == child->role)
+        return true;
+    feed_refuse(feed, KR_PEER_NOT_A_MEMBER, 0, now_ms,
+                "%s is a member as (%s, %s), not as (%s, %s); remove it and add a node under "
+                "another name",
+                child->id, member->region, role_text(role), child->region, role_text(child->role));
+    return false;
 }
 
 // --- where the child stands ----------------------------------------------------------------------
@@ -220,7 +231,9 @@ enum kr_err feed_admit(struct feed *feed, uint64_t now_ms, struct fault *fault)
         refuse_removed(feed, now_ms);
         return KR_ERR_OK;
     }
-    if (is_known && is_enlisted(feed, &member))
+    if (is_known && !check_kind(feed, &member, now_ms))
+        return KR_ERR_OK;
+    if (is_known && is_at_its_addresses(feed, &member))
         return settle(feed, now_ms, fault);
     if (feed->state == KR_FEED_HELLO) {
         feed_enter(feed, KR_FEED_ENLISTING, now_ms);

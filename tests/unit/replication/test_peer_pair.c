@@ -202,6 +202,21 @@ static void a_removed_member_is_not_believed_in_what_it_says_of_epochs(void **st
     refused(&two, KR_PEER_NOT_A_MEMBER);
 }
 
+// Nobody would register it: it is told at once, and why.
+static void who_was_registered_as_something_else_is_refused(void **state)
+{
+    struct two two;
+    const struct state_member members[] = {{.id = "lower", .region = "us", .is_core = true},
+                                           {.id = "lower", .region = "eu"}};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        open_two(&two, KR_HOLD_VALIDATION, 3);
+        two.pair->enlists = false;
+        fake_add_member(two.up, &members[i]);
+        refused(&two, KR_PEER_NOT_A_MEMBER);
+    }
+}
+
 static void a_follower_ahead_of_its_upstream_is_refused(void **state)
 {
     struct two two;
@@ -497,6 +512,7 @@ int main(void)
         cmocka_unit_test(who_is_not_what_the_certificate_says_is_refused),
         cmocka_unit_test(a_removed_member_is_refused),
         cmocka_unit_test(a_removed_member_is_not_believed_in_what_it_says_of_epochs),
+        cmocka_unit_test(who_was_registered_as_something_else_is_refused),
         cmocka_unit_test(a_follower_ahead_of_its_upstream_is_refused),
         cmocka_unit_test(an_ancestor_is_refused),
         cmocka_unit_test(a_node_without_a_lease_takes_nobody),
