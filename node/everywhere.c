@@ -7,6 +7,10 @@
 // meanwhile: in a queue nobody is complete before those in front, since what a node knows of an
 // entry it knows of all before it. A bucket's bound may have been lowered: a member that does not
 // know of that yet is judged by the bound before it, so the roster is asked with both.
+//
+// Where leadership is the operator's word, another node may have been promoted that has never seen
+// the entry. So a leader that was superseded completes nothing: whether what it committed stands is
+// not for it to say. With etcd an entry stands whoever leads.
 #include "node/everywhere.h"
 
 #include "core/base/clock.h"
@@ -27,6 +31,7 @@ struct waiting {
     everywhere_done_fn *done;
     void *ctx;
     uint64_t index, requested_boot_ms, deadline_ms;
+    uint64_t epoch; // that this node led by when it was asked
 };
 
 // Receipts with the same bounds, by index.
@@ -77,6 +82,14 @@ struct rows {
     size_t found;   // by the second question: both go by id
     bool is_second; // asked by the bound before it was lowered
 };
+
+static bool is_superseded(const struct everywhere *everywhere, const struct waiting *waiting)
+{
+    const struct node *node = everywhere->node;
+    return everywhere->roster != NULL && waiting->call->receipt.is_everywhere &&
+           node->engine->is_store_backed &&
+           (!replica_is_leader(node->replica) || replica_epoch(node->replica) != waiting->epoch);
+}
 
 static enum receipt_state state_of(enum roster_state state)
 {
@@ -161,12 +174,16 @@ static void ask_roster(struct rows *rows, uint64_t now_ms)
     roster_each(roster, &demand, now_ms, visit, rows);
 }
 
-// This node's own row comes first: it leads, so what it has committed it has applied.
+// This node's own row comes first: while it leads, what it has committed it has applied.
 static void collect(struct rows *rows, uint64_t now_ms)
 {
     const struct node *node = rows->everywhere->node;
-    const struct receipt_node own = {node->identity.node_id, node->identity.region,
-                                     KR_RECEIPT_APPLIED, receipt_commit_ms(rows->waiting->call)};
+    struct receipt_node own = {node->identity.node_id, node->identity.region, KR_RECEIPT_APPLIED,
+                               receipt_commit_ms(rows->waiting->call)};
+    if (is_superseded(rows->everywhere, rows->waiting)) {
+        own.state = KR_RECEIPT_PENDING;
+        own.after_ms = -1;
+    }
     arena_reset(&rows->everywhere->scratch);
     add_row(rows, &own);
     if (rows->everywhere->roster != NULL)
@@ -308,13 +325,15 @@ void everywhere_answer(struct everywhere *everywhere, struct call *call, everywh
                                 .done = done,
                                 .ctx = ctx,
                                 .index = receipt->record.index,
+                                .epoch = replica_epoch(everywhere->node->replica),
                                 .requested_boot_ms = now_ms > since_ms ? now_ms - since_ms : 0,
                                 .deadline_ms = now_ms + receipt->timeout_ms};
     const struct queue wanted = {.bound_ms = receipt->bound_ms,
                                  .was_bound_ms = receipt->was_bound_ms,
                                  .bounded_at = receipt->bounded_at,
                                  .look_ms = now_ms + KR_EVERYWHERE_LOOK_MS};
-    bool may_wait = receipt->is_everywhere && receipt->timeout_ms > 0 && !everywhere->is_stopped;
+    bool may_wait = receipt->is_everywhere && receipt->timeout_ms > 0 && !everywhere->is_stopped &&
+                    !is_superseded(everywhere, waiting);
     if (may_wait && !is_complete(everywhere, &wanted, waiting->index, now_ms))
         enqueue(find_or_add(everywhere, &wanted), waiting);
     else
@@ -334,6 +353,7 @@ static bool is_over(const struct everywhere *everywhere, const struct waiting *w
                     uint64_t now_ms)
 {
     return everywhere->is_stopped || now_ms >= waiting->deadline_ms ||
+           is_superseded(everywhere, waiting) ||
            atomic_load_explicit(&waiting->call->is_given_up, memory_order_relaxed);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receipts that wait: each is answered when its own bounds are met or its time is over, and what
 // waits meanwhile costs the roster no questions, which the linker counts (--wrap).
-#include "api_fixture.h"
+#include "tests/unit/node/replica_fixture.h"
 
 #include "core/base/clock.h"
 #include "node/everywhere.h"
@@ -52,6 +52,7 @@ static int setup(void **state)
     struct scene *scene = mem_zalloc(sizeof(*scene));
     char id[32];
     api_start(&scene->world);
+    replica_start(&scene->world.node, true);
     scene->now_ms = clock_boot_ms();
     scene->roster = roster_new("node-1", scene->now_ms);
     for (int i = 0; i < KR_TEST_MEMBERS; i++) {
@@ -70,6 +71,7 @@ static int teardown(void **state)
     struct scene *scene = *state;
     everywhere_free(&scene->everywhere);
     roster_free(&scene->roster);
+    replica_end(&scene->world.node);
     api_end(&scene->world);
     mem_free(scene);
     return 0;
@@ -264,6 +266,45 @@ static void what_nobody_waits_for_any_more_goes(void **state)
     free_call(left);
 }
 
+// Another node was promoted, which may never have seen the entry: what the others know of it, and
+// that their time is over, says nothing any more.
+static void who_was_superseded_completes_nothing(void **state)
+{
+    struct scene *scene = *state;
+    struct node *node = &scene->world.node;
+    struct call *waiting = make_call(2, 60000), *later = make_call(2, 60000);
+    struct call *committed = make_call(2, 60000);
+    committed->receipt.is_everywhere = false;
+    await(scene, waiting);
+    assert_true(engine_local_step_down(node->engine));
+    engine_turn(node->engine);
+    ack_from_all(scene, 2);
+    turn(scene);
+    assert_int_equal(status_of(waiting), 202);
+    await(scene, later);
+    assert_int_equal(status_of(later), 202);
+    await(scene, committed);
+    assert_int_equal(status_of(committed), 200);
+    free_call(waiting);
+    free_call(later);
+    free_call(committed);
+}
+
+static void who_leads_anew_completes_nothing_of_before(void **state)
+{
+    struct scene *scene = *state;
+    struct node *node = &scene->world.node;
+    struct call *waiting = make_call(2, 60000);
+    await(scene, waiting);
+    assert_true(engine_local_step_down(node->engine));
+    assert_int_equal(engine_local_promote(node->engine, 7), KR_ERR_OK);
+    engine_turn(node->engine);
+    ack_from_all(scene, 2);
+    turn(scene);
+    assert_int_equal(status_of(waiting), 202);
+    free_call(waiting);
+}
+
 static void many_bounds_are_not_looked_at_in_every_turn(void **state)
 {
     struct scene *scene = *state;
@@ -349,6 +390,8 @@ int main(void)
         TEST(an_older_entry_may_be_asked_for_again),
         TEST(what_is_late_is_answered_as_it_stands),
         TEST(what_nobody_waits_for_any_more_goes),
+        TEST(who_was_superseded_completes_nothing),
+        TEST(who_leads_anew_completes_nothing_of_before),
         TEST(many_bounds_are_not_looked_at_in_every_turn),
         TEST(a_stop_ends_all_waiting),
         TEST(a_replayed_revocation_waits_again),
