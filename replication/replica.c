@@ -31,7 +31,11 @@
 #include "replication/batch.h"
 #include "replication/fate.h"
 
-enum { KR_REPLICA_FITNESS_MS = 200 }; // how often a leader is asked whether it may be one
+enum {
+    KR_REPLICA_FITNESS_MS = 200, // how often a leader is asked whether it may be one
+    KR_REPLICA_READ_ENTRIES =
+        100 // are applied together in catching up: some change a thousand rows
+};
 
 enum replica_state {
     KR_REPLICA_STANDBY,
@@ -377,7 +381,7 @@ static enum kr_err read_batch(struct replica *replica, struct arena *arena, stru
     struct engine *engine = replica->options.engine;
     uint64_t index = applied_index(replica) + 1;
     enum kr_err err = KR_ERR_OK;
-    for (size_t size_bytes = 0; err == KR_ERR_OK && *count < KR_REPLICA_BATCH_ENTRIES &&
+    for (size_t size_bytes = 0; err == KR_ERR_OK && *count < KR_REPLICA_READ_ENTRIES &&
                                 size_bytes < KR_REPLICA_BATCH_BYTES;) {
         struct store_row *row = &rows[*count];
         row->index = index + *count;
@@ -439,7 +443,7 @@ static void catch_up(struct replica *replica)
         return;
     }
     arena_init(&arena);
-    rows = mem_alloc(KR_REPLICA_BATCH_ENTRIES * sizeof(*rows));
+    rows = mem_alloc(KR_REPLICA_READ_ENTRIES * sizeof(*rows));
     enum kr_err read = read_batch(replica, &arena, rows, &count, &fault);
     bool is_readable = read == KR_ERR_OK || read == KR_ERR_NOT_FOUND || fate_is_survivable(read);
     if (!is_readable) {

@@ -20,6 +20,7 @@ struct stage_row {
     enum stage_state state;
     bool is_changed; // differs from the index, as far as known
     bool was_absent; // the index is known not to hold it
+    bool is_listed;  // among those that were put
 };
 
 struct stage_step {
@@ -45,7 +46,7 @@ struct stage {
     size_t row_count, row_capacity;
     struct stage_step *steps;
     size_t step_count, step_capacity;
-    struct stage_row *of_family[KR_INDEX_FAMILY_COUNT]; // newest first
+    struct stage_row *put_of_family[KR_INDEX_FAMILY_COUNT]; // newest first; once each
     struct stage_walk walks[KR_INDEX_FAMILY_COUNT];
 };
 
@@ -92,7 +93,7 @@ void stage_clear(struct stage *stage)
     } else {
         memset(stage->slots, 0, stage->slot_count * sizeof(struct stage_row *));
     }
-    memset(stage->of_family, 0, sizeof stage->of_family);
+    memset(stage->put_of_family, 0, sizeof stage->put_of_family);
     stage->row_count = stage->step_count = 0;
     stage->reader.fault.err = KR_ERR_OK;
 }
@@ -155,8 +156,6 @@ static struct stage_row *touch(struct stage *stage, enum index_family family, st
     row->key = keep(stage, key);
     row->hash = hash;
     row->family = family;
-    row->next_of_family = stage->of_family[family];
-    stage->of_family[family] = row;
     *slot = row;
     if (stage->row_count == stage->row_capacity) {
         stage->row_capacity = stage->row_capacity ? 2 * stage->row_capacity : 1024;
@@ -214,6 +213,11 @@ static void change(struct stage *stage, struct stage_row *row, enum stage_state 
 void stage_put(struct stage *stage, enum index_family family, struct bytes key, struct bytes value)
 {
     struct stage_row *row = touch(stage, family, key);
+    if (!row->is_listed) {
+        row->is_listed = true;
+        row->next_of_family = stage->put_of_family[family];
+        stage->put_of_family[family] = row;
+    }
     change(stage, row, KR_STAGE_PRESENT, keep(stage, value));
 }
 
@@ -318,7 +322,8 @@ bool stage_first(struct stage *stage, enum index_family family, struct bytes pre
     }
     struct bytes best = {0};
     bool is_there = first_of_index(stage, family, prefix, from, &best);
-    for (const struct stage_row *row = stage->of_family[family]; row; row = row->next_of_family) {
+    for (const struct stage_row *row = stage->put_of_family[family]; row;
+         row = row->next_of_family) {
         if (row->is_changed && row->state == KR_STAGE_PRESENT &&
             bytes_starts_with(row->key, prefix) && compare(row->key, from) >= 0 &&
             (!is_there || compare(row->key, best) < 0)) {

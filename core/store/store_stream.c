@@ -10,6 +10,8 @@
 #include "core/store/store_commit.h"
 #include "proto/codec.h"
 
+enum { KR_STREAM_CHANGES_MAX = 16384 }; // of a batch, before its last entry
+
 // --- out -----------------------------------------------------------------------------------------
 // The row as a follower holds it.
 static enum kr_err filter(struct rows_log *row, struct arena *arena)
@@ -139,20 +141,31 @@ static enum kr_err add_row(struct store_commit *commit, const struct store_strea
                                                                : add_part(commit, row, fault);
 }
 
-enum kr_err store_stream_apply(struct store *store, const struct store_stream_row *rows,
-                               size_t count, struct fault *fault)
+// The rows from *done on, or as many as change so much that they are written before the rest.
+static enum kr_err commit_some(struct store *store, const struct store_stream_row *rows,
+                               size_t count, size_t *done, struct fault *fault)
 {
     struct store_commit commit;
-    struct fault unread = {.err = KR_ERR_OK};
     enum kr_err err = KR_ERR_OK;
-    fault = fault ? fault : &unread;
-    store_commit_begin(&commit, store, count);
-    for (size_t i = 0; i < count && err == KR_ERR_OK; i++) {
-        err = add_row(&commit, &rows[i], fault);
+    store_commit_begin(&commit, store, count - *done);
+    while (*done < count && err == KR_ERR_OK && commit.state.change_count < KR_STREAM_CHANGES_MAX) {
+        err = add_row(&commit, &rows[(*done)++], fault);
     }
     if (err == KR_ERR_OK) {
         err = store_commit_write(&commit, fault);
     }
     store_commit_end(&commit);
+    return err;
+}
+
+enum kr_err store_stream_apply(struct store *store, const struct store_stream_row *rows,
+                               size_t count, struct fault *fault)
+{
+    struct fault unread = {.err = KR_ERR_OK};
+    enum kr_err err = KR_ERR_OK;
+    fault = fault ? fault : &unread;
+    for (size_t done = 0; done < count && err == KR_ERR_OK;) {
+        err = commit_some(store, rows, count, &done, fault);
+    }
     return err;
 }

@@ -32,9 +32,11 @@ struct store_stream_row {
 must_use enum kr_err store_stream_read(struct store *store, uint64_t index,
                                        enum store_holding child, struct arena *arena,
                                        struct store_stream_row *out, struct fault *fault);
-// Applies rows that continue the applied index, in one batch, and then to the hot table. It is
-// synced on a core node with its own log; else not, since a crash leaves a prefix and the rest lies
-// elsewhere (store_flush.h). On an error nothing was written. CONFLICT: chain or epoch do not fit,
+// Applies rows that continue the applied index, in one batch, and then to the hot table; in more
+// batches where they change very much: one entry of a purge takes a thousand keys away, and
+// thousands of such may come at once. It is synced on a core node with its own log; else not, since
+// a crash leaves a prefix and the rest lies elsewhere (store_flush.h). On an error nothing was
+// written behind the applied index. CONFLICT: chain or epoch do not fit,
 // the histories differ. CORRUPT: an index is not the next, an entry cannot be read, or one that had
 // effect at the leader has none here. The others as store_apply.
 must_use enum kr_err store_stream_apply(struct store *store, const struct store_stream_row *rows,

@@ -320,6 +320,37 @@ static void random_entries_leave_every_node_with_the_same(void **state)
     assert_true(run.applied > 80 && run.refused > 80 && run.empty > 80);
 }
 
+// One frame may hold a thousand entries, each of them a purge of a thousand keys.
+static void rows_that_change_very_much_are_written_in_parts(void **state)
+{
+    enum { MANY = 9000, PUTS = 3, LIMIT = 1000 };
+    (void)state;
+    start(1);
+    struct world *leader = &run.nodes[LEADER], *follower = &run.nodes[FOLLOWER];
+    put_bucket(leader, 1, "production");
+    put_consumer(leader, 1, 1);
+    for (unsigned i = 0; i < PUTS; i++) {
+        struct command command = {0};
+        for (unsigned j = 0; j < MANY; j++)
+            add_key(leader, &command, 1, 1, i * MANY + j);
+        assert_int_equal(world_apply(leader, &command), KR_APPLY_OK);
+    }
+    while (pull(leader, follower, ROWS_MAX) > 0)
+        continue;
+    struct command removal = {0};
+    command_add(&removal, KR_OP_CONSUMER_DELETE, &leader->arena)->as.target =
+        (struct command_target){.id = id_of(leader, "csmr", 1), .purge_ms = leader->now_ms};
+    assert_int_equal(world_apply(leader, &removal), KR_APPLY_OK);
+    for (unsigned i = 0; i <= PUTS * MANY / LIMIT; i++)
+        purge(leader, leader->now_ms, LIMIT);
+    while (pull(leader, follower, ROWS_MAX) > 0)
+        continue;
+    assert_holds_a_part(leader, follower);
+    for (unsigned i = 0; i < PUTS * MANY; i += MANY / 3)
+        assert_int_equal(find_key(follower, i).lookup, KR_STORE_ABSENT);
+    finish();
+}
+
 // --- what a row holds ----------------------------------------------------------------------------
 static struct store_stream_row read_row(struct world *world, uint64_t index,
                                         enum store_holding child)
@@ -506,6 +537,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_entries_leave_every_node_with_the_same),
+        cmocka_unit_test(rows_that_change_very_much_are_written_in_parts),
         cmocka_unit_test(a_followers_rows_hold_what_it_needs_alone),
         cmocka_unit_test(a_follower_feeds_no_core_node),
         cmocka_unit_test(another_history_is_a_conflict_and_writes_nothing),
