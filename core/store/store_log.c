@@ -261,13 +261,15 @@ bool store_log_trim(struct store *store, int64_t now_ms)
         return false;
     }
     store_put_applied(store, &applied);
+    // Whoever verifies the log must not miss rows that he is not told to miss.
+    atomic_store(&store->log_first, applied.log_first);
     // Not synced: a crash that undoes it leaves rows that the next step cuts again.
     enum kr_err err = index_write(store->index, store->batch, false, NULL);
     if (err == KR_ERR_OK) {
         store->applied = applied;
-        atomic_store_explicit(&store->log_first, applied.log_first, memory_order_relaxed);
-    } else if (err == KR_ERR_DISK_FULL) {
-        store->must_reopen = true;
+    } else {
+        atomic_store(&store->log_first, store->applied.log_first);
+        store->must_reopen |= err == KR_ERR_DISK_FULL;
     }
     return err == KR_ERR_OK && is_trim_due(store, now_ms);
 }
