@@ -12,6 +12,8 @@
 #include "replication/engine_local.h"
 #include "replication/etcd_link.h"
 
+enum { KR_ENGINES_ROOM_BYTES = 1 << 20 }; // of entries, for who is to be promoted
+
 struct engines {
     struct node *node;
     struct etcd_link *link; // NULL with `local`
@@ -174,7 +176,12 @@ void engines_close(struct engines *engines, void (*closed)(void *ctx), void *ctx
 
 enum kr_err engines_promote(struct node *node, uint64_t known_epoch)
 {
+    struct fault unread;
     if (!node->engine->is_store_backed || !node->identity.is_core)
         return KR_ERR_UNSUPPORTED;
+    // Without room its first entry, which says who leads, might come behind another: a crash
+    // between the two would leave an epoch that is nobody's.
+    if (store_check_room(node->store, KR_ENGINES_ROOM_BYTES, &unread) != KR_ERR_OK)
+        return KR_ERR_DISK_FULL;
     return engine_local_promote(node->engine, known_epoch);
 }

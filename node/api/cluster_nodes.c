@@ -121,8 +121,11 @@ static void promote(struct node *node, struct call *call)
         why = "this node leads already";
     else if (err == KR_ERR_BUSY)
         why = "this node's state is being replaced by a snapshot; promote another standby, or wait";
+    else if (err == KR_ERR_DISK_FULL)
+        why = "this node's disk is full; free space there, or promote another standby";
+    bool is_for_now = err == KR_ERR_BUSY || err == KR_ERR_DISK_FULL;
     call->has_command = false;
-    api_problem(call, err == KR_ERR_BUSY ? err : KR_ERR_CONFLICT, "%s", why);
+    api_problem(call, is_for_now ? err : KR_ERR_CONFLICT, "%s", why);
 }
 
 enum kr_err api_cluster_promote(struct call *call)

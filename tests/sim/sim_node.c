@@ -505,6 +505,12 @@ void sim_node_promote(struct sim_node *node)
         sim_say("%s is not promoted: it is being rebuilt", node->id);
         return;
     }
+    struct fault unread;
+    const struct state *state = &verbs[node->slot];
+    if (state->check_room(state->ctx, 0, &unread) != KR_ERR_OK) {
+        sim_say("%s is not promoted: its disk is full", node->id);
+        return;
+    }
     sim.appointed = node;
     sim.figures.promotions++;
     sim.running = node;
