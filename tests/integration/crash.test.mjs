@@ -3,22 +3,11 @@
 // and nothing is half there.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { client, expect } from './lib/http.mjs';
+import { client, expect, listAll } from './lib/http.mjs';
 import { dataDirFor, killNodesOn, startNode, until } from './lib/node.mjs';
 
 const ROUNDS = process.env.KEYREEVE_SOAK ? 100 : 7;
 const BULK = 25;
-
-/** All items of a list, page by page. */
-async function listAll(api, path) {
-  const items = [];
-  for (let cursor = ''; cursor !== undefined; ) {
-    const { body } = expect(await api.get(`${path}?limit=1000${cursor && `&cursor=${cursor}`}`), 200);
-    items.push(...body.data);
-    cursor = body.cursor;
-  }
-  return items;
-}
 
 async function codesOf(api, values) {
   const codes = [];

@@ -159,3 +159,16 @@ export function raw(target) {
     },
   };
 }
+
+/** Walks a list by its cursor, page by page, and hands back all items. */
+export async function listAll(api, path, limit = 1000) {
+  const items = [];
+  const mark = path.includes('?') ? '&' : '?';
+  for (let cursor = ''; cursor !== undefined; ) {
+    const { body } = expect(await api.get(`${path}${mark}limit=${limit}${cursor && `&cursor=${cursor}`}`), 200);
+    assert.ok(body.data.length <= limit);
+    items.push(...body.data);
+    cursor = body.cursor;
+  }
+  return items;
+}
