@@ -6,6 +6,8 @@
 
 #include "proto/codec.h"
 
+#define KR_BATCH_AHEAD_US INT64_C(300000000)
+
 struct batch_item *batch_item_new(const struct command *command, replica_done_fn *done, void *ctx)
 {
     struct batch_item *item = mem_zalloc(sizeof(*item));
@@ -83,6 +85,13 @@ static struct bytes place_item(struct batch_item *item, uint64_t epoch, int64_t 
     uint8_t *start = item->bytes.data + item->body_at - out.size;
     memcpy(start, place, out.size);
     return bytes_of(start, out.size + batch_item_size(item));
+}
+
+int64_t batch_time_us(int64_t *last_us, int64_t now_us)
+{
+    if (now_us > *last_us || *last_us - now_us > KR_BATCH_AHEAD_US)
+        *last_us = now_us;
+    return *last_us;
 }
 
 void batch_place(struct batch *batch, uint64_t first_index, uint64_t epoch, int64_t at_unix_us)

@@ -342,15 +342,6 @@ static void on_appended(void *ctx, enum kr_err err, const struct fault *fault)
     settle(replica);
 }
 
-// Log time never goes back within a leadership, whatever the wall clock does.
-static int64_t log_time_us(struct replica *replica)
-{
-    int64_t now_us = clock_unix_us();
-    if (now_us > replica->last_at_us)
-        replica->last_at_us = now_us;
-    return replica->last_at_us;
-}
-
 static void start_append(struct replica *replica, size_t most_bytes)
 {
     struct engine *engine = replica->options.engine;
@@ -360,7 +351,8 @@ static void start_append(struct replica *replica, size_t most_bytes)
     batch_take(batch, &replica->queue, most_bytes);
     if (replica->append_count == 0)
         replica->next_index = applied_index(replica) + 1;
-    batch_place(batch, replica->next_index, replica->engine_epoch, log_time_us(replica));
+    batch_place(batch, replica->next_index, replica->engine_epoch,
+                batch_time_us(&replica->last_at_us, clock_unix_us()));
     replica->next_index += batch->count;
     *replica->last = append;
     replica->last = &append->next;
