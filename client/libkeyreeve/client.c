@@ -17,7 +17,7 @@
 
 enum {
     KR_PROBE_EVERY_MS = 1000,
-    KR_HOLD_PROBE_MS = 5, // while a question is held back
+    KR_HOLD_PROBE_MS = 5, // while a question is held back, or its hedge
     KR_HOLD_MOST_MS = 1000,
     KR_PAUSE_MOST_MS = 100,
     KR_HEDGE_LEAST_US = 1000,
@@ -55,13 +55,19 @@ static unsigned links_behind(const struct keyreeve *client, const struct ask *as
     return behind;
 }
 
-// The home before one that is nearer: what it answers can be kept.
+// A node that is up might have it soon, and was not asked.
+static bool may_come_up(const struct keyreeve *client, const struct ask *ask)
+{
+    return client_nearest(client, ask->tried | ~links_behind(client, ask)) != KR_CLIENT_NO_LINK;
+}
+
+// The home before one that is nearer: what it answers can be kept. But not before it has answered.
 static size_t next_link(const struct keyreeve *client, const struct ask *ask)
 {
     unsigned excluded = ask->tried | links_behind(client, ask);
     size_t home = client->home;
     if (home != KR_CLIENT_NO_LINK && link_is_up(&client->links[home]) &&
-        (excluded & 1u << home) == 0)
+        client->links[home].is_proven && (excluded & 1u << home) == 0)
         return home;
     return client_nearest(client, excluded);
 }
@@ -161,7 +167,7 @@ static void hear_result(struct keyreeve *client, size_t number, struct ask *ask,
     enum keyreeve_code code = result.code;
     if (code == KR_KEYREEVE_STALE || code == KR_KEYREEVE_UNAVAILABLE) {
         ask->cannot_tell = code;
-        if (leave(client, ask, number))
+        if (leave(client, ask, number) || may_come_up(client, ask))
             return;
     }
     if (result.may_keep && number == client->home && client_has_lease(client, clock_boot_ms()))
@@ -288,12 +294,14 @@ static bool is_any_proven(const struct keyreeve *client)
     return false;
 }
 
-// Nobody takes it now. Where that is for its index, the nodes have said as much as they would say.
+// Nobody takes it now. Where that is for its index, the nodes have said as much as they would say,
+// but for one that was asked and could not tell.
 static void hold(struct keyreeve *client, struct ask *ask, uint64_t now_ms)
 {
     if (ask->request.min_index == 0 || !is_any_proven(client))
         return;
-    ask->cannot_tell = KR_KEYREEVE_STALE;
+    if (ask->tried == 0)
+        ask->cannot_tell = KR_KEYREEVE_STALE;
     if (now_ms >= ask->sent_ms + KR_HOLD_MOST_MS)
         give_up(client, ask);
 }
@@ -310,8 +318,11 @@ static void step_asks(struct keyreeve *client, uint64_t now_ms)
             if (!send_on(client, at))
                 hold(client, at, now_ms);
         } else if (at->hedge_at_ns > 0 && now_ns >= at->hedge_at_ns) {
-            at->hedge_at_ns = 0;
-            client->figures.hedged += send_on(client, at);
+            bool is_sent = send_on(client, at);
+            client->figures.hedged += is_sent;
+            at->hedge_at_ns = !is_sent && may_come_up(client, at)
+                                  ? now_ns + KR_HOLD_PROBE_MS * UINT64_C(1000000)
+                                  : 0;
         }
     }
 }

@@ -36,13 +36,15 @@ void client_leave_home(struct keyreeve *client)
     client->is_lease_asked = false;
 }
 
-// The home is the nearest link, and stays so until another is nearer by a third.
+// The home is the nearest link, and stays so until another is nearer by a third. One that has not
+// answered yet is nobody's.
 static void choose_home(struct keyreeve *client)
 {
     size_t best = client_nearest(client, 0);
     if (best == client->home)
         return;
     if (client->home != KR_CLIENT_NO_LINK && link_is_up(&client->links[client->home]) &&
+        client->links[client->home].is_proven &&
         client->links[best].smoothed_us > client->links[client->home].smoothed_us * 2 / 3)
         return;
     client_leave_home(client);

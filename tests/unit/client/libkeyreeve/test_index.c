@@ -99,12 +99,79 @@ static void the_node_that_has_it_is_asked(void **state)
     node_fini(&ahead);
 }
 
+// The world's node has the index and is asked; the other one gets there later.
+static void open_two(struct world *world, struct node *later)
+{
+    char nodes[64];
+    world_init(world);
+    node_init(later);
+    node_listen(later);
+    world->node.index = 5;
+    snprintf(nodes, sizeof(nodes), "127.0.0.1:%u,127.0.0.1:%u", world->node.port, later->port);
+    world_open(world, (struct keyreeve_options){.nodes = nodes, .timeout_ms = TIMEOUT_MS});
+    for (int i = 0; i < 40; i++) {
+        world_turn(world);
+        node_turn(later);
+    }
+}
+
+static void who_cannot_tell_has_not_the_last_word_while_another_may_get_there(void **state)
+{
+    struct world world;
+    struct node later;
+    enum keyreeve_code code = 0;
+    (void)state;
+    open_two(&world, &later);
+    world.node.is_stale = true;
+    ask_for(&world, 5, &code);
+    for (int i = 0; i < 20; i++) {
+        world_turn(&world);
+        node_turn(&later);
+    }
+    assert_int_equal(code, 0);
+    later.index = 5;
+    UNTIL(code != 0, {
+        world_turn(&world);
+        node_turn(&later);
+    });
+    assert_int_equal(code, KR_KEYREEVE_VALID);
+    world_fini(&world);
+    node_fini(&later);
+}
+
+static void a_hedge_waits_for_the_node_that_gets_there(void **state)
+{
+    struct world world;
+    struct node later;
+    enum keyreeve_code code = 0;
+    (void)state;
+    open_two(&world, &later);
+    ask_for(&world, 5, &code);
+    (void)keyreeve_run(world.client, 0); // to the world's node, which hangs from now on
+    world_skip(TIMEOUT_MS / 3);          // the hedge is due, and nobody is there for it
+    for (int i = 0; i < 20; i++) {
+        (void)keyreeve_run(world.client, 1);
+        node_turn(&later);
+    }
+    assert_int_equal(code, 0);
+    later.index = 5;
+    UNTIL(code != 0, {
+        (void)keyreeve_run(world.client, 1);
+        node_turn(&later);
+    });
+    assert_int_equal(code, KR_KEYREEVE_VALID);
+    world_fini(&world);
+    node_fini(&later);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(others_do_not_wait_behind_it),
         cmocka_unit_test(it_is_stale_when_no_node_gets_there),
         cmocka_unit_test(the_node_that_has_it_is_asked),
+        cmocka_unit_test(who_cannot_tell_has_not_the_last_word_while_another_may_get_there),
+        cmocka_unit_test(a_hedge_waits_for_the_node_that_gets_there),
     };
     rand_init();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -134,8 +134,9 @@ static void answer(struct node *node, const struct binary_request *request, stru
     }
     size_t begin = binary_begin_answer(out, request->tag, request->count);
     for (unsigned i = 0; i < request->count; i++) {
-        bool is_valid = binary_next_key(&at).size > 0;
+        bool is_key = binary_next_key(&at).size > 0, is_valid = is_key && !node->is_stale;
         binary_add_result(out, &(struct binary_result){.code = is_valid ? KR_KEYREEVE_VALID
+                                                               : is_key ? KR_KEYREEVE_STALE
                                                                         : KR_KEYREEVE_MALFORMED,
                                                        .may_keep = is_valid || node->keeps_all,
                                                        .body = bytes_text(is_valid ? BODY : "")});

@@ -23,6 +23,7 @@ struct node {
     struct buf in;
     unsigned accepted, answered;
     uint64_t index; // that it has applied: 1. It fails the test when it should wait for another
+    bool is_stale;  // it says so of all keys
     bool keeps_all; // it says that all its answers may be kept, which is wrong
 };
 
