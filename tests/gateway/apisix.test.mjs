@@ -36,7 +36,7 @@ function clearedBy({ phase, functions }) {
 function refusedBy([{ plugins: { 'serverless-pre-function': { phase, functions } } }]) {
   assert.equal(phase, 'rewrite');
   const code = functions[0].replace(/^ *--.*\n/gm, '');
-  const [, pattern] = /^return function\(\)\s+if ngx\.re\.find\(ngx\.var\.request_uri, \[\[(.*)\]\], "ijo"\) then\s+return ngx\.exit\(400\)\s+end\s+ngx\.req\.clear_header\("HTTP2-Settings"\)\s+end\s*$/.exec(code) ?? assert.fail(code);
+  const [, pattern] = /^return function\(\)\s+if ngx\.re\.find\(ngx\.var\.request_uri, \[\[(.*)\]\], "ijo"\) then\s+return ngx\.exit\(400\)\s+end\s+local upgrade = ngx\.req\.get_headers\(\)\["Upgrade"\]\s+if type\(upgrade\) ~= "string" or upgrade:lower\(\) ~= "websocket" then\s+ngx\.req\.clear_header\("Upgrade"\)\s+end\s+ngx\.req\.clear_header\("HTTP2-Settings"\)\s+end\s*$/.exec(code) ?? assert.fail(code);
   return new RegExp(pattern, 'i');
 }
 

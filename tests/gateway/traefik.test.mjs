@@ -82,7 +82,7 @@ test('each middleware hands on the whole identity', () => {
 });
 
 test('what a client says of itself goes first, and what would let it speak HTTP/2 with the API', () => {
-  for (const { middlewares: [first] } of routers) assert.deepEqual(removedBy(first).map((name) => name.toLowerCase()), ['http2-settings', ...identity]);
+  for (const { middlewares: [first] } of routers) assert.deepEqual(removedBy(first).map((name) => name.toLowerCase()), ['upgrade', 'http2-settings', ...identity]);
 });
 
 test('what a rule leaves encoded does not reach the API, which would decode it', () => {
