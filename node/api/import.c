@@ -42,6 +42,7 @@ struct import {
     struct row row;
     struct api_member members[KR_ROW_MEMBERS];
     const char *actor;   // of every new key
+    char **ids;          // of new keys, in order
     struct seen names;   // → owners
     struct seen digests; // of the rows that stand, whole and by what must differ → owners
     struct owner *owners;
@@ -64,6 +65,7 @@ static void init(struct import *import, size_t rows)
     memcpy(import->members, own, sizeof(own));
     api_new_key_table(&import->bucket, &row->key, import->members + KR_OWN_MEMBERS);
     import->actor = arena_text(arena, import->call->actor.token_id);
+    import->ids = api_new_ids(import->call, "key", rows);
     import->owners = arena_alloc(arena, rows * sizeof(*import->owners));
     import->refusals = arena_alloc(arena, rows * sizeof(*import->refusals));
     seen_init(&import->names, arena, rows);
@@ -162,6 +164,7 @@ static enum kr_err put_key(struct import *import, uint32_t position, bool *is_pu
     struct key other;
     size_t op = call->command.op_count;
     uint32_t before;
+    key->record.id = import->ids[import->imported];
     key->record.consumer_id = owner->id;
     key->record.created_by = import->actor;
     enum kr_err err = api_put_new_key(call, &import->bucket, key);

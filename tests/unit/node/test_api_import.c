@@ -106,6 +106,21 @@ static void a_value_of_another_consumer_is_refused(void **state)
     assert_int_equal(total_of(world, ""), 2);
 }
 
+static void of_a_consumers_rows_the_last_is_its_newest_key(void **state)
+{
+    struct api_world *world = *state;
+    import(world,
+           KR_ROW("acme", 1) ",{\"consumer\":\"acme\"}," KR_ROW("acme", 2) "," KR_ROW(
+               "other", 3) "," KR_ROW("acme", 4) "," KR_ROW("acme", 5) "," KR_ROW("acme", 6));
+    expect_counts(world, 6, 0, 1);
+    api_expect(world, 200, "GET", KR_CONSUMERS "/acme/keys", NULL);
+    static const char last[] = "12456";
+    for (unsigned i = 0; i < sizeof(last) - 1; i++) {
+        const char *masked = api_text(world, arena_printf(&world->arena, "data.%u.masked", i));
+        assert_int_equal(masked[strlen(masked) - 1], last[i]);
+    }
+}
+
 static void equal_values_in_one_import_count_once(void **state)
 {
     struct api_world *world = *state;
@@ -295,6 +310,7 @@ int main(void)
         KR_TEST(rows_make_consumers_and_keys_by_one_entry),
         KR_TEST(a_repeated_import_changes_nothing),
         KR_TEST(a_value_of_another_consumer_is_refused),
+        KR_TEST(of_a_consumers_rows_the_last_is_its_newest_key),
         KR_TEST(equal_values_in_one_import_count_once),
         KR_TEST(a_hash_that_begins_like_another_is_refused),
         KR_TEST(a_value_that_was_revoked_does_not_come_back),
