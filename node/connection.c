@@ -161,6 +161,8 @@ void connection_sweep(uv_timer_t *timer)
             continue;
         if (sweep_http2(at) || at->suspended != NULL)
             continue;
+        if (at->is_held && at->state == KR_CONNECTION_OPEN && !connection_owes(at))
+            connection_resume(at); // it was for what others owed
         bool is_idle = at->writing_bytes == 0 && !is_under_way(at);
         if (at->state == KR_CONNECTION_LINGERING) {
             if (now_ms >= at->deadline_ms)

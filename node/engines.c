@@ -181,7 +181,8 @@ enum kr_err engines_promote(struct node *node, uint64_t known_epoch)
         return KR_ERR_UNSUPPORTED;
     // Without room its first entry, which says who leads, might come behind another: a crash
     // between the two would leave an epoch that is nobody's.
-    if (store_check_room(node->store, KR_ENGINES_ROOM_BYTES, &unread) != KR_ERR_OK)
+    if (!replica_is_leader(node->replica) &&
+        store_check_room(node->store, KR_ENGINES_ROOM_BYTES, &unread) != KR_ERR_OK)
         return KR_ERR_DISK_FULL;
     return engine_local_promote(node->engine, known_epoch);
 }

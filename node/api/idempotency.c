@@ -20,7 +20,13 @@ static const char context[] = "idempotent answer";
 bool idempotency_applies(const struct call *call)
 {
     return call->idempotency_key != NULL && strcmp(call->route->method, "POST") == 0 &&
-           call->route->right != KR_RIGHT_REVEAL && call->actor.token_id[0] != '\0';
+           call->route->right != KR_RIGHT_REVEAL;
+}
+
+// Answers are kept a token's.
+static bool has_memory(const struct call *call)
+{
+    return idempotency_applies(call) && call->actor.token_id[0] != '\0';
 }
 
 static bool is_key(const char *key)
@@ -170,7 +176,7 @@ static enum kr_err replay(struct call *call, const struct idempotency *stored)
 enum kr_err idempotency_begin(struct call *call, bool *is_replayed)
 {
     *is_replayed = false;
-    if (!idempotency_applies(call))
+    if (!has_memory(call))
         return KR_ERR_OK;
     if (!is_key(call->idempotency_key))
         return api_problem(call, KR_ERR_INVALID,
@@ -191,7 +197,7 @@ enum kr_err idempotency_begin(struct call *call, bool *is_replayed)
 
 enum kr_err idempotency_keep(struct call *call)
 {
-    if (!idempotency_applies(call))
+    if (!has_memory(call))
         return KR_ERR_OK;
     struct buf plain, box;
     buf_init(&plain, KR_ANSWER_MAX_BYTES);
