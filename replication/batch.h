@@ -46,7 +46,7 @@ struct batch_item *batch_queue_pop(struct batch_queue *queue);             // gi
 void batch_take(struct batch *batch, struct batch_queue *queue, size_t most_bytes);
 // The time of the next entries: the wall clock's, and not before *last_us, the entries' before. But
 // where those are far ahead, the clock was wrong then and is right now: to stay there would let
-// answers that are kept for a day expire at once, and nothing grow old for as long.
+// answers that are kept for a day expire at once.
 int64_t batch_time_us(int64_t *last_us, int64_t now_us);
 // Gives the items consecutive indexes from first_index on, and makes the rows.
 void batch_place(struct batch *batch, uint64_t first_index, uint64_t epoch, int64_t at_unix_us);

@@ -61,7 +61,7 @@ struct engine_verbs {
     // Gives the leadership away, and stands back for a while; the role event follows. Nothing on a
     // node that does not lead. NULL: under this engine nobody else would take it.
     void (*resign)(struct engine *engine, const struct fault *why);
-    // Until when (CLOCK_BOOTTIME, ms) no other node can lead; UINT64_MAX: always a full window.
+    // Until when (boot time, ms) no other node can lead; UINT64_MAX: always a full window.
     uint64_t (*valid_until_ms)(const struct engine *engine);
     // Delivers the callbacks that are due, the closed of close among them, and does what time asks
     // for; the owner calls it once each turn of its loop. True: call it again without sleeping.

@@ -17,7 +17,7 @@ struct etcd_answer {
     const char *text;      // with an err: what happened, for the log
     unsigned status;       // of HTTP, without an err
     struct bytes body;     // JSON, without an err
-    uint64_t sent_at_ms;   // CLOCK_BOOTTIME just before the call was handed over
+    uint64_t sent_at_ms;   // boot time just before the call was handed over
     bool is_surely_unsent; // with an err: no byte of the call has left, so it has no effect
 };
 
@@ -36,5 +36,5 @@ struct etcd_port {
     void *ctx;
     size_t endpoint_count;
     void (*post)(void *ctx, const struct etcd_call *call);
-    uint64_t (*now_ms)(void *ctx); // CLOCK_BOOTTIME
+    uint64_t (*now_ms)(void *ctx); // boot time
 };

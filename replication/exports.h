@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Snapshots whose child has gone: kept for a while, so that it can go on where it stopped.
 //
-// A few at most, since each holds old rows on the disk. Times are CLOCK_BOOTTIME ms. Control loop
+// A few at most, since each holds old rows on the disk. Times are boot time ms. Control loop
 // only.
 #pragma once
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One attached child: what it is sent, and what is made of what it says. We are its upstream.
 //
-// A pure machine: takes frames and the time (CLOCK_BOOTTIME, ms), gives frames when asked for the
+// A pure machine: takes frames and the time (boot time, ms), gives frames when asked for the
 // next one, which is asked only while the link has room: so a slow child costs nobody but itself.
 // It reads the state, never changes it. Control loop only.
 #pragma once

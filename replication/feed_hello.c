@@ -130,7 +130,7 @@ static bool is_at_its_addresses(const struct feed *feed, const struct state_memb
            strcmp(member->http_address, feed->child.http_address) == 0;
 }
 
-// Role and region of a member stay: no leader would register others. False: refused.
+// Role and region of a member stay: no leader registers others, but for itself. False: refused.
 static bool check_kind(struct feed *feed, const struct state_member *member, uint64_t now_ms)
 {
     const struct peer_member *child = &feed->child;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Our session with an upstream: what we tell it, and what is made of what it says.
 //
-// A pure machine, one a link: takes frames and the time (CLOCK_BOOTTIME, ms), gives frames when
+// A pure machine, one a link: takes frames and the time (boot time, ms), gives frames when
 // asked for the next one. It changes the state (entries, in batches: all that has arrived by the
 // end of a turn is one commit) and the lease. Control loop only.
 #pragma once

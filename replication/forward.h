@@ -4,7 +4,7 @@
 //
 // Pure: frames come in and go out through whoever owns the link. What was sent when a link was lost
 // has an unknown fate and fails with TIMEOUT; what was not yet sent waits for the next link. Times
-// are CLOCK_BOOTTIME ms. Control loop only.
+// are boot time ms. Control loop only.
 #pragma once
 
 #include "core/base/buf.h"

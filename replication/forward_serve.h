@@ -3,7 +3,7 @@
 // answers.
 //
 // Pure, embedded in a feed. What is not whole at its deadline is dropped; so is an answer that
-// comes after it. Times are CLOCK_BOOTTIME ms. Control loop only.
+// comes after it. Times are boot time ms. Control loop only.
 #pragma once
 
 #include "replication/forward.h"

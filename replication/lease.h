@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The freshness lease: until when this node's knowledge counts as known, and what it may lend on.
 //
-// Pure arithmetic over CLOCK_BOOTTIME in ms, which the caller reads. The age of an answer is
+// Pure arithmetic over boot time in ms, which the caller reads. The age of an answer is
 // now - (end - KR_LEASE_WINDOW_MS). A node asks its upstream, notes when it asked, and gets back
 // what is left of the upstream's own lease at the moment of the answer: so the end lies before the
 // leader's, through any number of relays, and no two clocks are compared. One thread.

@@ -6,7 +6,7 @@
 // no upstream for it; a disk that was replaced joins as another member; a state that was rebuilt
 // forgets its lease.
 //
-// Every node that feeds others keeps one; the leader's is asked. Pure: the time (CLOCK_BOOTTIME,
+// Every node that feeds others keeps one; the leader's is asked. Pure: the time (boot time,
 // ms) comes as an argument and never goes back. One thread.
 #pragma once
 

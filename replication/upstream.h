@@ -2,7 +2,7 @@
 // Which node to follow: the nearest by measured round trip, in the own region first, never oneself
 // or a node below; when to try again, what to measure, when to move, whom to ask for its epoch.
 //
-// Pure: the time (CLOCK_BOOTTIME, ms) and the seed of its chance come from outside. A follower
+// Pure: the time (boot time, ms) and the seed of its chance come from outside. A follower
 // takes another follower for an upstream only if that one's id is the smaller, unless nothing else
 // answers: so that two never wait for each other. One thread.
 #pragma once

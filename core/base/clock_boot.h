@@ -26,7 +26,7 @@ struct clock_boot {
 
 #define KR_CLOCK_BOOT_INIT                                                                         \
     {                                                                                              \
-        .gap_ns = INT64_MIN / 2                                                                    \
+        .slept_ns = INT64_MIN / 2, .gap_ns = INT64_MIN / 2                                         \
     }
 
 uint64_t clock_boot_ns(struct clock_boot *boot, clock_boot_read_fn *read);

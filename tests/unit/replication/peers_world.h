@@ -4,6 +4,7 @@
 #pragma once
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -342,6 +343,7 @@ static inline struct authority *make_authority(struct world *world, const char *
 static inline int setup(void **state)
 {
     struct world *world = calloc(1, sizeof(*world));
+    signal(SIGPIPE, SIG_IGN); // as a node's start does: libuv writes to peers that have gone
     rand_init();
     log_configure(KR_LOG_ERROR, KR_LOG_TEXT);
     uv_loop_init(&world->loop);
