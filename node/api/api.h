@@ -63,6 +63,7 @@ enum kr_err api_page(struct call *call, uint64_t default_limit, uint64_t max,
 // 400 when it is none; rest NULL: there is no cursor.
 enum kr_err api_page_place(struct call *call, const struct api_page *page, int64_t *at_ms,
                            const char **rest);
+enum kr_err api_refuse_cursor(struct call *call); // 400: its REST is none of this list's
 // The same of a list of keys: created_ms and id of the key that the page begins behind; id NULL:
 // the start.
 enum kr_err api_page_key(struct call *call, const struct api_page *page, struct key *after);

@@ -85,7 +85,7 @@ enum kr_err api_page(struct call *call, uint64_t default_limit, uint64_t max, st
     return err;
 }
 
-static enum kr_err refuse_cursor(struct call *call)
+enum kr_err api_refuse_cursor(struct call *call)
 {
     return api_problem(call, KR_ERR_INVALID, "parameter cursor: not one that this list gave");
 }
@@ -100,7 +100,7 @@ enum kr_err api_page_place(struct call *call, const struct api_page *page, int64
     const char *dot = strchr(page->after, '.');
     if (dot == NULL ||
         !text_decimal(bytes_of(page->after, (size_t)(dot - page->after)), INT64_MAX - 1, &at))
-        return refuse_cursor(call);
+        return api_refuse_cursor(call);
     *at_ms = (int64_t)at;
     *rest = dot + 1;
     return KR_ERR_OK;
@@ -111,7 +111,7 @@ enum kr_err api_page_key(struct call *call, const struct api_page *page, struct 
     *after = (struct key){0};
     enum kr_err err = api_page_place(call, page, &after->created_ms, &after->id);
     if (err == KR_ERR_OK && after->id != NULL && !format_is_id(after->id, "key"))
-        err = refuse_cursor(call);
+        err = api_refuse_cursor(call);
     return err;
 }
 

@@ -61,7 +61,7 @@ static enum kr_err read_cursor(struct call *call, struct trail *trail)
     enum kr_err err = api_page_place(call, &trail->page, &trail->after_ms, &index);
     if (err == KR_ERR_OK && index != NULL &&
         !text_decimal(bytes_text(index), UINT64_MAX, &trail->after_index))
-        err = api_problem(call, KR_ERR_INVALID, "parameter cursor: not one that this list gave");
+        err = api_refuse_cursor(call);
     return err;
 }
 

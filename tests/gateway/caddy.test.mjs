@@ -2,11 +2,10 @@
 // The shipped Caddyfile in a real Caddy, in front of a real API, asking a real node.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { client, exchange } from '../integration/lib/http.mjs';
+import { exchange } from '../integration/lib/http.mjs';
 import { claimPlace } from '../integration/lib/net.mjs';
-import { startNode } from '../integration/lib/node.mjs';
 import { describeGateway } from './lib/contract.mjs';
-import { blocksOf, put, shipped, startApi, startProgram } from './lib/gateway.mjs';
+import { blocksOf, put, shipped, startProgram, startScene } from './lib/gateway.mjs';
 import { describeTwoNodes } from './lib/nodes.mjs';
 
 /** Caddy with the shipped file; only ports, the node's address and patience are put in. */
@@ -34,19 +33,15 @@ describeTwoNodes('Caddy', ({ addresses, apiPort }) =>
 );
 
 describe('the Caddyfile', () => {
-  let node, api, gateway, key;
+  let scene, gateway, key;
   before(async () => {
-    node = await startNode();
-    api = await startApi();
-    gateway = await startCaddy({ node, apiPort: api.port, isOpen: true });
-    const call = client(node);
-    await call.makeConsumer('acme');
-    ({ key } = await call.makeKey('acme'));
+    scene = await startScene();
+    key = scene.key;
+    gateway = await startCaddy({ node: scene.node, apiPort: scene.api.port, isOpen: true });
   });
   after(async () => {
     await gateway?.stop();
-    await api?.stop();
-    await node?.remove();
+    await scene?.stop();
   });
 
   const get = (path, headers = { 'x-api-key': key }) => exchange(gateway, { path, headers });
@@ -63,7 +58,7 @@ describe('the Caddyfile', () => {
   });
 
   test('tells a dead API from a silent Keyreeve', async () => {
-    await api.stop();
+    await scene.api.stop();
     assert.equal((await get('/')).status, 502);
     assert.equal((await get('/', {})).status, 401);
   });

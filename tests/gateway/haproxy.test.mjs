@@ -9,7 +9,7 @@ import { client, exchange } from '../integration/lib/http.mjs';
 import { claimPlace } from '../integration/lib/net.mjs';
 import { startNode, whileStopped } from '../integration/lib/node.mjs';
 import { describeGateway } from './lib/contract.mjs';
-import { blocksOf, http2Settings, identity, put, say, shipped, startApi, startProgram, startServer } from './lib/gateway.mjs';
+import { blocksOf, http2Settings, identity, put, say, shipped, startApi, startProgram, startScene, startServer } from './lib/gateway.mjs';
 import { describeTwoNodes } from './lib/nodes.mjs';
 
 /** HAProxy with the shipped files; only paths, ports, the node's address and patience are put in. */
@@ -40,21 +40,17 @@ describeTwoNodes('HAProxy', ({ addresses: [first, second], apiPort }) =>
 );
 
 describe('HAProxy', () => {
-  let node, api, directory, socket, key;
+  let scene, node, api, directory, socket, key;
 
   before(async () => {
     directory = mkdtempSync(join(tmpdir(), 'keyreeve-socket-'));
     socket = join(directory, 'http.sock');
-    node = await startNode({ flags: ['--http-unix', socket] });
-    api = await startApi();
-    const call = client(node);
-    await call.makeConsumer('acme');
-    ({ key } = await call.makeKey('acme'));
+    scene = await startScene({ flags: ['--http-unix', socket] });
+    ({ node, api, key } = scene);
   });
 
   after(async () => {
-    await api?.stop();
-    await node?.remove();
+    await scene?.stop();
     rmSync(directory, { recursive: true, force: true });
   });
 

@@ -9,7 +9,7 @@ import { client, exchange, expect } from '../integration/lib/http.mjs';
 import { claimPlace } from '../integration/lib/net.mjs';
 import { startNode } from '../integration/lib/node.mjs';
 import { describeGateway } from './lib/contract.mjs';
-import { blocksOf, http2Settings, identity, put, say, shipped, startApi, startProgram, startServer } from './lib/gateway.mjs';
+import { blocksOf, http2Settings, identity, put, say, shipped, startApi, startProgram, startScene, startServer } from './lib/gateway.mjs';
 import { describeTwoNodes } from './lib/nodes.mjs';
 
 /**
@@ -163,19 +163,13 @@ describe('nginx and what stands around the snippets', () => {
 });
 
 describe('the credential', () => {
-  let node, api, call, key, other;
+  let scene, node, api, call, key, other;
   before(async () => {
-    node = await startNode();
-    api = await startApi();
-    call = client(node);
-    await call.makeConsumer('acme');
-    ({ key } = await call.makeKey('acme'));
+    scene = await startScene();
+    ({ node, api, call, key } = scene);
     ({ key: other } = await call.makeKey('acme'));
   });
-  after(async () => {
-    await api?.stop();
-    await node?.remove();
-  });
+  after(() => scene?.stop());
 
   test('that reaches the API is the one that was asked about, whatever else the client sends', async (t) => {
     const nginx = await startNginx({ upstream: `127.0.0.1:${node.port}`, apiPort: api.port });

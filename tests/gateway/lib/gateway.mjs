@@ -7,8 +7,8 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { raw } from '../../integration/lib/http.mjs';
-import { until } from '../../integration/lib/node.mjs';
+import { client, raw } from '../../integration/lib/http.mjs';
+import { startNode, until } from '../../integration/lib/node.mjs';
 
 export const identity = ['x-consumer-id', 'x-consumer-name', 'x-consumer-metadata', 'x-key-id', 'x-key-scopes', 'x-key-expires', 'x-environment'];
 
@@ -124,4 +124,18 @@ export async function startProgram({ program, host, port, files, args, env = {},
     log: () => output,
     stop,
   };
+}
+
+/** A node, an API to stand behind a gateway, and a key of the consumer acme: {node, api, call, key, stop()}. */
+export async function startScene(options) {
+  const node = await startNode(options);
+  const api = await startApi();
+  const call = client(node);
+  await call.makeConsumer('acme');
+  const { key } = await call.makeKey('acme');
+  const stop = async () => {
+    await api.stop();
+    await node.remove();
+  };
+  return { node, api, call, key, stop };
 }

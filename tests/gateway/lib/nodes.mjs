@@ -2,11 +2,11 @@
 // What every gateway that knows two nodes must do while one of them cannot judge: ask the other.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { client, exchange, expect } from '../../integration/lib/http.mjs';
+import { exchange, expect } from '../../integration/lib/http.mjs';
 import { makeCluster, startMember } from '../../integration/lib/member.mjs';
 import { claimNet } from '../../integration/lib/net.mjs';
 import { dataDirFor, startNode, until, whileStopped } from '../../integration/lib/node.mjs';
-import { startApi } from './gateway.mjs';
+import { startScene } from './gateway.mjs';
 
 /** A node that answers, and never that it can tell: a follower whom nobody leads. */
 async function startStale(t) {
@@ -24,18 +24,12 @@ async function startStale(t) {
  */
 export function describeTwoNodes(name, start) {
   describe(`${name}, before two nodes`, () => {
-    let node, api, key;
+    let scene, node, api, key;
     before(async () => {
-      node = await startNode();
-      api = await startApi();
-      const call = client(node);
-      await call.makeConsumer('acme');
-      ({ key } = await call.makeKey('acme'));
+      scene = await startScene();
+      ({ node, api, key } = scene);
     });
-    after(async () => {
-      await api?.stop();
-      await node?.remove();
-    });
+    after(() => scene?.stop());
 
     const launch = async (t, other) => {
       const gateway = await start({ addresses: [other, `127.0.0.1:${node.port}`], apiPort: api.port });

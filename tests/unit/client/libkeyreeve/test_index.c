@@ -99,6 +99,12 @@ static void the_node_that_has_it_is_asked(void **state)
     node_fini(&ahead);
 }
 
+static void turn_two(struct world *world, struct node *other)
+{
+    world_turn(world);
+    node_turn(other);
+}
+
 // The world's node has the index and is asked; the other one gets there later.
 static void open_two(struct world *world, struct node *later)
 {
@@ -109,10 +115,8 @@ static void open_two(struct world *world, struct node *later)
     world->node.index = 5;
     snprintf(nodes, sizeof(nodes), "127.0.0.1:%u,127.0.0.1:%u", world->node.port, later->port);
     world_open(world, (struct keyreeve_options){.nodes = nodes, .timeout_ms = TIMEOUT_MS});
-    for (int i = 0; i < 40; i++) {
-        world_turn(world);
-        node_turn(later);
-    }
+    for (int i = 0; i < 40; i++)
+        turn_two(world, later);
 }
 
 static void who_cannot_tell_has_not_the_last_word_while_another_may_get_there(void **state)
@@ -124,16 +128,11 @@ static void who_cannot_tell_has_not_the_last_word_while_another_may_get_there(vo
     open_two(&world, &later);
     world.node.is_stale = true;
     ask_for(&world, 5, &code);
-    for (int i = 0; i < 20; i++) {
-        world_turn(&world);
-        node_turn(&later);
-    }
+    for (int i = 0; i < 20; i++)
+        turn_two(&world, &later);
     assert_int_equal(code, 0);
     later.index = 5;
-    UNTIL(code != 0, {
-        world_turn(&world);
-        node_turn(&later);
-    });
+    UNTIL(code != 0, turn_two(&world, &later));
     assert_int_equal(code, KR_KEYREEVE_VALID);
     world_fini(&world);
     node_fini(&later);
