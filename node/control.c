@@ -14,28 +14,16 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "core/base/priority.h"
 #include "core/base/text.h"
 #include "node/dispatch.h"
 #include "node/engines.h"
-#include "node/executor.h"
 #include "node/listen.h"
 #include "node/peering.h"
 #include "node/serve.h"
 #include "node/signals.h"
 #include "replication/roster.h"
 
-enum {
-    KR_TICK_MS = 50,
-    KR_RATE_DIGEST = 12,
-    KR_AT_ONCE_CALLS = 2,
-    KR_AT_ONCE_BYTES = 8192,
-    KR_TOKEN_FRESH_MS = 1000 // a token that was looked at longer ago is looked at again
-};
-
-static const char stopping_text[] = "the node is stopping; ask another one";
-static const char reading_text[] =
-    "too many management requests that read are under way; try again";
+enum { KR_TICK_MS = 50, KR_RATE_DIGEST = 12, KR_AT_ONCE_CALLS = 2, KR_AT_ONCE_BYTES = 8192 };
 
 // --- a call's way --------------------------------------------------------------------------------
 
@@ -44,7 +32,7 @@ static bool is_change(const struct call *call)
     return call->route->kind == KR_ROUTE_CHANGE;
 }
 
-static void answer(struct task *task)
+void control_answer(struct task *task)
 {
     struct control *control = task->control;
     readers_leave(&control->readers, &task->reader);
@@ -54,19 +42,15 @@ static void answer(struct task *task)
     mem_free(task);
 }
 
-static void start_run(struct task *task);
-
-static void go_on(struct task *task, enum executor_next next);
-
 static void committed(void *ctx, const struct replica_outcome *outcome)
 {
     struct task *task = ctx;
-    go_on(task, executor_committed(task->call, outcome));
+    control_go_on(task, executor_committed(task->call, outcome));
 }
 
 static void received(void *ctx)
 {
-    answer(ctx);
+    control_answer(ctx);
 }
 
 static void submit(struct task *task)
@@ -76,101 +60,29 @@ static void submit(struct task *task)
     if (err == KR_ERR_OK)
         return;
     struct replica_outcome outcome = {.err = err};
-    go_on(task, executor_committed(task->call, &outcome));
+    control_go_on(task, executor_committed(task->call, &outcome));
 }
 
-static void go_on(struct task *task, enum executor_next next)
+void control_go_on(struct task *task, enum executor_next next)
 {
     switch (next) {
     case KR_EXECUTOR_ANSWERED:
-        answer(task);
+        control_answer(task);
         return;
     case KR_EXECUTOR_SUBMIT:
         submit(task);
         return;
     case KR_EXECUTOR_AGAIN:
-        start_run(task);
+        control_pool_run(task);
         return;
     case KR_EXECUTOR_ACT:
         task->call->action(task->control->node, task->call);
-        go_on(task, executor_acted(task->call));
+        control_go_on(task, executor_acted(task->call));
         return;
     case KR_EXECUTOR_RECEIPT:
         readers_leave(&task->control->readers, &task->reader); // it may wait for minutes
         everywhere_answer(task->control->everywhere, task->call, received, task);
         return;
-    }
-}
-
-// The pool starts its threads by itself, and tells nobody.
-static void take_priority(void)
-{
-    static _Thread_local bool has_priority;
-    if (!has_priority)
-        priority_take(KR_PRIORITY_WORK);
-    has_priority = true;
-}
-
-static void run(uv_work_t *work)
-{
-    struct task *task = work->data;
-    take_priority();
-    if (!atomic_load(&task->control->is_late)) {
-        task->outcome = (int)executor_run(task->call);
-        return;
-    }
-    executor_refuse(task->call, KR_ERR_BUSY, stopping_text);
-    task->outcome = KR_EXECUTOR_ANSWERED;
-}
-
-static void start_readers(struct control *control);
-
-static void ran(uv_work_t *work, int status)
-{
-    struct task *task = work->data;
-    struct control *control = task->control;
-    (void)status; // never cancelled
-    if (route_is_reading(task->call->route)) {
-        readers_ran(&control->readers, &task->reader);
-        start_readers(control);
-    }
-    go_on(task, (enum executor_next)task->outcome);
-}
-
-static void start_work(struct task *task)
-{
-    task->work.data = task;
-    uv_queue_work(&task->control->loop, &task->work, run, ran);
-}
-
-static void start_readers(struct control *control)
-{
-    struct reader *reader;
-    while ((reader = readers_next(&control->readers)) != NULL) {
-        uint64_t since_ms = reader->waits_until_ms - KR_READERS_WAIT_MS;
-        reader->call->must_check_token |= clock_boot_ms() - since_ms > KR_TOKEN_FRESH_MS;
-        start_work(reader->owner);
-    }
-}
-
-static void start_run(struct task *task)
-{
-    struct control *control = task->control;
-    if (!route_is_reading(task->call->route)) {
-        start_work(task);
-        return;
-    }
-    readers_wait(&control->readers, &task->reader, clock_boot_ms());
-    start_readers(control);
-}
-
-// What waits in vain makes room.
-static void refuse_expired(struct control *control)
-{
-    struct reader *reader;
-    while ((reader = readers_expired(&control->readers, clock_boot_ms())) != NULL) {
-        executor_refuse(reader->call, KR_ERR_BUSY, reading_text);
-        answer(reader->owner);
     }
 }
 
@@ -184,7 +96,20 @@ static bool runs_at_once(const struct control *control, const struct call *call)
 
 static void run_at_once(struct task *task)
 {
-    go_on(task, executor_run(task->call));
+    struct store_view *view = store_view_open(task->control->node->store);
+    enum executor_next next = executor_run(task->call, view);
+    store_view_close(&view);
+    control_go_on(task, next);
+}
+
+static void start(struct task *task)
+{
+    if (runs_at_once(task->control, task->call))
+        run_at_once(task);
+    else if (is_change(task->call))
+        control_pool_gather(task);
+    else
+        control_pool_run(task);
 }
 
 // A token's bucket goes by its digest, which is the same wherever a call comes in.
@@ -214,9 +139,9 @@ static bool runs_here(const struct control *control, const struct call *call)
 static void remote_answered(void *ctx, struct call *call)
 {
     if (call->answer.status == 503 && call->route->kind == KR_ROUTE_ANYWHERE)
-        start_run(ctx);
+        control_pool_run(ctx);
     else
-        answer(ctx);
+        control_answer(ctx);
 }
 
 // False: it reads, and too many others do.
@@ -231,19 +156,19 @@ static void begin(struct task *task)
     struct control *control = task->control;
     struct call *call = task->call;
     if (control->is_stopping) {
-        executor_refuse(call, KR_ERR_BUSY, stopping_text);
+        executor_refuse(call, KR_ERR_BUSY, KR_STOPPING_TEXT);
     } else if (is_over_rate(control, call)) {
         executor_refuse(call, KR_ERR_LIMITED, "the token's request rate is used up; slow down");
     } else if (!may_read(task)) {
-        executor_refuse(call, KR_ERR_BUSY, reading_text);
+        executor_refuse(call, KR_ERR_BUSY, KR_READING_TEXT);
     } else if (!runs_here(control, call)) {
         remote_call(control->remote, call, remote_answered, task);
         return;
     } else {
-        (runs_at_once(control, call) ? run_at_once : start_run)(task);
+        start(task);
         return;
     }
-    answer(task);
+    control_answer(task);
 }
 
 void control_submit(struct control *control, struct call *call, control_answered_fn *answered,
@@ -406,6 +331,7 @@ static void on_wake(void *ctx)
         next = at->next;
         begin(at);
     }
+    control_pool_start(control);
     step_stop(control);
 }
 
@@ -447,7 +373,7 @@ static void on_tick(uv_timer_t *tick)
     struct control *control = tick->data;
     step_stop(control);
     step_closing(control);
-    refuse_expired(control);
+    control_pool_refuse_expired(control);
     remote_tick(control->remote, clock_boot_ms());
     everywhere_ask(control->everywhere);
     peering_tick(control->peering, clock_boot_ms());
@@ -503,6 +429,7 @@ struct control *control_new(struct node *node)
     const struct remote_port port = {control, forward, run_for_another, end_forwarded};
     control->node = node;
     control->submitted_tail = &control->submitted;
+    control_pool_init(control);
     readers_init(&control->readers, node->pool_threads, (uint64_t)node->config->calls_max);
     control->limiter = limiter_new((uint64_t)node->config->rate_limit_per_token, 1000);
     pthread_mutex_init(&control->lock, NULL);

@@ -10,6 +10,7 @@
 #include "node/alone.h"
 #include "node/control.h"
 #include "node/everywhere.h"
+#include "node/executor.h"
 #include "node/leading.h"
 #include "node/limiter.h"
 #include "node/node.h"
@@ -25,10 +26,15 @@ struct task {
     struct call *call;
     control_answered_fn *answered;
     void *ctx;
-    struct task *next; // of the submitted queue
+    struct task *next; // of the submitted queue, then of those that run together
     struct reader reader;
-    uv_work_t work;
     int outcome; // enum executor_next of the run
+};
+
+// Changes that came in one turn of the loop, and have not begun.
+struct control_gathered {
+    struct task *first, **tail;
+    size_t count;
 };
 
 struct control {
@@ -51,7 +57,8 @@ struct control {
     struct engines *engines; // NULL before the engine is opened, and once it is closed
     atomic_size_t tasks;     // calls under way
     atomic_size_t changes;   // of them, those of kind CHANGE
-    struct readers readers;  // and those that only read
+    struct control_gathered gathered;
+    struct readers readers; // calls that only read
     atomic_bool is_asked_to_stop;
     atomic_bool is_late;      // past stop_at_ms: what has not begun is refused
     struct store_flush flush; // the one under way
@@ -63,6 +70,22 @@ struct control {
     struct purge_clock purge_clock;
     uint64_t ticks;
 };
+
+#define KR_STOPPING_TEXT "the node is stopping; ask another one"
+#define KR_READING_TEXT "too many management requests that read are under way; try again"
+
+// --- control.c -----------------------------------------------------------------------------------
+void control_answer(struct task *task); // takes it
+void control_go_on(struct task *task, enum executor_next next);
+
+// --- control_pool.c ------------------------------------------------------------------------------
+void control_pool_init(struct control *control);
+// Runs it on the pool, in its turn where it only reads; then control_go_on.
+void control_pool_run(struct task *task);
+// The same for a change that came with others: gathered, and started together.
+void control_pool_gather(struct task *task);
+void control_pool_start(struct control *control);
+void control_pool_refuse_expired(struct control *control);
 
 // --- housekeeping.c ------------------------------------------------------------------------------
 // One tick: growth, reclamation, log trimming, last-used times; once a second purges, the flush,

@@ -95,10 +95,10 @@ static enum kr_err handle(struct call *call)
     return err;
 }
 
-enum executor_next executor_run(struct call *call)
+enum executor_next executor_run(struct call *call, struct store_view *view)
 {
     reset(call);
-    call->view = store_view_open(call->node->store);
+    call->view = view;
     if (route_is_reading(call->route))
         store_view_heed(call->view, &call->is_given_up);
     enum kr_err err = handle(call);
@@ -109,7 +109,7 @@ enum executor_next executor_run(struct call *call)
         call->has_command = false;
     if (err != KR_ERR_OK)
         call->command.op_count = 0; // a denial leaves its audit row and nothing else
-    store_view_close(&call->view);
+    call->view = NULL;
     json_free(&call->json);
     if (err == KR_ERR_OK && call->action != NULL)
         return KR_EXECUTOR_ACT;

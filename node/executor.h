@@ -18,8 +18,9 @@ enum executor_next {
     KR_EXECUTOR_RECEIPT   // the answer waits for what the other nodes know: receipt_write
 };
 
-// On a pool thread.
-enum executor_next executor_run(struct call *call);
+// On a pool thread, from a view that was opened behind the call's arrival, and for another attempt
+// behind the commit that refused the last.
+enum executor_next executor_run(struct call *call, struct store_view *view);
 // On the control loop, behind the action.
 enum executor_next executor_acted(const struct call *call);
 // On the control loop, with the outcome of the submit.

@@ -122,6 +122,8 @@ bool store_is_due(struct store *store, int64_t now_ms, int64_t audit_until_ms); 
 struct store_view;                                       // a snapshot of the index
 struct store_view *store_view_open(struct store *store); // gives
 void store_view_close(struct store_view **view);
+// For another caller, behind the last: its damage is forgotten, rows that all read are kept.
+void store_view_reuse(struct store_view *view);
 uint64_t store_view_index(struct store_view *view);                     // applied
 void store_view_heed(struct store_view *view, const _Atomic bool *end); // keeps; true ends cursors
 // The first damage that a read of it met; BUSY: it was given up. All answer "not there" behind it.
@@ -130,7 +132,6 @@ enum kr_err store_view_error(const struct store_view *view, struct fault *fault)
 struct store_cluster {
     const char *cluster_id, *account_id, *account_name; // NULL: not bootstrapped
 };
-
 bool store_get_cluster(struct store_view *view, struct arena *arena, struct store_cluster *out);
 bool store_get_leader(struct store_view *view, struct arena *arena, struct leader *out);
 // One that was removed is found too.
@@ -187,8 +188,7 @@ bool store_next_key(struct store_cursor *cursor, struct arena *arena, struct key
 bool store_next_member(struct store_cursor *cursor, struct arena *arena, struct member *out);
 bool store_next_manager(struct store_cursor *cursor, struct arena *arena, struct manager *out);
 bool store_next_audit(struct store_cursor *cursor, struct arena *arena, struct audit *out);
-// Steps without decoding, for offsets; returns how many it could.
-uint64_t store_cursor_skip(struct store_cursor *cursor, uint64_t count);
+uint64_t store_cursor_skip(struct store_cursor *cursor, uint64_t count); // how many it could
 
 // --- figures -------------------------------------------------------------------------------------
 struct store_figures {

@@ -13,6 +13,8 @@ struct store_view *store_view_open(struct store *store)
     view->store = store;
     view->snapshot = index_snapshot_open(store->index);
     view->reader = (struct index_reader){.index = store->index, .snapshot = view->snapshot};
+    view->index = UINT64_MAX;
+    arena_init(&view->arena);
     return view;
 }
 
@@ -22,8 +24,16 @@ void store_view_close(struct store_view **view)
         return;
     }
     index_snapshot_close((*view)->store->index, &(*view)->snapshot);
+    arena_fini(&(*view)->arena);
     mem_free(*view);
     *view = NULL;
+}
+
+void store_view_reuse(struct store_view *view)
+{
+    view->reader.fault.err = KR_ERR_OK;
+    view->is_given_up = NULL;
+    view->is_reused = true;
 }
 
 void store_view_heed(struct store_view *view, const _Atomic bool *end)
@@ -31,7 +41,7 @@ void store_view_heed(struct store_view *view, const _Atomic bool *end)
     view->is_given_up = end;
 }
 
-uint64_t store_view_index(struct store_view *view)
+static uint64_t read_index(struct store_view *view)
 {
     struct arena arena;
     struct bytes value;
@@ -43,6 +53,19 @@ uint64_t store_view_index(struct store_view *view)
     }
     arena_fini(&arena);
     return applied.position.index;
+}
+
+// What was read with damage is read again for the next caller, which has to meet it as well.
+uint64_t store_view_index(struct store_view *view)
+{
+    if (view->index != UINT64_MAX) {
+        return view->index;
+    }
+    uint64_t index = read_index(view);
+    if (view->reader.fault.err == KR_ERR_OK) {
+        view->index = index;
+    }
+    return index;
 }
 
 enum kr_err store_view_error(const struct store_view *view, struct fault *fault)
@@ -72,6 +95,42 @@ static bool get(struct store_view *view, enum index_family family, const struct 
                 struct arena *arena, struct bytes *value)
 {
     return key->size > 0 && index_read(&view->reader, family, rows_key_bytes(key), arena, value);
+}
+
+static struct bytes copy_of(struct arena *arena, struct bytes bytes)
+{
+    return bytes_of((const uint8_t *)arena_text_of(arena, bytes), bytes.size);
+}
+
+static const struct store_kept *find_kept(const struct store_view *view, enum index_family family,
+                                          struct bytes key)
+{
+    for (size_t i = 0; i < view->kept_count; i++) {
+        if (view->kept[i].family == family && bytes_equal(view->kept[i].key, key)) {
+            return &view->kept[i];
+        }
+    }
+    return NULL;
+}
+
+// Buckets and consumers: those who share a view have most of them in common.
+static bool get_common(struct store_view *view, enum index_family family,
+                       const struct rows_key *key, struct arena *arena, struct bytes *value)
+{
+    const struct store_kept *kept =
+        view->reader.fault.err == KR_ERR_OK ? find_kept(view, family, rows_key_bytes(key)) : NULL;
+    if (kept) {
+        *value = copy_of(arena, kept->value);
+        return true;
+    }
+    if (!get(view, family, key, arena, value)) {
+        return false;
+    }
+    if (view->is_reused && view->kept_count < KR_VIEW_KEPT) {
+        view->kept[view->kept_count++] = (struct store_kept){
+            family, copy_of(&view->arena, rows_key_bytes(key)), copy_of(&view->arena, *value)};
+    }
+    return true;
 }
 
 bool store_get_cluster(struct store_view *view, struct arena *arena, struct store_cluster *out)
@@ -116,7 +175,7 @@ bool store_get_bucket(struct store_view *view, const char *id, struct arena *are
     struct rows_key key;
     struct bytes value;
     rows_tagged(&key, 'i', id);
-    return get(view, KR_INDEX_BUCKETS, &key, arena, &value) &&
+    return get_common(view, KR_INDEX_BUCKETS, &key, arena, &value) &&
            store_view_decoded(view, KR_INDEX_BUCKETS, codec_bucket(value, arena, out));
 }
 
@@ -126,7 +185,7 @@ bool store_get_bucket_named(struct store_view *view, const char *name, struct ar
     struct rows_key key;
     struct bytes id;
     rows_tagged(&key, 'n', name);
-    return get(view, KR_INDEX_BUCKETS, &key, arena, &id) &&
+    return get_common(view, KR_INDEX_BUCKETS, &key, arena, &id) &&
            store_get_bucket(view, arena_text_of(arena, id), arena, out);
 }
 
@@ -136,7 +195,7 @@ bool store_get_consumer(struct store_view *view, const char *id, struct arena *a
     struct rows_key key;
     struct bytes value;
     rows_tagged(&key, 'i', id);
-    return get(view, KR_INDEX_SUBJECTS, &key, arena, &value) &&
+    return get_common(view, KR_INDEX_SUBJECTS, &key, arena, &value) &&
            store_view_decoded(view, KR_INDEX_SUBJECTS, codec_consumer(value, arena, out));
 }
 
@@ -146,7 +205,7 @@ bool store_get_consumer_id(struct store_view *view, const char *bucket_id, const
     struct rows_key key;
     struct bytes value;
     rows_tagged_pair(&key, 'n', bucket_id, name);
-    if (!get(view, KR_INDEX_SUBJECTS, &key, arena, &value)) {
+    if (!get_common(view, KR_INDEX_SUBJECTS, &key, arena, &value)) {
         return false;
     }
     *id = arena_text_of(arena, value);

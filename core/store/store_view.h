@@ -4,11 +4,24 @@
 
 #include "core/store/store_internal.h"
 
+#define KR_VIEW_KEPT 16
+
+// A row that the next caller of the view will ask for as well.
+struct store_kept {
+    enum index_family family;
+    struct bytes key, value; // in the view's arena
+};
+
 struct store_view {
     struct store *store;
     struct index_snapshot *snapshot;
     struct index_reader reader;
     const _Atomic bool *is_given_up; // NULL: never
+    bool is_reused;
+    uint64_t index; // applied; UINT64_MAX: not looked at yet
+    struct arena arena;
+    struct store_kept kept[KR_VIEW_KEPT];
+    size_t kept_count;
 };
 
 // Remembers that a row of the family is damaged, unless the view has met damage before.

@@ -138,7 +138,7 @@ void api_write_key(struct call *call, struct json_writer *writer, const struct k
     write_metadata(writer, key->metadata);
     json_write_string(writer, "masked", key->masked);
     json_write_string(writer, "createdBy", key->created_by);
-    api_write_stamp(writer, "lastUsedOn", store_last_used_ms(call->view, key));
+    api_write_stamp(writer, "lastUsedOn", value ? 0 : store_last_used_ms(call->view, key));
     write_revocation(writer, key, bucket, consumer);
     json_write_string(writer, "rotatedFrom", key->rotated_from);
     json_close(writer, '}');

@@ -267,12 +267,20 @@ static inline void api_meanwhile(struct api_world *world)
     world->json = json;
 }
 
+static inline enum executor_next api_execute(struct api_world *world)
+{
+    struct store_view *view = store_view_open(world->node.store);
+    enum executor_next next = executor_run(world->call, view);
+    store_view_close(&view);
+    return next;
+}
+
 // Runs the call to its end, as the control loop does.
 static inline void api_run(struct api_world *world)
 {
     enum executor_next next = KR_EXECUTOR_AGAIN;
     while (next == KR_EXECUTOR_AGAIN) {
-        next = executor_run(world->call);
+        next = api_execute(world);
         if (next != KR_EXECUTOR_SUBMIT)
             break;
         api_meanwhile(world);

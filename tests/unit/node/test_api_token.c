@@ -265,7 +265,7 @@ static void a_denial_stands_where_nothing_can_be_written(void **state)
     world->roles = KR_ROLE_VIEWER;
     api_end_call(world);
     api_make(world, "POST", "/v1/cluster/promote", bytes_text("{\"oldLeaderIsDown\":true}"));
-    assert_int_equal(executor_run(world->call), KR_EXECUTOR_SUBMIT);
+    assert_int_equal(api_execute(world), KR_EXECUTOR_SUBMIT);
     assert_int_equal(executor_committed(world->call, &outcome), KR_EXECUTOR_ANSWERED);
     assert_int_equal(world->call->answer.status, 403);
 }

@@ -354,7 +354,7 @@ static struct call *begin(struct scene *scene, const char *method, const char *t
     struct api_world *world = &scene->world;
     api_end_call(world);
     api_make(world, method, target, bytes_text(body));
-    assert_int_equal(executor_run(world->call), KR_EXECUTOR_RECEIPT);
+    assert_int_equal(api_execute(world), KR_EXECUTOR_RECEIPT);
     await(scene, world->call);
     return world->call;
 }

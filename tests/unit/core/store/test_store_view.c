@@ -168,6 +168,41 @@ static void a_view_stays_as_it_was_while_the_store_goes_on(void **state)
     world_fini(&world);
 }
 
+// Of more consumers than a view keeps, while the store goes on.
+static void callers_that_share_a_view_see_the_same_moment(void **state)
+{
+    enum { CONSUMERS = 40 };
+    struct world world;
+    struct bucket bucket;
+    struct consumer consumer;
+    (void)state;
+    world_start(&world);
+    put_bucket(&world, 1, "production");
+    for (unsigned i = 1; i <= CONSUMERS; i++)
+        put_consumer(&world, 1, i);
+    uint64_t index = world_index(&world);
+    struct store_view *view = store_view_open(world.store);
+    for (unsigned round = 0; round < 3; round++) {
+        store_view_reuse(view);
+        assert_int_equal(store_view_index(view), index);
+        assert_true(store_get_bucket_named(view, "production", &world.arena, &bucket));
+        assert_string_equal(bucket.id, id_of(&world, "bckt", 1));
+        for (unsigned i = 1; i <= CONSUMERS; i++) {
+            const char *id = id_of(&world, "csmr", i);
+            assert_true(store_get_consumer(view, id, &world.arena, &consumer));
+            assert_string_equal(consumer.id, id);
+            assert_int_equal(consumer.revision, i + 1);
+            assert_false(consumer.is_deleted);
+        }
+        assert_false(store_get_consumer(view, "csmr_unknown", &world.arena, &consumer));
+        if (round == 0)
+            delete_target(&world, KR_OP_CONSUMER_DELETE, id_of(&world, "csmr", 7),
+                          world.now_ms + 1);
+    }
+    store_view_close(&view);
+    world_fini(&world);
+}
+
 // --- cursors -------------------------------------------------------------------------------------
 static void buckets_are_listed_by_name_without_deleted_ones(void **state)
 {
@@ -434,6 +469,13 @@ static void damage_is_remembered_and_hides_behind_no_absence(void **state)
     assert_int_equal(store_view_error(view, &world.fault), KR_ERR_CORRUPT);
     assert_non_null(strstr(world.fault.text, "subjects"));
     assert_false(store_get_bucket_named(view, "production", &world.arena, &bucket));
+    for (unsigned caller = 2; caller <= 4; caller++) { // each meets it anew, and nothing else
+        store_view_reuse(view);
+        assert_true(store_get_bucket_named(view, "production", &world.arena, &bucket));
+        assert_int_equal(store_view_error(view, NULL), KR_ERR_OK);
+        assert_false(store_get_consumer(view, id_of(&world, "csmr", 1), &world.arena, &consumer));
+        assert_int_equal(store_view_error(view, NULL), KR_ERR_CORRUPT);
+    }
     store_view_close(&view);
     view = store_view_open(world.store);
     struct store_cursor *cursor = store_consumers(view, id_of(&world, "bckt", 1), NULL, NULL);
@@ -455,6 +497,7 @@ int main(void)
         cmocka_unit_test(what_stands_beside_the_keys_reads_back),
         cmocka_unit_test(the_vault_reads_back_in_the_order_of_its_keys),
         cmocka_unit_test(a_view_stays_as_it_was_while_the_store_goes_on),
+        cmocka_unit_test(callers_that_share_a_view_see_the_same_moment),
         cmocka_unit_test(buckets_are_listed_by_name_without_deleted_ones),
         cmocka_unit_test(consumers_are_listed_by_bucket_and_prefix),
         cmocka_unit_test(a_view_that_is_given_up_ends_its_walks_and_says_so),
