@@ -26,6 +26,8 @@ const struct route dispatch_routes[] = {
 #undef ROUTE
 };
 
+enum { KR_SEGMENTS_MAX = 12 }; // no template has more
+
 #define ROUTE_COUNT (sizeof(dispatch_routes) / sizeof(dispatch_routes[0]))
 
 const size_t dispatch_route_count = ROUTE_COUNT;
@@ -43,14 +45,28 @@ unsigned dispatch_serves(const struct route *route)
     return KR_SERVES_MANAGEMENT | (is_for_both ? KR_SERVES_VALIDATION : 0);
 }
 
-static struct bytes next_segment(struct bytes *path)
+// The path's segments; those of templates are split once. More than a template has match none.
+struct segments {
+    struct bytes at[KR_SEGMENTS_MAX];
+    size_t count;
+};
+
+// A slash at the end adds nothing.
+static bool split(struct bytes path, struct segments *out)
 {
-    const uint8_t *slash = path->size > 0 ? memchr(path->data, '/', path->size) : NULL;
-    size_t size = slash == NULL ? path->size : (size_t)(slash - path->data);
-    struct bytes segment = bytes_of(path->data, size);
-    size_t step = slash == NULL ? size : size + 1;
-    *path = bytes_of(path->data + step, path->size - step);
-    return segment;
+    out->count = 0;
+    if (path.size == 0 || path.data[0] != '/')
+        return false;
+    const uint8_t *at = path.data + 1, *end = path.data + path.size;
+    while (at < end) {
+        const uint8_t *slash = memchr(at, '/', (size_t)(end - at));
+        const uint8_t *stop = slash == NULL ? end : slash;
+        if (out->count == KR_SEGMENTS_MAX)
+            return false;
+        out->at[out->count++] = bytes_of(at, (size_t)(stop - at));
+        at = slash == NULL ? end : slash + 1;
+    }
+    return true;
 }
 
 // "$bulk" is "%24bulk" to some clients; no other literal has a character that anyone escapes.
@@ -64,20 +80,17 @@ static bool literal_equal(struct bytes raw, struct bytes literal)
     return bytes_equal(raw, literal);
 }
 
-static bool path_matches(const char *template, struct bytes path)
+static bool segments_match(const struct segments *template, const struct segments *path)
 {
-    struct bytes pattern = bytes_text(template + 1);
-    if (path.size == 0 || path.data[0] != '/')
+    if (path->count != template->count)
         return false;
-    path = bytes_of(path.data + 1, path.size - 1);
-    while (pattern.size > 0 && path.size > 0) {
-        struct bytes wanted = next_segment(&pattern);
-        struct bytes segment = next_segment(&path);
+    for (size_t i = path->count; i-- > 0;) { // they differ at their ends
+        struct bytes wanted = template->at[i];
         bool is_parameter = wanted.size > 0 && wanted.data[0] == '{';
-        if (is_parameter ? segment.size == 0 : !literal_equal(segment, wanted))
+        if (is_parameter ? path->at[i].size == 0 : !literal_equal(path->at[i], wanted))
             return false;
     }
-    return pattern.size == 0 && path.size == 0;
+    return true;
 }
 
 struct bytes dispatch_rest(const struct route *route, struct bytes path)
@@ -86,13 +99,37 @@ struct bytes dispatch_rest(const struct route *route, struct bytes path)
     return bytes_of(path.data + at, path.size - at);
 }
 
-static bool route_matches(const struct route *route, struct bytes path)
+static struct segments templates[ROUTE_COUNT];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void split_templates(void)
 {
+    for (size_t i = 0; i < ROUTE_COUNT; i++)
+        split(bytes_text(dispatch_routes[i].path), &templates[i]);
+}
+
+// A path as it is compared with the routes.
+struct path {
+    struct bytes raw;
+    struct segments segments;
+    bool is_split;
+};
+
+static void take_path(const struct http_request *request, struct path *out)
+{
+    pthread_once(&once, split_templates);
+    out->raw = request->path;
+    out->is_split = split(request->path, &out->segments);
+}
+
+static bool route_matches(size_t number, const struct path *path)
+{
+    const struct route *route = &dispatch_routes[number];
     size_t at = route->rest_at;
     if (at == 0)
-        return path_matches(route->path, path);
-    return bytes_starts_with(path, bytes_of(route->path, at)) &&
-           (path.size == at || path.data[at] == '/' || path.data[at] == ';');
+        return path->is_split && segments_match(&templates[number], &path->segments);
+    return bytes_starts_with(path->raw, bytes_of(route->path, at)) &&
+           (path->raw.size == at || path->raw.data[at] == '/' || path->raw.data[at] == ';');
 }
 
 static bool method_matches(const struct route *route, const struct http_request *request)
@@ -122,53 +159,33 @@ static const struct route *find_literal(const struct http_request *request)
     return NULL;
 }
 
-// A slash at the end adds nothing.
-static size_t segments(struct bytes path)
+static const struct route *find_template(const struct http_request *request,
+                                         const struct path *path)
 {
-    size_t count = 0;
-    for (size_t i = 1; i < path.size; i++)
-        count += path.data[i] != '/' && path.data[i - 1] == '/';
-    return count;
-}
-
-static size_t route_segments[ROUTE_COUNT];
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void count_segments(void)
-{
-    for (size_t i = 0; i < dispatch_route_count; i++)
-        route_segments[i] = segments(bytes_text(dispatch_routes[i].path));
-}
-
-// Most routes fall out by the depth of their paths, and most others by the method.
-static const struct route *find_template(const struct http_request *request)
-{
-    size_t depth = segments(request->path);
-    pthread_once(&once, count_segments);
     for (size_t i = 0; i < dispatch_route_count; i++) {
-        const struct route *route = &dispatch_routes[i];
-        if ((route_segments[i] == depth || route->rest_at > 0) && method_matches(route, request) &&
-            route_matches(route, request->path))
-            return route;
+        if (route_matches(i, path) && method_matches(&dispatch_routes[i], request))
+            return &dispatch_routes[i];
     }
     return NULL;
 }
 
-static void find_allowed(const struct http_request *request, struct dispatch_match *match)
+static void find_allowed(const struct path *path, struct dispatch_match *match)
 {
     for (size_t i = 0; i < dispatch_route_count; i++) {
-        const struct route *route = &dispatch_routes[i];
-        if (route_matches(route, request->path))
-            add_allowed(match->allow, sizeof(match->allow), route->method);
+        if (route_matches(i, path))
+            add_allowed(match->allow, sizeof(match->allow), dispatch_routes[i].method);
     }
 }
 
 void dispatch_find(const struct http_request *request, struct dispatch_match *match)
 {
+    struct path path;
     match->allow[0] = '\0';
     match->route = find_literal(request);
+    if (match->route != NULL)
+        return;
+    take_path(request, &path);
+    match->route = find_template(request, &path);
     if (match->route == NULL)
-        match->route = find_template(request);
-    if (match->route == NULL)
-        find_allowed(request, match);
+        find_allowed(&path, match);
 }
