@@ -52,6 +52,8 @@ TEXT(etcd_cert_file, "", "client certificate for etcd; empty: none")
 TEXT(etcd_key_file, "", "its key (0600)")
 NUMBER(etcd_quota_bytes, 2147483648, 16777216, 1099511627776, "bytes",
        "etcd's --quota-backend-bytes, to warn in time")
+NUMBER(etcd_tail_bytes, 536870912, 1048576, 1099511627776, "bytes",
+       "of the log in etcd for a core node that is away; a quarter of the quota at most")
 NUMBER(leader_ttl_ms, 2000, 2000, 5000, "ms", "with engine etcd, a silent leader is replaced after")
 TEXT(trusted_proxies, "", "CIDR blocks, comma-separated, whose X-Forwarded-For is believed")
 TEXT(realm, "keyreeve", "realm of WWW-Authenticate")

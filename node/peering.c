@@ -16,14 +16,18 @@
 
 enum { KR_PEERING_NODES_MAX = 4096 };
 
-#define KR_PEERING_TAIL_BYTES (512u << 20) // of the log in etcd, for core nodes that are away;
-#define KR_PEERING_TAIL_SHARE 4            // or this part of its quota, if that is less
+enum {
+    KR_PEERING_TAIL_SHARE = 4,    // of etcd's quota, is for what core nodes that are away lack
+    KR_PEERING_ENTRY_BYTES = 300, // an entry, until this leader has appended some
+    KR_PEERING_UNHEARD_MS = 60000 // a restart takes less
+};
 
 struct peering {
     struct peering_options options;
     struct peers *peers;
     uint64_t pushed_index; // what the children have been told of
     uint64_t board_at_ms;
+    uint64_t leads_since_ms; // 0: it does not
     struct throughput throughput;
     void (*closed)(void *ctx);
     void *closed_ctx;
@@ -196,22 +200,36 @@ static void put_on_board(struct peering *peering)
 
 // --- the engine's log ----------------------------------------------------------------------------
 
-static bool is_crowded(const struct engine_etcd_figures *figures)
+// How much of the log etcd keeps for core nodes that are away. Of one that has not been heard of
+// since the leader changed nobody knows what it lacks; then what etcd holds in all is the limit.
+static struct trimming_limit limit_of(const struct peering *peering,
+                                      const struct engine_etcd_figures *figures, uint64_t now_ms)
 {
-    uint64_t limit_bytes = figures->quota_bytes / KR_PEERING_TAIL_SHARE;
-    if (limit_bytes > KR_PEERING_TAIL_BYTES)
-        limit_bytes = KR_PEERING_TAIL_BYTES;
-    return figures->database_used_bytes > limit_bytes;
+    const struct config *config = peering->options.node->config;
+    uint64_t most_bytes = figures->quota_bytes / KR_PEERING_TAIL_SHARE;
+    uint64_t entry_bytes = KR_PEERING_ENTRY_BYTES;
+    if (most_bytes > (uint64_t)config->etcd_tail_bytes)
+        most_bytes = (uint64_t)config->etcd_tail_bytes;
+    if (figures->appended_count > 0)
+        entry_bytes = figures->appended_bytes / figures->appended_count + 1;
+    return (struct trimming_limit){.lacking = most_bytes / entry_bytes,
+                                   .is_unheard =
+                                       now_ms >= peering->leads_since_ms + KR_PEERING_UNHEARD_MS &&
+                                       figures->database_used_bytes > most_bytes};
 }
 
 static void trim(struct peering *peering, uint64_t now_ms)
 {
     const struct node *node = peering->options.node;
     struct engine_etcd_figures figures;
-    if (!replica_is_leader(node->replica) || !read_etcd(node, &figures))
+    if (!replica_is_leader(node->replica) || !read_etcd(node, &figures)) {
+        peering->leads_since_ms = 0;
         return;
-    uint64_t below_index =
-        trimming_below(&node->state, peering->options.roster, is_crowded(&figures), now_ms);
+    }
+    if (peering->leads_since_ms == 0)
+        peering->leads_since_ms = now_ms;
+    const struct trimming_limit limit = limit_of(peering, &figures, now_ms);
+    uint64_t below_index = trimming_below(&node->state, peering->options.roster, &limit, now_ms);
     if (below_index > 1)
         node->engine->verbs->trim(node->engine, below_index);
 }

@@ -66,10 +66,23 @@ static void close_flight(struct engine_etcd *self)
     self->flight = (struct etcd_flight){0};
 }
 
+static size_t entry_count(const struct etcd_flight *flight)
+{
+    return flight->batch.part_count > 0 ? 1 : flight->batch.count;
+}
+
 static uint64_t last_index(const struct etcd_flight *flight)
 {
-    uint64_t count = flight->batch.part_count > 0 ? 1 : flight->batch.count;
-    return flight->batch.first_index + count - 1;
+    return flight->batch.first_index + entry_count(flight) - 1;
+}
+
+static void count_appended(struct engine_etcd *self)
+{
+    const struct etcd_flight *flight = &self->flight;
+    self->figures.transactions++;
+    self->figures.appended_count += entry_count(flight);
+    for (size_t i = 0; i < entry_count(flight); i++)
+        self->figures.appended_bytes += flight->entries[i].size;
 }
 
 static void commit(struct engine_etcd *self)
@@ -77,7 +90,7 @@ static void commit(struct engine_etcd *self)
     struct etcd_flight *flight = &self->flight;
     self->end_index = last_index(flight);
     self->end_chain = flight->batch.chain;
-    self->figures.transactions++;
+    count_appended(self);
     engine_etcd_accept(self);
     complete(self, &flight->appends, KR_ERR_OK, NULL);
     close_flight(self);

@@ -236,9 +236,10 @@ static void trim(struct sim_node *node)
     sim_state_trim(node->disk);
     if (!sim.is_etcd || !replica_is_leader(node->replica))
         return;
-    bool is_crowded = sim_service_count() > node->disk->retention;
+    const struct trimming_limit limit = {.lacking = node->disk->retention,
+                                         .is_unheard = sim_service_count() > node->disk->retention};
     uint64_t below_index =
-        trimming_below(&verbs[node->slot], node->roster, is_crowded, clock_boot_ms());
+        trimming_below(&verbs[node->slot], node->roster, &limit, clock_boot_ms());
     if (below_index > 1)
         node->engine->verbs->trim(node->engine, below_index);
 }

@@ -27,7 +27,20 @@ static uint64_t own_safe_index(void *ctx)
     return 100;
 }
 
-static const struct state leader = {.member = find_member, .safe_index = own_safe_index};
+static uint64_t own_applied_index(void *ctx)
+{
+    (void)ctx;
+    return 120;
+}
+
+static const struct state leader = {
+    .member = find_member, .safe_index = own_safe_index, .applied_index = own_applied_index};
+static const struct trimming_limit no_limit = {.lacking = UINT64_MAX / 2};
+
+static uint64_t below(struct roster *roster, const struct trimming_limit *limit)
+{
+    return trimming_below(&leader, roster, limit, 102000);
+}
 
 static struct roster *roster_of(const char *const ids[], size_t count)
 {
@@ -52,17 +65,17 @@ static void the_core_node_that_has_least_on_its_disk_counts(void **state)
     static const char *const ids[] = {"c1", "c2", "c3", "f1", "u1", "x1"};
     struct roster *roster = roster_of(ids, 6);
     hear(roster, "c2", 120, 0);
-    assert_int_equal(trimming_below(&leader, roster, false, 102000), 1); // c3 was never heard
+    assert_int_equal(below(roster, &no_limit), 1); // c3 was never heard
     hear(roster, "c3", 110, 60);
-    assert_int_equal(trimming_below(&leader, roster, false, 102000), 51);
+    assert_int_equal(below(roster, &no_limit), 51);
     hear(roster, "c3", 110, 0);
-    assert_int_equal(trimming_below(&leader, roster, false, 102000), 101); // the leader's own
+    assert_int_equal(below(roster, &no_limit), 101); // the leader's own
     hear(roster, "f1", 20, 0);
-    assert_int_equal(trimming_below(&leader, roster, false, 102000), 101);
+    assert_int_equal(below(roster, &no_limit), 101);
     roster_free(&roster);
 }
 
-static void where_the_log_is_crowded_who_is_away_is_not_waited_for(void **state)
+static void who_is_away_and_lacks_too_much_is_not_waited_for(void **state)
 {
     (void)state;
     static const char *const ids[] = {"c1", "c2", "c3"};
@@ -70,8 +83,39 @@ static void where_the_log_is_crowded_who_is_away_is_not_waited_for(void **state)
     hear(roster, "c2", 90, 10);
     hear(roster, "c3", 40, 0);
     roster_detached(roster, "c3");
-    assert_int_equal(trimming_below(&leader, roster, false, 102000), 41);
-    assert_int_equal(trimming_below(&leader, roster, true, 102000), 81);
+    const struct trimming_limit enough = {.lacking = 80}, too_little = {.lacking = 79};
+    assert_int_equal(below(roster, &no_limit), 41);
+    assert_int_equal(below(roster, &enough), 41);
+    assert_int_equal(below(roster, &too_little), 81);
+    roster_attached(roster, "c3", 1, 40);
+    assert_int_equal(below(roster, &too_little), 41); // it is on its way
+    roster_free(&roster);
+}
+
+// However much the log's place holds of other things: only what that node lacks counts.
+static void who_is_away_for_a_restart_is_waited_for(void **state)
+{
+    (void)state;
+    static const char *const ids[] = {"c1", "c2", "c3"};
+    struct roster *roster = roster_of(ids, 3);
+    hear(roster, "c2", 120, 0);
+    hear(roster, "c3", 60, 0);
+    roster_detached(roster, "c3");
+    const struct trimming_limit crowded = {.lacking = 1000, .is_unheard = true};
+    assert_int_equal(below(roster, &crowded), 61);
+    roster_free(&roster);
+}
+
+static void who_was_not_heard_of_is_waited_for_until_that_is_given_up(void **state)
+{
+    (void)state;
+    static const char *const ids[] = {"c1", "c2", "c3"};
+    struct roster *roster = roster_of(ids, 3);
+    hear(roster, "c2", 90, 0);
+    const struct trimming_limit patient = {.lacking = 10},
+                                given_up = {.lacking = 10, .is_unheard = true};
+    assert_int_equal(below(roster, &patient), 1);
+    assert_int_equal(below(roster, &given_up), 91);
     roster_free(&roster);
 }
 
@@ -80,7 +124,9 @@ int main(void)
     rand_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_core_node_that_has_least_on_its_disk_counts),
-        cmocka_unit_test(where_the_log_is_crowded_who_is_away_is_not_waited_for),
+        cmocka_unit_test(who_is_away_and_lacks_too_much_is_not_waited_for),
+        cmocka_unit_test(who_is_away_for_a_restart_is_waited_for),
+        cmocka_unit_test(who_was_not_heard_of_is_waited_for_until_that_is_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
