@@ -268,8 +268,9 @@ static bool is_for_good(const struct peers_session *session, enum kr_err err)
     case KR_PEER_NOT_READY:
         return false;
     }
+    // It would send the same again: an entry of a later version, for one.
     return err == KR_ERR_UNAUTHORIZED || err == KR_ERR_DISK_FULL ||
-           session->reason == KR_PEERS_REFUSED;
+           peers_reason_of(err) == KR_PEERS_BROKEN || session->reason == KR_PEERS_REFUSED;
 }
 
 static enum upstream_failure failure_of(const struct peers_session *session, enum kr_err err)

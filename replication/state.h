@@ -63,7 +63,8 @@ struct state {
                                struct arena *arena, struct store_stream_row *out,
                                struct fault *fault);
     // Applies rows that continue the applied index. CONFLICT: chain or epoch do not fit; CORRUPT:
-    // they do not do here what they did at the leader. Nothing was written then.
+    // they do not do here what they did at the leader. Nothing was written then. VERSION: all are
+    // applied before the one that this version cannot read.
     enum kr_err (*stream_apply)(void *ctx, const struct store_stream_row *rows, size_t count,
                                 struct fault *fault);
 

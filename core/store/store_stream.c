@@ -141,7 +141,8 @@ static enum kr_err add_row(struct store_commit *commit, const struct store_strea
                                                                : add_part(commit, row, fault);
 }
 
-// The rows from *done on, or as many as change so much that they are written before the rest.
+// The rows from *done on, or as many as change so much that they are written before the rest, or as
+// this version can read.
 static enum kr_err commit_some(struct store *store, const struct store_stream_row *rows,
                                size_t count, size_t *done, struct fault *fault)
 {
@@ -151,8 +152,9 @@ static enum kr_err commit_some(struct store *store, const struct store_stream_ro
     while (*done < count && err == KR_ERR_OK && commit.state.change_count < KR_STREAM_CHANGES_MAX) {
         err = add_row(&commit, &rows[(*done)++], fault);
     }
-    if (err == KR_ERR_OK) {
-        err = store_commit_write(&commit, fault);
+    if (err == KR_ERR_OK || err == KR_ERR_VERSION) {
+        enum kr_err written = store_commit_write(&commit, fault);
+        err = written == KR_ERR_OK ? err : written;
     }
     store_commit_end(&commit);
     return err;

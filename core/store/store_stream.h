@@ -38,7 +38,8 @@ must_use enum kr_err store_stream_read(struct store *store, uint64_t index,
 // a crash leaves a prefix and the rest lies elsewhere (store_flush.h). On an error nothing was
 // written behind the applied index. CONFLICT: chain or epoch do not fit,
 // the histories differ. CORRUPT: an index is not the next, an entry cannot be read, or one that had
-// effect at the leader has none here. The others as store_apply.
+// effect at the leader has none here. VERSION: a later one wrote it; what is before it is applied.
+// The others as store_apply.
 must_use enum kr_err store_stream_apply(struct store *store, const struct store_stream_row *rows,
                                         size_t count, struct fault *fault);
 

@@ -35,6 +35,7 @@ struct fake {
     size_t exports_open;
     bool reads_late;    // each chunk is BUSY once
     bool is_damaged;    // stream_apply finds that an entry does not do what it did
+    bool is_old;        // stream_apply finds entries of a later version
     bool is_full;       // the disk
     bool is_wrong;      // as it was marked
     struct fake *next;  // what an import wrote; NULL: none
@@ -173,6 +174,9 @@ static inline enum kr_err fake_check_row(const struct fake *fake,
                          (unsigned long long)row->index);
     if (fake->is_damaged)
         return fault_set(fault, KR_ERR_CORRUPT, "entry %llu has no effect here",
+                         (unsigned long long)row->index);
+    if (fake->is_old)
+        return fault_set(fault, KR_ERR_VERSION, "entry %llu cannot be read",
                          (unsigned long long)row->index);
     return KR_ERR_OK;
 }

@@ -204,6 +204,20 @@ static void who_was_removed_is_followed_by_nobody_that_knows(void **state)
     assert_false(is_fresh(follower));
 }
 
+// The upstream would send the same entry again, at once and for ever.
+static void who_cannot_read_an_entry_asks_for_it_now_and_then(void **state)
+{
+    struct world *world = *state;
+    struct two two = make_two(world);
+    const struct upstream *upstream = &two.heir->peers->upstream;
+    two.heir->fake->is_old = true;
+    commit(two.leader, "of a later version");
+    wait_for(world, two.heir->peers->figures.closed[KR_PEERS_BROKEN] > 0);
+    assert_in_range(upstream->candidates[0].next_try_ms,
+                    clock_boot_ms() + KR_UPSTREAM_BACKOFF_MOST_MS / 4, UINT64_MAX);
+    assert_int_equal(two.heir->fake->position.index + 1, two.leader->fake->position.index);
+}
+
 static void a_stop_waits_for_the_check_and_ends_with_it(void **state)
 {
     struct world *world = *state;
@@ -242,6 +256,7 @@ int main(void)
         TEST(whose_log_is_refused_is_in_doubt),
         TEST(a_damaged_state_is_in_doubt_until_it_is_replaced),
         TEST(who_was_removed_is_followed_by_nobody_that_knows),
+        TEST(who_cannot_read_an_entry_asks_for_it_now_and_then),
         TEST(a_stop_waits_for_the_check_and_ends_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -467,6 +467,40 @@ static void rows_out_of_order_or_without_their_effect_are_damage(void **state)
     finish();
 }
 
+// A node of an older version: it has whatever that can read, and not a row more.
+static void an_entry_of_a_later_version_ends_what_is_applied(void **state)
+{
+    static const uint8_t unknown_op[] = {0x3a, 0x03, 0x92, 0x01, 0x00};
+    (void)state;
+    start(5);
+    struct world *leader = &run.nodes[LEADER];
+    put_keys(leader, 2);
+    put_key(leader, 1, 1, 7);
+    for (unsigned i = STANDBY; i <= FOLLOWER; i++) {
+        struct world *node = &run.nodes[i];
+        enum store_holding holding = i == STANDBY ? KR_HOLD_ALL : KR_HOLD_VALIDATION;
+        struct store_stream_row rows[4];
+        for (uint64_t at = 0; at < 4; at++)
+            rows[at] = read_row(leader, at + 1, holding);
+        struct bytes entry = rows[2].entry;
+        uint8_t *later = arena_alloc(&leader->arena, entry.size + sizeof unknown_op);
+        memcpy(later, entry.data, entry.size);
+        memcpy(later + entry.size, unknown_op, sizeof unknown_op);
+        rows[2].entry = bytes_of(later, entry.size + sizeof unknown_op);
+        rows[2].chain = hash_chain(rows[1].chain, rows[2].entry);
+        assert_int_equal(store_stream_apply(node->store, rows, 4, &node->fault), KR_ERR_VERSION);
+        assert_non_null(strstr(node->fault.text, "entry 3 cannot be read"));
+        assert_int_equal(world_index(node), 2);
+        assert_int_equal(store_stream_apply(node->store, rows + 2, 1, &node->fault),
+                         KR_ERR_VERSION);
+        assert_int_equal(world_index(node), 2);
+        rows[2] = read_row(leader, 3, holding);
+        assert_int_equal(store_stream_apply(node->store, rows + 2, 2, &node->fault), KR_ERR_OK);
+        assert_int_equal(find_key(node, 7).lookup, KR_STORE_FOUND);
+    }
+    finish();
+}
+
 static void a_followers_log_is_trimmed_by_the_entries_times(void **state)
 {
     (void)state;
@@ -542,6 +576,7 @@ int main(void)
         cmocka_unit_test(a_follower_feeds_no_core_node),
         cmocka_unit_test(another_history_is_a_conflict_and_writes_nothing),
         cmocka_unit_test(rows_out_of_order_or_without_their_effect_are_damage),
+        cmocka_unit_test(an_entry_of_a_later_version_ends_what_is_applied),
         cmocka_unit_test(a_followers_log_is_trimmed_by_the_entries_times),
         cmocka_unit_test(a_hole_in_the_write_ahead_log_costs_a_follower_its_tail),
     };
