@@ -142,6 +142,7 @@ void engine_etcd_post(struct engine_etcd *self, struct etcd_request request)
                                    .body = &kept->body,
                                    .deadline_ms = request.deadline_ms,
                                    .endpoint = request.endpoint,
+                                   .stops_endpoint = request.stops_endpoint,
                                    .answered = on_answer,
                                    .ctx = kept};
     self->calls++;

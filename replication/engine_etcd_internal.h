@@ -73,6 +73,7 @@ struct etcd_request {
     struct buf body; // taken
     unsigned deadline_ms;
     size_t endpoint;
+    bool stops_endpoint; // see etcd_port.h
     bool is_of_every_term;
     etcd_step_fn *step;
     uint64_t note[2]; // the step's own
@@ -174,8 +175,9 @@ struct engine_etcd {
     uint64_t database_bytes[KR_ETCD_ENDPOINTS_MAX], used_bytes[KR_ETCD_ENDPOINTS_MAX];
     uint64_t defragmented_at_ms[KR_ETCD_ENDPOINTS_MAX]; // 0: never
     uint64_t compacted_at_ms;
-    bool owes_compaction; // out of space, and not compacted since that began
-    bool has_warned_of_quota;
+    bool owes_compaction;                    // out of space, and not compacted since that began
+    uint64_t round_at_ms, seen_transactions; // of the last round
+    bool has_warned_of_quota, is_quiet;
     bool is_starved; // nobody can lead, for a lease needs space too
 
     struct engine_etcd_figures figures;

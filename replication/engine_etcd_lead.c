@@ -171,7 +171,8 @@ void engine_etcd_lead(struct engine_etcd *self)
     self->vacant_since_ms = 0;
     self->has_told_unfit = false;
     self->figures.elections++;
-    self->upkeep_at_ms = engine_etcd_now_ms(self) + 1000;
+    self->round_at_ms = engine_etcd_now_ms(self);
+    self->upkeep_at_ms = self->round_at_ms + 1000;
     self->leader_id[0] = self->leader_address[0] = '\0';
     self->has_leader_event = false;
     LOG_INFO("leads", LOG_NUMBER("epoch", self->epoch), LOG_NUMBER("end", self->end_index));

@@ -20,6 +20,9 @@ enum { KR_UPKEEP_DEFRAGMENT_MS = 120000, KR_UPKEEP_DELETE_MS = 10000 };
 #define KR_UPKEEP_DEFRAGMENT_EVERY_MS (3600u * 1000) // a member
 #define KR_UPKEEP_FULL_EVERY_MS (60u * 1000)         // the same while nothing can be written
 #define KR_UPKEEP_WARN_PERCENT 80
+#define KR_UPKEEP_WORTH_PERCENT 40  // of the quota, before a file is worth it
+#define KR_UPKEEP_URGENT_PERCENT 60 // and before it cannot wait until less is written
+#define KR_UPKEEP_QUIET_PER_S 5     // appends, so that hardly one meets a member that stands still
 
 static void begin(struct etcd_request *request, const char *path, unsigned deadline_ms,
                   etcd_step_fn *step)
@@ -90,6 +93,14 @@ static void disarm(struct engine_etcd *self, const char *member_id)
     engine_etcd_post(self, request);
 }
 
+// Members that stand still cost whoever writes; so that waits for a quiet hour, as long as it can.
+static bool is_time(const struct engine_etcd *self, uint64_t size_bytes)
+{
+    uint64_t percent = percent_of_quota(self, size_bytes);
+    return percent >= KR_UPKEEP_URGENT_PERCENT ||
+           (percent >= KR_UPKEEP_WORTH_PERCENT && self->is_quiet);
+}
+
 // A member is worth it when half of its file is unused. Out of space, when that may be what keeps
 // us from writing: after each compaction, whatever etcd says is in use, for it counts pages that
 // are freed by its next write, and none comes.
@@ -106,7 +117,7 @@ static bool is_worth_defragmenting(const struct engine_etcd *self, size_t endpoi
         return false;
     if (is_full)
         return used < size - size / 10;
-    return percent_of_quota(self, size) >= KR_UPKEEP_WARN_PERCENT / 2 && used < size / 2;
+    return is_time(self, size) && used < size / 2;
 }
 
 static void on_defragmented(struct engine_etcd *self, const struct etcd_result *result,
@@ -131,6 +142,7 @@ static void defragment(struct engine_etcd *self, size_t endpoint)
     self->defragmented_at_ms[endpoint] = engine_etcd_now_ms(self);
     begin(&request, KR_ETCD_DEFRAGMENT, KR_UPKEEP_DEFRAGMENT_MS, on_defragmented);
     request.endpoint = endpoint;
+    request.stops_endpoint = true;
     etcd_add_nothing(&request.body);
     engine_etcd_post(self, request);
 }
@@ -313,6 +325,16 @@ void engine_etcd_starve(struct engine_etcd *self)
     note_space(self, true);
 }
 
+// Since the last round.
+static void note_quiet(struct engine_etcd *self, uint64_t now_ms)
+{
+    uint64_t appended = self->figures.transactions - self->seen_transactions;
+    uint64_t elapsed_ms = now_ms - self->round_at_ms;
+    self->is_quiet = appended * 1000 <= elapsed_ms * KR_UPKEEP_QUIET_PER_S;
+    self->seen_transactions = self->figures.transactions;
+    self->round_at_ms = now_ms;
+}
+
 void engine_etcd_upkeep_turn(struct engine_etcd *self, uint64_t now_ms)
 {
     bool is_ours =
@@ -320,6 +342,7 @@ void engine_etcd_upkeep_turn(struct engine_etcd *self, uint64_t now_ms)
     if (!is_ours || self->upkeep == KR_UPKEEP_AT_WORK || now_ms < self->upkeep_at_ms)
         return;
     self->upkeep = KR_UPKEEP_AT_WORK;
+    note_quiet(self, now_ms);
     if (self->trim_below > self->trimmed_below || (self->owes_compaction && self->trim_below > 0))
         find_batch(self);
     else

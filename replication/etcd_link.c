@@ -136,6 +136,12 @@ static void set_request(struct link_call *call, const char *path)
     curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
 }
 
+static void next_endpoint(struct etcd_link *link, const struct link_call *call)
+{
+    if (call->endpoint == link->current)
+        link->current = (link->current + 1) % link->endpoint_count;
+}
+
 static void post(void *ctx, const struct etcd_call *wanted)
 {
     struct etcd_link *link = ctx;
@@ -143,6 +149,8 @@ static void post(void *ctx, const struct etcd_call *wanted)
     call->link = link;
     call->easy = take_handle(link);
     call->endpoint = wanted->endpoint < link->endpoint_count ? wanted->endpoint : link->current;
+    if (wanted->stops_endpoint)
+        next_endpoint(link, call);
     call->body = *wanted->body;
     buf_init(wanted->body, call->body.limit);
     buf_init(&call->answer, KR_LINK_ANSWER_MAX);
@@ -186,12 +194,6 @@ static void free_call(struct link_call *call)
     buf_fini(&call->body);
     buf_fini(&call->answer);
     mem_free(call);
-}
-
-static void next_endpoint(struct etcd_link *link, const struct link_call *call)
-{
-    if (call->endpoint == link->current)
-        link->current = (link->current + 1) % link->endpoint_count;
 }
 
 static enum kr_err translate(const struct link_call *call, CURLcode code)

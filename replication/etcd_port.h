@@ -28,6 +28,7 @@ struct etcd_call {
     struct buf *body;           // its content is taken, it is left empty
     unsigned deadline_ms;       // from now
     size_t endpoint;            // its number, or KR_ETCD_ANY_ENDPOINT: the one that works
+    bool stops_endpoint;        // that one answers nothing else until it is done
     etcd_answered_fn *answered; // once, never before post has returned
     void *ctx;
 };

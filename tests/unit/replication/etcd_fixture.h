@@ -8,7 +8,7 @@
 #include "core/base/rand.h"
 #include "replication/engine_etcd.h"
 
-enum { KR_STEP_MS = 10, KR_ENTRIES = 64 };
+enum { KR_STEP_MS = 10, KR_ENTRIES = 300 };
 
 // A node: the engine, and a state that is nothing but a position.
 struct peer {

@@ -315,6 +315,33 @@ static void members_are_defragmented_at_most_once_an_hour(void **state)
     assert_int_equal(fixture->fake.defragmentations, 1);
 }
 
+// A member that is defragmented stands still, and whoever writes waits for it.
+static void a_defragmentation_waits_for_a_quiet_time_while_there_is_room(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    uint64_t index = 1;
+    lead(fixture);
+    fixture->fake.database_bytes = 500000;
+    fixture->fake.used_bytes = 100000;
+    for (unsigned i = 0; i < 250; i++) // ten a second, through two rounds
+        append_and_apply(fixture, index++, 1);
+    assert_int_equal(fixture->fake.defragmentations, 0);
+    run(fixture, 25000);
+    assert_int_equal(fixture->fake.defragmentations, 1);
+}
+
+static void a_defragmentation_that_cannot_wait_comes_while_much_is_written(void **state)
+{
+    struct etcd_fixture *fixture = *state;
+    uint64_t index = 1;
+    lead(fixture);
+    fixture->fake.database_bytes = 650000;
+    fixture->fake.used_bytes = 100000;
+    for (unsigned i = 0; i < 250; i++)
+        append_and_apply(fixture, index++, 1);
+    assert_int_equal(fixture->fake.defragmentations, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +364,8 @@ int main(void)
         TEST(what_fills_etcd_up_is_committed_though_it_is_answered_with_no_space),
         TEST(out_of_space_without_a_leader_the_standbys_free_what_they_may),
         TEST(members_are_defragmented_at_most_once_an_hour),
+        TEST(a_defragmentation_waits_for_a_quiet_time_while_there_is_room),
+        TEST(a_defragmentation_that_cannot_wait_comes_while_much_is_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

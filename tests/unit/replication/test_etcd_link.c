@@ -9,9 +9,13 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
 #include <netdb.h>
+#include <poll.h>
 #include <semaphore.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "replication/etcd_link.h"
@@ -74,36 +78,41 @@ static void on_answered(void *ctx, const struct etcd_answer *answer)
     assert_true(answer->text[0] != '\0' && answer->sent_at_ms > 0);
 }
 
-static void post(struct outcome *outcome, unsigned deadline_ms)
+static void post_call(struct outcome *outcome, struct etcd_call call)
 {
     struct buf body;
     const struct etcd_port *port = etcd_link_port(outcome->link);
-    const struct etcd_call call = {.path = "/v3/kv/range",
-                                   .body = &body,
-                                   .deadline_ms = deadline_ms,
-                                   .endpoint = KR_ETCD_ANY_ENDPOINT,
-                                   .answered = on_answered,
-                                   .ctx = outcome};
+    call.path = "/v3/kv/range";
+    call.body = &body;
+    call.answered = on_answered;
+    call.ctx = outcome;
     buf_init(&body, 64);
     buf_add_text(&body, "{}");
     port->post(port->ctx, &call);
     assert_int_equal(body.size, 0); // taken
 }
 
-static void open_link(uv_loop_t *loop, struct outcome *outcome)
+static void post(struct outcome *outcome, unsigned deadline_ms)
+{
+    post_call(outcome,
+              (struct etcd_call){.deadline_ms = deadline_ms, .endpoint = KR_ETCD_ANY_ENDPOINT});
+}
+
+static void open_link_to(uv_loop_t *loop, struct outcome *outcome, const char *endpoints)
 {
     struct fault fault = {0};
     uv_loop_init(loop);
     *outcome = (struct outcome){0};
-    // Nobody listens on the lowest ports.
-    const struct etcd_link_options options = {.loop = loop,
-                                              .endpoints =
-                                                  "http://127.0.0.1:1, http://127.0.0.1:2/",
-                                              .ca_file = "",
-                                              .cert_file = "",
-                                              .key_file = ""};
+    const struct etcd_link_options options = {
+        .loop = loop, .endpoints = endpoints, .ca_file = "", .cert_file = "", .key_file = ""};
     assert_int_equal(etcd_link_new(&options, &outcome->link, &fault), KR_ERR_OK);
     assert_int_equal(etcd_link_port(outcome->link)->endpoint_count, 2);
+}
+
+// Nobody listens on the lowest ports.
+static void open_link(uv_loop_t *loop, struct outcome *outcome)
+{
+    open_link_to(loop, outcome, "http://127.0.0.1:1, http://127.0.0.1:2/");
 }
 
 static void close_link(uv_loop_t *loop, struct outcome *outcome)
@@ -142,6 +151,44 @@ static void a_close_answers_what_is_under_way_first(void **state)
     close_link(&loop, &outcome);
     assert_int_equal(outcome.count, 1);
     assert_int_equal(outcome.err, KR_ERR_IO);
+}
+
+static int listen_anywhere(unsigned *port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof(address);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(fd, 5), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+// The first member is defragmented; who writes goes to the second, not to the one that stands
+// still.
+static void calls_keep_away_from_a_member_that_is_stopped(void **state)
+{
+    uv_loop_t loop;
+    struct outcome outcome;
+    unsigned stopped_port, other_port;
+    char endpoints[128];
+    (void)state;
+    int stopped = listen_anywhere(&stopped_port), other = listen_anywhere(&other_port);
+    snprintf(endpoints, sizeof(endpoints), "http://127.0.0.1:%u,http://127.0.0.1:%u", stopped_port,
+             other_port);
+    open_link_to(&loop, &outcome, endpoints);
+    post_call(&outcome,
+              (struct etcd_call){.deadline_ms = 20000, .endpoint = 0, .stops_endpoint = true});
+    post(&outcome, 20000);
+    struct pollfd polled = {.fd = other, .events = POLLIN};
+    for (unsigned i = 0; i < 2000 && poll(&polled, 1, 5) == 0; i++)
+        uv_run(&loop, UV_RUN_NOWAIT);
+    assert_int_equal(polled.revents, POLLIN);
+    close_link(&loop, &outcome);
+    assert_int_equal(outcome.count, 2);
+    close(stopped);
+    close(other);
 }
 
 // What libcurl looks names up with: a name server that is silent until it is told to speak.
@@ -197,6 +244,7 @@ int main(void)
         cmocka_unit_test(settings_that_cannot_work_are_refused),
         cmocka_unit_test(a_call_that_reaches_nobody_has_surely_not_left),
         cmocka_unit_test(a_close_answers_what_is_under_way_first),
+        cmocka_unit_test(calls_keep_away_from_a_member_that_is_stopped),
         cmocka_unit_test(a_silent_name_server_holds_nobody_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
