@@ -34,12 +34,28 @@ static enum kr_err check_watermark(struct store *store, struct fault *fault)
                      directory, (unsigned long long)applied, (unsigned long long)written);
 }
 
-static void mark_boot(const struct store *store)
+static void mark_boot(struct store *store)
 {
     struct fault fault;
-    if (boot_mark_write(index_directory(store->index), &fault) != KR_ERR_OK) {
-        LOG_WARN("a power cut will not be noticed at the next start", LOG_TEXT("why", fault.text));
+    bool was_told = store->has_told_unmarked;
+    store->is_marked = boot_mark_write(index_directory(store->index), &fault) == KR_ERR_OK;
+    store->has_told_unmarked = !store->is_marked;
+    if (!store->is_marked && !was_told) {
+        LOG_WARN(
+            "the next start could not tell a power cut: commits wait for the disk until it can",
+            LOG_TEXT("why", fault.text));
     }
+}
+
+bool store_waits_for_disk(struct store *store)
+{
+    if (store_is_synced(store)) {
+        return true;
+    }
+    if (!store->may_lack && !store->is_marked) {
+        mark_boot(store);
+    }
+    return !store->may_lack && !store->is_marked;
 }
 
 // The mark of another boot stays until what is missing is there.

@@ -145,7 +145,7 @@ static enum kr_err write_batch(struct store *store, const struct rows_applied *a
     // What is safe elsewhere need not wait for this disk: a power loss costs the way back to where
     // the node was, and every answer a wait less.
     bool is_synced = store_is_synced(store);
-    err = index_write(store->index, store->batch, is_synced, fault);
+    err = index_write(store->index, store->batch, store_waits_for_disk(store), fault);
     if (err == KR_ERR_DISK_FULL) {
         store->must_reopen = true;
     }

@@ -53,8 +53,9 @@ struct store {
     // control loop
     struct rows_applied applied;
     struct watermark *watermark;
-    uint64_t safe_index; // see store_flush.h
-    bool may_lack;       // see store_flush.h
+    uint64_t safe_index;               // see store_flush.h
+    bool may_lack;                     // see store_flush.h
+    bool is_marked, has_told_unmarked; // by this boot's mark, unless may_lack
     _Atomic uint64_t applied_index;
     _Atomic uint64_t log_first;
     struct stage *stage;
@@ -162,7 +163,9 @@ must_use enum kr_err store_log_row(struct store *store, uint64_t index, struct a
                                    struct rows_log *out, struct fault *fault);
 
 // --- store_flush.c -------------------------------------------------------------------------------
-bool store_is_synced(const struct store *store);      // commits wait for the disk
+bool store_is_synced(const struct store *store); // commits wait for the disk
+// Does the next one? Where no mark could tell a power cut, it does as well.
+bool store_waits_for_disk(struct store *store);
 void store_safe(struct store *store, uint64_t index); // everything up to it is safe
 
 // --- store_usage.c -------------------------------------------------------------------------------

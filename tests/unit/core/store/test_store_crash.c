@@ -9,6 +9,8 @@
 #include "core/store/store_flush.h"
 #include "core/store/watermark.h"
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -310,6 +312,72 @@ static void a_start_that_fails_forgets_no_power_cut(void **state)
     world_fini(&world);
 }
 
+// --- a disk that takes no mark
+// ---------------------------------------------------------------------
+static bool takes_no_mark;
+static unsigned syncs;
+
+// POSIX's way from what dlsym gives to a function.
+static void find_next(void *function, const char *name)
+{
+    void *found = dlsym(RTLD_NEXT, name);
+    assert_non_null(found);
+    memcpy(function, &found, sizeof found);
+}
+
+// What the boot mark is written with, and how RocksDB waits for the disk.
+int mkostemp(char *path, int flags)
+{
+    int (*real)(char *, int);
+    find_next(&real, "mkostemp");
+    if (takes_no_mark && strstr(path, "/boot.") != NULL) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return real(path, flags);
+}
+
+int fdatasync(int fd)
+{
+    int (*real)(int);
+    find_next(&real, "fdatasync");
+    syncs++;
+    return real(fd);
+}
+
+static unsigned syncs_of_a_commit(struct world *world, unsigned number)
+{
+    unsigned before = syncs;
+    put_key(world, 1, 1, number);
+    return syncs - before;
+}
+
+static void without_a_mark_commits_wait_for_the_disk(void **state)
+{
+    struct world world, killed;
+    (void)state;
+    world_init(&world);
+    world.options.is_log_elsewhere = true;
+    takes_no_mark = true;
+    world_open(&world);
+    assert_false(store_may_lack(world.store));
+    put_keys(&world, 1);
+    assert_int_equal(syncs_of_a_commit(&world, 7), 1);
+    copy_run(&world, &killed);
+    world_open(&killed); // after a power cut, for all that anybody knows
+    assert_false(store_may_lack(killed.store));
+    assert_int_equal(world_index(&killed), world_index(&world));
+    takes_no_mark = false;
+    assert_int_equal(syncs_of_a_commit(&world, 8), 0);
+    world_fini(&killed);
+    copy_run(&world, &killed);
+    boot_again(&killed);
+    world_open(&killed);
+    assert_true(store_may_lack(killed.store));
+    world_fini(&killed);
+    world_fini(&world);
+}
+
 static void a_store_whose_commits_wait_for_the_disk_lacks_nothing(void **state)
 {
     struct world world;
@@ -441,6 +509,7 @@ int main(void)
         cmocka_unit_test(a_flipped_bit_in_the_write_ahead_log_is_refused),
         cmocka_unit_test(what_was_flushed_survives_a_power_cut),
         cmocka_unit_test(who_may_lack_what_a_power_cut_took_knows_until_it_has_caught_up),
+        cmocka_unit_test(without_a_mark_commits_wait_for_the_disk),
         cmocka_unit_test(a_start_that_fails_forgets_no_power_cut),
         cmocka_unit_test(a_store_whose_commits_wait_for_the_disk_lacks_nothing),
         cmocka_unit_test(a_store_that_is_closed_has_flushed),
