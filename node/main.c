@@ -2,6 +2,7 @@
 // keyreeved: reads the settings, then checks, prints, or runs the node.
 #include <stdio.h>
 
+#include "core/base/rand.h"
 #include "node/config.h"
 #include "node/start.h"
 
@@ -32,6 +33,7 @@ static int check(const struct config *config)
     struct fault fault = {0};
     struct vault *vault = NULL;
     int code = 0;
+    rand_init(); // the master key is kept in its memory
     if (start_check(config, &vault, &fault) != KR_ERR_OK)
         code = fail(&fault, KR_MAIN_SETTING);
     else
