@@ -7,6 +7,7 @@
 #include "bench/bench.h"
 #include "bench/hot.h"
 #include "bench/manual.h"
+#include "core/base/standard.h"
 #include "core/base/troff.h"
 
 struct subcommand {
@@ -76,6 +77,7 @@ static void print_manual(void)
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
+    standard_hold();
     signal(SIGPIPE, SIG_IGN);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help(stdout);

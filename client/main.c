@@ -6,9 +6,11 @@
 #include <signal.h>
 
 #include "core/base/rand.h"
+#include "core/base/standard.h"
 
 int main(int argc, char *argv[])
 {
+    standard_hold();
     // For the width of characters alone; everything we print is UTF-8.
     setlocale(LC_CTYPE, "C.UTF-8");
     // A closed pipe is an error of the write that meets it.

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "core/base/rand.h"
+#include "core/base/standard.h"
 #include "node/config.h"
 #include "node/start.h"
 
@@ -70,6 +71,7 @@ int main(int argc, char **argv)
     struct config *config = NULL;
     struct fault fault = {0};
     enum config_action action;
+    standard_hold();
     if (config_load(argc, argv, &config, &action, &fault) != KR_ERR_OK)
         return fail(&fault, KR_MAIN_SETTING);
     int code = act(config, action);

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { dataDirFor, keyreeved, run, startNode } from './lib/node.mjs';
+import { client } from './lib/http.mjs';
+import { dataDirFor, keyreeve, keyreeved, run, startNode } from './lib/node.mjs';
 
 /** Runs a program with some of its standard descriptors closed or led elsewhere, as a shell does. */
 const runWith = (redirection, program, args, more) => run('sh', ['-c', `exec "$0" "$@" ${redirection}`, program, ...args], more);
@@ -21,4 +22,28 @@ test('--check takes the master key of a node that has run, from wherever it is k
   isGood(await check(['--master-key-file', elsewhere]));
   isGood(await check([], { KEYREEVE_MASTER_KEY: readFileSync(elsewhere, 'utf8').trim() }));
   isGood(await runWith(`9<${elsewhere}`, keyreeved, ['--data', dataDir, '--master-key-fd', '9', '--check']));
+});
+
+test('a node starts whichever of its standard descriptors are closed', async (t) => {
+  for (const closed of ['0<&-', '1>&-', '2>&-', '0<&- 1>&- 2>&-']) {
+    const node = await startNode({ under: ['sh', '-c', `exec "$0" "$@" ${closed}`] });
+    await node.remove();
+  }
+});
+
+test('a value that nobody gets is not taken for printed', async (t) => {
+  const node = await startNode();
+  t.after(() => node.remove());
+  await client(node).makeConsumer('c');
+  const env = { HOME: node.dataDir, KEYREEVE_URL: node.url, KEYREEVE_TOKEN: node.token, KEYREEVE_BUCKET: 'production' };
+  const created = await runWith('>&-', keyreeve, ['key', 'create', 'c'], { env });
+  assert.deepEqual([created.code, created.stdout], [1, '']);
+  assert.match(created.stderr, /cannot write to standard output/);
+  for (const closed of ['0<&-', '2>&-', '0<&- 2>&-']) {
+    const listed = await runWith(closed, keyreeve, ['key', 'list', 'c'], { env });
+    assert.equal(listed.code, 0, listed.stderr);
+    assert.match(listed.stdout, /key_/);
+  }
+  const unread = await runWith('0<&-', keyreeve, ['import', '-'], { env });
+  assert.notEqual(unread.code, 0, 'input that cannot be read is no empty input');
 });
