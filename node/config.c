@@ -89,13 +89,24 @@ void config_variable_name(const struct config_row *row, char out[KR_CONFIG_NAME_
 
 // --- one value -----------------------------------------------------------------------------------
 
-static enum kr_err set_number(struct config *config, const struct config_row *row, int64_t value,
-                              const char *where, struct fault *fault)
+// Digits alone, to the base of ten: what another reader would cut, or take for octal, is refused.
+static enum kr_err set_number(struct config *config, const struct config_row *row,
+                              const char *value, const char *where, struct fault *fault)
 {
-    if (value < row->least || value > row->most)
-        return fault_set(fault, KR_ERR_INVALID, "%s: %lld is out of range; %lld to %lld %s", where,
-                         (long long)value, (long long)row->least, (long long)row->most, row->unit);
-    memcpy(config_place(config, row), &value, sizeof(value));
+    int64_t number;
+    char *end;
+    const char *digits = value + (*value == '-');
+    errno = 0;
+    long long parsed = strtoll(value, &end, 10);
+    if (digits[strspn(digits, "0123456789")] != '\0' || *digits == '\0')
+        return fault_set(fault, KR_ERR_INVALID,
+                         "%s: \"%.64s\" is no whole number; write digits alone, %lld to %lld %s",
+                         where, value, (long long)row->least, (long long)row->most, row->unit);
+    if (errno != 0 || parsed < row->least || parsed > row->most)
+        return fault_set(fault, KR_ERR_INVALID, "%s: %.64s is out of range; %lld to %lld %s", where,
+                         value, (long long)row->least, (long long)row->most, row->unit);
+    number = parsed;
+    memcpy(config_place(config, row), &number, sizeof(number));
     return KR_ERR_OK;
 }
 
@@ -109,19 +120,13 @@ static void set_text(struct config *config, const struct config_row *row, const 
 static enum kr_err set(struct config *config, const struct config_row *row, const char *value,
                        const char *where, struct fault *fault)
 {
-    char *end;
     bool is_on = strcmp(value, "true") == 0;
     switch (row->kind) {
     case KR_CONFIG_TEXT:
         set_text(config, row, value);
         return KR_ERR_OK;
     case KR_CONFIG_NUMBER:
-        errno = 0;
-        long long number = strtoll(value, &end, 10);
-        if (end == value || *end != '\0' || errno != 0)
-            return fault_set(fault, KR_ERR_INVALID, "%s: \"%.64s\" is no whole number", where,
-                             value);
-        return set_number(config, row, number, where, fault);
+        return set_number(config, row, value, where, fault);
     case KR_CONFIG_FLAG:
         if (!is_on && strcmp(value, "false") != 0)
             return fault_set(fault, KR_ERR_INVALID, "%s: \"%.64s\" is neither true nor false",
@@ -152,22 +157,18 @@ static enum kr_err take_file_row(struct config *config, const struct config_row 
                                  struct fault *fault)
 {
     char where[512];
-    const void *place = (const uint8_t *)file + row->file_offset;
-    const void *value;
-    memcpy(&value, place, sizeof(value));
-    if (value == NULL || row->kind == KR_CONFIG_SECRET)
+    const char *value;
+    if (row->kind == KR_CONFIG_SECRET) // no member of the file
         return KR_ERR_OK;
-    snprintf(where, sizeof(where), "%s: %s", path, row->name);
-    switch (row->kind) {
-    case KR_CONFIG_TEXT:
-    case KR_CONFIG_FLAG:
-        return set(config, row, value, where, fault);
-    case KR_CONFIG_NUMBER:
-        return set_number(config, row, *(const int64_t *)value, where, fault);
-    case KR_CONFIG_SECRET:
-        break;
-    }
-    return KR_ERR_INTERNAL;
+    memcpy(&value, (const uint8_t *)file + row->file_offset, sizeof(value));
+    if (value == NULL)
+        return KR_ERR_OK;
+    unsigned line = config_file_line(file, row->name);
+    if (line > 0)
+        snprintf(where, sizeof(where), "%s:%u: %s", path, line, row->name);
+    else
+        snprintf(where, sizeof(where), "%s: %s", path, row->name);
+    return set(config, row, value, where, fault);
 }
 
 static enum kr_err take_file(struct config *config, const char *path, struct fault *fault)

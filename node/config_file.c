@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/base/file.h"
+#include "core/base/mem.h"
 #include "core/yaml/document.h"
 
 enum { KR_CONFIG_FILE_MAX = 65536, KR_CONFIG_TEXT_MAX = 4096 };
@@ -16,7 +17,8 @@ static const cyaml_schema_field_t fields[] = {
     CYAML_FIELD_STRING_PTR(#name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_file,    \
                            name, 0, KR_CONFIG_TEXT_MAX),
 #define NUMBER(name, fallback, least, most, unit, help)                                            \
-    CYAML_FIELD_INT_PTR(#name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_file, name),
+    CYAML_FIELD_STRING_PTR(#name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_file,    \
+                           name, 0, KR_CONFIG_TEXT_MAX),
 #define FLAG(name, fallback, help)                                                                 \
     CYAML_FIELD_STRING_PTR(#name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_file,    \
                            name, 0, KR_CONFIG_TEXT_MAX),
@@ -72,6 +74,19 @@ static enum kr_err complain(const char *path, struct bytes text,
     return fault_set(fault, KR_ERR_INVALID, "%s:%u: %s", path, complaint->line, complaint->text);
 }
 
+// So that a value which is found wrong later can be said to stand in a line.
+static void keep_source(struct config_file *file, struct bytes text)
+{
+    file->source = mem_alloc(text.size);
+    file->source_size = text.size;
+    memcpy(file->source, text.data, text.size);
+}
+
+unsigned config_file_line(const struct config_file *file, const char *setting)
+{
+    return line_of_key(bytes_of(file->source, file->source_size), setting);
+}
+
 enum kr_err config_file_load(const char *path, struct config_file **out, struct fault *fault)
 {
     struct document_complaint complaint;
@@ -86,6 +101,8 @@ enum kr_err config_file_load(const char *path, struct config_file **out, struct 
     *out = document;
     if (err != KR_ERR_OK)
         err = complain(path, buf_bytes(&text), &complaint, fault);
+    else if (*out != NULL)
+        keep_source(*out, buf_bytes(&text));
 done:
     buf_fini(&text);
     return err;
@@ -93,6 +110,8 @@ done:
 
 void config_file_free(struct config_file **file)
 {
+    if (*file != NULL)
+        mem_free((*file)->source);
     document_free(&schema, *file);
     *file = NULL;
 }

@@ -77,7 +77,7 @@ static void names_line_and_setting_of_a_mistake(void **state)
     expect_fault("node_id: a\n", "--region=a\nb", "region", "visible");
     expect_fault("node_id: a\n", "--node-id=a b", "node_id", "space");
     expect_fault("node_id: a\n", "--region=", "region", "1 to 63");
-    expect_fault("serve_threads: 9999\n", NULL, "serve_threads", "0 to 256");
+    expect_fault("serve_threads: 9999\n", NULL, ":1: serve_threads", "0 to 256");
     expect_fault("", "--serve-threads=x", "--serve-threads", "whole number");
     expect_fault("", "--colour=blue", "--colour", "--help");
     expect_fault("", "--trusted-proxies=10.0.0.1/8", "trusted_proxies", "10.0.0.1/8");
@@ -85,6 +85,43 @@ static void names_line_and_setting_of_a_mistake(void **state)
     expect_fault("", "--credential-scheme=Api Key", "credential_scheme", "Api Key");
     expect_fault("", "--credential-scheme=", "credential_scheme", "ApiKey");
     expect_fault("", "--http", "--http", "value");
+}
+
+// Whatever a number is taken for, it is the same in a file, a variable and a flag.
+static void reads_numbers_alike_wherever_they_stand(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"64M", "20_000", "1e4", "10s", "0x10", "+10", " 10",
+                                        "1 0", "",       "-",   "~",   "1.5",  "--1"};
+    static const char *const right[] = {"10", "010", "-1", "0"};
+    static const int64_t means[] = {10, 10, -1, 0};
+    char text[64], flag[64];
+    struct config *config;
+    struct fault fault;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        snprintf(text, sizeof(text), "region: x\nmaster_key_fd: \"%s\"\n", wrong[i]);
+        expect_fault(text, NULL, ":2: master_key_fd: ", "no whole number; write digits alone");
+        snprintf(flag, sizeof(flag), "--master-key-fd=%s", wrong[i]);
+        expect_fault("", flag, "--master-key-fd: ", "no whole number; write digits alone");
+        setenv("KEYREEVE_MASTER_KEY_FD", wrong[i], 1);
+        expect_fault("", NULL, "KEYREEVE_MASTER_KEY_FD: ", "no whole number; write digits alone");
+        unsetenv("KEYREEVE_MASTER_KEY_FD");
+    }
+    expect_fault("disk_reserve_bytes: 64M\n", NULL, ":1: disk_reserve_bytes", "\"64M\"");
+    expect_fault("disk_reserve_bytes:\n", NULL, ":1: disk_reserve_bytes", "\"\"");
+    expect_fault("serve_threads: 99999999999999999999\n", NULL, ":1: ", "out of range");
+    for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
+        snprintf(text, sizeof(text), "master_key_fd: %s\n", right[i]);
+        write_file(text);
+        assert_int_equal(load(NULL, &config, &fault), KR_ERR_OK);
+        assert_int_equal(config->master_key_fd, means[i]);
+        config_free(&config);
+        snprintf(flag, sizeof(flag), "--master-key-fd=%s", right[i]);
+        write_file("");
+        assert_int_equal(load(flag, &config, &fault), KR_ERR_OK);
+        assert_int_equal(config->master_key_fd, means[i]);
+        config_free(&config);
+    }
 }
 
 static void prints_a_file_that_reads_back(void **state)
@@ -128,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flags_go_before_variables_before_the_file),
         cmocka_unit_test(names_line_and_setting_of_a_mistake),
+        cmocka_unit_test(reads_numbers_alike_wherever_they_stand),
         cmocka_unit_test(prints_a_file_that_reads_back),
         cmocka_unit_test(splits_addresses),
     };
