@@ -251,29 +251,51 @@ static bool take_action(const char *option, enum config_action *action)
     return false;
 }
 
-// The file that --config names, else the default one when it is there, else none. One that is there
-// and cannot be opened must not be passed over: whoever reads it will say why.
-static const char *choose_file(int argc, char **argv)
+static bool is_config(const char *option)
 {
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--config") == 0)
-            return i + 1 < argc ? argv[i + 1] : "";
-        if (strncmp(argv[i], "--config=", 9) == 0)
-            return argv[i] + 9;
-    }
-    bool is_absent = access(KR_CONFIG_DEFAULT_FILE, F_OK) != 0 && errno == ENOENT;
-    return is_absent ? NULL : KR_CONFIG_DEFAULT_FILE;
+    return strcmp(option, "--config") == 0 || strncmp(option, "--config=", 9) == 0;
 }
 
-static enum kr_err take_options(struct config *config, int argc, char **argv,
-                                enum config_action *action, struct fault *fault)
+// How many words an option and its value are: a value is no option, whatever it looks like.
+static int words_of(const char *option)
+{
+    const struct config_row *row = row_of_flag(option, strlen(option));
+    bool wants_value = row != NULL && row->kind != KR_CONFIG_FLAG;
+    return wants_value || strcmp(option, "--config") == 0 ? 2 : 1;
+}
+
+// The file that the last --config names, else the default one when it is there, else none. One that
+// is there and cannot be opened must not be passed over: whoever reads it will say why.
+static enum kr_err choose_file(int argc, char **argv, const char **path, struct fault *fault)
+{
+    bool is_absent = access(KR_CONFIG_DEFAULT_FILE, F_OK) != 0 && errno == ENOENT;
+    *path = is_absent ? NULL : KR_CONFIG_DEFAULT_FILE;
+    for (int at = 1; at < argc; at += words_of(argv[at])) {
+        if (!is_config(argv[at]))
+            continue;
+        *path = argv[at][8] == '=' ? argv[at] + 9 : argv[at + 1]; // behind the last word is NULL
+        if (*path == NULL || **path == '\0')
+            return fault_set(fault, KR_ERR_INVALID,
+                             "--config needs a value; keyreeved --help shows it");
+    }
+    return KR_ERR_OK;
+}
+
+// Who asks for help, or which version this is, may have settings that are wrong: they are not read.
+static bool is_about_itself(int argc, char **argv, enum config_action *action)
+{
+    for (int at = 1; at < argc; at += words_of(argv[at]))
+        (void)take_action(argv[at], action);
+    return *action == KR_CONFIG_HELP || *action == KR_CONFIG_MAN || *action == KR_CONFIG_VERSION;
+}
+
+static enum kr_err take_options(struct config *config, int argc, char **argv, struct fault *fault)
 {
     enum kr_err err = KR_ERR_OK;
+    enum config_action action;
     for (int at = 1; at < argc && err == KR_ERR_OK;) {
-        if (strcmp(argv[at], "--config") == 0)
-            at += 2;
-        else if (strncmp(argv[at], "--config=", 9) == 0 || take_action(argv[at], action))
-            at++;
+        if (is_config(argv[at]) || take_action(argv[at], &action))
+            at += words_of(argv[at]);
         else
             err = take_flag(config, argc, argv, &at, fault);
     }
@@ -357,16 +379,19 @@ enum kr_err config_load(int argc, char **argv, struct config **out, enum config_
                         struct fault *fault)
 {
     struct config *config = mem_zalloc(sizeof(*config));
-    const char *path = choose_file(argc, argv);
-    enum kr_err err = KR_ERR_OK;
+    const char *path;
     *action = KR_CONFIG_RUN;
     take_defaults(config);
-    if (path != NULL)
+    *out = config;
+    if (is_about_itself(argc, argv, action))
+        return KR_ERR_OK;
+    enum kr_err err = choose_file(argc, argv, &path, fault);
+    if (err == KR_ERR_OK && path != NULL)
         err = take_file(config, path, fault);
     if (err == KR_ERR_OK)
         err = take_environment(config, fault);
     if (err == KR_ERR_OK)
-        err = take_options(config, argc, argv, action, fault);
+        err = take_options(config, argc, argv, fault);
     if (err == KR_ERR_OK)
         err = derive(config, fault);
     if (err != KR_ERR_OK)

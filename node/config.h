@@ -40,8 +40,8 @@ enum config_action {
     KR_CONFIG_MAN
 };
 
-// Gives *out. INVALID names the setting and where it stood (flag, variable, file:line) and the
-// mend.
+// Gives *out: the defaults alone for HELP, VERSION and MAN, which read no settings. INVALID names
+// the setting and where it stood (flag, variable, file:line) and the mend.
 must_use enum kr_err config_load(int argc, char **argv, struct config **out,
                                  enum config_action *action, struct fault *fault);
 void config_free(struct config **config);

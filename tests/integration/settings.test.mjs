@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What --check and a start say of the settings: the same, before anything is made.
 import assert from 'node:assert/strict';
-import { readFileSync, renameSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { client } from './lib/http.mjs';
@@ -46,4 +46,31 @@ test('a value that nobody gets is not taken for printed', async (t) => {
   }
   const unread = await runWith('0<&-', keyreeve, ['import', '-'], { env });
   assert.notEqual(unread.code, 0, 'input that cannot be read is no empty input');
+});
+
+test('--help, --version and --man need no settings, and a value is not one of them', async (t) => {
+  const env = { KEYREEVE_SERVE_THREADS: 'many', KEYREEVE_ACCOUNT: '' };
+  for (const action of ['--help', '-h', '--version', '--man']) {
+    const shown = await run(keyreeved, ['--config', '/nowhere.yaml', action], { env });
+    assert.deepEqual([shown.code, shown.stderr], [0, ''], action);
+    assert.match(shown.stdout, /keyreeved/i);
+  }
+  const printed = await run(keyreeved, ['--realm', '--help', '--print-config']);
+  assert.match(printed.stdout, /^realm: "--help"$/m);
+  assert.equal((await run(keyreeved, ['--check'], { env })).code, 2);
+});
+
+test('of two --config the last one counts, and one without a value is refused', async (t) => {
+  const dataDir = dataDirFor(t);
+  const [first, last] = ['first', 'last'].map((realm) => {
+    const path = join(dataDir, `${realm}.yaml`);
+    writeFileSync(path, `realm: ${realm}\n`);
+    return path;
+  });
+  for (const flags of [['--config', first, '--config', last], ['--config', first, `--config=${last}`], [`--config=${first}`, '--config', last]])
+    assert.match((await run(keyreeved, [...flags, '--print-config'])).stdout, /^realm: "last"$/m);
+  for (const flags of [['--check', '--config'], ['--check', '--config='], ['--config', '', '--check']]) {
+    const refused = await run(keyreeved, flags);
+    assert.deepEqual([refused.code, refused.stderr], [2, 'keyreeved: --config needs a value; keyreeved --help shows it\n']);
+  }
 });
