@@ -30,6 +30,9 @@ struct listen_plan {
 // address, and for one that is not loopback, has no TLS, and is not allowed by `insecure`.
 must_use enum kr_err listen_plan(const struct config *config,
                                  struct listen_plan out[KR_LISTEN_COUNT], struct fault *fault);
+// The plans, the unix sockets' paths, and peer_listen where there are peers: INVALID, with the
+// mend, for what no start could use. Looks at files, opens nothing.
+must_use enum kr_err listen_check(const struct config *config, struct fault *fault);
 // "validation, metrics": what a listener serves, in words.
 void listen_serves_text(unsigned serves, char *out, size_t size);
 

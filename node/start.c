@@ -415,11 +415,10 @@ enum kr_err start_check(const struct config *config, struct vault **vault, struc
 {
     struct identity identity;
     struct secure *secure = NULL;
-    struct listen_plan plans[KR_LISTEN_COUNT];
     enum kr_err err = secure_new(config, &secure, fault);
     secure_free(&secure);
     if (err == KR_ERR_OK)
-        err = listen_plan(config, plans, fault);
+        err = listen_check(config, fault);
     if (err == KR_ERR_OK)
         err = identity_read(config, &identity, fault);
     if (err == KR_ERR_OK)

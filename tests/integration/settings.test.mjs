@@ -1,14 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // What --check and a start say of the settings: the same, before anything is made.
 import assert from 'node:assert/strict';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { client } from './lib/http.mjs';
-import { dataDirFor, keyreeve, keyreeved, run, startNode } from './lib/node.mjs';
+import { makeCluster } from './lib/member.mjs';
+import { assertRefused, dataDirFor, keyreeve, keyreeved, refuseNode, run, startNode } from './lib/node.mjs';
 
 /** Runs a program with some of its standard descriptors closed or led elsewhere, as a shell does. */
 const runWith = (redirection, program, args, more) => run('sh', ['-c', `exec "$0" "$@" ${redirection}`, program, ...args], more);
+
+/** A start and --check refuse these settings in the same words, and neither makes anything. */
+async function refuseBoth(t, flags, what) {
+  const dataDir = join(dataDirFor(t), 'data');
+  const started = await refuseNode({ dataDir, flags });
+  assertRefused(started, 2, what);
+  const checked = await run(keyreeved, ['--data', dataDir, '--http', '127.0.0.1:0', '--binary-listen', '127.0.0.1:0', ...flags, '--check']);
+  assert.deepEqual([checked.code, checked.stderr], [2, started.stderr]);
+  assert.ok(!existsSync(dataDir), 'nothing was made');
+}
 
 test('--check takes the master key of a node that has run, from wherever it is kept', async (t) => {
   const dataDir = dataDirFor(t);
@@ -73,4 +84,49 @@ test('of two --config the last one counts, and one without a value is refused', 
     const refused = await run(keyreeved, flags);
     assert.deepEqual([refused.code, refused.stderr], [2, 'keyreeved: --config needs a value; keyreeved --help shows it\n']);
   }
+});
+
+test('a peer_listen that no start could use is refused before anything is made', async (t) => {
+  const home = dataDirFor(t);
+  await makeCluster(home, { 'core-1': 'core' });
+  const core = ['--peer-bundle', join(home, 'ca/core-1/node.pem'), '--master-key-file', join(home, 'ca/core-1/master-key')];
+  const cases = [
+    [['--peer-listen', 'foo'], [/peer_listen: "foo" is no address/, /HOST:PORT/]],
+    [['--peer-listen', ''], [/peer_listen: "" is no address/]],
+    [['--peer-listen', 'localhost:17430'], [/peer_listen: localhost:17430 has no IP address/]],
+    [['--http', '127.0.0.1:17430', '--peer-listen', '127.0.0.1:17430'], [/peer_listen: 127\.0\.0\.1:17430 is the address of http;/]],
+    [['--http', '127.0.0.1:17430', '--peer-listen', '0.0.0.0:17430', '--peer-advertise', '127.0.0.1:17430'], [/peer_listen: 0\.0\.0\.0:17430 cannot be bound beside http/]],
+    [['--binary-listen', '127.0.0.1:17430', '--peer-listen', '[::]:17430', '--peer-advertise', '127.0.0.1:17430'], [/cannot be bound beside binary_listen/]],
+    [['--peer-listen', '0.0.0.0:17430'], [/peer_listen: other nodes cannot reach this one at 0\.0\.0\.0:17430; say with peer_advertise/]],
+    [['--peer-listen', '[::]:17430'], [/peer_advertise/]],
+    [['--peer-listen', '127.0.0.1:0'], [/peer_advertise/]],
+  ];
+  for (const [flags, patterns] of cases) await refuseBoth(t, [...core, ...flags], patterns);
+  for (const [flags] of cases.slice(0, 2)) {
+    const alone = await run(keyreeved, ['--data', home, ...flags, '--check']); // it is used with peer_bundle
+    assert.deepEqual([alone.code, alone.stderr], [0, '']);
+  }
+
+  const node = await startNode({ dataDir: join(home, 'data'), flags: [...core, '--peer-listen', '127.0.0.1:0', '--peer-advertise', 'core-1.example:7402'] });
+  const taken = await refuseNode({ dataDir: join(home, 'other'), flags: [...core, '--peer-listen', node.binary] });
+  assertRefused(taken, 1, [/peer_listen: .* is in use by another process/, /--peer-listen/]);
+  assert.deepEqual(readdirSync(join(home, 'other')), ['lock']);
+  await node.stop();
+});
+
+test("a unix socket's path that no start could use is refused before anything is made", async (t) => {
+  const home = dataDirFor(t);
+  const [file, socket] = [join(home, 'file'), join(home, 'socket')];
+  writeFileSync(file, '');
+  const cases = [
+    [['--http-unix', socket, '--binary-unix', socket], [/binary_unix: .*socket is the path of http_unix/]],
+    [['--http-unix', join(home, 'missing/http.sock')], [/http_unix: .*\/missing is no directory; make it/]],
+    [['--binary-unix', join(file, 'binary.sock')], [/binary_unix: .*\/file is no directory/]],
+    [['--http-unix', file], [/http_unix: .*\/file exists and is no socket/]],
+    [['--http-unix', join(home, 'x'.repeat(108))], [/http_unix: the path is longer than 107 bytes/]],
+  ];
+  for (const [flags, patterns] of cases) await refuseBoth(t, flags, patterns);
+  const dataDir = join(home, 'made/by/the/start');
+  const node = await startNode({ dataDir, flags: ['--http-unix', join(dataDir, 'http.sock'), '--binary-unix', join(home, 'made/binary.sock')] });
+  await node.stop();
 });

@@ -211,6 +211,14 @@ export async function refuseNode({ dataDir = makeDataDir(), flags = [], env = {}
   return { ...node.exit, stderr: node.stderr, stdout: node.stdout, dataDir };
 }
 
+/** What a refused start must look like: its code, and one line for people at the end of stderr. */
+export function assertRefused(ended, code, what) {
+  assert.equal(ended.code, code, JSON.stringify(ended));
+  const lines = ended.stderr.split('\n').filter((line) => line.startsWith('keyreeved: '));
+  assert.equal(lines.length, 1, ended.stderr);
+  for (const pattern of [what].flat()) assert.match(lines[0], pattern);
+}
+
 /** Runs a program to its end: {code, signal, stdout, stderr}. */
 export async function run(program, args, { env = {}, input, cwd, deadlineMs = 60_000 } = {}) {
   const child = spawn(program, args, { env: { ...process.env, ...env }, cwd, stdio: ['pipe', 'pipe', 'pipe'] });
