@@ -7,10 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/base/log.h"
 #include "core/base/mem.h"
-#include "core/http/syntax.h"
-#include "core/keys/model.h"
 #include "node/config_file.h"
 #include "node/config_row.h"
 
@@ -325,12 +322,6 @@ static enum kr_err derive_proxies(struct config *config, struct fault *fault)
     return KR_ERR_OK;
 }
 
-// The name of a member that may stand in a label of the metrics as it is.
-static bool is_label(const char *name)
-{
-    return model_is_member_name(name) && strpbrk(name, "\"\\") == NULL;
-}
-
 static enum kr_err derive_master_key(struct config *config, struct fault *fault)
 {
     config->has_master_key_variable = getenv("KEYREEVE_MASTER_KEY") != NULL;
@@ -345,34 +336,10 @@ static enum kr_err derive_master_key(struct config *config, struct fault *fault)
 
 static enum kr_err derive(struct config *config, struct fault *fault)
 {
-    enum log_level level;
     enum kr_err err = derive_master_key(config, fault);
-    if (err != KR_ERR_OK)
-        return err;
-    if (!log_parse_level(config->log_level, &level))
-        return fault_set(fault, KR_ERR_INVALID,
-                         "log_level: \"%.32s\" is none of debug, info, warn, error",
-                         config->log_level);
-    if (strcmp(config->log_format, "auto") != 0 && strcmp(config->log_format, "text") != 0 &&
-        strcmp(config->log_format, "json") != 0)
-        return fault_set(fault, KR_ERR_INVALID, "log_format: \"%.32s\" is none of auto, text, json",
-                         config->log_format);
-    if (config->data[0] == '\0' || config->account[0] == '\0')
-        return fault_set(fault, KR_ERR_INVALID, "data and account must not be empty");
-    if (!is_label(config->node_id) || !is_label(config->region))
-        return fault_set(fault, KR_ERR_INVALID,
-                         "%s: 1 to 63 visible ASCII characters without space, quote or backslash",
-                         is_label(config->node_id) ? "region" : "node_id");
-    if (strpbrk(config->realm, "\"\\\r\n") != NULL)
-        return fault_set(fault, KR_ERR_INVALID, "realm: no quotes, backslashes or line ends");
-    size_t scheme_size = strlen(config->credential_scheme);
-    if (scheme_size == 0 || scheme_size > KR_CONFIG_SCHEME_MAX ||
-        syntax_token_size(bytes_text(config->credential_scheme)) != scheme_size)
-        return fault_set(fault, KR_ERR_INVALID,
-                         "credential_scheme: \"%.64s\" is no scheme of Authorization; write one "
-                         "word of at most %d characters, like ApiKey",
-                         config->credential_scheme, KR_CONFIG_SCHEME_MAX);
-    return derive_proxies(config, fault);
+    if (err == KR_ERR_OK)
+        err = config_check(config, fault);
+    return err == KR_ERR_OK ? derive_proxies(config, fault) : err;
 }
 
 enum kr_err config_load(int argc, char **argv, struct config **out, enum config_action *action,

@@ -23,3 +23,6 @@ void *config_place(const struct config *config, const struct config_row *row);
 void config_dashes(const char *name, char out[KR_CONFIG_NAME_SIZE]); // "serve-threads"
 void config_flag_name(const struct config_row *row, char out[KR_CONFIG_NAME_SIZE]);
 void config_variable_name(const struct config_row *row, char out[KR_CONFIG_NAME_SIZE]);
+
+// Are the texts of the form that each must have, whatever else is set? INVALID names the setting.
+must_use enum kr_err config_check(const struct config *config, struct fault *fault);

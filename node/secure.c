@@ -91,16 +91,6 @@ static enum kr_err read_paths(const struct config *config, struct material *out,
     return KR_ERR_OK;
 }
 
-static enum kr_err read_version(const struct config *config, enum tls_version *out,
-                                struct fault *fault)
-{
-    *out = strcmp(config->tls_min_version, "1.3") == 0 ? KR_TLS_1_3 : KR_TLS_1_2;
-    if (*out == KR_TLS_1_2 && strcmp(config->tls_min_version, "1.2") != 0)
-        return fault_set(fault, KR_ERR_INVALID, "tls_min_version: \"%.16s\" is neither 1.2 nor 1.3",
-                         config->tls_min_version);
-    return KR_ERR_OK;
-}
-
 // --- the files -----------------------------------------------------------------------------------
 
 static void init_material(struct material *material)
@@ -169,6 +159,8 @@ static enum kr_err make_context(const struct secure *secure, const struct materi
         .client_authorities = buf_bytes(&material->authorities),
         .client_authorities_path = secure->config->tls_client_ca,
         .client_names = secure->config->tls_client_names,
+        .least_version =
+            strcmp(secure->config->tls_min_version, "1.3") == 0 ? KR_TLS_1_3 : KR_TLS_1_2,
     };
     for (size_t i = 0; i < material->count; i++)
         certificates[i] = (struct tls_files){
@@ -177,8 +169,7 @@ static enum kr_err make_context(const struct secure *secure, const struct materi
             .chain_path = material->chain_paths[i],
             .key_path = material->key_paths[i],
         };
-    enum kr_err err = read_version(secure->config, &options.least_version, fault);
-    return err == KR_ERR_OK ? tls_server_context_new(&options, clock_unix_ms(), out, fault) : err;
+    return tls_server_context_new(&options, clock_unix_ms(), out, fault);
 }
 
 static enum kr_err make_contexts(const struct secure *secure, const struct material *material,

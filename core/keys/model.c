@@ -137,6 +137,11 @@ bool model_is_consumer_name(const char *name)
     return is_name(name, KR_CONSUMER_NAME_MIN);
 }
 
+bool model_is_account_name(const char *name)
+{
+    return is_name(name, KR_CONSUMER_NAME_MIN);
+}
+
 static bool is_printable(const char *text, size_t limit)
 {
     size_t size = 0;

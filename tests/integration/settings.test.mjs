@@ -130,3 +130,9 @@ test("a unix socket's path that no start could use is refused before anything is
   const node = await startNode({ dataDir, flags: ['--http-unix', join(dataDir, 'http.sock'), '--binary-unix', join(home, 'made/binary.sock')] });
   await node.stop();
 });
+
+test('an account and a carrier of keys that no request could name are refused', async (t) => {
+  for (const account of ['a/b', '..', '']) await refuseBoth(t, ['--account', account], /account: /);
+  await refuseBoth(t, ['--credential-header', 'X Y'], [/credential_header: "X Y"/, /X-API-Key/]);
+  await refuseBoth(t, ['--http-advertise', 'foo'], [/http_advertise: "foo" is no URL/]);
+});

@@ -87,6 +87,68 @@ static void names_line_and_setting_of_a_mistake(void **state)
     expect_fault("", "--http", "--http", "value");
 }
 
+static void expect_good(const char *flag)
+{
+    struct config *config;
+    struct fault fault;
+    char copy[300];
+    snprintf(copy, sizeof(copy), "%s", flag);
+    write_file("");
+    assert_int_equal(load(copy, &config, &fault), KR_ERR_OK);
+    config_free(&config);
+}
+
+static void knows_names_that_can_stand_where_they_will(void **state)
+{
+    (void)state;
+    static const char *const bad[][3] = {
+        {"--account=", "account", "1 to 128"},
+        {"--account=a/b", "account", "\"a/b\""},
+        {"--account=..", "account", "\"..\""},
+        {"--account=Acme", "account", "a-z"},
+        {"--account=a b", "account", "\"a b\""},
+        {"--credential-header=X Y", "credential_header", "\"X Y\""},
+        {"--credential-header=X-Key:", "credential_header", "X-API-Key"},
+        {"--credential-cookie=a=b", "credential_cookie", "\"a=b\""},
+        {"--credential-cookie=a;", "credential_cookie", "api_key"},
+        {"--credential-query=a&b", "credential_query", "\"a&b\""},
+        {"--credential-query=a%62", "credential_query", "letters"},
+        {"--tls-min-version=1.1", "tls_min_version", "\"1.1\""},
+        {"--peer-advertise=foo", "peer_advertise", "\"foo\""},
+        {"--peer-advertise=foo:0", "peer_advertise", "HOST:PORT"},
+        {"--peer-advertise=http://foo:7402", "peer_advertise", "HOST:PORT"},
+        {"--http-advertise=foo", "http_advertise", "\"foo\""},
+        {"--http-advertise=ftp://foo", "http_advertise", "https://keys.eu.example"},
+        {"--http-advertise=http://", "http_advertise", "URL"},
+        {"--http-advertise=http:///v1", "http_advertise", "URL"},
+        {"--http-advertise=http://a b", "http_advertise", "URL"},
+        {"--http-advertise=http://a:x", "http_advertise", "URL"},
+        {"--http-advertise=http://u@a", "http_advertise", "URL"},
+        {"--http-advertise=http://[::1", "http_advertise", "URL"},
+    };
+    static const char *const good[] = {
+        "--account=a",
+        "--account=acme_corp-2",
+        "--credential-header=X-Key",
+        "--credential-header=",
+        "--credential-cookie=__Host-key",
+        "--credential-cookie=",
+        "--credential-query=api_key",
+        "--credential-query=",
+        "--tls-min-version=1.3",
+        "--peer-advertise=core-1.example:7402",
+        "--peer-advertise=[::1]:7402",
+        "--http-advertise=https://keys.eu.example",
+        "--http-advertise=http://10.0.0.1:7400/",
+        "--http-advertise=https://[::1]:7400/keyreeve",
+        "--http-advertise=https://[::1]",
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        expect_fault("", bad[i][0], bad[i][1], bad[i][2]);
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        expect_good(good[i]);
+}
+
 // Whatever a number is taken for, it is the same in a file, a variable and a flag.
 static void reads_numbers_alike_wherever_they_stand(void **state)
 {
@@ -165,6 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flags_go_before_variables_before_the_file),
         cmocka_unit_test(names_line_and_setting_of_a_mistake),
+        cmocka_unit_test(knows_names_that_can_stand_where_they_will),
         cmocka_unit_test(reads_numbers_alike_wherever_they_stand),
         cmocka_unit_test(prints_a_file_that_reads_back),
         cmocka_unit_test(splits_addresses),
