@@ -74,8 +74,27 @@ static const char *key_of(struct session *session)
     return api_key(session, session->in->arguments[0], session->in->arguments[1]);
 }
 
+// An option that would be passed over is one whose effect somebody counts on.
+static enum exit_code refuse_beside(struct session *session, const enum spec_option_id *options,
+                                    size_t count, const char *hint, const char *why)
+{
+    for (size_t i = 0; i < count; i++)
+        if (parse_has(session->in, options[i]))
+            return session_fail(session, KR_EXIT_USAGE, hint, "--%s %s",
+                                spec_options[options[i]].name, why);
+    return KR_EXIT_OK;
+}
+
 enum exit_code run_key_create(struct session *session)
 {
+    static const enum spec_option_id of_digest[] = {KR_OPT_LAST4};
+    enum exit_code code = KR_EXIT_OK;
+    if (!parse_has(session->in, KR_OPT_KEY_SHA256))
+        code = refuse_beside(session, of_digest, KR_VIEW_COUNT(of_digest),
+                             "of a value that is known here the node takes them itself",
+                             "belongs to --key-sha256");
+    if (code != KR_EXIT_OK)
+        return code;
     // An imported value is known to whoever imports it, and of a hash nobody here knows one.
     bool is_given =
         parse_has(session->in, KR_OPT_KEY_FILE) || parse_has(session->in, KR_OPT_KEY_SHA256);
@@ -198,13 +217,29 @@ static enum exit_code show_verdict(struct session *session, const struct json *v
                : view_rows(session, checks, check_columns, KR_VIEW_COUNT(check_columns));
 }
 
+// The binary protocol's question is a key, its bucket and nothing more.
+static enum exit_code check_verify(struct session *session)
+{
+    static const enum spec_option_id of_one[] = {KR_OPT_SCOPE, KR_OPT_IP, KR_OPT_MIN_INDEX,
+                                                 KR_OPT_EXPLAIN};
+    static const enum spec_option_id of_bench[] = {KR_OPT_NODES, KR_OPT_CERT, KR_OPT_CERT_KEY};
+    if (parse_has(session->in, KR_OPT_BENCH))
+        return refuse_beside(session, of_one, KR_VIEW_COUNT(of_one),
+                             "without --bench it is asked once, with all of that",
+                             "and --bench exclude each other");
+    return refuse_beside(session, of_bench, KR_VIEW_COUNT(of_bench),
+                         "without it the node at --url is asked", "belongs to --bench");
+}
+
 enum exit_code run_key_verify(struct session *session)
 {
     struct body body;
     struct api_answer answer = {0};
     const char *key = NULL;
-    enum exit_code code = KR_EXIT_OK;
     bool is_bench = parse_has(session->in, KR_OPT_BENCH);
+    enum exit_code code = check_verify(session);
+    if (code != KR_EXIT_OK)
+        return code;
     if (!parse_has(session->in, KR_OPT_KEY_FILE))
         code = ask_key(session, &key);
     else if (is_bench)

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the keyreeve command refuses before it asks a node, and how it says so.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { client } from './lib/http.mjs';
+import { keyreeve, run, startNode } from './lib/node.mjs';
+
+let node;
+
+before(async () => {
+  node = await startNode();
+  await client(node).makeConsumer('acme');
+});
+after(() => node.remove());
+
+/** Runs the command as the owner; fails unless it ends with this code. */
+async function cli(args, { code = 0, input = '' } = {}) {
+  const env = { HOME: node.dataDir, KEYREEVE_URL: node.url, KEYREEVE_TOKEN: node.token, KEYREEVE_BUCKET: 'production', KEYREEVE_NODES: node.binary };
+  const ended = await run(keyreeve, args, { env, input });
+  assert.equal(ended.code, code, `keyreeve ${args.join(' ')}\n${ended.stdout}\n${ended.stderr}`);
+  return ended;
+}
+
+async function refuse(args, what) {
+  const { stdout, stderr } = await cli(args, { code: 2, input: 'stranger\n' });
+  assert.equal(stdout, '');
+  for (const pattern of [what].flat()) assert.match(stderr, pattern);
+}
+
+test('an option that would be passed over is refused', async () => {
+  for (const option of [['--scope', 'a:b'], ['--ip', '10.0.0.1'], ['--min-index', '1'], ['--explain']])
+    await refuse(['key', 'verify', '--bench', '1', ...option], [new RegExp(`${option[0]} and --bench exclude each other`), /without --bench/]);
+  for (const option of [['--nodes', node.binary], ['--cert', '/nowhere'], ['--cert-key', '/nowhere']])
+    await refuse(['key', 'verify', ...option], [new RegExp(`${option[0]} belongs to --bench`), /--url/]);
+  await refuse(['key', 'create', 'acme', '--last4', 'abcd'], [/--last4 belongs to --key-sha256/]);
+  await cli(['key', 'verify'], { code: 6, input: 'stranger\n' }); // a variable that is not needed is no mistake
+});
