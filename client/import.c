@@ -21,7 +21,13 @@ enum {
 
 #define KR_IMPORT_REPORT_MAX ((size_t)256 << 20)
 
-static const char again[] = "the same command goes on from here";
+const char *import_hint(const struct import *import)
+{
+    if (import->is_dry)
+        return NULL; // there is nothing to go on with
+    return import->state_path != NULL ? "the same command goes on from here"
+                                      : "with --state FILE it could go on from here";
+}
 
 static struct import_segment *segment_at(struct import *import, size_t position)
 {
@@ -82,7 +88,8 @@ static void read_line(struct import *import, struct import_segment *segment)
     import->is_quiet = result == KR_READER_QUIET;
     import->is_at_end = result == KR_READER_END || result == KR_READER_FAILED;
     if (result == KR_READER_FAILED)
-        import->code = session_fail(import->session, KR_EXIT_FAILURE, again, "%s", fault.text);
+        import->code =
+            session_fail(import->session, KR_EXIT_FAILURE, import_hint(import), "%s", fault.text);
     if (import->is_quiet || import->is_at_end)
         return;
     import->lines_read++;
@@ -164,10 +171,10 @@ static void try_later(struct import *import, struct import_group *group, uint64_
     }
     if (group->call.err != KR_ERR_OK)
         import->code =
-            session_fail(import->session, KR_EXIT_UNREACHABLE, again, "cannot reach %s: %s",
-                         import->session->url, group->call.fault.text);
+            session_fail(import->session, KR_EXIT_UNREACHABLE, import_hint(import),
+                         "cannot reach %s: %s", import->session->url, group->call.fault.text);
     else
-        import->code = session_fail(import->session, KR_EXIT_FAILURE, again,
+        import->code = session_fail(import->session, KR_EXIT_FAILURE, import_hint(import),
                                     "the node takes no writes (%u)", group->call.status);
 }
 
@@ -196,7 +203,7 @@ static void refuse(struct import *import, struct import_group *group)
         import->code = session_fail(
             import->session, api_exit_code(status),
             status == 404 ? "keyreeve bucket create makes it; then the same command goes on"
-                          : again,
+                          : import_hint(import),
             "bucket %s: %s (%u)", group->bucket, detail_of(group, json), status);
     }
     if (json != NULL)
@@ -222,14 +229,42 @@ static void receive(struct import *import, struct import_group *group, uint64_t 
                                     "the node's answer to an import does not add up");
 }
 
+static bool is_sent(const struct import_group *group)
+{
+    return group->state == KR_GROUP_SENT;
+}
+
 void import_receive(struct import *import, uint64_t now_ms)
 {
     for (size_t i = 0; i < import->count; i++)
         for (struct import_group *group = segment_at(import, i)->groups; group != NULL;
              group = group->next)
-            if (group->state == KR_GROUP_SENT && group->call.state == KR_HTTP_DONE &&
-                import->code == KR_EXIT_OK)
+            if (is_sent(group) && group->call.state == KR_HTTP_DONE && import->code == KR_EXIT_OK)
                 receive(import, group, now_ms);
+}
+
+void import_receive_rest(struct import *import)
+{
+    for (size_t i = 0; i < import->count; i++)
+        for (struct import_group *group = segment_at(import, i)->groups; group != NULL;
+             group = group->next) {
+            if (!is_sent(group) || group->call.state != KR_HTTP_DONE)
+                continue;
+            import->in_flight--;
+            bool is_good = group->call.err == KR_ERR_OK && group->call.status == 200;
+            if (!is_good || !import_group_take(group, buf_bytes(&group->call.answer)))
+                group->state = KR_GROUP_READY;
+        }
+}
+
+struct import_ahead import_count_ahead(struct import *import)
+{
+    struct import_ahead ahead = {0};
+    for (size_t i = 0; i < import->count; i++) {
+        ahead.imported += segment_at(import, i)->imported;
+        ahead.existing += segment_at(import, i)->existing;
+    }
+    return ahead;
 }
 
 static bool write_all(int fd, struct bytes text)
@@ -272,7 +307,7 @@ static bool report(struct import *import, struct import_segment *segment)
     else
         import->state.report_bytes += text.size;
     if (!is_good)
-        import->code = session_fail(import->session, KR_EXIT_FAILURE, again,
+        import->code = session_fail(import->session, KR_EXIT_FAILURE, import_hint(import),
                                     "cannot write the report: %s", strerror(errno));
     buf_fini(&text);
     return is_good;
@@ -301,7 +336,7 @@ static bool sync_report(struct import *import)
 {
     if (import->report_fd < 0 || fsync(import->report_fd) == 0 || errno == EINVAL)
         return true;
-    import->code = session_fail(import->session, KR_EXIT_FAILURE, again,
+    import->code = session_fail(import->session, KR_EXIT_FAILURE, import_hint(import),
                                 "cannot write the report: %s", strerror(errno));
     return false;
 }
@@ -329,7 +364,7 @@ void import_cancel(struct import *import)
     for (size_t i = 0; i < import->count; i++)
         for (struct import_group *group = segment_at(import, i)->groups; group != NULL;
              group = group->next)
-            if (group->state == KR_GROUP_SENT) {
+            if (is_sent(group)) {
                 http_cancel(import->session->http, &group->call);
                 group->state = KR_GROUP_READY;
             }

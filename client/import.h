@@ -39,6 +39,13 @@ struct import {
     enum exit_code code;     // sticky
 };
 
+// What a node has taken behind the committed prefix: when the import goes on, it exists.
+struct import_ahead {
+    uint64_t imported, existing;
+};
+
+// How an import that has ended early goes on; NULL: not at all.
+const char *import_hint(const struct import *import);
 // Is there room for more of the input, and may more come?
 bool import_wants_input(const struct import *import);
 // Reads one more segment into the ring, if there is room, or as much of it as has come; sets
@@ -48,11 +55,14 @@ void import_read(struct import *import);
 void import_send(struct import *import, uint64_t now_ms);
 // Looks at the answers that have come.
 void import_receive(struct import *import, uint64_t now_ms);
+// The same where the import has ended early: what was taken is counted, nothing is tried again.
+void import_receive_rest(struct import *import);
 // Counts, reports and drops the finished segments at the front.
 void import_commit(struct import *import);
 // fsyncs the report and stores the state.
 void import_save(struct import *import, uint64_t now_ms);
 // fsyncs the report and removes the state: nothing is left to go on with.
 void import_end(struct import *import);
+struct import_ahead import_count_ahead(struct import *import);
 // Takes requests back that are under way.
 void import_cancel(struct import *import);

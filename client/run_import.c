@@ -300,9 +300,19 @@ static void run_loop(struct import *import)
     }
 }
 
-static enum exit_code show_json(struct import *import, double seconds)
+// What is under way is answered for: rows that a node has taken are not to be called lost.
+static void drain(struct import *import)
 {
-    const struct import_state *state = &import->state;
+    uint64_t end_ms = now_ms() + KR_IMPORT_DRAIN_MS;
+    while (import->code != KR_EXIT_OK && import->in_flight > 0 && now_ms() < end_ms) {
+        http_poll(import->session->http, -1, KR_IMPORT_POLL_MS);
+        import_receive_rest(import);
+    }
+}
+
+static enum exit_code show_json(struct import *import, const struct import_state *state,
+                                double seconds)
+{
     struct json_writer writer;
     struct buf out;
     buf_init(&out, (size_t)1 << 16);
@@ -325,12 +335,16 @@ static enum exit_code show_json(struct import *import, double seconds)
 static enum exit_code show_summary(struct import *import)
 {
     struct session *session = import->session;
-    const struct import_state *state = &import->state;
+    struct import_state sum = import->state;
+    const struct import_state *state = &sum;
+    const struct import_ahead ahead = import_count_ahead(import);
     uint64_t elapsed_ms = now_ms() - import->started_ms;
     char numbers[4][KR_PROGRESS_NUMBER_SIZE], time[64];
     struct buf out;
+    sum.imported += ahead.imported;
+    sum.existing += ahead.existing;
     if (session->is_json)
-        return show_json(import, (double)elapsed_ms / 1000);
+        return show_json(import, state, (double)elapsed_ms / 1000);
     snprintf(time, sizeof(time), "%.1f s", (double)elapsed_ms / 1000);
     struct table_field fields[] = {
         {"lines", progress_number(state->lines, numbers[0]), KR_STYLE_PLAIN},
@@ -345,6 +359,10 @@ static enum exit_code show_summary(struct import *import)
     table_render_record(fields, sizeof(fields) / sizeof(fields[0]), &session->out, &out);
     enum exit_code code = session_flush(session, &out);
     buf_fini(&out);
+    if (ahead.imported > 0 && !import->is_dry)
+        session_note(session, "%s of them stand behind line %s: going on, they exist already",
+                     progress_number(ahead.imported, numbers[0]),
+                     progress_number(state->lines, numbers[1]));
     return code;
 }
 
@@ -364,10 +382,7 @@ static void settle(struct import *import)
         import->code = code != KR_EXIT_OK ? code : shown;
     if (import->code == KR_EXIT_OK && is_interrupted)
         import->code =
-            session_fail(import->session, KR_EXIT_FAILURE,
-                         import->state_path != NULL ? "the same command goes on from here"
-                                                    : "with --state FILE it could go on from here",
-                         "interrupted");
+            session_fail(import->session, KR_EXIT_FAILURE, import_hint(import), "interrupted");
     if (import->code == KR_EXIT_OK && import->state.refused > 0)
         import->code = session_fail(import->session, KR_EXIT_FAILURE,
                                     import->report_fd < 0 ? "--report FILE keeps the reasons"
@@ -385,6 +400,7 @@ enum exit_code run_import(struct session *session)
         sigaction(SIGINT, &action, NULL);
         sigaction(SIGTERM, &action, NULL);
         run_loop(&import);
+        drain(&import);
         settle(&import);
     }
     enum exit_code code = import.code;

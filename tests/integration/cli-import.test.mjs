@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { keyreeve, run, until } from './lib/node.mjs';
 import { serve } from './lib/server.mjs';
 
@@ -110,4 +111,32 @@ test('a dry run of a quiet input can be stopped', { timeout: 40_000 }, async (t)
   await until(() => existsSync(served.path('report')) && linesOf(served.path('report')).length === 8, { what: () => quiet.stderr });
   quiet.kill('SIGINT');
   assert.deepEqual(await quiet.ended, { code: 1, signal: null });
+});
+
+test('rows that a node has taken are counted, also when the import ends at others', async (t) => {
+  const { cli, dir } = await serve(t, async ({ path, text }) => {
+    if (path.includes('/missing/')) return { status: 404, body: { detail: 'there is no such bucket' } };
+    await pause(100); // the refusal comes first
+    const { rows: given } = JSON.parse(text);
+    return { body: { imported: given.length, existing: 0, refused: [] } };
+  });
+  const input = join(dir, 'in.jsonl');
+  writeFileSync(input, [...Array.from({ length: 4 }, (_, i) => row(i)), row(4, { bucket: 'missing' })].join('\n'));
+  const ended = await cli(['import', input], 3);
+  assert.match(ended.stdout, /^imported +4$/m);
+  assert.match(ended.stdout, /^lines +0$/m);
+  assert.match(ended.stderr, /4 of them stand behind line 0/);
+  const { imported, lines, complete } = JSON.parse((await cli(['import', input, '--json'], 3)).stdout);
+  assert.deepEqual([imported, lines, complete], [4, 0, false]);
+});
+
+test('an import that has ended early says how it goes on, if it does', async (t) => {
+  const { cli, dir } = await serve(t, () => ({ status: 403, body: { detail: 'not allowed' } }));
+  const input = join(dir, 'in.jsonl');
+  writeFileSync(input, rows(2));
+  assert.match((await cli(['import', input], 4)).stderr, /the same command goes on from here/);
+  const piped = await cli(['import', '-'], 4, { input: rows(2) });
+  assert.doesNotMatch(piped.stderr, /the same command/);
+  assert.match(piped.stderr, /with --state FILE it could go on/);
+  assert.match((await cli(['import', '-', '--state', join(dir, 'state')], 4, { input: rows(2) })).stderr, /the same command goes on from here/);
 });
