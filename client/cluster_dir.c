@@ -114,32 +114,37 @@ static enum kr_err write_cluster(const char *path, bool is_new, struct bytes cer
     return err;
 }
 
-static enum kr_err settle_id(const char *given, struct cluster_dir_made *out, struct fault *fault)
+enum kr_err cluster_dir_check_id(const char *cluster_id, struct fault *fault)
+{
+    if (cluster_id == NULL || format_is_id(cluster_id, "clst"))
+        return KR_ERR_OK;
+    return fault_set(fault, KR_ERR_INVALID,
+                     "\"%.64s\" is no cluster's id, clst_ and 24 letters and digits; keyreeve "
+                     "status shows it",
+                     cluster_id);
+}
+
+static void settle_id(const char *given, struct cluster_dir_made *out)
 {
     char random[25] = "";
     if (given == NULL) {
         rand_base62(random, 24);
         snprintf(out->cluster_id, sizeof(out->cluster_id), "clst_%s", random);
-        return KR_ERR_OK;
+        return;
     }
-    if (!format_is_id(given, "clst"))
-        return fault_set(fault, KR_ERR_INVALID,
-                         "\"%.64s\" is no cluster's id, clst_ and 24 letters and digits; keyreeve "
-                         "status shows it",
-                         given);
     snprintf(out->cluster_id, sizeof(out->cluster_id), "%s", given);
-    return KR_ERR_OK;
 }
 
 enum kr_err cluster_dir_make(const char *path, const char *cluster_id, int64_t now_ms,
                              struct cluster_dir_made *out, struct fault *fault)
 {
     struct buf certificate, key;
-    enum kr_err err = check_empty(path, fault);
+    enum kr_err err = cluster_dir_check_id(cluster_id, fault);
     if (err == KR_ERR_OK)
-        err = settle_id(cluster_id, out, fault);
+        err = check_empty(path, fault);
     if (err != KR_ERR_OK)
         return err;
+    settle_id(cluster_id, out);
     buf_init(&certificate, KR_CLUSTER_FILE_MAX);
     buf_init(&key, KR_CLUSTER_FILE_MAX);
     out->not_after_ms = now_ms + KR_CLUSTER_CA_DAYS * KR_DAY_MS;
@@ -266,6 +271,18 @@ static enum kr_err issue(const struct authority *authority, const char *cluster,
     return err;
 }
 
+enum kr_err cluster_dir_check_node(const struct cluster_dir_node *node, struct fault *fault)
+{
+    static const char rule[] = "has 1 to 63 of a-z, 0-9 and -, and does not begin with -";
+    if (!tls_is_name(node->name))
+        return fault_set(fault, KR_ERR_INVALID, "\"%.64s\" is no node's name: a name %s",
+                         node->name, rule);
+    if (node->region != NULL && !tls_is_name(node->region))
+        return fault_set(fault, KR_ERR_INVALID, "\"%.64s\" is no region: a region %s", node->region,
+                         rule);
+    return KR_ERR_OK;
+}
+
 enum kr_err cluster_dir_add(const char *path, const struct cluster_dir_node *node, int64_t now_ms,
                             struct tls_peer *out, struct fault *fault)
 {
@@ -273,14 +290,9 @@ enum kr_err cluster_dir_add(const char *path, const struct cluster_dir_node *nod
     struct authority *authority = NULL;
     struct authority_request request;
     struct tls_peer present = {0};
-    enum kr_err err = KR_ERR_OK;
-    // Before it becomes part of a path.
-    if (!tls_is_name(node->name))
-        return fault_set(fault, KR_ERR_INVALID,
-                         "\"%.64s\" is no node's name: a name has 1 to 63 of a-z, 0-9 and -, and "
-                         "does not begin with -",
-                         node->name);
-    err = join(folder, path, node->name, fault);
+    enum kr_err err = cluster_dir_check_node(node, fault); // before it becomes part of a path
+    if (err == KR_ERR_OK)
+        err = join(folder, path, node->name, fault);
     if (err == KR_ERR_OK)
         err = open_authority(path, &authority, fault);
     if (err == KR_ERR_OK)

@@ -16,6 +16,8 @@ struct cluster_dir_made {
     int64_t not_after_ms; // of the CA
 };
 
+// Is it a cluster's id? NULL is good: it will be made. INVALID.
+must_use enum kr_err cluster_dir_check_id(const char *cluster_id, struct fault *fault);
 // For a cluster that there is already cluster_id is its id, and no master key is made; NULL: for a
 // new one. CONFLICT when the directory has content, INVALID for an id that is none. Leaves no file
 // behind when it fails.
@@ -30,6 +32,9 @@ struct cluster_dir_node {
     bool is_renewal;
 };
 
+// Are name and region such? INVALID.
+must_use enum kr_err cluster_dir_check_node(const struct cluster_dir_node *node,
+                                            struct fault *fault);
 // Issues, writes, and reads back what is there then. CONFLICT for a node that is there already (or,
 // in a renewal, that is another); NOT_FOUND for a directory or, in a renewal, a node that is not.
 must_use enum kr_err cluster_dir_add(const char *path, const struct cluster_dir_node *node,

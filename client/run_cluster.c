@@ -72,6 +72,8 @@ enum exit_code run_cluster_init(struct session *session)
     if (path == NULL || *path == '\0')
         return session_fail(session, KR_EXIT_USAGE, "keyreeve cluster init --out cluster",
                             "where to? --out names the directory to make");
+    if (cluster_dir_check_id(cluster_id, &fault) != KR_ERR_OK)
+        return session_fail(session, KR_EXIT_USAGE, NULL, "%s", fault.text);
     if (cluster_dir_make(path, cluster_id, clock_unix_ms(), &made, &fault) != KR_ERR_OK)
         return refuse(session, &fault);
     clock_stamp(made.not_after_ms, stamp);
@@ -143,6 +145,8 @@ enum exit_code run_node_add(struct session *session)
                             "keyreeve node add fra-1 --dir cluster --region fra --role core",
                             "node add needs %s",
                             is_complete ? "--dir" : "--dir, --region and --role");
+    if (cluster_dir_check_node(&node, &fault) != KR_ERR_OK)
+        return session_fail(session, KR_EXIT_USAGE, NULL, "%s", fault.text);
     if (cluster_dir_add(path, &node, clock_unix_ms(), &peer, &fault) != KR_ERR_OK)
         return refuse(session, &fault);
     const char *folder = arena_printf(&session->arena, "%s/%s", path, node.name);

@@ -523,6 +523,8 @@ done
 set -- $words
 action=${1:-}
 [ -n "$action" ] || refuse "say what to do"
+actions=" up down status urls etcd kill stop start cut heal "
+[ "${actions#* "$action" }" != "$actions" ] || refuse "unknown action $action"
 shift
 
 case $dir in
@@ -594,5 +596,4 @@ heal)
     [ $# -eq 0 ] || [ $# -eq 2 ] || refuse "heal takes two names, or none"
     heal "$@"
     ;;
-*) refuse "unknown action $action" ;;
 esac

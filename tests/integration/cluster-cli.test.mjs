@@ -83,7 +83,7 @@ test('a cluster that there is already gets a CA of its id, and keeps its master 
   const told = await add({ dir: path('present') }, 'n1', ...asCore);
   assert.equal(readFileSync(told.masterKey, 'utf8'), `${'5a'.repeat(32)}\n`);
   for (const wrong of ['acct_1', 'clst_a b', `clst_${'x'.repeat(60)}`])
-    assert.match((await cli(['cluster', 'init', wrong, '--out', path('wrong')], 1)).stderr, /cluster's id/);
+    assert.match((await cli(['cluster', 'init', wrong, '--out', path('wrong')], 2)).stderr, /cluster's id/);
   assert.ok(!existsSync(path('wrong')));
 });
 
@@ -161,10 +161,10 @@ test('a renewal changes certificate and key, and nothing else', async () => {
 test('what cannot be is refused, and nothing is written', async () => {
   const cluster = await makeCluster('refusing');
   const before = readdirSync(cluster.dir).sort();
-  for (const name of ['N1', '-n1', '../n1', 'a'.repeat(64), ''])
-    assert.match((await cli(['node', 'add', '--dir', cluster.dir, ...asCore, '--', name], 1)).stderr, /is no node's name/);
+  for (const name of ['N1', '-n1', '..', '../n1', 'a'.repeat(64), ''])
+    assert.match((await cli(['node', 'add', '--dir', cluster.dir, ...asCore, '--', name], 2)).stderr, /is no node's name/);
   for (const region of ['FRA', 'eu central', ''])
-    assert.match((await cli(['node', 'add', 'n1', '--dir', cluster.dir, '--region', region, '--role', 'core'], 1)).stderr, /is no region/);
+    assert.match((await cli(['node', 'add', 'n1', '--dir', cluster.dir, '--region', region, '--role', 'core'], 2)).stderr, /is no region/);
   assert.match((await cli(['node', 'add', 'n1', '--dir', cluster.dir, '--region', 'fra', '--role', 'leader'], 2)).stderr, /core\|follower/);
   assert.match((await cli(['node', 'add', 'n1', '--dir', cluster.dir, '--region', 'fra'], 2)).stderr, /--role/);
   assert.match((await cli(['node', 'add', 'n1', '--dir', cluster.dir, ...asCore, '--days', '0'], 2)).stderr, /--days/);
@@ -176,4 +176,16 @@ test('what cannot be is refused, and nothing is written', async () => {
   writeFileSync(join(cluster.dir, 'ca-key.pem'), readFileSync(join(other.dir, 'ca-key.pem')));
   assert.match((await cli(['node', 'add', 'n1', '--dir', cluster.dir, ...asCore], 1)).stderr, /does not belong/);
   assert.deepEqual(readdirSync(cluster.dir).sort(), before);
+});
+
+test('local-cluster.sh tells what it does not know from what is not there', async () => {
+  const script = new URL('../../deploy/local-cluster.sh', import.meta.url).pathname;
+  const ended = async (...args) => run('sh', [script, ...args, '--dir', path('none')]);
+  const unknown = await ended('foo');
+  assert.deepEqual([unknown.code, unknown.stderr], [2, 'local-cluster: unknown action foo; --help shows the usage\n']);
+  assert.equal((await ended('*')).code, 2);
+  assert.equal((await ended()).code, 2);
+  const absent = await ended('down');
+  assert.equal(absent.code, 1);
+  assert.match(absent.stderr, /there is no cluster in/);
 });
