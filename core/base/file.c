@@ -39,6 +39,9 @@ static enum kr_err check_secret(int fd, const char *path, struct fault *fault)
     struct stat status;
     if (fstat(fd, &status) != 0)
         return fail(fault, path, "look at");
+    // Before its mode: without x nobody could enter it any more.
+    if (S_ISDIR(status.st_mode))
+        return fault_set(fault, KR_ERR_IO, "%s is a directory, and a file is wanted", path);
     if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
         return fault_set(fault, KR_ERR_FORBIDDEN,
                          "%s holds a secret, and others than its owner have access: chmod 600 %s",

@@ -9,8 +9,8 @@
 
 // Appends a whole file of at most out's limit.
 must_use enum kr_err file_read(const char *path, struct buf *out, struct fault *fault);
-// The same, but FORBIDDEN for a file to which group or others have access ("chmod 600 PATH" mends
-// it).
+// The same, but IO for a directory, and FORBIDDEN for a file to which group or others have access
+// ("chmod 600 PATH" mends it).
 must_use enum kr_err file_read_secret(const char *path, struct buf *out, struct fault *fault);
 // Appends what a descriptor still yields; name stands for it in faults.
 must_use enum kr_err file_read_descriptor(int fd, const char *name, struct buf *out,

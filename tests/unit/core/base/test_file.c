@@ -118,6 +118,15 @@ static void a_missing_file_is_told_by_its_path(void **state)
     assert_int_equal(file_read(place->directory, &place->buf, &place->fault), KR_ERR_IO);
 }
 
+static void a_directory_is_no_secret_that_a_mode_could_mend(void **state)
+{
+    struct place *place = *state;
+    assert_int_equal(chmod(place->directory, 0755), 0);
+    assert_int_equal(file_read_secret(place->directory, &place->buf, &place->fault), KR_ERR_IO);
+    assert_non_null(strstr(place->fault.text, "is a directory"));
+    assert_null(strstr(place->fault.text, "chmod"));
+}
+
 static void a_secret_must_be_its_owners_alone(void **state)
 {
     struct place *place = *state;
@@ -265,6 +274,7 @@ int main(void)
         placed(an_empty_file_is_read),
         placed(a_file_above_the_limit_is_refused),
         placed(a_missing_file_is_told_by_its_path),
+        placed(a_directory_is_no_secret_that_a_mode_could_mend),
         placed(a_secret_must_be_its_owners_alone),
         placed(replacing_sets_content_and_mode_and_leaves_no_rest),
         placed(who_has_the_old_file_open_keeps_it),
