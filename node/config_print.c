@@ -62,10 +62,11 @@ static const char usage[] =
     "\n"
     "Settings:\n";
 
-static const char exit_codes[] =
-    "\n"
-    "Exit codes: 0 stopped as asked; 1 could not start, or had to stop (one line on stderr says\n"
-    "why and how to mend it); 2 an option or setting is wrong.\n";
+static const char exit_codes[] = "\n"
+                                 "Exit codes: 0 stopped as asked; 1 could not start, had to stop, "
+                                 "or could not print what it was\n"
+                                 "asked for (one line on stderr says why and how to mend it); 2 an "
+                                 "option or setting is wrong.\n";
 
 static void add_bounds(struct buf *out, const struct config_row *row)
 {

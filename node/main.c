@@ -76,5 +76,6 @@ int main(int argc, char **argv)
         return fail(&fault, KR_MAIN_SETTING);
     int code = act(config, action);
     config_free(&config);
-    return code;
+    bool is_printed = action == KR_CONFIG_RUN || standard_end("keyreeved");
+    return code == 0 && !is_printed ? KR_MAIN_FAILED : code;
 }

@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { client } from './lib/http.mjs';
 import { makeCluster } from './lib/member.mjs';
-import { assertRefused, dataDirFor, keyreeve, keyreeved, refuseNode, run, startNode } from './lib/node.mjs';
+import { assertRefused, binDir, dataDirFor, keyreeve, keyreeved, refuseNode, run, startNode } from './lib/node.mjs';
+
+const bench = join(binDir, 'keyreeve-bench');
 
 /** Runs a program with some of its standard descriptors closed or led elsewhere, as a shell does. */
 const runWith = (redirection, program, args, more) => run('sh', ['-c', `exec "$0" "$@" ${redirection}`, program, ...args], more);
@@ -57,6 +59,18 @@ test('a value that nobody gets is not taken for printed', async (t) => {
   }
   const unread = await runWith('0<&-', keyreeve, ['import', '-'], { env });
   assert.notEqual(unread.code, 0, 'input that cannot be read is no empty input');
+});
+
+test('what could not be written ends no program with 0', async () => {
+  for (const action of ['--print-config', '--man', '--help', '--version', '--check']) {
+    const full = await runWith('>/dev/full', keyreeved, ['--data', '/nowhere', action]);
+    assert.deepEqual([full.code, full.stderr], [1, 'keyreeved: standard output did not take all that was written; is a disk full?\n'], action);
+  }
+  for (const args of [['--help'], ['--man'], ['--version'], ['plan', '--help'], ['plan', '--man'], ['plan', '--keys', '1e6', '--json']]) {
+    const full = await runWith('>/dev/full', bench, args);
+    assert.deepEqual([full.code, full.stderr], [1, 'keyreeve-bench: standard output did not take all that was written; is a disk full?\n'], args.join(' '));
+  }
+  for (const program of [keyreeved, bench]) assert.equal((await runWith('| true', program, ['--man'])).stderr, '');
 });
 
 test('--help, --version and --man need no settings, and a value is not one of them', async (t) => {
