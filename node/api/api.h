@@ -91,7 +91,8 @@ struct api_member {
     enum api_member_kind {
         KR_MEMBER_TEXT,     // const char **: UTF-8 ≤ max characters; null → NULL
         KR_MEMBER_BOOL,     // bool *
-        KR_MEMBER_NUMBER,   // int64_t *: ≤ max; null → KR_UNBOUNDED
+        KR_MEMBER_NUMBER,   // int64_t *: 0 to max; null → KR_UNBOUNDED
+        KR_MEMBER_POSITIVE, // the same, from 1
         KR_MEMBER_TIME,     // int64_t *: ISO 8601; null → 0
         KR_MEMBER_TAGS,     // struct tags *: ≤ max pairs
         KR_MEMBER_METADATA, // const char **: object, ≤ max bytes compact

@@ -62,7 +62,7 @@ static enum kr_err take_bool(const struct place *place)
     return KR_ERR_OK;
 }
 
-static enum kr_err take_number(const struct place *place)
+static enum kr_err take_number(const struct place *place, int64_t least)
 {
     int64_t *out = place->member->out;
     *out = KR_UNBOUNDED;
@@ -71,10 +71,10 @@ static enum kr_err take_number(const struct place *place)
     if (!is(place, KR_JSON_INTEGER))
         return refuse_type(place, "a whole number");
     *out = json_int64(place->value);
-    if (*out >= 0 && *out <= place->member->max)
+    if (*out >= least && *out <= place->member->max)
         return KR_ERR_OK;
-    return refuse(place, arena_printf(&place->call->arena, "must be from 0 to %lld",
-                                      (long long)place->member->max));
+    return refuse(place, arena_printf(&place->call->arena, "must be from %lld to %lld",
+                                      (long long)least, (long long)place->member->max));
 }
 
 static enum kr_err take_time(const struct place *place)
@@ -186,7 +186,9 @@ static enum kr_err take(const struct place *place)
     case KR_MEMBER_BOOL:
         return take_bool(place);
     case KR_MEMBER_NUMBER:
-        return take_number(place);
+        return take_number(place, 0);
+    case KR_MEMBER_POSITIVE:
+        return take_number(place, 1);
     case KR_MEMBER_TIME:
         return take_time(place);
     case KR_MEMBER_TAGS:

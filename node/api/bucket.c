@@ -92,9 +92,6 @@ static enum kr_err check_settings(struct call *call, const struct settings *sett
     if (settings->has_expiry)
         bucket->default_expiry_days =
             settings->expiry_days > 0 ? (uint32_t)settings->expiry_days : 0;
-    if (settings->has_metadata_limit && settings->metadata_limit == 0)
-        return api_problem(call, KR_ERR_INVALID, "metadataLimit: must be from 1 to %d",
-                           KR_METADATA_LIMIT_MAX);
     if (settings->has_metadata_limit)
         bucket->metadata_limit_bytes = settings->metadata_limit > 0
                                            ? (uint32_t)settings->metadata_limit
@@ -119,8 +116,8 @@ static enum kr_err take_new(struct call *call, struct bucket *bucket)
          &settings.has_expiry},
         {"maxStalenessMs", KR_MEMBER_NUMBER, &bucket->max_staleness_ms, KR_STALENESS_MAX_MS, false,
          NULL},
-        {"metadataLimit", KR_MEMBER_NUMBER, &settings.metadata_limit, KR_METADATA_LIMIT_MAX, false,
-         &settings.has_metadata_limit},
+        {"metadataLimit", KR_MEMBER_POSITIVE, &settings.metadata_limit, KR_METADATA_LIMIT_MAX,
+         false, &settings.has_metadata_limit},
         {"deleteProtection", KR_MEMBER_BOOL, &bucket->is_delete_protected, 0, false, NULL},
     };
     enum kr_err err = api_body(call, members, KR_COUNT_OF(members));
@@ -190,8 +187,8 @@ static enum kr_err take_changes(struct call *call, struct bucket *bucket)
          &settings.has_expiry},
         {"maxStalenessMs", KR_MEMBER_NUMBER, &bucket->max_staleness_ms, KR_STALENESS_MAX_MS, false,
          NULL},
-        {"metadataLimit", KR_MEMBER_NUMBER, &settings.metadata_limit, KR_METADATA_LIMIT_MAX, false,
-         &settings.has_metadata_limit},
+        {"metadataLimit", KR_MEMBER_POSITIVE, &settings.metadata_limit, KR_METADATA_LIMIT_MAX,
+         false, &settings.has_metadata_limit},
         {"deleteProtection", KR_MEMBER_BOOL, &bucket->is_delete_protected, 0, false, NULL},
     };
     enum kr_err err = api_body(call, members, KR_COUNT_OF(members));
