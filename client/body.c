@@ -103,6 +103,15 @@ static void add_texts(struct body *body, const char *name, const struct parse_op
     json_close(&body->writer, ']');
 }
 
+// A JSON object with a name twice is refused by the node, which knows of no option.
+static bool is_name_repeated(const struct parse_option *given, size_t at, size_t size)
+{
+    for (size_t i = 0; i < at; i++)
+        if (strncmp(given->values[i], given->values[at], size + 1) == 0) // with its '='
+            return true;
+    return false;
+}
+
 static void add_tags(struct body *body, const struct parse_option *given)
 {
     json_open(&body->writer, "tags", '{');
@@ -110,6 +119,8 @@ static void add_tags(struct body *body, const struct parse_option *given)
         const char *text = given->values[i], *equals = strchr(text, '=');
         if (equals == NULL || equals == text)
             refuse(body, KR_OPT_TAG, "is NAME=VALUE");
+        else if (is_name_repeated(given, i, (size_t)(equals - text)))
+            refuse(body, KR_OPT_TAG, "gives a name two values; one of them is meant");
         else
             json_write_string(
                 &body->writer,

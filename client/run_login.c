@@ -103,6 +103,10 @@ enum exit_code run_login(struct session *session)
     char host[KR_LOGIN_HOST_MAX];
     const char *url = NULL, *token = NULL;
     bool is_loopback = false;
+    const char *name = parse_value(session->in, KR_OPT_NAME);
+    if (name != NULL && *name == '\0')
+        return session_fail(session, KR_EXIT_USAGE, "without --name it is the URL's host and port",
+                            "--name is empty");
     enum exit_code code = ask_url(session, &url);
     if (code != KR_EXIT_OK)
         return code;

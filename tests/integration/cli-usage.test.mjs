@@ -35,3 +35,9 @@ test('an option that would be passed over is refused', async () => {
   await refuse(['key', 'create', 'acme', '--last4', 'abcd'], [/--last4 belongs to --key-sha256/]);
   await cli(['key', 'verify'], { code: 6, input: 'stranger\n' }); // a variable that is not needed is no mistake
 });
+
+test('what an option says twice, or not at all, is told by its name', async () => {
+  await refuse(['consumer', 'create', 'tagged', '-t', 'a=b', '-t', 'a=c'], /--tag gives a name two values/);
+  await cli(['consumer', 'create', 'tagged', '-t', 'a=b', '-t', 'ab=c', '-t', 'a2=b']);
+  await refuse(['login', node.url, '--name', ''], [/--name is empty/, /host and port/]);
+});
