@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bench/draw.h"
@@ -70,6 +71,14 @@ static FILE *create(const char *path)
     return file;
 }
 
+// Two writers would write over each other's bytes. A device takes both.
+static bool is_same(FILE *file, const char *path)
+{
+    struct stat one, other;
+    return path != NULL && fstat(fileno(file), &one) == 0 && stat(path, &other) == 0 &&
+           S_ISREG(one.st_mode) && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
 static bool finish(FILE *file, const char *path)
 {
     if (file == NULL)
@@ -109,6 +118,11 @@ int bench_keys(int argc, char **argv)
     int status = KR_BENCH_FAILED;
     FILE *rows = NULL;
     FILE *keys = create(o.out);
+    if (keys != NULL && is_same(keys, o.jsonl)) {
+        fputs("keyreeve-bench keys: --out and --jsonl name one file; name two\n", stderr);
+        fclose(keys);
+        return KR_BENCH_USAGE;
+    }
     if (keys != NULL && o.jsonl != NULL)
         rows = create(o.jsonl);
     uint64_t begin_ns = clock_mono_ns();

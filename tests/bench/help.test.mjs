@@ -2,7 +2,9 @@
 // What keyreeve-bench says of itself: --help and --man of every subcommand, and of every action of wan.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 
 const bench = join(process.env.KEYREEVE_BIN ?? 'build/dev/bin', 'keyreeve-bench');
@@ -58,4 +60,15 @@ test('what it does not know is refused with the list', () => {
     assert.equal(run.status, 2);
     assert.match(run.stderr, /^Usage: keyreeve-bench/m);
   }
+});
+
+test('keys and the rows that import them are two files', (t) => {
+  const cwd = mkdtempSync(join(tmpdir(), 'keyreeve-bench-'));
+  t.after(() => rmSync(cwd, { recursive: true }));
+  const make = (out, jsonl) => spawnSync(resolve(bench), ['keys', '--count', '3', '--out', out, '--jsonl', jsonl], { encoding: 'utf8', cwd });
+  for (const [out, jsonl] of [['x', 'x'], ['x', './x']]) {
+    const { status, stderr } = make(out, jsonl);
+    assert.deepEqual([status, stderr], [2, 'keyreeve-bench keys: --out and --jsonl name one file; name two\n']);
+  }
+  assert.equal(make('/dev/null', '/dev/null').status, 0);
 });
