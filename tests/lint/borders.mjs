@@ -15,7 +15,7 @@ const HOMES = [
   [/^jansson\.h$/, /^core\/base\/json\.c$/],
   [/^curl\//, /^(client\/http|node\/outbound|replication\/etcd_link)\.c$/],
   [/^cyaml\//, /^(core\/yaml\/document|node\/config_file|bench\/topology)\.c$/],
-  [/^yaml\.h$/, /^node\/api\/openapi_json\.c$/],
+  [/^yaml\.h$/, /^(core\/yaml\/document|node\/api\/openapi_json)\.c$/],
   [/^systemd\//, /^node\/notify\.c$/],
   [/^zlib\.h$/, /^core\/keys\/format\.c$/],
   [/^cmocka\.h$/, /^tests\/unit\//],

@@ -72,6 +72,10 @@ static void names_line_and_setting_of_a_mistake(void **state)
     expect_fault("region: x\n# a comment\ncolour: blue\n", NULL, ":3: ", "\"colour\"");
     expect_fault("region: x\nregion: y\n", NULL, ":2: ", "twice");
     expect_fault("region: x\nserve_threads: many\n", NULL, ":2: ", "many");
+    expect_fault("region: x\nrealm: a: b\n", NULL, ":2: ", "mapping values are not allowed");
+    expect_fault("region: x\n\trealm: a\n", NULL, ":2: ", "a tab");
+    expect_fault("region: x\n# \xc3\xa9\nrealm: \xff\n", NULL, ":3: ", "UTF-8");
+    expect_fault("region: x\n- a\n", NULL, ":2: ", "expected key");
     expect_fault("node_id: a\"b\n", NULL, "node_id", "quote");
     expect_fault("node_id: a\n", "--region=a\\b", "region", "backslash");
     expect_fault("node_id: a\n", "--region=a\nb", "region", "visible");
