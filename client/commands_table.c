@@ -12,6 +12,8 @@
     (LABELS | O(KEY_PREFIX) | O(EXPIRY_DAYS) | O(MAX_STALENESS) | O(METADATA_LIMIT) |              \
      O(DELETE_PROTECTION))
 
+#define BY_ID                                                                                      \
+    "CONSUMER may be left out: the key's id finds it in the bucket, whoever it belongs to."
 #define DESTROYS "Asks first on a terminal; anywhere else it wants --yes."
 #define PRINTS_KEY                                                                                 \
     "The value goes to standard output, alone, and everything about it to standard error, so "     \
@@ -88,7 +90,7 @@ const struct spec_command spec_commands[] = {
     {"consumer", "show", "CONSUMER", KR_NEED_BUCKET, 0, "Show a consumer", NULL,
      "keyreeve consumer show acme --bucket production", run_consumer_show},
     {"consumer", "create", "NAME", KR_NEED_BUCKET, LABELS | O(METADATA) | O(WITH_KEY),
-     "Create a consumer", "A name has 1 to 128 of a-z, 0-9, _ and -.",
+     "Create a consumer", "A name has 1 to 128 of a-z, 0-9, _ and -, and is not - alone.",
      "keyreeve consumer create acme --metadata '{\"plan\":\"gold\"}' --bucket production",
      run_consumer_create},
     {"consumer", "update", "CONSUMER", KR_NEED_BUCKET, LABELS | O(METADATA), "Change a consumer",
@@ -117,10 +119,10 @@ const struct spec_command spec_commands[] = {
      run_key_create},
     {"key", "list", "CONSUMER", KR_NEED_BUCKET, PAGE | O(STATUS), "List a consumer's keys", NULL,
      "keyreeve key list acme --bucket production", run_key_list},
-    {"key", "show", "CONSUMER KEY-ID", KR_NEED_BUCKET, 0, "Show a key, without its value", NULL,
-     "keyreeve key show acme key_1oUEpDKUQFKy5Fyd1QdRwSxl --bucket production", run_key_show},
-    {"key", "update", "CONSUMER KEY-ID", KR_NEED_BUCKET, O(DESCRIPTION) | O(EXPIRES) | O(ENABLED),
-     "Change a key", "Only what is given is changed.",
+    {"key", "show", "[CONSUMER] KEY-ID", KR_NEED_BUCKET, 0, "Show a key, without its value", BY_ID,
+     "keyreeve key show key_1oUEpDKUQFKy5Fyd1QdRwSxl --bucket production", run_key_show},
+    {"key", "update", "[CONSUMER] KEY-ID", KR_NEED_BUCKET, O(DESCRIPTION) | O(EXPIRES) | O(ENABLED),
+     "Change a key", "Only what is given is changed. " BY_ID,
      "keyreeve key update acme key_1oUEpDKUQFKy5Fyd1QdRwSxl --enabled false --bucket production",
      run_key_update},
     {"key", "roll", "CONSUMER", KR_NEED_BUCKET, O(EXPIRES),
@@ -128,13 +130,13 @@ const struct spec_command spec_commands[] = {
      "The keys there are stop working at --expires (default: in 7 days; never is "
      "refused). " PRINTS_KEY,
      "keyreeve key roll acme --expires 24h --bucket production", run_key_roll},
-    {"key", "revoke", "CONSUMER KEY-ID", KR_NEED_BUCKET, RECEIPT, "Revoke a key",
-     "Prints the receipt: with --wait one row for each node, and when it knew.",
-     "keyreeve key revoke acme key_1oUEpDKUQFKy5Fyd1QdRwSxl --reason keyCompromise --wait "
+    {"key", "revoke", "[CONSUMER] KEY-ID", KR_NEED_BUCKET, RECEIPT, "Revoke a key",
+     "Prints the receipt: with --wait one row for each node, and when it knew. " BY_ID,
+     "keyreeve key revoke key_1oUEpDKUQFKy5Fyd1QdRwSxl --reason keyCompromise --wait everywhere "
      "--bucket production",
      run_key_revoke},
-    {"key", "reveal", "CONSUMER KEY-ID", KR_NEED_BUCKET, 0,
-     "Print a key's value (retrievable buckets only; audited)", NULL,
+    {"key", "reveal", "[CONSUMER] KEY-ID", KR_NEED_BUCKET, 0,
+     "Print a key's value (retrievable buckets only; audited)", BY_ID,
      "keyreeve key reveal acme key_1oUEpDKUQFKy5Fyd1QdRwSxl --bucket production", run_key_reveal},
     {"key", "verify", "", KR_NEED_URL,
      O(KEY_FILE) | O(SCOPE) | O(IP) | O(MIN_INDEX) | O(EXPLAIN) | O(BENCH) | O(NODES) | O(CERT) |
@@ -147,8 +149,8 @@ const struct spec_command spec_commands[] = {
      "asks as gateways with libkeyreeve do, 64 "
      "questions in flight, for so many seconds.",
      "keyreeve key verify --scope orders:read < key.txt", run_key_verify},
-    {"key", "delete", "CONSUMER KEY-ID", KR_NEED_BUCKET, O(YES) | O(WAIT) | O(WAIT_MS),
-     "Revoke a key for good; it stays listed as revoked while it is kept", DESTROYS,
+    {"key", "delete", "[CONSUMER] KEY-ID", KR_NEED_BUCKET, O(YES) | O(WAIT) | O(WAIT_MS),
+     "Revoke a key for good; it stays listed as revoked while it is kept", DESTROYS " " BY_ID,
      "keyreeve key delete acme key_1oUEpDKUQFKy5Fyd1QdRwSxl --yes --bucket production",
      run_key_delete},
 

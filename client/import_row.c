@@ -45,7 +45,7 @@ static enum kr_err check_consumer(const char *name, const struct json *value, st
     if (is_text(value) &&
         (model_is_consumer_name(json_text(value)) || format_is_id(json_text(value), "csmr")))
         return KR_ERR_OK;
-    return wants(reason, name, "a name of 1 to 128 of a-z, 0-9, _ and -, or an id");
+    return wants(reason, name, "a name of 1 to 128 of a-z, 0-9, _ and - (not - alone), or an id");
 }
 
 static enum kr_err check_key(const char *name, const struct json *value, struct fault *reason)

@@ -11,6 +11,7 @@
 #include "client/receipt.h"
 #include "client/roll.h"
 #include "client/verify_bench.h"
+#include "core/keys/model.h"
 
 enum { KR_KEY_PAGE = 1000 };
 
@@ -69,9 +70,22 @@ static const char *keys_of(struct session *session, const char *consumer)
     return api_under(session, api_consumer(session, consumer), "keys");
 }
 
-static const char *key_of(struct session *session)
+struct named_key {
+    const char *path, *id;
+};
+
+// CONSUMER KEY-ID, or the id alone. What it is instead is not repeated: it may be a key's value.
+static enum exit_code find_key(struct session *session, struct named_key *out)
 {
-    return api_key(session, session->in->arguments[0], session->in->arguments[1]);
+    const struct invocation *in = session->in;
+    bool is_alone = in->argument_count == 1;
+    *out = (struct named_key){.id = in->arguments[is_alone ? 0 : 1]};
+    if (is_alone && !format_is_id(out->id, "key"))
+        return session_fail(session, KR_EXIT_USAGE, "keyreeve key list CONSUMER shows the ids",
+                            "what stands alone is to be a key's id, key_ and 24 letters and "
+                            "digits");
+    out->path = api_key(session, is_alone ? KR_ANY_CONSUMER : in->arguments[0], out->id);
+    return KR_EXIT_OK;
 }
 
 // An option that would be passed over is one whose effect somebody counts on.
@@ -118,14 +132,22 @@ enum exit_code run_key_list(struct session *session)
 
 enum exit_code run_key_show(struct session *session)
 {
-    return view_fetched(session, api_with(session, key_of(session), "key-format", "masked"), fields,
+    struct named_key key;
+    enum exit_code code = find_key(session, &key);
+    if (code != KR_EXIT_OK)
+        return code;
+    return view_fetched(session, api_with(session, key.path, "key-format", "masked"), fields,
                         KR_VIEW_COUNT(fields));
 }
 
 enum exit_code run_key_update(struct session *session)
 {
+    struct named_key key;
+    enum exit_code code = find_key(session, &key);
+    if (code != KR_EXIT_OK)
+        return code;
     return change_send(session, &(struct change){.method = "PATCH",
-                                                 .path = key_of(session),
+                                                 .path = key.path,
                                                  .wants_change = true,
                                                  .columns = fields,
                                                  .column_count = KR_VIEW_COUNT(fields)});
@@ -168,17 +190,23 @@ enum exit_code run_key_roll(struct session *session)
 
 enum exit_code run_key_revoke(struct session *session)
 {
-    return receipt_revoke(session, api_under(session, key_of(session), "revoke"), NULL);
+    struct named_key key;
+    enum exit_code code = find_key(session, &key);
+    return code == KR_EXIT_OK
+               ? receipt_revoke(session, api_under(session, key.path, "revoke"), NULL)
+               : code;
 }
 
 enum exit_code run_key_reveal(struct session *session)
 {
-    struct api_answer answer;
-    enum exit_code code =
-        api_send(session,
-                 &(struct api_request){.method = "POST",
-                                       .path = api_under(session, key_of(session), "reveal")},
-                 &answer);
+    struct named_key key;
+    struct api_answer answer = {0};
+    enum exit_code code = find_key(session, &key);
+    if (code == KR_EXIT_OK)
+        code = api_send(
+            session,
+            &(struct api_request){.method = "POST", .path = api_under(session, key.path, "reveal")},
+            &answer);
     if (code == KR_EXIT_OK)
         code = change_print_secret(session, answer.json, api_text(answer.json, "key"));
     api_answer_fini(&answer);
@@ -271,5 +299,7 @@ enum exit_code run_key_verify(struct session *session)
 
 enum exit_code run_key_delete(struct session *session)
 {
-    return change_delete(session, key_of(session), "key", session->in->arguments[1]);
+    struct named_key key;
+    enum exit_code code = find_key(session, &key);
+    return code == KR_EXIT_OK ? change_delete(session, key.path, "key", key.id) : code;
 }

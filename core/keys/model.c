@@ -132,14 +132,19 @@ bool model_is_bucket_name(const char *name)
     return is_name(name, KR_BUCKET_NAME_MIN);
 }
 
+bool model_is_consumer_prefix(const char *prefix)
+{
+    return is_name(prefix, KR_CONSUMER_NAME_MIN);
+}
+
 bool model_is_consumer_name(const char *name)
 {
-    return is_name(name, KR_CONSUMER_NAME_MIN);
+    return is_name(name, KR_CONSUMER_NAME_MIN) && strcmp(name, KR_ANY_CONSUMER) != 0;
 }
 
 bool model_is_account_name(const char *name)
 {
-    return is_name(name, KR_CONSUMER_NAME_MIN);
+    return model_is_consumer_name(name);
 }
 
 static bool is_printable(const char *text, size_t limit)

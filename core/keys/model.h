@@ -15,6 +15,7 @@
 #include "core/keys/format.h"
 #include "core/keys/revoke.h"
 
+#define KR_ANY_CONSUMER "-" // in the path of a key: whoever has it (as AIP-159 has it of parents)
 #define KR_SYSTEM_BUCKET "keyreeve-system" // holds the management tokens; hidden from lists
 #define KR_UNBOUNDED (-1)                  // max_staleness_ms: always answer
 #define KR_MAX_STALENESS_DEFAULT_MS 60000
@@ -179,10 +180,11 @@ enum key_status key_status_of(const struct key *key, const struct consumer *cons
 bool key_revocation_of(const struct key *key, const struct consumer *consumer,
                        const struct bucket *bucket, struct revoke_mark *out);
 
-// Names: bucket ^[a-z0-9_-]{3,128}$, consumer ^[a-z0-9_-]{1,128}$.
+// Names: bucket ^[a-z0-9_-]{3,128}$; consumer ^[a-z0-9_-]{1,128}$, but not KR_ANY_CONSUMER.
 bool model_is_bucket_name(const char *name);
 bool model_is_consumer_name(const char *name);
-bool model_is_account_name(const char *name); // as a consumer's: it stands in URLs, too
+bool model_is_consumer_prefix(const char *prefix); // may a consumer's name begin so?
+bool model_is_account_name(const char *name);      // as a consumer's: it stands in URLs, too
 // A member's id or region: 1 to 63 printable characters of ASCII, no space.
 bool model_is_member_name(const char *name);
 // A member's address: the same, to 255. NULL is one.

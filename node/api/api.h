@@ -29,6 +29,7 @@ enum kr_err api_check_view(struct call *call);
 enum kr_err api_account(struct call *call); // 404 unless the path's account is ours (name or id)
 enum kr_err api_bucket(struct call *call, struct bucket *bucket); // and the token's bucket limits
 enum kr_err api_consumer(struct call *call, struct bucket *bucket, struct consumer *consumer);
+// The consumer may be KR_ANY_CONSUMER.
 enum kr_err api_key(struct call *call, struct bucket *bucket, struct consumer *consumer,
                     struct key *key);
 // A live bucket by name or id, of no matter whose; false for the system bucket. No answer.

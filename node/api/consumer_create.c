@@ -44,7 +44,8 @@ static enum kr_err take_body(struct creation *creation)
         return err;
     if (!model_is_consumer_name(consumer->name))
         return api_problem(call, KR_ERR_INVALID,
-                           "name: must be 1 to 128 characters of a-z, 0-9, '_' and '-'");
+                           "name: must be 1 to 128 characters of a-z, 0-9, '_' and '-', and not "
+                           "'-' alone");
     return KR_ERR_OK;
 }
 

@@ -32,7 +32,7 @@ static enum kr_err read_query(struct call *call, struct listing *listing)
     listing->manager_email = api_parameter(call, "manager-email");
     if (listing->prefix != NULL && listing->prefix[0] == '\0')
         listing->prefix = NULL;
-    if (err == KR_ERR_OK && listing->prefix != NULL && !model_is_consumer_name(listing->prefix))
+    if (err == KR_ERR_OK && listing->prefix != NULL && !model_is_consumer_prefix(listing->prefix))
         err = api_problem(call, KR_ERR_INVALID,
                           "parameter q: must be the beginning of a consumer's name");
     return err;

@@ -114,8 +114,10 @@ static enum kr_err find_owner(struct import *import, uint32_t *position)
     struct owner *owner = &import->owners[import->owner_count];
     *owner = (struct owner){.name = name};
     if (!is_name && !format_is_id(name, "csmr"))
-        return api_problem(call, KR_ERR_INVALID,
-                           "consumer: must be 1 to 128 characters of a-z, 0-9, '_' and '-'");
+        return api_problem(
+            call, KR_ERR_INVALID,
+            "consumer: must be 1 to 128 characters of a-z, 0-9, '_' and '-', and not "
+            "'-' alone");
     if (!find_in_view(import, owner)) {
         if (!is_name)
             return api_problem(call, KR_ERR_INVALID, "consumer: there is no consumer of this id");

@@ -41,3 +41,23 @@ test('what an option says twice, or not at all, is told by its name', async () =
   await cli(['consumer', 'create', 'tagged', '-t', 'a=b', '-t', 'ab=c', '-t', 'a2=b']);
   await refuse(['login', node.url, '--name', ''], [/--name is empty/, /host and port/]);
 });
+
+test("a key's id is enough to act on it, and --wait takes its word apart", async () => {
+  const api = client(node);
+  const { id, key } = await api.makeKey('acme');
+  const json = async (...args) => JSON.parse((await cli([...args, '--json'])).stdout);
+  assert.equal((await json('key', 'show', id)).id, id);
+  assert.equal((await json('key', 'update', id, '-d', 'leaked')).description, 'leaked');
+  await cli(['key', 'reveal', id], { code: 4 }); // the bucket keeps no values
+  const receipt = await json('key', 'revoke', id, '--wait', 'everywhere');
+  assert.deepEqual([receipt.level, receipt.keys], ['everywhere', 1]);
+  assert.equal(await api.code(key), 'REVOKED');
+  assert.equal((await json('key', 'revoke', '--wait', 'committed', 'acme', id)).level, 'committed');
+  await cli(['key', 'delete', id, '--yes']);
+  for (const command of ['show', 'update', 'revoke', 'reveal', 'delete']) {
+    const { stderr } = await cli(['key', command, key], { code: 2 });
+    assert.match(stderr, /what stands alone is to be a key's id/);
+    assert.ok(!stderr.includes(key), 'a value is not repeated');
+  }
+  await cli(['key', 'show', `key_${'0'.repeat(24)}`], { code: 3 });
+});

@@ -307,3 +307,49 @@ test('reveal and key-format=visible show the value in a retrievable bucket only'
   assert.deepEqual(shown.body, { key: key.key });
   expectProblem(await api.post(`${api.keys('reader')}/${(await api.makeKey('reader')).id}/reveal`), 409);
 });
+
+test("a key's id finds it, whoever of the bucket it belongs to", async () => {
+  await api.makeBucket('found', { isRetrievable: true });
+  const holder = await api.makeConsumer('holder', { tags: { team: 'a' } }, 'found');
+  const { id, key } = await api.makeKey('holder', {}, 'found');
+  const byName = `${api.keys('holder', 'found')}/${id}`;
+  const byId = `${api.keys('-', 'found')}/${id}`;
+  const named = expect(await api.get(byName), 200);
+  const found = expect(await api.get(byId), 200);
+  assert.deepEqual([found.body, found.headers.get('etag')], [named.body, named.headers.get('etag')]);
+  assert.equal(expect(await api.get(`${byId}?key-format=visible`), 200).body.key, key);
+  assert.equal(expect(await api.post(`${byId}/reveal`), 200).body.key, key);
+  expectProblem(await api.patch(byId, { description: 'x' }, { 'if-match': '"other"' }), 412);
+  assert.equal(expect(await api.patch(byId, { description: 'leaked' }, { 'if-match': named.headers.get('etag') }), 200).body.description, 'leaked');
+  expect(await api.get(`${byId}?tag.team=a`), 200);
+  expectProblem(await api.get(`${byId}?tag.team=b`), 404);
+  const receipt = expect(await api.post(`${byId}/revoke?wait=everywhere`, { reason: 'keyCompromise' }), 200).body;
+  assert.deepEqual([receipt.keys, receipt.level], [1, 'everywhere']);
+  assert.equal(await api.code(key), 'REVOKED');
+  expect(await api.delete(byId), 204);
+  const { data } = expect(await api.get('/v1/accounts/default/audit-logs?limit=100'), 200).body;
+  const rows = data.filter((row) => row.target === id || row.detail?.key === id);
+  for (const action of ['create', 'update', 'revoke', 'delete', 'reveal']) assert.ok(rows.some((row) => row.action === `key.${action}`), action);
+  for (const { action, detail } of rows) if (detail?.consumer) assert.ok([holder.id, 'holder'].includes(detail.consumer), `${action}: ${detail.consumer}`);
+  assert.ok(rows.some(({ detail }) => detail?.consumer === 'holder' && detail.key === id), 'of key-format=visible');
+});
+
+test('the dash stands for a consumer of that bucket alone, with the same rights, and for nothing else', async () => {
+  await api.makeConsumer('elsewhere');
+  const { id, key } = await api.makeKey('elsewhere');
+  for (const action of ['get', 'delete']) expectProblem(await api[action](`${api.keys('-', 'preview')}/${id}`), 404, new RegExp(`there is no key ${id}`));
+  expectProblem(await api.get(`${api.keys('-')}/key_${'0'.repeat(24)}`), 404, /there is no key/);
+  expectProblem(await api.get(api.keys('-')), 404, /consumer/);
+  expectProblem(await api.get(`${api.consumers()}/-`), 404, /consumer/);
+  expectProblem(await api.post(`${api.consumers()}/-/revoke`, { confirm: '-' }), 404, /consumer/);
+  const limited = await api.makeToken('limited', { roles: ['admin'], buckets: ['preview'] });
+  const viewer = await api.makeToken('reads', { roles: ['viewer'] });
+  expectProblem(await client(node, limited.token).post(`${api.keys('-')}/${id}/revoke`), 403);
+  expectProblem(await client(node, viewer.token).post(`${api.keys('-')}/${id}/revoke`), 403);
+  expectProblem(await api.get(`${api.keys('-', 'keyreeve-system')}/${limited.id}`), 404, /bucket/);
+  assert.equal(await api.code(key), 'VALID');
+  await api.makeConsumer('gone');
+  const late = await api.makeKey('gone');
+  expect(await api.delete(`${api.consumers()}/gone`), 204);
+  expectProblem(await api.get(`${api.keys('-')}/${late.id}`), 404, /there is no key/);
+});

@@ -125,7 +125,7 @@ test('the same consumer name may live in two buckets', async () => {
 test('consumer names are 1 to 128 characters of a-z, 0-9, _ and -', async () => {
   await api.makeConsumer('x');
   await api.makeConsumer('y'.repeat(128));
-  for (const name of ['', 'z'.repeat(129), 'Upper', 'a b', 'a.b', 5, null, ['x']]) expectProblem(await api.post(api.consumers(), { name }), 400, /name/);
+  for (const name of ['', '-', 'z'.repeat(129), 'Upper', 'a b', 'a.b', 5, null, ['x']]) expectProblem(await api.post(api.consumers(), { name }), 400, /name/);
 });
 
 test('apiKeys and managers of a creation are made with it, all or nothing', async () => {

@@ -163,8 +163,11 @@ static void arguments_are_counted(void **state)
 {
     (void)state;
     size_t least, most;
-    spec_argument_range(spec_find("key", "show"), &least, &most);
+    spec_argument_range(spec_find("manager", "add"), &least, &most);
     assert_int_equal(least, 2);
+    assert_int_equal(most, 2);
+    spec_argument_range(spec_find("key", "show"), &least, &most);
+    assert_int_equal(least, 1);
     assert_int_equal(most, 2);
     spec_argument_range(spec_find(NULL, "login"), &least, &most);
     assert_int_equal(least, 0);

@@ -56,6 +56,10 @@ static void names_keep_to_their_form(void **state)
     assert_true(model_is_bucket_name("_0-"));
     assert_false(model_is_bucket_name("ab"));
     assert_true(model_is_consumer_name("a"));
+    assert_true(model_is_consumer_name("--"));
+    assert_false(model_is_consumer_name("-"));
+    assert_true(model_is_consumer_prefix("-"));
+    assert_false(model_is_consumer_prefix("/"));
     assert_false(model_is_consumer_name(""));
     assert_false(model_is_consumer_name("A"));
     assert_false(model_is_consumer_name("a b"));
