@@ -16,6 +16,8 @@ void connection_http2_begin(struct connection *connection)
 {
     struct serve *serve = connection->serve;
     connection->http2 = http2_new(&serve->http_options, serve->streams);
+    if (connection->is_trusted)
+        http2_trust(connection->http2);
     http_conn_free(&connection->http);
     metrics_bump(&serve->metrics->http2_connections, 1);
 }

@@ -83,6 +83,7 @@ static void trust(struct connection *connection)
     connection->is_counted = false;
 }
 
+// Whose connection it is shall be known before anything that came on it is looked at.
 static void shook_hands(struct connection *connection)
 {
     struct metrics *metrics = connection->serve->metrics;
@@ -90,7 +91,8 @@ static void shook_hands(struct connection *connection)
     metrics_bump(&metrics->tls_resumed, tls_is_resumed(connection->tls));
     if (tls_client(connection->tls)[0] != '\0')
         trust(connection);
-    connection_deadline(connection);
+    if (bytes_equal_text(tls_protocol(connection->tls), "h2"))
+        connection_http2_begin(connection);
 }
 
 static void failed(struct connection *connection, bool was_shaking_hands)
@@ -112,22 +114,22 @@ bool connection_tls_received(struct connection *connection, size_t size)
     }
     connection->has_said_hello = true;
     enum kr_err err = tls_receive(connection->tls, bytes_of(serve->sealed_in, size));
-    bool is_open = tls_state(connection->tls) == KR_TLS_OPEN;
-    if (was_shaking_hands && is_open && bytes_equal_text(tls_protocol(connection->tls), "h2"))
-        connection_http2_begin(connection);
+    bool has_shaken = was_shaking_hands && tls_state(connection->tls) == KR_TLS_OPEN;
+    if (has_shaken)
+        shook_hands(connection);
     if (err == KR_ERR_OK)
         connection_tls_unseal(connection);
     bool is_sent = send_waiting(connection);
     if (connection->state == KR_CONNECTION_CLOSING)
         return false;
     if (err != KR_ERR_OK || !is_sent || tls_state(connection->tls) == KR_TLS_FAILED) {
-        failed(connection, was_shaking_hands);
+        failed(connection, was_shaking_hands && !has_shaken);
         return false;
     }
     if (tls_has_ended(connection->tls))
         connection_ended(connection);
-    if (was_shaking_hands && tls_state(connection->tls) == KR_TLS_OPEN)
-        shook_hands(connection);
+    if (has_shaken)
+        connection_deadline(connection);
     return true;
 }
 

@@ -6,7 +6,7 @@
 // Failures: a malformed request (nghttp2 resets the stream), one that is too large or not ours
 // (whole at once, with the error that answers it), one that the peer gives up (gone; while it is
 // lent, with its answer), no room (REFUSED_STREAM), a broken frame (GOAWAY), work for nothing
-// (GOAWAY: ENHANCE_YOUR_CALM).
+// (GOAWAY: ENHANCE_YOUR_CALM, behind the answers to what is whole).
 #include "core/http/http2.h"
 
 #include <assert.h>
@@ -35,6 +35,8 @@ struct http2 {
     size_t preface_left; // bytes of the preface to come
     size_t list_bytes;   // of the header list that comes (RFC 9113 §6.5.2)
     int32_t calm;
+    bool is_trusted; // what one stream does to itself is not the peer's fault
+    bool is_spent;   // there is no calm left: what is whole is answered, no more is taken in
     bool is_broken;
     enum http2_farewell farewell;
 };
@@ -49,11 +51,16 @@ static void send_away(struct http2 *http2, uint32_t code)
 
 static void spend(struct http2 *http2, int32_t cost)
 {
-    if (http2->is_broken)
-        return;
-    http2->calm -= cost;
-    if (http2->calm < 0)
-        send_away(http2, NGHTTP2_ENHANCE_YOUR_CALM);
+    http2->calm -= http2->is_spent ? 0 : cost;
+    http2->is_spent |= http2->calm < 0;
+}
+
+// For what a stream brought about. A proxy's streams are its clients', of whom one must not be able
+// to end the connection of all: what each may cost is bounded by the number of open streams.
+static void spend_for_stream(struct http2 *http2, int32_t cost)
+{
+    if (!http2->is_trusted)
+        spend(http2, cost);
 }
 
 static void earn(struct http2 *http2)
@@ -74,7 +81,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *fram
     if (frame->type == NGHTTP2_PRIORITY && frame->stream_id == 0 && !http2->is_broken)
         send_away(http2, NGHTTP2_PROTOCOL_ERROR); // RFC 9113 §6.3; nghttp2 passes over PRIORITY
     if (frame->type == NGHTTP2_RST_STREAM)
-        spend(http2, KR_HTTP2_CALM_STREAM);
+        spend_for_stream(http2, KR_HTTP2_CALM_STREAM);
     else if (frame->type == NGHTTP2_SETTINGS || frame->type == NGHTTP2_PING ||
              frame->type == NGHTTP2_PRIORITY)
         spend(http2, KR_HTTP2_CALM_FRAME);
@@ -222,7 +229,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
         http2->is_broken = true;
     if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR)
-        spend(http2, KR_HTTP2_CALM_STREAM);
+        spend_for_stream(http2, KR_HTTP2_CALM_STREAM);
     if ((frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) || !is_last)
         return 0;
     const struct http2_stream *stream =
@@ -316,6 +323,11 @@ struct http2 *http2_new(const struct http_conn_options *options, struct http2_st
     return http2;
 }
 
+void http2_trust(struct http2 *http2)
+{
+    http2->is_trusted = true;
+}
+
 void http2_free(struct http2 **http2)
 {
     struct http2 *freed = *http2;
@@ -339,7 +351,7 @@ static uint32_t code_of(ssize_t status)
 
 void http2_receive(struct http2 *http2, struct bytes input)
 {
-    if (http2->is_broken)
+    if (http2->is_broken || http2->is_spent)
         return;
     http2->preface_left -= input.size < http2->preface_left ? input.size : http2->preface_left;
     ssize_t taken = nghttp2_session_mem_recv(http2->session, input.data, input.size);
@@ -481,6 +493,16 @@ void http2_answer(struct http2 *http2, struct http2_stream *stream, struct buf *
 
 // --- out -----------------------------------------------------------------------------------------
 
+// Who has made too much work for nothing leaves when nothing that is whole waits for its answer.
+// True: he is told so now.
+static bool leave_if_spent(struct http2 *http2)
+{
+    if (!http2->is_spent || http2->is_broken || http2_open_owes(&http2->open))
+        return false;
+    send_away(http2, NGHTTP2_ENHANCE_YOUR_CALM);
+    return true;
+}
+
 void http2_take(struct http2 *http2, struct buf *out, size_t size)
 {
     const uint8_t *data;
@@ -488,6 +510,8 @@ void http2_take(struct http2 *http2, struct buf *out, size_t size)
         ssize_t part = nghttp2_session_mem_send(http2->session, &data);
         if (part < 0)
             http2->is_broken = true;
+        if (part == 0 && leave_if_spent(http2))
+            continue;
         if (part <= 0)
             return;
         buf_add(out, data, (size_t)part);
@@ -518,17 +542,18 @@ void http2_shutdown(struct http2 *http2)
     }
 }
 
-// In the middle of a head nothing else can come, so that its end is the connection's.
+// In the middle of a head nothing else can come, so that its end is the connection's. So is that of
+// an answer which waits for a window, where nothing is taken in any more.
 static bool end_late(struct http2 *http2, const struct http2_stream *stream)
 {
     if (http2->is_broken)
         return false;
-    if (stream->state == KR_HTTP2_HEAD) {
+    if (stream->state == KR_HTTP2_HEAD || http2->is_spent) {
         send_away(http2, NGHTTP2_ENHANCE_YOUR_CALM);
         return true;
     }
     nghttp2_submit_rst_stream(http2->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_CANCEL);
-    spend(http2, KR_HTTP2_CALM_LATE);
+    spend_for_stream(http2, KR_HTTP2_CALM_LATE);
     return true;
 }
 

@@ -5,7 +5,7 @@
 // streams, the size of a header list, of a body and of what all hold together (the pool's), answers
 // that the peer does not take, and work that it makes for nothing: streams given up or malformed,
 // frames that carry nothing. Whoever makes more of that than it takes answers is sent away with
-// ENHANCE_YOUR_CALM. One thread.
+// ENHANCE_YOUR_CALM, behind the answers to what is whole. One thread.
 #pragma once
 
 #include "core/base/buf.h"
@@ -29,6 +29,9 @@ struct http2_streams; // those that are used again, of a loop: http2_stream.h
 
 // Keeps both. Our settings can be taken at once.
 struct http2 *http2_new(const struct http_conn_options *options, struct http2_streams *streams);
+// The peer is a proxy of ours, whose streams are those of many clients: what a stream brings about,
+// given up, malformed, refused or waited for in vain, is not held against it.
+void http2_trust(struct http2 *http2);
 void http2_free(struct http2 **http2);
 
 // Takes in what the socket brought; the preface comes first. body_limit is called meanwhile. From a

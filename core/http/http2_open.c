@@ -15,7 +15,6 @@ enum {
 void http2_open_init(struct http2_open *open, struct http2_streams *pool, struct http_pool *memory)
 {
     *open = (struct http2_open){.pool = pool, .memory = memory};
-    open->whole_tail = &open->whole;
 }
 
 void http2_open_fini(struct http2_open *open)
@@ -40,14 +39,18 @@ struct http2_stream *http2_open_add(struct http2_open *open, int32_t id)
     return stream;
 }
 
+// Without a search: a proxy's clients may give up as many as they like.
 static void dequeue(struct http2_open *open, const struct http2_stream *stream)
 {
-    struct http2_stream **at = &open->whole;
-    while (*at != stream)
-        at = &(*at)->next_whole;
-    *at = stream->next_whole;
-    if (*at == NULL)
-        open->whole_tail = at;
+    struct http2_stream *previous = stream->previous_whole, *next = stream->next_whole;
+    if (previous != NULL)
+        previous->next_whole = next;
+    else
+        open->whole = next;
+    if (next != NULL)
+        next->previous_whole = previous;
+    else
+        open->last_whole = previous;
 }
 
 void http2_open_drop(struct http2_open *open, struct http2_stream *stream)
@@ -76,9 +79,13 @@ void http2_open_drop(struct http2_open *open, struct http2_stream *stream)
 static void add_last(struct http2_open *open, struct http2_stream *stream)
 {
     stream->state = KR_HTTP2_WHOLE;
+    stream->previous_whole = open->last_whole;
     stream->next_whole = NULL;
-    *open->whole_tail = stream;
-    open->whole_tail = &stream->next_whole;
+    if (open->last_whole != NULL)
+        open->last_whole->next_whole = stream;
+    else
+        open->whole = stream;
+    open->last_whole = stream;
 }
 
 void http2_open_enqueue(struct http2_open *open, struct http2_stream *stream)
@@ -139,6 +146,15 @@ void http2_open_pay(struct http2_open *open, struct http2_stream *stream, size_t
     open->unsent -= size;
     open->sent += size;
     http2_streams_pay(open->pool, size);
+}
+
+bool http2_open_owes(const struct http2_open *open)
+{
+    for (const struct http2_stream *at = open->streams; at != NULL; at = at->next) {
+        if (at->state >= KR_HTTP2_WHOLE && !at->is_given_up)
+            return true;
+    }
+    return false;
 }
 
 static bool is_waiting_for_peer(const struct http2_stream *stream)

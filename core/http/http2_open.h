@@ -12,12 +12,12 @@ enum { KR_HTTP2_OPEN_STEP = 16384 }; // bytes of an answer that count as progres
 struct http2_open {
     struct http2_streams *pool;
     struct http_pool *memory;
-    struct http2_stream *streams;             // all
-    size_t count;                             // of them
-    size_t lent;                              // LENT
-    struct http2_stream *whole, **whole_tail; // those that wait to be taken
-    size_t unsent;                            // bytes of answers
-    uint64_t sent;                            // bytes of answers, ever
+    struct http2_stream *streams;            // all
+    size_t count;                            // of them
+    size_t lent;                             // LENT
+    struct http2_stream *whole, *last_whole; // those that wait to be taken
+    size_t unsent;                           // bytes of answers
+    uint64_t sent;                           // bytes of answers, ever
 };
 
 // Keeps both.
@@ -42,6 +42,8 @@ void http2_open_recall(struct http2_open *open, uint8_t kind);
 // Its answer stands in it, to be sent up to its trailers.
 void http2_open_owe(struct http2_open *open, struct http2_stream *stream);
 void http2_open_pay(struct http2_open *open, struct http2_stream *stream, size_t size);
+// Does a request that is whole still wait for its answer, or the answer for its way?
+bool http2_open_owes(const struct http2_open *open);
 // Has its peer kept it waiting for patience_ms, with the rest of a request or with room for its
 // answer? An answer that has a window may stand behind others, and waits while those move. With
 // patience 0, its time begins anew.

@@ -28,8 +28,8 @@ struct http2_stream {
     uint8_t put_off;                      // it is not to be taken yet, of this kind; while WHOLE
     uint8_t recalled;                     // it was, and has a turn of this kind; while WHOLE
     struct http2_stream *previous, *next; // of its connection
-    struct http2_stream *next_whole;      // of its connection's queue
-    struct arena arena;                   // the texts of the request
+    struct http2_stream *previous_whole, *next_whole; // of its connection's queue
+    struct arena arena;                               // the texts of the request
     struct http_request request;
     struct bytes authority;
     uint64_t announced; // by Content-Length

@@ -39,23 +39,50 @@ static void another_preface_is_a_protocol_error(void **state)
     expect_sent_away(&peer, CODE_PROTOCOL);
 }
 
+// Frames up to here have come; the time is that of its first look, and then of its last.
+static size_t sweep_twice(struct peer *peer, uint64_t from_ms, uint64_t to_ms)
+{
+    peer_send(peer);
+    peer_read(peer);
+    size_t ended = http2_sweep(peer->http2, from_ms, PATIENCE_MS);
+    return ended + http2_sweep(peer->http2, to_ms, PATIENCE_MS);
+}
+
+// So many streams with an answer of so many bytes each.
+static void answer_long(struct peer *peer, uint32_t streams, size_t size)
+{
+    char *reply = mem_zalloc(size + sizeof(PEER_OK));
+    memcpy(reply, PEER_OK, sizeof(PEER_OK) - 1);
+    memset(reply + sizeof(PEER_OK) - 1, 'a', size);
+    for (uint32_t i = 0; i < streams; i++)
+        peer_get(peer, 2 * i + 1);
+    peer_send(peer);
+    for (uint32_t i = 0; i < streams; i++)
+        peer_answer_with(peer, peer_take(peer).stream, reply, "");
+    mem_free(reply);
+}
+
+// On so many streams, asked and given up at once.
+static void reset_rapidly(struct peer *peer, uint32_t first, size_t streams)
+{
+    for (uint32_t id = first; streams > 0; id += 2, streams--) {
+        peer_get(peer, id);
+        peer_u32(peer, FRAME_RST_STREAM, id, 8);
+    }
+}
+
 static void rapid_resets_end_the_connection(void **state)
 {
     (void)state;
     struct peer peer;
     peer_init(&peer);
     peer_greet(&peer);
-    uint32_t id = 1;
-    for (; id < KR_HTTP2_CALM_MAX / KR_HTTP2_CALM_STREAM; id += 2) {
-        peer_get(&peer, id);
-        peer_u32(&peer, FRAME_RST_STREAM, id, 8);
-    }
+    uint32_t most = KR_HTTP2_CALM_MAX / KR_HTTP2_CALM_STREAM - 1; // beside two SETTINGS
+    reset_rapidly(&peer, 1, most);
     peer_send(&peer);
-    assert_false(http2_is_broken(peer.http2)); // half of what it takes
-    for (; id <= 2 * KR_HTTP2_CALM_MAX / KR_HTTP2_CALM_STREAM; id += 2) {
-        peer_get(&peer, id);
-        peer_u32(&peer, FRAME_RST_STREAM, id, 8);
-    }
+    assert_string_equal(peer_said(&peer), "");
+    assert_false(http2_is_broken(peer.http2));
+    reset_rapidly(&peer, 2 * most + 1, 1);
     peer_send(&peer);
     expect_sent_away(&peer, CODE_CALM);
 }
@@ -75,6 +102,73 @@ static void resets_between_answers_do_not(void **state)
         peer_read(&peer);
         buf_clear(&peer.transcript);
     }
+    assert_false(http2_is_broken(peer.http2));
+    peer_fini(&peer);
+}
+
+static void what_was_whole_is_answered_before_its_peer_is_sent_away(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_init(&peer);
+    peer_greet(&peer);
+    peer_get(&peer, 1);
+    peer_get(&peer, 3);
+    reset_rapidly(&peer, 5, KR_HTTP2_CALM_MAX / KR_HTTP2_CALM_STREAM + 1);
+    peer_send(&peer);
+    assert_string_equal(peer_said(&peer), "");
+    peer_answer(&peer, peer_take(&peer).stream);
+    assert_string_equal(peer_said(&peer), "HEADERS 1 :status=200 x-a=b;DATA 1 ok.;");
+    peer_get(&peer, 9999); // is too late
+    peer_send(&peer);
+    peer_answer(&peer, peer_take(&peer).stream);
+    const char *said = peer_said(&peer);
+    assert_ptr_equal(strstr(said, "HEADERS 3 :status=200 x-a=b;DATA 3 ok.;GOAWAY 0 "), said);
+    assert_true(http2_is_over(peer.http2));
+    peer_fini(&peer);
+}
+
+// Nothing is taken in any more, so that no window would come.
+static void who_is_to_be_sent_away_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_init(&peer);
+    peer_greet(&peer);
+    answer_long(&peer, 1, 100000);
+    reset_rapidly(&peer, 3, KR_HTTP2_CALM_MAX / KR_HTTP2_CALM_STREAM + 1);
+    assert_int_equal(sweep_twice(&peer, 5000, 5000 + PATIENCE_MS - 1), 0);
+    assert_false(http2_is_over(peer.http2));
+    assert_int_equal(http2_sweep(peer.http2, 5000 + PATIENCE_MS, PATIENCE_MS), 1);
+    expect_sent_away(&peer, CODE_CALM);
+}
+
+static void a_proxy_is_not_sent_away_for_its_clients_streams(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_init(&peer);
+    http2_trust(peer.http2);
+    peer_greet(&peer);
+    peer_get(&peer, 1);
+    reset_rapidly(&peer, 3, 4 * KR_HTTP2_CALM_MAX / KR_HTTP2_CALM_STREAM);
+    peer_send(&peer);
+    assert_int_equal(peer_said(&peer)[0], '\0');
+    peer_answer(&peer, peer_take(&peer).stream);
+    assert_string_equal(peer_said(&peer), "HEADERS 1 :status=200 x-a=b;DATA 1 ok.;");
+    assert_false(http2_has_streams(peer.http2)); // whatever they held is freed
+    uint32_t id = 100001;
+    for (size_t i = 0; i < 2 * KR_HTTP2_CALM_MAX / KR_HTTP2_CALM_STREAM; i++, id += 2) {
+        PEER_HEADERS(&peer, FLAG_END_HEADERS | FLAG_END_STREAM, id, ":path", "/"); // malformed
+        peer_send(&peer);
+        assert_non_null(strstr(peer_said(&peer), "RST_STREAM"));
+    }
+    for (size_t i = 0; i <= KR_HTTP2_CALM_MAX / KR_HTTP2_CALM_LATE; i++, id += 2)
+        PEER_HEADERS(&peer, FLAG_END_HEADERS, id, PEER_POST); // not whole in time
+    sweep_twice(&peer, 5000, 5000 + PATIENCE_MS);
+    peer_get(&peer, id);
+    peer_send(&peer);
+    assert_int_equal(peer_take(&peer).next, KR_HTTP_REQUEST);
     assert_false(http2_is_broken(peer.http2));
     peer_fini(&peer);
 }
@@ -154,15 +248,6 @@ static void a_header_list_beyond_all_measure_ends_the_connection(void **state)
 
 // --- who is waited for ---------------------------------------------------------------------------
 
-// Frames up to here have come; the time is that of its first look, and then of its last.
-static size_t sweep_twice(struct peer *peer, uint64_t from_ms, uint64_t to_ms)
-{
-    peer_send(peer);
-    peer_read(peer);
-    size_t ended = http2_sweep(peer->http2, from_ms, PATIENCE_MS);
-    return ended + http2_sweep(peer->http2, to_ms, PATIENCE_MS);
-}
-
 static void a_request_that_does_not_become_whole_is_ended_alone(void **state)
 {
     (void)state;
@@ -207,20 +292,6 @@ static void who_stops_within_a_head_is_sent_away(void **state)
     PEER_HEADERS(&peer, FLAG_END_STREAM, 1, PEER_GET);
     assert_int_equal(sweep_twice(&peer, 5000, 5000 + PATIENCE_MS), 1);
     expect_sent_away(&peer, CODE_CALM);
-}
-
-// So many streams with an answer of so many bytes each.
-static void answer_long(struct peer *peer, uint32_t streams, size_t size)
-{
-    char *reply = mem_zalloc(size + sizeof(PEER_OK));
-    memcpy(reply, PEER_OK, sizeof(PEER_OK) - 1);
-    memset(reply + sizeof(PEER_OK) - 1, 'a', size);
-    for (uint32_t i = 0; i < streams; i++)
-        peer_get(peer, 2 * i + 1);
-    peer_send(peer);
-    for (uint32_t i = 0; i < streams; i++)
-        peer_answer_with(peer, peer_take(peer).stream, reply, "");
-    mem_free(reply);
 }
 
 static void an_answer_whose_window_stays_shut_is_ended_alone(void **state)
@@ -411,6 +482,9 @@ int main(void)
         cmocka_unit_test(another_preface_is_a_protocol_error),
         cmocka_unit_test(rapid_resets_end_the_connection),
         cmocka_unit_test(resets_between_answers_do_not),
+        cmocka_unit_test(what_was_whole_is_answered_before_its_peer_is_sent_away),
+        cmocka_unit_test(who_is_to_be_sent_away_is_not_waited_for),
+        cmocka_unit_test(a_proxy_is_not_sent_away_for_its_clients_streams),
         cmocka_unit_test(malformed_requests_without_end_end_the_connection),
         cmocka_unit_test(floods_of_frames_end_the_connection),
         cmocka_unit_test(a_flood_of_continuations_ends_the_connection),
