@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Questions on their way: to the nearest node, to a second one when it is late, to the others when
+// Questions on their way: to the nearest node, to another one when it is late, to the others when
 // it is gone.
 //
 // Happy path: ask → (kept | nearest link) → answer → done. Ways it can fail: the link is lost (the
-// next one is asked at once), the node cannot tell (the same), it is late (a second one is asked
-// beside it, and the first answer counts), nobody answers before the deadline (UNAVAILABLE, or what
-// the last node said). A node that owes an answer for a whole time-out is taken for lost; only time
-// in which somebody looks at its socket counts, for a blocking client is away most of the time.
+// next one is asked at once), the node cannot tell (the same), it is late (another one is asked
+// beside it, and the first answer counts; where that is late, too, a further one, after twice as
+// long each, so that nodes which are all slow are not asked all at once), nobody answers before the
+// deadline (UNAVAILABLE, or what the last node said). A node that owes an answer for a whole
+// time-out is taken for lost; only time in which somebody looks at its socket counts, for a
+// blocking client is away most of the time.
 //
 // A question for an index is held back until a node has answered by it: a node would wait, and with
 // it all that was asked behind on that connection. Meanwhile the nodes are asked how they stand.
@@ -32,12 +34,7 @@ _Static_assert(KR_KEYREEVE_OUTSTANDING_MAX == 1 << KR_TAG_SLOT_BITS, "a tag name
 
 static bool is_with(const struct ask *ask, size_t link)
 {
-    return ask->at[0].link == link || ask->at[1].link == link;
-}
-
-static bool is_nowhere(const struct ask *ask)
-{
-    return is_with(ask, KR_CLIENT_NO_LINK) && ask->at[0].link == ask->at[1].link;
+    return (ask->waiting & 1u << link) != 0;
 }
 
 static uint64_t hedge_after_ns(const struct keyreeve *client, const struct link *link)
@@ -53,6 +50,12 @@ static unsigned links_behind(const struct keyreeve *client, const struct ask *as
     for (size_t i = 0; i < client->link_count; i++)
         behind |= client->links[i].index < ask->request.min_index ? 1u << i : 0;
     return behind;
+}
+
+// Is there one, be it down, that was not asked?
+static bool has_untried(const struct keyreeve *client, const struct ask *ask)
+{
+    return ask->tried != (1u << client->link_count) - 1;
 }
 
 // A node that is up might have it soon, and was not asked.
@@ -72,6 +75,15 @@ static size_t next_link(const struct keyreeve *client, const struct ask *ask)
     return client_nearest(client, excluded);
 }
 
+// When another one is asked beside those that have it: after that time where nobody has it yet, and
+// no sooner than after twice as long as the last time where somebody has.
+static void hedge_next(struct ask *ask, uint64_t now_ns, uint64_t least_ns)
+{
+    uint64_t twice_ns = ask->waiting != 0 ? 2 * ask->hedge_after_ns : 0;
+    ask->hedge_after_ns = twice_ns > least_ns ? twice_ns : least_ns;
+    ask->hedge_at_ns = now_ns + ask->hedge_after_ns;
+}
+
 // Sends it to a node that can answer and has not been asked: the home, or else the nearest; false:
 // there is none.
 static bool send_on(struct keyreeve *client, struct ask *ask)
@@ -84,12 +96,10 @@ static bool send_on(struct keyreeve *client, struct ask *ask)
     struct link *link = &client->links[number];
     struct bytes key = bytes_of(ask->key, ask->key_size);
     uint64_t now_ns = clock_mono_ns();
-    size_t place = ask->at[0].link == KR_CLIENT_NO_LINK ? 0 : 1;
-    ask->at[place].link = number;
-    ask->at[place].sent_ns = now_ns;
+    hedge_next(ask, now_ns, hedge_after_ns(client, link));
+    ask->sent_ns[number] = now_ns;
     ask->tried |= 1u << number;
-    // The second one beside another is not followed by a third.
-    ask->hedge_at_ns = place == 0 ? now_ns + hedge_after_ns(client, link) : 0;
+    ask->waiting |= 1u << number;
     link->is_broken |= binary_add_request(&link->out, &ask->request, &key) != KR_ERR_OK;
     link_expect(link, clock_boot_ms());
     return true;
@@ -121,19 +131,15 @@ static void give_up(struct keyreeve *client, struct ask *ask)
     finish(client, ask, &(struct keyreeve_answer){.code = ask->cannot_tell, .body = ""});
 }
 
-// The node at this link has no answer to it. False: nobody else is asked now.
+// The node at this link has no answer to it. Who else has it may be as silent as it was before, so
+// that another one is asked at once. False: nobody has it now.
 static bool leave(struct keyreeve *client, struct ask *ask, size_t link)
 {
-    for (size_t i = 0; i < 2; i++) {
-        if (ask->at[i].link == link)
-            ask->at[i].link = KR_CLIENT_NO_LINK;
-    }
-    if (!is_nowhere(ask))
-        return true;
-    ask->hedge_at_ns = 0;
-    bool is_sent = send_on(client, ask);
-    client->figures.failed_over += is_sent;
-    return is_sent;
+    ask->waiting &= ~(1u << link);
+    if (ask->waiting == 0)
+        ask->hedge_at_ns = 0;
+    client->figures.failed_over += send_on(client, ask);
+    return ask->waiting != 0;
 }
 
 static void note_loss(struct keyreeve *client, const struct link *link)
@@ -197,10 +203,10 @@ static void hear_answer(struct keyreeve *client, size_t number, const struct bin
         link->is_broken = true;
         return;
     }
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < client->link_count; i++) {
         // One that is overtaken took at least as long as this.
-        if (ask->at[i].link != KR_CLIENT_NO_LINK)
-            link_sample(&client->links[ask->at[i].link], now_ns - ask->at[i].sent_ns);
+        if (is_with(ask, i))
+            link_sample(&client->links[i], now_ns - ask->sent_ns[i]);
     }
     hear_result(client, number, ask, answer);
 }
@@ -306,6 +312,21 @@ static void hold(struct keyreeve *client, struct ask *ask, uint64_t now_ms)
         give_up(client, ask);
 }
 
+// It is late where it is. Who is down now, or behind, may be there for it soon.
+static void hedge(struct keyreeve *client, struct ask *ask, uint64_t now_ns)
+{
+    bool is_sent = send_on(client, ask);
+    client->figures.hedged += is_sent;
+    if (is_sent)
+        return;
+    if (may_come_up(client, ask))
+        ask->hedge_at_ns = now_ns + KR_HOLD_PROBE_MS * UINT64_C(1000000);
+    else if (has_untried(client, ask))
+        hedge_next(ask, now_ns, 0);
+    else
+        ask->hedge_at_ns = 0;
+}
+
 static void step_asks(struct keyreeve *client, uint64_t now_ms)
 {
     uint64_t now_ns = clock_mono_ns();
@@ -314,15 +335,11 @@ static void step_asks(struct keyreeve *client, uint64_t now_ms)
         give_up(client, client->first);
     for (struct ask *at = client->first, *next; at != NULL; at = next) {
         next = at->next;
-        if (is_nowhere(at)) {
+        if (at->waiting == 0) {
             if (!send_on(client, at))
                 hold(client, at, now_ms);
         } else if (at->hedge_at_ns > 0 && now_ns >= at->hedge_at_ns) {
-            bool is_sent = send_on(client, at);
-            client->figures.hedged += is_sent;
-            at->hedge_at_ns = !is_sent && may_come_up(client, at)
-                                  ? now_ns + KR_HOLD_PROBE_MS * UINT64_C(1000000)
-                                  : 0;
+            hedge(client, at, now_ns);
         }
     }
 }
@@ -413,8 +430,7 @@ static void begin(struct keyreeve *client, const struct keyreeve_question *quest
         .bucket = bytes_of(ask->bucket, bucket.size)};
     ask->sent_ms = now_ms;
     ask->deadline_ms = now_ms + client->timeout_ms;
-    ask->at[0].link = ask->at[1].link = KR_CLIENT_NO_LINK;
-    ask->tried = 0;
+    ask->tried = ask->waiting = 0;
     ask->hedge_at_ns = 0;
     ask->previous = client->last;
     ask->next = NULL;

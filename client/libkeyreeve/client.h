@@ -13,7 +13,7 @@
 #define KR_CLIENT_NO_LINK KR_KEYREEVE_NODES_MAX
 #define KR_TAG_LEASES UINT32_C(0xf0000000) // tags from here on: of requests for a lease
 
-// A question under way. It is with at most two nodes at once.
+// A question under way. It goes to each node once, until all that have it are lost.
 struct ask {
     struct ask *previous, *next; // of those under way, oldest first; next of the free list
     uint32_t tag;
@@ -23,13 +23,11 @@ struct ask {
     char bucket[KR_CLIENT_BUCKET_MAX];
     struct binary_request request; // its keys and bucket lie above
     uint64_t deadline_ms, sent_ms; // boot clock; sent_ms of the first time
-    uint64_t hedge_at_ns;          // 0: no second node is to be asked
-    struct {
-        size_t link; // KR_CLIENT_NO_LINK: none
-        uint64_t sent_ns;
-    } at[2];
-    unsigned tried;                 // links, by bit
-    enum keyreeve_code cannot_tell; // what the last node said that could not
+    uint64_t hedge_at_ns;          // when another node is to be asked beside these; 0: never
+    uint64_t hedge_after_ns;       // how long that was from the one before
+    unsigned tried, waiting;       // links, by bit: that have had it, that owe an answer
+    uint64_t sent_ns[KR_KEYREEVE_NODES_MAX]; // to those
+    enum keyreeve_code cannot_tell;          // what the last node said that could not
     keyreeve_done_fn *done;
     void *ctx;
 };
