@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { client, exchange } from '../integration/lib/http.mjs';
+import { client, exchange, raw } from '../integration/lib/http.mjs';
 import { claimPlace } from '../integration/lib/net.mjs';
 import { startNode, whileStopped } from '../integration/lib/node.mjs';
 import { describeGateway } from './lib/contract.mjs';
@@ -13,9 +13,9 @@ import { blocksOf, http2Settings, identity, put, say, shipped, startApi, startPr
 import { describeTwoNodes } from './lib/nodes.mjs';
 
 /** HAProxy with the shipped files; only paths, ports, the node's address and patience are put in. */
-async function startHaproxy({ upstream, apiPort, isOpen = false, isPatient = true, lua = shipped('haproxy/keyreeve.lua') }) {
+async function startHaproxy({ upstream, apiPort, isOpen = false, isPatient = true, lua = shipped('haproxy/keyreeve.lua'), edit = (text) => text }) {
   const { host, port } = await claimPlace();
-  let text = put(shipped('haproxy/haproxy.cfg'), 'server node-1 127.0.0.1:7400', `server node-1 ${upstream}`);
+  let text = put(edit(shipped('haproxy/haproxy.cfg')), 'server node-1 127.0.0.1:7400', `server node-1 ${upstream}`);
   text = put(text, '/etc/haproxy/', './');
   text = put(text, 'abns@keyreeve', `abns@keyreeve-test-${host}-${port}`);
   text = put(text, 'bind :8000', `bind ${host}:${port}`);
@@ -77,6 +77,33 @@ describe('HAProxy', () => {
     for (const path of ['/status', '/status?x']) assert.equal((await ask(path, {})).status, 200, path);
     for (const path of ['/%73tatus', '/status/', '/status%2F1']) assert.equal((await ask(path, {})).status, 401, path);
     assert.equal((await ask('/x/..')).status, 400);
+  });
+
+  test('keeps room for the questions, however many clients there are', async (t) => {
+    const edit = (text) => put(put(text, 'maxconn 8000', 'maxconn 20'), 'maxconn 3500', 'maxconn 9');
+    const gateway = await startHaproxy({ upstream: `unix@${socket}`, apiPort: api.port, isOpen: true, edit });
+    t.after(() => gateway.stop());
+    // All are there before anybody asks for anything.
+    const clients = Array.from({ length: 40 }, () => raw(gateway));
+    t.after(() => clients.forEach((one) => one.destroy()));
+    await new Promise((done) => setTimeout(done, 500));
+    const answers = await Promise.all(clients.map(async (one) => {
+      one.write('GET / HTTP/1.1\r\nHost: api\r\nX-API-Key: nonsense\r\n\r\n');
+      const answer = await one.until((received) => received.includes('\r\n\r\n'));
+      one.destroy(); // another one has its place
+      return answer;
+    }));
+    for (const answer of answers) assert.match(answer, /^HTTP\/1\.1 401 /);
+  });
+
+  test('leaves a WebSocket alone that is silent for longer than a client may be', async (t) => {
+    const edit = (text) => put(put(text, 'timeout client 60s', 'timeout client 1s'), 'timeout server 60s', 'timeout server 1s');
+    const gateway = await startHaproxy({ upstream: `unix@${socket}`, apiPort: api.port, edit });
+    t.after(() => gateway.stop());
+    const { connection } = await say(t, gateway, '/', ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', `X-API-Key: ${key}`], (received) => received.includes('}\n'));
+    await new Promise((done) => setTimeout(done, 2500));
+    connection.write('still here');
+    await connection.until((received) => received.endsWith('still here'));
   });
 
   test('lets nobody in when the action itself fails', async (t) => {

@@ -108,7 +108,7 @@ export async function startProgram({ program, host, port, files, args, env = {},
   };
   const isThere = async () => {
     if (child.exitCode !== null) throw new Error(`${program} ended: ${output}`);
-    return fetch(`${url}/status`).then((answer) => answer.status === 200, () => false);
+    return fetch(`${url}/status`, { headers: { connection: 'close' } }).then((answer) => answer.status === 200, () => false);
   };
   try {
     await until(isThere, { what: () => `${program}: ${output}`, deadlineMs: 60_000 });
