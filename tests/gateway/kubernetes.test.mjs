@@ -113,6 +113,11 @@ async function startGrpcGateway({ node, apiPort, isOpen }) {
   return { ...replay, stop: () => (channel.close(), replay.stop()) };
 }
 
+test('a path with more than one spelling is resolved or refused before a rule is picked', () => {
+  assertKeys(traffic.spec, ['targetRefs', 'path', 'headers'], 'the ClientTrafficPolicy');
+  assert.deepEqual(traffic.spec.path, { escapedSlashesAction: 'RejectRequest', disableMergeSlashes: false });
+});
+
 test('the manifests hand on the whole identity, and take it off the client first', () => {
   for (const rule of route.spec.rules.map(settingOf).filter(Boolean)) assert.deepEqual(rule.upstream, identity);
   assert.deepEqual(policySetting(false).upstream, identity);

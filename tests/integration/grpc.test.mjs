@@ -171,7 +171,7 @@ test('hundreds of checks at a time on one channel have each its own answer', asy
   outcomes.forEach((outcome, i) => assert.equal(outcome.status, i % 3 === 0 ? 401 : i % 5 === 0 ? 403 : 200, `check ${i}`));
 });
 
-test('the published .proto of the authorization reads the same answer', async () => {
+test('a client that has our own .proto of the authorization reads the same answer', async () => {
   const question = { attributes: { request: { http: { headers: bearer(key.key), path: '/' } }, context_extensions: { bucket: 'production' } } };
   const { error, answer } = await connect(ownEnvoy.Authorization).call('Check', question);
   assert.ifError(error);
