@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { exchange } from '../integration/lib/http.mjs';
 import { claimPlace } from '../integration/lib/net.mjs';
-import { describeGateway } from './lib/contract.mjs';
+import { assertPreflights, describeGateway } from './lib/contract.mjs';
 import { blocksOf, put, shipped, startProgram, startScene } from './lib/gateway.mjs';
 import { describeTwoNodes } from './lib/nodes.mjs';
 
@@ -45,6 +45,13 @@ describe('the Caddyfile', () => {
   });
 
   const get = (path, headers = { 'x-api-key': key }) => exchange(gateway, { path, headers });
+
+  test('lets preflights pass where its README\'s lines say so', async (t) => {
+    const [lines] = blocksOf('caddy/README.md', 'Preflights');
+    const other = await startCaddy({ node: scene.node, apiPort: scene.api.port, edit: (text) => put(text, 'forward_auth 127.0.0.1:7400 {\n', lines) });
+    t.after(() => other.stop());
+    await assertPreflights(other);
+  });
 
   test('takes an identity header in CGI spelling for what it is', async () => {
     const forged = { X_Key_Id: 'forged', 'x_consumer-name': 'forged', 'X-CONSUMER_ID': 'forged', 'X-Key_Scopes': 'forged' };

@@ -8,7 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { client, exchange, raw } from '../integration/lib/http.mjs';
 import { claimPlace } from '../integration/lib/net.mjs';
 import { startNode, whileStopped } from '../integration/lib/node.mjs';
-import { describeGateway } from './lib/contract.mjs';
+import { assertPreflights, describeGateway } from './lib/contract.mjs';
 import { blocksOf, http2Settings, identity, put, say, shipped, startApi, startProgram, startScene, startServer } from './lib/gateway.mjs';
 import { describeTwoNodes } from './lib/nodes.mjs';
 
@@ -64,6 +64,13 @@ describe('HAProxy', () => {
     const ask = await startFor(t);
     assert.equal((await ask()).status, 200);
     assert.equal((await ask('/', {})).status, 401);
+  });
+
+  test('lets preflights pass where its README\'s line says so', async (t) => {
+    const [line] = blocksOf('haproxy/README.md', 'Preflights');
+    const gateway = await startHaproxy({ upstream: `unix@${socket}`, apiPort: api.port, edit: (text) => put(text, 'acl is_public path /status\n', `acl is_public path /status\n${line}`) });
+    t.after(() => gateway.stop());
+    await assertPreflights(gateway);
   });
 
   test('takes an identity header in CGI spelling for what it is', async (t) => {

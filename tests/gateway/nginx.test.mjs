@@ -8,7 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { client, exchange, expect } from '../integration/lib/http.mjs';
 import { claimPlace } from '../integration/lib/net.mjs';
 import { startNode } from '../integration/lib/node.mjs';
-import { describeGateway } from './lib/contract.mjs';
+import { assertPreflights, describeGateway } from './lib/contract.mjs';
 import { blocksOf, http2Settings, identity, put, say, shipped, startApi, startProgram, startScene, startServer } from './lib/gateway.mjs';
 import { describeTwoNodes } from './lib/nodes.mjs';
 
@@ -120,6 +120,14 @@ describe('nginx and what stands around the snippets', () => {
     return nginx;
   };
   const statusOf = async (nginx, path, value) => (await exchange(nginx, { path, headers: value ? { 'x-api-key': value } : {} })).status;
+
+  test('lets preflights pass where its README\'s lines say so', async (t) => {
+    const [lines] = blocksOf('nginx/README.md', 'Preflights');
+    const snippets = { 'keyreeve.conf': put(shipped('nginx/keyreeve.conf'), '    proxy_pass http://keyreeve/authz/nginx', `${lines}    proxy_pass http://keyreeve/authz/nginx`) };
+    const nginx = await startNginx({ upstream: `127.0.0.1:${node.port}`, apiPort: api.port, snippets });
+    t.after(() => nginx.stop());
+    await assertPreflights(nginx);
+  });
 
   test('a location within a protected one lets nobody in before it includes the snippet as well', async (t) => {
     const within = ['location /orders/forgotten/ { proxy_pass http://api; }', 'location /orders/own/ { set $keyreeve_question "bucket=production&scopes=orders:read"; include keyreeve-protect.conf; proxy_pass http://api; }'];

@@ -27,6 +27,17 @@ const toHttp2 = [
   ['Connection: Upgrade', 'Upgrade: h2c', 'Upgrade: websocket'],
 ].map((lines) => [...lines, http2Settings]);
 
+/** gateway has its README's lines about preflights: OPTIONS passes as nobody, and nothing else does. */
+export async function assertPreflights(gateway) {
+  const ask = (method, path) => exchange(gateway, { method, path, headers: { ...forged, origin: 'https://elsewhere.example', 'access-control-request-method': 'POST' } });
+  for (const path of ['/', '/orders/1']) {
+    const { method, headers } = JSON.parse(expect(await ask('OPTIONS', path), 200).text);
+    assert.equal(method, 'OPTIONS');
+    for (const one of identity) assert.equal(headers[one] ?? '', '', one);
+    for (const other of ['GET', 'POST']) assert.notEqual((await ask(other, path)).status, 200, `${other} ${path}`);
+  }
+}
+
 /** One connection of a client, kept; how many it has really opened. */
 function keptConnection() {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -90,6 +101,29 @@ export function describeGateway(name, { start, flags = () => ['--trusted-proxies
       assert.equal(headers['x-key-scopes'], 'orders:read');
       assert.deepEqual(JSON.parse(Buffer.from(headers['x-consumer-metadata'], 'base64url')), { plan: 'gold' });
       assert.equal(headers.authorization, removesCredential ? undefined : `Bearer ${key}`);
+    });
+
+    test('takes every method and every body, whole where the key is good, and not where it is none', async () => {
+      const large = 'large body '.repeat(200_000); // over 2 MiB
+      const chunks = async function* () {
+        for (let i = 0; i < 8; i++) yield `chunk ${i};`.repeat(1000);
+      };
+      const wanted = { 'content-type': 'text/plain' };
+      for (const [name, method, body, sent] of [
+        ['HEAD', 'HEAD'],
+        ['OPTIONS', 'OPTIONS'],
+        ['a body in chunks', 'PUT', chunks, Array.from({ length: 8 }, (_, i) => `chunk ${i};`.repeat(1000)).join('')],
+        ['a large body', 'POST', () => large, large],
+      ]) {
+        const allowed = expect(await get('/up', { ...wanted, ...bearer(key) }, { method, body: body?.() }), 200);
+        if (method === 'HEAD') assert.equal(allowed.text, '', name);
+        else assert.deepEqual([JSON.parse(allowed.text).method, JSON.parse(allowed.text).body], [method, sent ?? ''], name);
+        const before = api.taken();
+        const refused = await get('/up', { ...wanted, ...bearer('nonsense') }, { method, body: body?.() }).catch(({ code }) => code);
+        // Who goes on sending a body may find its connection closed before it reads the refusal.
+        assert.ok(refused.status === 401 || (body && ['EPIPE', 'ECONNRESET'].includes(refused)), `${name}: ${refused.status ?? refused}`);
+        assert.equal(api.taken(), before, `${name} has reached the API`);
+      }
     });
 
     test('tells of who has all that a consumer and a key may have', async () => {

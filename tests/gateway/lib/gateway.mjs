@@ -64,10 +64,12 @@ export async function readBody(stream) {
 
 const told = ({ method, url, headers }, body = '') => JSON.stringify({ method, url, headers, body });
 
-/** The API behind the gateway: answers with what it was sent. It takes any upgrade, and what then comes goes back. */
-export const startApi = () =>
-  startServer(
+/** The API behind the gateway: answers with what it was sent. It takes any upgrade, and what then comes goes back. taken(): requests so far. */
+export async function startApi() {
+  let taken = 0;
+  const server = await startServer(
     async (request, answer) => {
+      taken++;
       const body = await readBody(request);
       answer.setHeader('content-type', 'application/json');
       answer.end(told(request, body.toString()));
@@ -79,6 +81,8 @@ export const startApi = () =>
       socket.pipe(socket);
     },
   );
+  return { ...server, taken: () => taken };
+}
 
 // A test that broke off must leave no gateway behind.
 const alive = new Set();

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { connect } from 'node:net';
+import { Readable } from 'node:stream';
 
 /** Asserts an answer's status, showing its text when it differs, and hands it back. */
 export function expect(answer, status) {
@@ -97,7 +98,8 @@ export function exchange(node, { method = 'GET', path = '/', headers = {}, body,
     });
     sent.on('timeout', () => sent.destroy(new Error(`${method} ${path}: no answer within 20 s`)));
     sent.on('error', fail);
-    sent.end(body);
+    if (body?.[Symbol.asyncIterator]) Readable.from(body).pipe(sent); // in chunks
+    else sent.end(body);
   });
 }
 
