@@ -49,8 +49,9 @@ struct sim_node {
     uint64_t rate_ppm_up; // its clock runs at 1 + (this - 500) / 10⁶
     uint64_t boot_base_us;
     int64_t wall_offset_us;
-    struct sim_state *disk; // what outlives a process
-    unsigned generation;    // of the id: a removed node comes back under another
+    struct sim_state *disk;       // what outlives a process
+    unsigned generation;          // of the id: a removed node comes back under another
+    struct replica_known carried; // by its last process: CARRIED_LEASE
 
     // one process
     bool is_up, is_paused, has_failed, is_dying, has_turn_due;

@@ -44,6 +44,14 @@ static void answer(struct sim_node *node, uint64_t number)
     sim_check_answer(node, &question->answer);
 }
 
+static uint64_t marked_before(const struct consumer *consumer, const struct bucket *bucket)
+{
+    uint64_t before = consumer->revocation.last.before;
+    if (sim_is_broken(KR_SIM_MARKS_UNREAD))
+        return 0;
+    return before > bucket->revocation.last.before ? before : bucket->revocation.last.before;
+}
+
 // As node/validate.c: the key, what revokes it, and its bucket's bound.
 static enum verdict_code judge(struct sim_node *node, unsigned number, int64_t *max_staleness_ms)
 {
@@ -59,10 +67,7 @@ static enum verdict_code judge(struct sim_node *node, unsigned number, int64_t *
         return KR_VERDICT_NOT_FOUND;
     *max_staleness_ms = bucket.max_staleness_ms;
     const struct verdict_key known = {.revision = key.revision,
-                                      .revoked_before = consumer.revocation.last.before >
-                                                                bucket.revocation.last.before
-                                                            ? consumer.revocation.last.before
-                                                            : bucket.revocation.last.before,
+                                      .revoked_before = marked_before(&consumer, &bucket),
                                       .is_revoked = key.is_revoked,
                                       .is_enabled = key.is_enabled};
     const struct verdict_request request = {.now_ms = clock_unix_ms(),
@@ -70,10 +75,17 @@ static enum verdict_code judge(struct sim_node *node, unsigned number, int64_t *
     return verdict_judge(&known, &request);
 }
 
+static struct replica_known known_of(const struct sim_node *node)
+{
+    struct replica_known known = replica_known(node->replica);
+    bool is_carried = !node->carried.is_leader && node->carried.until_ms > known.until_ms;
+    return sim_is_broken(KR_SIM_CARRIED_LEASE) && is_carried ? node->carried : known;
+}
+
 static void look_up(struct sim_node *node, uint64_t number)
 {
     struct sim_question *question = &questions[number % KR_SIM_ASKED];
-    question->known = replica_known(node->replica);
+    question->known = known_of(node);
     question->code = judge(node, question->answer.key, &question->answer.max_staleness_ms);
     question->answer.looked_index = node->disk->position.index;
     sim_after(sim_chance(97) ? sim_below(100) : sim_below(3000), node, answer, number);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What can be broken on purpose, at the simulated edge of the product: to show that the check finds
-// it. Each row: name, the invariants of CONTRIBUTING.md that it may break, what is done.
+// it. Each row: name, the invariants of CONTRIBUTING.md that it may break, what is done. Of each
+// invariant one row at least names it alone, so that no check stands in for another one's.
 #pragma once
 
 #define KR_SIM_BREAKS(X)                                                                           \
@@ -13,7 +14,7 @@
     X(SILENT_PASSED_OVER, "silent-passed-over", "a", "receipts pass over nodes that are silent")   \
     X(FORMER_PASSED_OVER, "former-passed-over", "a", "receipts pass over the leader before")       \
     X(REPORTS_FORGET, "reports-forget", "a", "a relay's Ack says nothing of who is below it")      \
-    X(ENDLESS_VALIDITY, "endless-validity", "ab", "a leader takes its validity to be endless")     \
+    X(ENDLESS_VALIDITY, "endless-validity", "b", "a leader takes its validity to be endless")      \
     X(ACK_BEFORE_SYNC, "ack-before-sync", "ce", "a write is acknowledged before it is synced")     \
     X(TRIM_UNFLUSHED, "trim-unflushed", "cg",                                                      \
       "the log is trimmed by what is applied, not by what a power cut leaves")                     \
@@ -25,6 +26,13 @@
     X(UNASKED_LEADER, "unasked-leader", "abce",                                                    \
       "who led when it stopped leads again without asking who leads now")                          \
     X(OLD_SNAPSHOT, "old-snapshot", "abde", "a snapshot of old rows goes as a new one, unchecked") \
+    X(REVIVED_BY_WRITE, "revived-by-write", "d",                                                   \
+      "whoever writes a revoked key revives it, everywhere")                                       \
+    X(MARKS_UNREAD, "marks-unread", "d", "a consumer's revocation is not asked for its keys")      \
+    X(UNDOUBTED_START, "undoubted-start", "d",                                                     \
+      "what a power cut has left is taken for all there was")                                      \
+    X(CARRIED_LEASE, "carried-lease", "d",                                                         \
+      "a process goes on with the lease of the one before it")                                     \
     X(CHAIN_UNCHECKED, "chain-unchecked", "e", "chains are not compared")                          \
     X(DIGESTS_DROPPED, "digests-dropped", "ef", "state digests are not compared")                  \
     X(UNFIT_STANDS, "unfit-stands", "f", "who knows that its state is wrong leads all the same")   \

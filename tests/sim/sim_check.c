@@ -38,7 +38,8 @@ struct sim_check {
     uint64_t cut_index, cut_epoch; // `local`: what older epochs wrote behind it is void
     struct sim_promise promises[KR_SIM_KEYS];
     uint64_t created_index[KR_SIM_KEYS], revoked_index[KR_SIM_KEYS]; // 0: it was not
-    uint64_t applied[KR_SIM_NODES];                                  // by a process of this state
+    // What the process holds, and the most that those before it over the same disk ever held.
+    uint64_t holding[KR_SIM_NODES], held[KR_SIM_NODES];
     uint64_t below_slow_us[KR_SIM_NODES]; // when it last followed, through others, the slow node
 };
 
@@ -75,6 +76,13 @@ static bool is_void(uint64_t index, uint64_t epoch)
            (index <= check()->last && epoch < check()->history[index].epoch);
 }
 
+static void note_revoked(unsigned key, uint64_t index)
+{
+    uint64_t created = check()->created_index[key];
+    if (check()->revoked_index[key] == 0 && created != 0 && created < index)
+        check()->revoked_index[key] = index;
+}
+
 void sim_check_effect(uint64_t index, uint64_t epoch, const struct command_op *op)
 {
     const struct command_key_put *put = &op->as.key_put;
@@ -82,11 +90,11 @@ void sim_check_effect(uint64_t index, uint64_t epoch, const struct command_op *o
         return;
     if (op->kind == KR_OP_KEY_PUT && put->expected_version == 0)
         check()->created_index[put->record.digest[0] % KR_SIM_KEYS] = index;
-    if (op->kind == KR_OP_KEY_REVOKE) {
-        unsigned key = op->as.key_revoke.digest[0];
-        if (key < KR_SIM_KEYS && check()->revoked_index[key] == 0)
-            check()->revoked_index[key] = index;
-    }
+    if (op->kind == KR_OP_KEY_REVOKE && op->as.key_revoke.digest[0] < KR_SIM_KEYS)
+        note_revoked(op->as.key_revoke.digest[0], index);
+    for (unsigned key = 0; key < KR_SIM_KEYS && op->kind == KR_OP_CONSUMER_REVOKE; key++)
+        if (sim_writes_is_of(key, op->as.target.id))
+            note_revoked(key, index);
 }
 
 static void note_entry(struct sim_entry *one, struct bytes bytes)
@@ -131,6 +139,11 @@ void sim_check_committed(uint64_t index, uint64_t epoch, struct bytes entry)
     sim.figures.entries++;
 }
 
+static void lower(uint64_t *held, uint64_t index)
+{
+    *held = *held < index ? *held : index;
+}
+
 // What is behind this index never was.
 static void forget_behind(uint64_t index)
 {
@@ -141,6 +154,10 @@ static void forget_behind(uint64_t index)
             check()->revoked_index[key] = 0;
         if (check()->created_index[key] > index)
             check()->created_index[key] = 0;
+    }
+    for (unsigned i = 0; i < sim.node_count; i++) {
+        lower(&check()->holding[i], index);
+        lower(&check()->held[i], index);
     }
     check()->last = index;
 }
@@ -201,6 +218,28 @@ void sim_check_applied(struct sim_node *node, uint64_t index, uint64_t epoch, st
         sim_violated('e', "%s has another state than others at entry %llu", node->id, ULL(index));
 }
 
+void sim_check_holds(const struct sim_node *node)
+{
+    const struct store_position *position = &node->disk->position;
+    bool is_of_history =
+        position->index <= check()->last && !is_void(position->index, position->epoch);
+    if (is_of_history)
+        check()->holding[node->slot] = position->index;
+}
+
+static void note_former(const struct sim_node *node)
+{
+    uint64_t *held = &check()->held[node->slot], *holding = &check()->holding[node->slot];
+    *held = *held > *holding ? *held : *holding;
+    *holding = 0;
+    sim_check_holds(node);
+}
+
+void sim_check_wiped(const struct sim_node *node)
+{
+    check()->held[node->slot] = check()->holding[node->slot] = 0;
+}
+
 // `local`: what the leader's disk has is the history.
 static void start_local(struct sim_node *node)
 {
@@ -217,6 +256,7 @@ static void start_local(struct sim_node *node)
 
 void sim_check_started(struct sim_node *node)
 {
+    note_former(node);
     if (!sim.is_etcd && node == sim.appointed)
         start_local(node);
 }
@@ -244,18 +284,33 @@ uint64_t sim_check_last_index(void)
     return check()->last;
 }
 
-void sim_check_answer(struct sim_node *node, const struct sim_answer *answer)
+// Neither a node that has applied the revocation lets the key in, nor one that has lost it since:
+// with its power, or for a state that is older.
+static void check_revoked(const struct sim_node *node, const struct sim_answer *answer)
 {
-    const struct sim_promise *promise = &check()->promises[answer->key];
-    uint64_t revoked = check()->revoked_index[answer->key];
-    if (!answer->is_valid)
+    const struct store_position *position = &node->disk->position;
+    uint64_t revoked = check()->revoked_index[answer->key], held = check()->held[node->slot];
+    if (revoked == 0 || is_void(position->index, position->epoch))
         return;
-    if (revoked != 0 && answer->looked_index >= revoked &&
-        !is_void(node->disk->position.index, node->disk->position.epoch))
+    if (answer->looked_index >= revoked)
         sim_violated('d',
                      "%s says that key %u is VALID; it has applied entry %llu, and entry %llu "
                      "revoked the key",
                      node->id, answer->key, ULL(answer->looked_index), ULL(revoked));
+    else if (held >= revoked)
+        sim_violated('d',
+                     "%s says that key %u is VALID by what it knows at entry %llu, age %llu ms; it "
+                     "had applied entry %llu before, and entry %llu revoked the key",
+                     node->id, answer->key, ULL(answer->looked_index), ULL(answer->age_ms),
+                     ULL(held), ULL(revoked));
+}
+
+void sim_check_answer(struct sim_node *node, const struct sim_answer *answer)
+{
+    const struct sim_promise *promise = &check()->promises[answer->key];
+    if (!answer->is_valid)
+        return;
+    check_revoked(node, answer);
     if (answer->max_staleness_ms == KR_UNBOUNDED)
         return;
     if (promise->at_us != 0 && answer->asked_us >= promise->at_us)

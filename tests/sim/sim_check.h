@@ -16,6 +16,10 @@ void sim_check_cut(uint64_t index, uint64_t epoch);
 // A node's state stands behind this row now.
 void sim_check_applied(struct sim_node *node, uint64_t index, uint64_t epoch, struct hash128 chain,
                        const struct hash128 digest[KR_CLASS_COUNT]);
+// What its state stands at now its process has, and others may know that it has.
+void sim_check_holds(const struct sim_node *node);
+// Its disk is another one now.
+void sim_check_wiped(const struct sim_node *node);
 // This operation took effect at that entry, on a node that holds all.
 void sim_check_effect(uint64_t index, uint64_t epoch, const struct command_op *op);
 // A process begins with this.

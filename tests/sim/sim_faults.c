@@ -147,6 +147,7 @@ static void wipe(struct sim_node *node, bool is_renamed)
     }
     uint64_t retention = node->disk->retention;
     sim_state_free(&node->disk);
+    sim_check_wiped(node);
     node->disk = sim_state_new(node, node->is_core ? KR_HOLD_ALL : KR_HOLD_VALIDATION);
     node->disk->retention = retention;
     sim_after(sim_between(100000, 2000000), NULL, start_again, node->slot);

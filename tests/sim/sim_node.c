@@ -260,6 +260,8 @@ static void tick(struct sim_node *node, uint64_t count)
 {
     node->turn_ms = clock_boot_ms();
     peers_tick(node->peers);
+    if (!replica_known(node->replica).is_doubtful)
+        sim_state_caught_up(node->disk);
     if (count % 50 == 0)
         trim(node);
     if (count % 40 == 0)
@@ -371,6 +373,8 @@ static void start_engine(struct sim_node *node)
     node->engine = options.engine;
     node->replica = replica_new(&options);
     node->engine->events.leader = on_leader;
+    if (node->disk->may_lack && !sim_is_broken(KR_SIM_UNDOUBTED_START)) // as node/start.c
+        replica_note_doubt(node->replica, true);
 }
 
 // It ended before its promotion was on its disk; the operator sees that nobody leads.
@@ -457,6 +461,7 @@ void sim_node_kill(struct sim_node *node, bool is_power_cut)
     bool was_dying = node->is_dying;
     node->is_dying = true;
     sim_writes_drop(node);
+    node->carried = replica_known(node->replica);
     peers_shut(node->peers);
     sim_net_drop(node, is_power_cut);
     end_check(node, !is_power_cut && sim_chance(50));

@@ -43,6 +43,7 @@ struct sim_state {
     bool is_open, is_rotten;
     bool is_full;  // the disk: nothing more can be applied
     bool is_wrong; // it says on the disk that this state has to be replaced
+    bool may_lack; // on the disk, too: a power cut may have taken some of what was here
     // the disk
     struct sim_rows base;
     struct store_position base_position;
@@ -68,14 +69,19 @@ bool sim_state_open(struct sim_state *state);
 // A process has ended; what is not synced is gone when is_power_cut.
 void sim_state_shut(struct sim_state *state, bool is_power_cut);
 void sim_state_verbs(struct sim_state *state, struct state *out);
-// The sums over all records, made anew.
-void sim_state_sums(struct sim_state *state, struct hash128 out[KR_CLASS_COUNT]);
-// Damages a record that followers hold; false: there is none.
-bool sim_state_rot(struct sim_state *state, uint64_t chance);
+// The node has all that there is: a power cut before is over.
+void sim_state_caught_up(struct sim_state *state);
 void sim_state_trim(struct sim_state *state);
 // As store_flush: begins when there is something to be synced (true), and ends.
 bool sim_state_flush(struct sim_state *state);
 void sim_state_flushed(struct sim_state *state);
+
+// --- sim_sums.c ----------------------------------------------------------------------------------
+struct apply_state sim_state_apply_verbs(struct sim_state *state);
+// The sums over all records, made anew.
+void sim_state_sums(struct sim_state *state, struct hash128 out[KR_CLASS_COUNT]);
+// Damages a record that followers hold; false: there is none.
+bool sim_state_rot(struct sim_state *state, uint64_t chance);
 
 // --- sim_health.c --------------------------------------------------------------------------------
 void sim_state_health(struct state *out);

@@ -56,6 +56,13 @@ void sim_writes_digest(unsigned key, uint8_t digest[KR_DIGEST_SIZE])
     digest[0] = (uint8_t)key;
 }
 
+bool sim_writes_is_of(unsigned key, const char *consumer_id)
+{
+    char own[8];
+    snprintf(own, sizeof(own), "c%u", key % KR_SIM_BUCKETS);
+    return strcmp(own, consumer_id) == 0;
+}
+
 struct sim_writes *sim_writes_new(void)
 {
     return mem_zalloc(sizeof(struct sim_writes));

@@ -22,3 +22,5 @@ void sim_writes_begin(void);
 void sim_writes_again(void);
 // What key number i is called.
 void sim_writes_digest(unsigned key, uint8_t digest[KR_DIGEST_SIZE]);
+// Is it a key of this consumer?
+bool sim_writes_is_of(unsigned key, const char *consumer_id);

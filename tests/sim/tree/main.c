@@ -91,6 +91,11 @@ void sim_check_effect(uint64_t index, uint64_t epoch, const struct command_op *o
     (void)index, (void)epoch, (void)op;
 }
 
+void sim_check_holds(const struct sim_node *node)
+{
+    (void)node;
+}
+
 void sim_check_cut(uint64_t index, uint64_t epoch)
 {
     (void)index, (void)epoch;
