@@ -17,7 +17,6 @@ void alone_tick(struct alone *alone, const struct node *node, uint64_t now_boot_
                               .lag_ms = replica_age_ms(node->replica, now_boot_ms),
                               .lease_ms = is_leader ? KR_REPLICA_WINDOW_MS : 0,
                               .round_trip_us = KR_BOARD_UNKNOWN,
-                              .distance_us = KR_BOARD_UNKNOWN,
                               .validations_per_second = alone->throughput.per_second};
     struct board_facts facts = {.nodes = &self, .count = 1, .epoch = replica_epoch(node->replica)};
     snprintf(self.id, sizeof(self.id), "%s", node->identity.node_id);

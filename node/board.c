@@ -6,7 +6,7 @@
 
 struct board {
     pthread_mutex_t lock;
-    struct board_facts facts; // nodes are ours
+    struct board_facts facts; // its arrays are ours
 };
 
 const char *board_state_text(enum board_state state)
@@ -33,37 +33,57 @@ struct board *board_new(void)
     return board;
 }
 
+static void free_arrays(const struct board_facts *facts)
+{
+    mem_free((void *)(uintptr_t)facts->nodes);
+    mem_free((void *)(uintptr_t)facts->distances);
+}
+
 void board_free(struct board **board)
 {
     pthread_mutex_destroy(&(*board)->lock);
-    mem_free((void *)(uintptr_t)(*board)->facts.nodes);
+    free_arrays(&(*board)->facts);
     mem_free(*board);
     *board = NULL;
 }
 
+static void *copy_array(const void *array, size_t size)
+{
+    void *copy = size > 0 ? mem_alloc(size) : NULL;
+    if (copy != NULL)
+        memcpy(copy, array, size);
+    return copy;
+}
+
 void board_put(struct board *board, const struct board_facts *facts)
 {
-    size_t size = facts->count * sizeof(facts->nodes[0]);
-    struct board_node *copy = size > 0 ? mem_alloc(size) : NULL;
-    if (copy != NULL)
-        memcpy(copy, facts->nodes, size);
+    struct board_facts copy = *facts;
+    copy.nodes = copy_array(facts->nodes, facts->count * sizeof(*facts->nodes));
+    copy.distances =
+        copy_array(facts->distances, facts->distance_count * sizeof(*facts->distances));
     pthread_mutex_lock(&board->lock);
-    const struct board_node *old = board->facts.nodes;
-    board->facts = *facts;
-    board->facts.nodes = copy;
+    struct board_facts old = board->facts;
+    board->facts = copy;
     pthread_mutex_unlock(&board->lock);
-    mem_free((void *)(uintptr_t)old);
+    free_arrays(&old);
+}
+
+static const void *lend_array(struct arena *arena, const void *array, size_t size)
+{
+    if (size == 0)
+        return NULL;
+    void *copy = arena_alloc(arena, size);
+    memcpy(copy, array, size);
+    return copy;
 }
 
 void board_read(struct board *board, struct arena *arena, struct board_facts *out)
 {
     pthread_mutex_lock(&board->lock);
     *out = board->facts;
-    if (out->count > 0) {
-        struct board_node *copy = arena_zalloc(arena, out->count * sizeof(*copy));
-        memcpy(copy, board->facts.nodes, out->count * sizeof(*copy));
-        out->nodes = copy;
-    }
+    out->nodes = lend_array(arena, out->nodes, out->count * sizeof(*out->nodes));
+    out->distances =
+        lend_array(arena, out->distances, out->distance_count * sizeof(*out->distances));
     pthread_mutex_unlock(&board->lock);
 }
 
@@ -73,4 +93,15 @@ const struct board_node *board_find(const struct board_facts *facts, const char 
         if (strcmp(facts->nodes[i].id, id) == 0)
             return &facts->nodes[i];
     return NULL;
+}
+
+uint64_t board_distance_us(const struct board_facts *facts, const char *id)
+{
+    uint64_t least_us = KR_BOARD_UNKNOWN;
+    for (size_t i = 0; i < facts->distance_count; i++) {
+        const struct board_distance *one = &facts->distances[i];
+        if (one->round_trip_us < least_us && strcmp(one->id, id) == 0)
+            least_us = one->round_trip_us;
+    }
+    return least_us;
 }

@@ -31,14 +31,21 @@ struct board_node {
     enum board_state state;
     uint64_t index, lag_ms, lease_ms, validations_per_second;
     uint64_t round_trip_us;                             // to its upstream
-    uint64_t distance_us;                               // from this node
     uint64_t snapshot_done_bytes, snapshot_total_bytes; // FETCHING; the total is an estimate
     uint64_t vault_mark; // of a core node's newest master key; 0: not told
+};
+
+// A measured way from this node to another one.
+struct board_distance {
+    char id[KR_TLS_NAME_SIZE];
+    uint64_t round_trip_us;
 };
 
 struct board_facts {
     const struct board_node *nodes; // heard of; this node is one of them
     size_t count;
+    const struct board_distance *distances; // of these and of others; one may be there twice
+    size_t distance_count;
     char leader_id[KR_TLS_NAME_SIZE]; // "": nobody, as far as is known
     uint64_t epoch;
     struct peers_figures links; // zeroes without peers
@@ -54,3 +61,5 @@ void board_put(struct board *board, const struct board_facts *facts); // copies;
 void board_read(struct board *board, struct arena *arena, struct board_facts *out);
 // NULL: not heard of.
 const struct board_node *board_find(const struct board_facts *facts, const char *id);
+// The shortest way that was measured; KR_BOARD_UNKNOWN: none was.
+uint64_t board_distance_us(const struct board_facts *facts, const char *id);

@@ -113,7 +113,8 @@ static uint64_t on_validations(void *ctx)
 struct gathering {
     const struct node *node;
     struct board_node *nodes;
-    size_t count;
+    struct board_distance *distances;
+    size_t count, distance_count;
 };
 
 static enum board_state state_of(const struct node *node, const struct peers_node *seen)
@@ -139,7 +140,6 @@ static void gather(void *ctx, const struct peers_node *seen)
         .lag_ms = age_ms,
         .lease_ms = is_known && age_ms < KR_REPLICA_WINDOW_MS ? KR_REPLICA_WINDOW_MS - age_ms : 0,
         .round_trip_us = seen->round_trip_us == 0 ? KR_BOARD_UNKNOWN : seen->round_trip_us,
-        .distance_us = KR_BOARD_UNKNOWN,
         .validations_per_second = seen->validations_per_second,
         .snapshot_done_bytes = seen->snapshot_done_bytes,
         .snapshot_total_bytes = seen->snapshot_total_bytes,
@@ -147,6 +147,16 @@ static void gather(void *ctx, const struct peers_node *seen)
     snprintf(out->id, sizeof(out->id), "%s", seen->id);
     snprintf(out->upstream, sizeof(out->upstream), "%s", seen->upstream_id);
     snprintf(out->version, sizeof(out->version), "%s", seen->version);
+}
+
+static void gather_distance(void *ctx, const char *id, uint64_t round_trip_us)
+{
+    struct gathering *gathering = ctx;
+    if (gathering->distance_count == KR_PEERING_NODES_MAX)
+        return;
+    struct board_distance *out = &gathering->distances[gathering->distance_count++];
+    out->round_trip_us = round_trip_us;
+    snprintf(out->id, sizeof(out->id), "%s", id);
 }
 
 // Who leads, as far as this node can know: itself, or, while it follows somebody, whoever the state
@@ -188,13 +198,18 @@ static void put_on_board(struct peering *peering)
     struct gathering gathering = {.node = node};
     struct board_facts facts = {0};
     gathering.nodes = mem_alloc(KR_PEERING_NODES_MAX * sizeof(*gathering.nodes));
+    gathering.distances = mem_alloc(KR_PEERING_NODES_MAX * sizeof(*gathering.distances));
     peers_each_node(peering->peers, gather, &gathering);
+    peers_each_distance(peering->peers, gather_distance, &gathering);
     facts.nodes = gathering.nodes;
     facts.count = gathering.count;
+    facts.distances = gathering.distances;
+    facts.distance_count = gathering.distance_count;
     peers_figures(peering->peers, &facts.links);
     facts.has_etcd = read_etcd(node, &facts.etcd);
     find_leader(peering, &facts);
     board_put(node->board, &facts);
+    mem_free(gathering.distances);
     mem_free(gathering.nodes);
 }
 

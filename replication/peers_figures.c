@@ -147,3 +147,29 @@ void peers_each_node(const struct peers *peers, peers_node_fn *visit, void *ctx)
             visit_below(peers, child, &child->usage.items[i], visit, ctx);
     }
 }
+
+// --- distances -----------------------------------------------------------------------------------
+
+// What a child has measured of the way to its upstream; NULL: it has not told of itself.
+static const struct peer_node_usage *own_usage(const struct peers_child *child)
+{
+    for (size_t i = 0; child->feed != NULL && i < child->usage.count; i++)
+        if (strcmp(child->usage.items[i].id, feed_child(child->feed)->id) == 0)
+            return &child->usage.items[i];
+    return NULL;
+}
+
+void peers_each_distance(const struct peers *peers, peers_distance_fn *visit, void *ctx)
+{
+    const struct upstream *upstream = &peers->upstream;
+    for (size_t i = 0; i < upstream->count; i++) {
+        const struct upstream_candidate *one = &upstream->candidates[i];
+        if (one->measured > 0 && one->id[0] != '\0')
+            visit(ctx, one->id, one->round_trip_us);
+    }
+    for (struct peers_child *child = peers->children; child != NULL; child = child->next) {
+        const struct peer_node_usage *usage = own_usage(child);
+        if (usage != NULL && usage->round_trip_us > 0)
+            visit(ctx, usage->id, usage->round_trip_us);
+    }
+}

@@ -129,6 +129,10 @@ struct peers_node {
 typedef void peers_node_fn(void *ctx, const struct peers_node *node);
 // This node, its upstream, and everything below it that has told of itself.
 void peers_each_node(const struct peers *peers, peers_node_fn *visit, void *ctx);
+typedef void peers_distance_fn(void *ctx, const char *id, uint64_t round_trip_us);
+// The ways from this node that were measured: to those that it may follow, by itself, and to its
+// children, by them. A node may come twice.
+void peers_each_distance(const struct peers *peers, peers_distance_fn *visit, void *ctx);
 // "" when nobody is known to lead. Lends until the next turn.
 const char *peers_leader_id(const struct peers *peers);
 const char *peers_leader_http(const struct peers *peers);

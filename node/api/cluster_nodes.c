@@ -10,7 +10,7 @@
 
 struct place {
     struct member member;
-    uint64_t distance_us;  // UINT64_MAX: not measured
+    uint64_t distance_us;  // KR_BOARD_UNKNOWN: not measured
     bool is_self, is_near; // this node; of its region
 };
 
@@ -33,7 +33,7 @@ static void write_place(struct json_writer *writer, const struct place *place)
     json_write_string(writer, "id", place->member.id);
     json_write_string(writer, "region", place->member.region);
     json_write_string(writer, "http", place->member.http_address);
-    if (place->distance_us == UINT64_MAX)
+    if (place->distance_us == KR_BOARD_UNKNOWN)
         json_write_null(writer, "roundTripUs");
     else
         json_write_integer(writer, "roundTripUs", (int64_t)place->distance_us);
@@ -55,14 +55,12 @@ static size_t find_places(struct call *call, struct place *places, size_t most)
     board_read(call->node->board, &call->arena, &facts);
     struct store_cursor *cursor = store_members(call->view);
     while (count < most && store_next_member(cursor, &call->arena, &member)) {
-        const struct board_node *seen = board_find(&facts, member.id);
         if (member.is_removed || !is_heard(&facts, member.id))
             continue;
-        places[count++] =
-            (struct place){.member = member,
-                           .distance_us = seen == NULL ? UINT64_MAX : seen->distance_us,
-                           .is_self = strcmp(member.id, own->node_id) == 0,
-                           .is_near = strcmp(member.region, own->region) == 0};
+        places[count++] = (struct place){.member = member,
+                                         .distance_us = board_distance_us(&facts, member.id),
+                                         .is_self = strcmp(member.id, own->node_id) == 0,
+                                         .is_near = strcmp(member.region, own->region) == 0};
         if (places[count - 1].is_self)
             places[count - 1].distance_us = 0;
     }

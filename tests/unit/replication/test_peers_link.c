@@ -27,6 +27,25 @@ static struct seen look(const struct peer_node *node)
     return seen;
 }
 
+struct wanted {
+    const char *id;
+    uint64_t round_trip_us; // 0: nobody has measured it
+};
+
+static void find_distance(void *ctx, const char *id, uint64_t round_trip_us)
+{
+    struct wanted *wanted = ctx;
+    if (strcmp(id, wanted->id) == 0)
+        wanted->round_trip_us = round_trip_us;
+}
+
+static uint64_t distance_us(const struct peer_node *from, const char *to)
+{
+    struct wanted wanted = {.id = to};
+    peers_each_distance(from->peers, find_distance, &wanted);
+    return wanted.round_trip_us;
+}
+
 static void a_follower_attaches_is_fed_and_fresh(void **state)
 {
     struct world *world = *state;
@@ -78,6 +97,23 @@ static void a_relay_feeds_a_leaf_and_tells_of_it(void **state)
     wait_for(world, look(leader).count == 3 && look(leader).validations == 126);
     assert_int_equal(look(leader).leaders, 1);
     wait_for(world, look(leader).lowest_index == 2);
+}
+
+static void a_node_knows_the_ways_to_whom_it_may_follow_and_to_its_children(void **state)
+{
+    struct world *world = *state;
+    struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, NULL);
+    struct peer_node *relay = add_node(world, "a-relay", KR_HOLD_VALIDATION, leader);
+    commit(leader, "first");
+    wait_for(world, is_fresh(relay));
+    struct peer_node *leaf = add_node(world, "leaf", KR_HOLD_VALIDATION, relay);
+    fake_add_member(leaf->fake, &leader->fake->members[0]);
+    wait_for(world, distance_us(leader, "a-relay") > 0 && distance_us(relay, "leader") > 0);
+    wait_for(world, distance_us(relay, "leaf") > 0 && distance_us(leaf, "a-relay") > 0);
+    assert_int_equal(distance_us(leader, "leaf"), 0);
+    assert_int_equal(distance_us(leader, "leader"), 0);
+    stop(relay);
+    wait_for(world, distance_us(leader, "a-relay") == 0);
 }
 
 static void a_lost_upstream_is_replaced_by_another(void **state)
@@ -418,6 +454,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_follower_attaches_is_fed_and_fresh, setup, teardown),
         cmocka_unit_test_setup_teardown(a_relay_feeds_a_leaf_and_tells_of_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_node_knows_the_ways_to_whom_it_may_follow_and_to_its_children, setup, teardown),
         cmocka_unit_test_setup_teardown(a_lost_upstream_is_replaced_by_another, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stranger_is_refused_and_disturbs_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(noise_is_closed_and_counted, setup, teardown),
