@@ -23,7 +23,7 @@ const HOMES = [
 
 // Headers of C11 and POSIX (and Linux), which have no home.
 const SYSTEM = new Set(
-  ('arpa/inet.h assert.h ctype.h dirent.h endian.h errno.h fcntl.h float.h ftw.h getopt.h glob.h grp.h inttypes.h limits.h linux/if_tun.h linux/mman.h linux/sched.h linux/sched/types.h ' +
+  ('arpa/inet.h assert.h ctype.h dirent.h dlfcn.h endian.h errno.h fcntl.h float.h ftw.h getopt.h glob.h grp.h inttypes.h limits.h linux/if_tun.h linux/mman.h linux/sched.h linux/sched/types.h ' +
     'locale.h math.h mntent.h net/if.h netdb.h netinet/in.h netinet/tcp.h poll.h pthread.h pwd.h regex.h sched.h semaphore.h setjmp.h ' +
     'signal.h spawn.h stdalign.h stdarg.h stdatomic.h stdbool.h stddef.h stdint.h stdio.h stdlib.h ' +
     'string.h strings.h sys/epoll.h sys/eventfd.h sys/file.h sys/ioctl.h sys/mman.h sys/pidfd.h sys/prctl.h sys/random.h sys/resource.h sys/sendfile.h sys/signalfd.h sys/socket.h ' +
