@@ -70,6 +70,7 @@ test('what could not be written ends no program with 0', async () => {
     const full = await runWith('>/dev/full', bench, args);
     assert.deepEqual([full.code, full.stderr], [1, 'keyreeve-bench: standard output did not take all that was written; is a disk full?\n'], args.join(' '));
   }
+  for (const program of [keyreeved, bench]) assert.equal((await runWith('>&-', program, ['--help'])).code, 1, 'as what is closed');
   for (const program of [keyreeved, bench]) assert.equal((await runWith('| true', program, ['--man'])).stderr, '');
 });
 
