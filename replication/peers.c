@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The peers but for their handles: what all files of theirs use, and what each turn and tick does.
 #include <assert.h>
+#include <stdio.h>
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
@@ -73,6 +74,39 @@ void peers_refresh_members(struct peers *peers)
     state->each_member(state->ctx, note_member, peers);
     upstream_members_end(&peers->upstream);
     peers_child_check_members(peers);
+}
+
+// Nobody is fed before the entry that registers him. Who counts from its commit on is passed over
+// by no receipt of a later entry; the look at all members, once a second, may come behind one.
+bool peers_expect_member(struct peers *peers, const char *id, uint64_t now_ms)
+{
+    size_t place = KR_PEERS_ENLISTING;
+    for (size_t i = 0; i < KR_PEERS_ENLISTING; i++) {
+        bool is_free = peers->enlisting[i].id[0] == '\0' || now_ms >= peers->enlisting[i].until_ms;
+        bool is_same = strcmp(peers->enlisting[i].id, id) == 0;
+        if (is_same || (is_free && place == KR_PEERS_ENLISTING))
+            place = i;
+        if (is_same)
+            break;
+    }
+    if (place == KR_PEERS_ENLISTING || strlen(id) >= KR_STATE_NAME_SIZE)
+        return false;
+    snprintf(peers->enlisting[place].id, sizeof(peers->enlisting[place].id), "%s", id);
+    peers->enlisting[place].until_ms = now_ms + KR_PEERS_ENLISTING_MS;
+    return true;
+}
+
+static void count_expected(struct peers *peers)
+{
+    const struct state *state = peers->options.state;
+    struct state_member member;
+    for (size_t i = 0; i < KR_PEERS_ENLISTING; i++) {
+        char *id = peers->enlisting[i].id;
+        if (id[0] == '\0' || !state->member(state->ctx, id, &member))
+            continue;
+        peers_count_member(peers, &member);
+        id[0] = '\0';
+    }
 }
 
 // --- who may lead --------------------------------------------------------------------------------
@@ -259,6 +293,7 @@ void peers_committed(struct peers *peers)
     const struct state *state = peers->options.state;
     uint64_t now_ms = clock_boot_ms();
     watch_leadership(peers, now_ms);
+    count_expected(peers);
     if (peers->was_leader)
         roster_committed(peers->options.roster, state->applied_index(state->ctx), now_ms);
     peers_child_push(peers, now_ms);

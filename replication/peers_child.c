@@ -33,7 +33,8 @@ static void enlist(void *ctx, const struct peer_member *member)
 {
     struct peers *peers = ((struct peers_child *)ctx)->peers;
     if (peers_leads(peers)) {
-        peers->options.owner.enlist(peers->options.owner.ctx, member);
+        if (peers_expect_member(peers, member->id, clock_boot_ms()))
+            peers->options.owner.enlist(peers->options.owner.ctx, member);
     } else if (peers->session != NULL && peers->session->follow != NULL) {
         if (follow_enlist(peers->session->follow, member) != KR_ERR_OK)
             LOG_WARN("too many nodes wait to be registered", LOG_TEXT("node", member->id));

@@ -32,6 +32,8 @@ enum {
     KR_PEERS_PROBES_AT_ONCE = 8,   // answers that are waited for
     KR_PEERS_MAKE_WAY_MS = 300000, // between two attempts, when nobody came of the first
     KR_PEERS_ROOM_BYTES = 1 << 20, // of entries that a leader must be able to take
+    KR_PEERS_ENLISTING = 64,       // members that are being registered at once
+    KR_PEERS_ENLISTING_MS = 30000, // longer than an append is on its way
 };
 
 struct peers_port; // libuv's handles
@@ -108,8 +110,12 @@ struct peers {
     enum peers_asking asking;
     uint64_t ask_until_ms;
     struct peers_call *calls;
-    struct arena path_arena; // of what the upstream told
-    struct texts path;       // our ancestors, nearest first
+    struct {
+        char id[KR_STATE_NAME_SIZE]; // "": a free place
+        uint64_t until_ms;
+    } enlisting[KR_PEERS_ENLISTING]; // while this node leads
+    struct arena path_arena;         // of what the upstream told
+    struct texts path;               // our ancestors, nearest first
     const char *leader_id, *leader_http;
     // Made way for another core node at the end of this epoch; 0: did not. And not again before.
     uint64_t made_way_epoch, make_way_after_ms;
@@ -139,6 +145,8 @@ void peers_note_lease(struct peers *peers);
 void peers_refresh_members(struct peers *peers);
 // One of them → roster.
 void peers_count_member(struct peers *peers, const struct state_member *member);
+// A member is about to be registered here: with the commit of that it counts. False: too many are.
+bool peers_expect_member(struct peers *peers, const char *id, uint64_t now_ms);
 
 // --- peers_child.c -------------------------------------------------------------------------------
 struct peer_link_options peers_child_options(struct peers *peers, struct peers_child *child);

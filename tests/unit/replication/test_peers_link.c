@@ -116,6 +116,22 @@ static void a_node_knows_the_ways_to_whom_it_may_follow_and_to_its_children(void
     wait_for(world, distance_us(leader, "a-relay") == 0);
 }
 
+// It may have a snapshot, and say VALID by that where a bucket has no bound, before it attaches.
+static void a_member_counts_from_its_registration_on(void **state)
+{
+    struct world *world = *state;
+    struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, NULL);
+    struct peer_node *relay = add_node(world, "a-relay", KR_HOLD_VALIDATION, leader);
+    commit(leader, "first");
+    wait_for(world, is_fresh(relay));
+    struct peer_node *leaf = add_node(world, "leaf", KR_HOLD_VALIDATION, relay);
+    fake_add_member(leaf->fake, &leader->fake->members[0]);
+    wait_for(world, leader->enlisted == 2);
+    assert_false(roster_has(leader->roster, "leaf"));
+    commit(leader, "second");
+    assert_true(roster_has(leader->roster, "leaf"));
+}
+
 static void a_lost_upstream_is_replaced_by_another(void **state)
 {
     struct world *world = *state;
@@ -456,6 +472,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_relay_feeds_a_leaf_and_tells_of_it, setup, teardown),
         cmocka_unit_test_setup_teardown(
             a_node_knows_the_ways_to_whom_it_may_follow_and_to_its_children, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_member_counts_from_its_registration_on, setup, teardown),
         cmocka_unit_test_setup_teardown(a_lost_upstream_is_replaced_by_another, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stranger_is_refused_and_disturbs_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(noise_is_closed_and_counted, setup, teardown),
