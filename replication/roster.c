@@ -488,14 +488,15 @@ static struct look look_of(struct roster *roster, const struct roster_demand *de
 static struct roster_view view_of(const struct look *look, const struct listed *member)
 {
     const struct roster_demand *demand = look->demand;
+    bool is_of_epoch = member->sum.epoch == look->epoch;
     struct roster_view view = {.id = member->id,
                                .state = KR_ROSTER_APPLIED,
                                .is_attached = member->is_attached,
                                .is_removed = member->is_removed,
-                               .applied_index = member->sum.applied_index,
+                               .applied_index = is_of_epoch ? member->sum.applied_index : 0,
                                .safe_index = member->sum.safe_index,
                                .applied_ms = acked_ms(member, demand->index)};
-    if (member->sum.applied_index >= demand->index && member->sum.epoch == look->epoch)
+    if (member->sum.applied_index >= demand->index && is_of_epoch)
         return view;
     view.state = member->is_removed ? KR_ROSTER_EXPIRED : KR_ROSTER_UNBOUNDED;
     if (demand->max_staleness_ms == KR_UNBOUNDED)

@@ -136,6 +136,28 @@ static void words_of_another_epoch_and_of_a_dead_process_do_not_count(void **sta
     assert_views(*state, &asked, 102000, "a applied 102000;b pending 105010;c pending 105010;");
 }
 
+static void read_applied(void *ctx, const struct roster_view *view)
+{
+    if (strcmp(view->id, "b") == 0)
+        *(uint64_t *)ctx = view->applied_index;
+}
+
+// It may have been in a log that is void now: then its bound is not the one that was set here.
+static void what_was_applied_in_another_epoch_is_not_known_to_be_there(void **state)
+{
+    struct peer_node_report below[] = {{"b", 12, 20000, 5, 2, 0}};
+    const struct peer_ack one = {12, 12, 3, 0, below, 1, INT64_MAX, {0}};
+    uint64_t applied = UINT64_MAX;
+    roster_attached(*state, "a", 5, 9);
+    roster_heard(*state, "a", &one, 102000);
+    roster_each(*state, &asked, 102000, read_applied, &applied);
+    assert_int_equal(applied, 0);
+    below[0].epoch = 3;
+    roster_heard(*state, "a", &one, 103000);
+    roster_each(*state, &asked, 103000, read_applied, &applied);
+    assert_int_equal(applied, 12);
+}
+
 // The wall clock was ahead when the dead process began, so that it looks like the later one.
 static void who_is_attached_here_says_himself_which_process_counts(void **state)
 {
@@ -241,6 +263,7 @@ int main(void)
         TEST(a_removed_member_counts_while_it_may_answer),
         TEST(a_relay_speaks_for_those_below),
         TEST(words_of_another_epoch_and_of_a_dead_process_do_not_count),
+        TEST(what_was_applied_in_another_epoch_is_not_known_to_be_there),
         TEST(who_is_attached_here_says_himself_which_process_counts),
         TEST(a_name_that_is_no_members_counts_among_the_others),
         TEST(a_relay_covers_what_its_living_children_do),
