@@ -13,6 +13,8 @@
     X(EARLY_LEASE, "early-lease", "ab", "a lease takes effect before its index is applied")        \
     X(SILENT_PASSED_OVER, "silent-passed-over", "a", "receipts pass over nodes that are silent")   \
     X(FORMER_PASSED_OVER, "former-passed-over", "a", "receipts pass over the leader before")       \
+    X(FORMER_BOUND_UNASKED, "former-bound-unasked", "a",                                           \
+      "receipts go by a bound that was lowered since")                                             \
     X(REPORTS_FORGET, "reports-forget", "a", "a relay's Ack says nothing of who is below it")      \
     X(ENDLESS_VALIDITY, "endless-validity", "b", "a leader takes its validity to be endless")      \
     X(ACK_BEFORE_SYNC, "ack-before-sync", "ce", "a write is acknowledged before it is synced")     \

@@ -3,6 +3,7 @@
 #include "tests/sim/sim_check.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "proto/codec.h"
@@ -14,6 +15,7 @@ enum {
     KR_SIM_SLOW_US = 4000000,
     KR_SIM_DELAYED_US = 1500000,
     KR_SIM_FULL_US = 8000000,
+    KR_SIM_BOUNDS = 512,
 };
 
 // One index of the history.
@@ -32,6 +34,13 @@ struct sim_promise {
     uint64_t index, at_us; // at_us 0: none
 };
 
+// An entry gave a bucket this bound.
+struct sim_bound {
+    uint64_t index;
+    unsigned bucket;
+    int64_t max_staleness_ms;
+};
+
 struct sim_check {
     struct sim_entry history[KR_SIM_INDEXES];
     uint64_t last, last_known_us;
@@ -40,6 +49,9 @@ struct sim_check {
     uint64_t created_index[KR_SIM_KEYS], revoked_index[KR_SIM_KEYS]; // 0: it was not
     // What the process holds, and the most that those before it over the same disk ever held.
     uint64_t holding[KR_SIM_NODES], held[KR_SIM_NODES];
+    struct sim_bound bounds[KR_SIM_BOUNDS];
+    size_t bound_count;
+    uint64_t removed_us[KR_SIM_NODES];    // when it was known to be no member; 0: it is one
     uint64_t below_slow_us[KR_SIM_NODES]; // when it last followed, through others, the slow node
 };
 
@@ -83,6 +95,24 @@ static void note_revoked(unsigned key, uint64_t index)
         check()->revoked_index[key] = index;
 }
 
+static void note_bound(uint64_t index, const struct bucket *bucket)
+{
+    const struct sim_bound bound = {index, (unsigned)strtoul(bucket->id + 1, NULL, 10),
+                                    bucket->max_staleness_ms};
+    for (size_t i = 0; i < check()->bound_count; i++)
+        if (check()->bounds[i].index == index && check()->bounds[i].bucket == bound.bucket)
+            return; // by another node
+    if (check()->bound_count < KR_SIM_BOUNDS)
+        check()->bounds[check()->bound_count++] = bound;
+}
+
+static void note_removed(const char *id)
+{
+    const struct sim_node *node = sim_node_by_id(id);
+    if (node != NULL && check()->removed_us[node->slot] == 0)
+        check()->removed_us[node->slot] = sim.now_us;
+}
+
 void sim_check_effect(uint64_t index, uint64_t epoch, const struct command_op *op)
 {
     const struct command_key_put *put = &op->as.key_put;
@@ -92,6 +122,10 @@ void sim_check_effect(uint64_t index, uint64_t epoch, const struct command_op *o
         check()->created_index[put->record.digest[0] % KR_SIM_KEYS] = index;
     if (op->kind == KR_OP_KEY_REVOKE && op->as.key_revoke.digest[0] < KR_SIM_KEYS)
         note_revoked(op->as.key_revoke.digest[0], index);
+    if (op->kind == KR_OP_BUCKET_PUT)
+        note_bound(index, &op->as.bucket_put.record);
+    if (op->kind == KR_OP_MEMBER_REMOVE)
+        note_removed(op->as.member_remove.id);
     for (unsigned key = 0; key < KR_SIM_KEYS && op->kind == KR_OP_CONSUMER_REVOKE; key++)
         if (sim_writes_is_of(key, op->as.target.id))
             note_revoked(key, index);
@@ -144,6 +178,15 @@ static void lower(uint64_t *held, uint64_t index)
     *held = *held < index ? *held : index;
 }
 
+static void forget_bounds(uint64_t index)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < check()->bound_count; i++)
+        if (check()->bounds[i].index <= index)
+            check()->bounds[kept++] = check()->bounds[i];
+    check()->bound_count = kept;
+}
+
 // What is behind this index never was.
 static void forget_behind(uint64_t index)
 {
@@ -159,6 +202,7 @@ static void forget_behind(uint64_t index)
         lower(&check()->holding[i], index);
         lower(&check()->held[i], index);
     }
+    forget_bounds(index);
     check()->last = index;
 }
 
@@ -238,6 +282,7 @@ static void note_former(const struct sim_node *node)
 void sim_check_wiped(const struct sim_node *node)
 {
     check()->held[node->slot] = check()->holding[node->slot] = 0;
+    check()->removed_us[node->slot] = 0;
 }
 
 // `local`: what the leader's disk has is the history.
@@ -305,20 +350,52 @@ static void check_revoked(const struct sim_node *node, const struct sim_answer *
                      ULL(held), ULL(revoked));
 }
 
-void sim_check_answer(struct sim_node *node, const struct sim_answer *answer)
+// Without a bound nothing ends what a removed node says, so no receipt waits for it.
+static bool is_waited_for_no_more(const struct sim_node *node, const struct sim_answer *answer,
+                                  const struct sim_promise *promise)
+{
+    uint64_t removed_us = check()->removed_us[node->slot];
+    return answer->max_staleness_ms == KR_UNBOUNDED && removed_us != 0 &&
+           removed_us <= promise->at_us;
+}
+
+// `local`: it goes by a bound that was raised in entries which a promotion has made void, before it
+// has heard of that. Whoever leads now cannot know of it: docs/operations.md.
+static bool has_void_bound(const struct sim_node *node, const struct sim_answer *answer)
+{
+    const struct store_position *position = &node->disk->position;
+    uint64_t greatest_ms = 0; // none: UINT64_MAX
+    for (size_t i = 0; i < check()->bound_count; i++) {
+        uint64_t bound_ms = (uint64_t)check()->bounds[i].max_staleness_ms;
+        if (check()->bounds[i].bucket == answer->key % KR_SIM_BUCKETS && bound_ms > greatest_ms)
+            greatest_ms = bound_ms;
+    }
+    return is_void(position->index, position->epoch) &&
+           (uint64_t)answer->max_staleness_ms > greatest_ms;
+}
+
+static void check_promise(const struct sim_node *node, const struct sim_answer *answer)
 {
     const struct sim_promise *promise = &check()->promises[answer->key];
+    if (promise->at_us == 0 || answer->asked_us < promise->at_us ||
+        is_waited_for_no_more(node, answer, promise) || has_void_bound(node, answer))
+        return;
+    sim_violated('a',
+                 "%s was asked for key %u and says VALID by what it knew at entry %llu, age %llu "
+                 "ms of %lld; entry %llu had revoked it everywhere %llu ms before",
+                 node->id, answer->key, ULL(answer->looked_index), ULL(answer->age_ms),
+                 (long long)answer->max_staleness_ms, ULL(promise->index),
+                 ULL((answer->asked_us - promise->at_us) / 1000));
+}
+
+void sim_check_answer(struct sim_node *node, const struct sim_answer *answer)
+{
     if (!answer->is_valid)
         return;
     check_revoked(node, answer);
+    check_promise(node, answer);
     if (answer->max_staleness_ms == KR_UNBOUNDED)
         return;
-    if (promise->at_us != 0 && answer->asked_us >= promise->at_us)
-        sim_violated('a',
-                     "%s was asked for key %u and says VALID by what it knew at entry "
-                     "%llu, age %llu ms; entry %llu had revoked it everywhere %llu ms before",
-                     node->id, answer->key, ULL(answer->looked_index), ULL(answer->age_ms),
-                     ULL(promise->index), ULL((answer->asked_us - promise->at_us) / 1000));
     uint64_t age_us = sim_check_age_us(answer->looked_index);
     uint64_t bound_us = (uint64_t)answer->max_staleness_ms * 1001 + KR_SIM_SLACK_US;
     if (age_us > bound_us)

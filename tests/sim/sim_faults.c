@@ -153,12 +153,14 @@ static void wipe(struct sim_node *node, bool is_renamed)
     sim_after(sim_between(100000, 2000000), NULL, start_again, node->slot);
 }
 
-// Another core node has all that it has: what the last one has lost, nobody can bring back.
+// Another core node has all that it has, in a state that may lead: what the last one has lost,
+// nobody can bring back.
 static bool is_held_elsewhere(const struct sim_node *node)
 {
     bool is_held = !node->is_core;
     for (unsigned i = 0; i < sim.core_count; i++)
-        is_held |= &sim.nodes[i] != node &&
+        is_held |= &sim.nodes[i] != node && !sim.nodes[i].disk->is_rotten &&
+                   !sim.nodes[i].disk->is_wrong &&
                    sim.nodes[i].disk->position.index >= node->disk->position.index;
     return is_held;
 }

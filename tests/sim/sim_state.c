@@ -256,8 +256,7 @@ static void each_member(void *ctx, state_member_fn *visit, void *visit_ctx)
     for (size_t i = 0; i < state->fake.member_count; i++) {
         struct state_member member;
         fill_member(&state->fake.members[i], &member);
-        if (!member.is_removed)
-            visit(visit_ctx, &member);
+        visit(visit_ctx, &member);
     }
 }
 
@@ -406,6 +405,8 @@ static size_t left_by_power_cut(const struct sim_state *state)
 {
     if (sim_is_broken(KR_SIM_ACK_BEFORE_SYNC) && waits_for_disk(state))
         return sim.now_us > state->written_us + 300000 ? state->written_count : state->synced_count;
+    if (sim_is_broken(KR_SIM_TRIM_UNFLUSHED)) // all core nodes have to lose enough
+        return state->synced_count;
     return state->synced_count + (size_t)sim_below(state->written_count - state->synced_count + 1);
 }
 

@@ -18,15 +18,27 @@ enum {
     KR_SIM_LAST_WRITES_US = 4000000, // behind the last fault
 };
 
-enum sim_op_kind { KR_SIM_CREATE, KR_SIM_REVOKE, KR_SIM_TOUCH, KR_SIM_REVOKE_CONSUMER, KR_SIM_OWN };
+enum sim_op_kind {
+    KR_SIM_CREATE,
+    KR_SIM_REVOKE,
+    KR_SIM_TOUCH,
+    KR_SIM_REVOKE_CONSUMER,
+    KR_SIM_SET_BOUND,
+    KR_SIM_OWN
+};
 
 struct sim_op {
     enum sim_op_kind kind;
-    unsigned key; // or consumer
+    unsigned key; // or consumer, or bucket
+    int64_t bound_ms;
     bool is_everywhere;
 };
 
 static const int64_t staleness_ms[KR_SIM_BUCKETS] = {300, 1000, 4000, KR_UNBOUNDED};
+// What they are changed to. Where there was no bound once, receipts wait for all who do not know of
+// the later one, so that is rare.
+static const int64_t later_staleness_ms[] = {300,  300,  1000, 1000, 1000,        4000,
+                                             4000, 4000, 8000, 8000, KR_UNBOUNDED};
 static struct sim_op ops[KR_SIM_OPS];
 static unsigned op_count;
 static bool is_created[KR_SIM_KEYS];
@@ -40,7 +52,10 @@ struct sim_write {
     bool is_lead; // that it leads
     struct peers_call *call;
     uint64_t index, until_ms;
+    uint64_t epoch; // that this node led by when the receipt was asked for
     struct roster_demand demand;
+    int64_t was_bound_ms;
+    uint64_t bounded_at;
 };
 
 struct sim_writes {
@@ -96,6 +111,17 @@ static struct key key_of(struct arena *arena, unsigned number)
     return key;
 }
 
+static void set_bound(struct sim_node *node, struct command *command, struct arena *arena,
+                      const struct sim_op *op)
+{
+    struct bucket stored, bucket = {.id = arena_printf(arena, "b%u", op->key),
+                                    .name = arena_printf(arena, "bucket-%u", op->key),
+                                    .max_staleness_ms = op->bound_ms};
+    bool is_there = fake_get_bucket(&node->disk->fake, bucket.id, &stored);
+    command_add(command, KR_OP_BUCKET_PUT, arena)->as.bucket_put =
+        (struct command_bucket_put){bucket, is_there ? stored.version : 1};
+}
+
 static void add_op(struct sim_node *node, struct command *command, struct arena *arena,
                    const struct sim_op *op)
 {
@@ -122,6 +148,9 @@ static void add_op(struct sim_node *node, struct command *command, struct arena 
         command_add(command, KR_OP_CONSUMER_REVOKE, arena)->as.target = (struct command_target){
             .id = arena_printf(arena, "c%u", op->key), .reason = KR_REASON_SUPERSEDED};
         break;
+    case KR_SIM_SET_BOUND:
+        set_bound(node, command, arena, op);
+        break;
     case KR_SIM_OWN:
         break;
     }
@@ -142,18 +171,27 @@ static void op_name(unsigned op, char out[24])
     snprintf(out, 24, "op-%u", op);
 }
 
-// What a bounded staleness says of the keys that the op revoked.
-static int64_t bound_of(const struct sim_node *node, const struct sim_op *op)
+// As node/everywhere.c: by the bounds of the revoked keys as they stand behind the commit.
+static void wait_everywhere(struct sim_write *write, uint64_t index)
 {
+    struct sim_node *node = write->node;
     struct bucket bucket;
     char id[8];
-    snprintf(id, sizeof(id), "b%u", op->key % KR_SIM_BUCKETS);
-    return fake_get_bucket(&node->disk->fake, id, &bucket) ? bucket.max_staleness_ms : KR_UNBOUNDED;
+    snprintf(id, sizeof(id), "b%u", ops[write->op].key % KR_SIM_BUCKETS);
+    if (!fake_get_bucket(&node->disk->fake, id, &bucket))
+        bucket = (struct bucket){.max_staleness_ms = KR_UNBOUNDED};
+    write->index = index;
+    write->until_ms = clock_boot_ms() + KR_SIM_RECEIPT_MS;
+    write->epoch = replica_epoch(node->replica);
+    write->demand = (struct roster_demand){index, bucket.max_staleness_ms};
+    write->was_bound_ms = bucket.was_staleness_ms;
+    write->bounded_at = bucket.lowered_at;
+    write->next = node->writes->waiting;
+    node->writes->waiting = write;
 }
 
 static void note_safe(struct sim_write *write, const struct replica_outcome *outcome)
 {
-    struct sim_node *node = write->node;
     const struct sim_op *op = &ops[write->op];
     char name[24];
     op_name(write->op, name);
@@ -161,16 +199,11 @@ static void note_safe(struct sim_write *write, const struct replica_outcome *out
     sim_check_acked(outcome->index, name);
     sim_say("acked %s at entry %llu (%d)", name, (unsigned long long)outcome->index,
             (int)outcome->result.code);
-    if (outcome->result.code != KR_APPLY_OK || !op->is_everywhere ||
-        (op->kind != KR_SIM_REVOKE && op->kind != KR_SIM_REVOKE_CONSUMER)) {
+    bool is_revoked = op->kind == KR_SIM_REVOKE || op->kind == KR_SIM_REVOKE_CONSUMER;
+    if (outcome->result.code == KR_APPLY_OK && is_revoked && op->is_everywhere)
+        wait_everywhere(write, outcome->index);
+    else
         answer(write, 200);
-        return;
-    }
-    write->index = outcome->index;
-    write->until_ms = clock_boot_ms() + KR_SIM_RECEIPT_MS;
-    write->demand = (struct roster_demand){outcome->index, bound_of(node, op)};
-    write->next = node->writes->waiting;
-    node->writes->waiting = write;
 }
 
 static void note_lead(struct sim_writes *writes, const struct replica_outcome *outcome)
@@ -320,23 +353,65 @@ static void pass_over_former(void *ctx, const struct roster_view *view)
     *(bool *)ctx |= is_open && sim_node_by_id(view->id) != sim.former;
 }
 
+struct former_bound {
+    uint64_t bounded_at;
+    bool is_open;
+};
+
+static void visit_former_bound(void *ctx, const struct roster_view *view)
+{
+    struct former_bound *former = ctx;
+    bool is_open = view->state == KR_ROSTER_PENDING || view->state == KR_ROSTER_UNBOUNDED;
+    former->is_open |= is_open && view->applied_index < former->bounded_at;
+}
+
+// By the bound, and of who does not know it by the one before it.
+static bool is_complete(struct sim_node *node, const struct sim_write *write, uint64_t now_ms)
+{
+    const struct roster_demand before = {write->index, write->was_bound_ms};
+    struct former_bound former = {.bounded_at = write->bounded_at};
+    if (roster_wait(node->roster, &write->demand, UINT64_MAX, now_ms) != KR_ROSTER_COMPLETE)
+        return false;
+    if (write->bounded_at != 0 && !sim_is_broken(KR_SIM_FORMER_BOUND_UNASKED))
+        roster_each(node->roster, &before, now_ms, visit_former_bound, &former);
+    return !former.is_open;
+}
+
+static bool is_complete_as_broken(struct sim_node *node, const struct sim_write *write,
+                                  uint64_t now_ms)
+{
+    bool is_waited_for = false, is_former = sim_is_broken(KR_SIM_FORMER_PASSED_OVER);
+    if (!is_former && !sim_is_broken(KR_SIM_SILENT_PASSED_OVER))
+        return is_complete(node, write, now_ms);
+    roster_each(node->roster, &write->demand, now_ms, is_former ? pass_over_former : pass_over,
+                &is_waited_for);
+    return !is_waited_for;
+}
+
+// Where leadership is the operator's word, another one may have been promoted without the entry.
+// With etcd it stands whoever leads.
+static bool is_superseded(const struct sim_node *node, const struct sim_write *write)
+{
+    return node->engine->is_store_backed &&
+           (!replica_is_leader(node->replica) || replica_epoch(node->replica) != write->epoch);
+}
+
 static enum roster_outcome ask_roster(struct sim_node *node, const struct sim_write *write)
 {
     uint64_t now_ms = clock_boot_ms();
-    bool is_waited_for = false;
-    bool is_former_broken = sim_is_broken(KR_SIM_FORMER_PASSED_OVER);
-    if (!is_former_broken && !sim_is_broken(KR_SIM_SILENT_PASSED_OVER))
-        return roster_wait(node->roster, &write->demand, write->until_ms, now_ms);
-    roster_each(node->roster, &write->demand, now_ms,
-                is_former_broken ? pass_over_former : pass_over, &is_waited_for);
-    return is_waited_for ? KR_ROSTER_WAITING : KR_ROSTER_COMPLETE;
+    if (is_superseded(node, write))
+        return KR_ROSTER_LATE;
+    if (is_complete_as_broken(node, write, now_ms))
+        return KR_ROSTER_COMPLETE;
+    return now_ms >= write->until_ms ? KR_ROSTER_LATE : KR_ROSTER_WAITING;
 }
 
 static void promise(const struct sim_write *write)
 {
     const struct sim_op *op = &ops[write->op];
     sim.figures.receipts++;
-    sim_say("receipt: entry %llu is everywhere", (unsigned long long)write->index);
+    sim_say("receipt: entry %llu is everywhere%s", (unsigned long long)write->index,
+            replica_is_leader(write->node->replica) ? "" : ", says who led");
     if (op->kind == KR_SIM_REVOKE)
         sim_check_promised(op->key, write->index);
     for (unsigned key = 0; key < KR_SIM_KEYS && op->kind == KR_SIM_REVOKE_CONSUMER; key++)
@@ -344,14 +419,12 @@ static void promise(const struct sim_write *write)
             sim_check_promised(key, write->index);
 }
 
-// A leader that is one no more cannot say anything of everywhere.
 static void turn_waiting(struct sim_node *node)
 {
     struct sim_write **at = &node->writes->waiting;
     while (*at != NULL) {
         struct sim_write *write = *at;
-        enum roster_outcome outcome =
-            replica_is_leader(node->replica) ? ask_roster(node, write) : KR_ROSTER_LATE;
+        enum roster_outcome outcome = ask_roster(node, write);
         if (outcome == KR_ROSTER_WAITING) {
             at = &write->next;
             continue;
@@ -420,8 +493,12 @@ static struct sim_op draw_op(void)
     if (kind < 1) {
         op.kind = KR_SIM_REVOKE_CONSUMER;
         op.key = (unsigned)sim_below(KR_SIM_BUCKETS);
+    } else if (kind < 4) {
+        op.kind = KR_SIM_SET_BOUND;
+        op.key = (unsigned)sim_below(KR_SIM_BUCKETS);
+        op.bound_ms = later_staleness_ms[sim_below(sizeof(later_staleness_ms) / sizeof(int64_t))];
     } else if (is_created[op.key]) {
-        op.kind = kind < 35 ? KR_SIM_REVOKE : KR_SIM_TOUCH;
+        op.kind = kind < 38 ? KR_SIM_REVOKE : KR_SIM_TOUCH;
     } else {
         is_created[op.key] = true;
     }
