@@ -52,17 +52,28 @@ static bool learn_peer(struct connection *connection)
     return true;
 }
 
-// The node has room for one more; and its address has, of which a trusted proxy's stands for many.
-static bool may_enter(struct connection *connection)
+// The address has room for one more; a trusted proxy's stands for many.
+static bool has_room_of_address(struct connection *connection)
 {
-    const struct serve *serve = connection->serve;
-    uint64_t share = serve->node->connections_max / serve->node->serve_count + 1;
-    if (serve->is_stopping || serve->connection_count >= share)
-        return false;
     if (!connection->has_peer || connection->is_trusted)
         return true;
-    connection->is_counted = ceilings_enter(serve->node->ceilings, &connection->peer);
+    connection->is_counted = ceilings_enter(connection->serve->node->ceilings, &connection->peer);
     return connection->is_counted;
+}
+
+// And the node has, whichever of its loops the kernel gives it to. It has its place until it is
+// closed.
+static bool may_enter(struct connection *connection)
+{
+    struct node *node = connection->serve->node;
+    if (connection->serve->is_stopping)
+        return false;
+    bool has_room = atomic_fetch_add_explicit(&node->connections, 1, memory_order_relaxed) <
+                    node->connections_max;
+    if (has_room && has_room_of_address(connection))
+        return true;
+    atomic_fetch_sub_explicit(&node->connections, 1, memory_order_relaxed);
+    return false;
 }
 
 static void refuse(struct connection *connection)

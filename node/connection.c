@@ -44,6 +44,7 @@ static void closed(uv_handle_t *handle)
     struct connection *connection = handle->data;
     struct serve *serve = connection->serve;
     unlink_from(connection);
+    atomic_fetch_sub_explicit(&serve->node->connections, 1, memory_order_relaxed);
     if (connection->is_counted)
         ceilings_leave(serve->node->ceilings, &connection->peer);
     http_conn_free(&connection->http);

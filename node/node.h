@@ -47,6 +47,7 @@ struct node {
     struct metrics *metrics[KR_NODE_LOOPS_MAX]; // one a serving loop
     size_t serve_count;
     uint64_t connections_max;          // of all loops together
+    atomic_size_t connections, calls;  // open, and under way, of all loops together
     size_t pool_threads;               // libuv's, which all loops share
     char cluster_id[KR_TLS_NAME_SIZE]; // "": not known yet
     uint64_t started_boot_ms;

@@ -127,13 +127,17 @@ static void refuse_unknown(struct job *job)
     serve_reply_problem(job, err, reason);
 }
 
-// The second half of the loop's places is for changes alone: whoever reads much must not keep
-// anybody from taking a key back.
-static bool is_full(const struct serve *serve, const struct route *route)
+// The second half of the node's places is for changes alone: whoever reads much must not keep
+// anybody from taking a key back. Of reads, one more is let through than node/readers.c has places
+// for, which counts what it refuses. False: there is none.
+static bool take_place(struct node *node, const struct route *route)
 {
-    const struct node *node = serve->node;
-    size_t places = (size_t)node->config->calls_max / node->serve_count + 1;
-    return serve->calls >= (route_is_reading(route) ? (places + 1) / 2 : places);
+    size_t places = (size_t)node->config->calls_max;
+    if (atomic_fetch_add_explicit(&node->calls, 1, memory_order_relaxed) <
+        (route_is_reading(route) ? places / 2 + 1 : places))
+        return true;
+    atomic_fetch_sub_explicit(&node->calls, 1, memory_order_relaxed);
+    return false;
 }
 
 bool serve_call_owes(const struct serve *serve, bool is_change)
@@ -161,10 +165,10 @@ void serve_call_begin(struct job *job)
         return;
     }
     const char *reason = NULL;
-    if (is_full(job->connection->serve, call->route))
-        reason = "too many management requests are under way; try again";
-    else if (owes_too_much(job->connection->serve, call->route))
+    if (owes_too_much(job->connection->serve, call->route))
         reason = KR_UNTAKEN_TEXT;
+    else if (!take_place(job->connection->serve->node, call->route))
+        reason = "too many management requests are under way; try again";
     if (reason != NULL) {
         call_free(&call);
         serve_reply_problem(job, KR_ERR_BUSY, reason);
@@ -239,6 +243,7 @@ void serve_call_drain(struct serve *serve)
     for (struct suspended *at = take_answered(serve); at != NULL; at = next) {
         next = at->next;
         serve->calls--;
+        atomic_fetch_sub_explicit(&serve->node->calls, 1, memory_order_relaxed);
         if (!at->is_abandoned)
             turn_finish(at);
         call_free(&at->call);

@@ -262,7 +262,7 @@ test('a peer that takes its answers late gets them all', async (t) => {
 });
 
 test('the ceiling of connections is one for both protocols', async (t) => {
-  const other = await startNode({ dataDir: dataDirFor(t), flags: ['--serve-threads', '1', '--connections-max', '3'] });
+  const other = await startNode({ dataDir: dataDirFor(t), flags: ['--serve-threads', '1', '--connections-max', '4'] });
   await until(async () => (await other.metric('connections_open')) === 1, { what: 'no connection but the asking one' });
   const taken = [];
   for (let i = 0; i < 4; i++) {
