@@ -66,6 +66,22 @@ static struct stream *stream_at(struct connection *connection, uint32_t number)
     return &connection->streams[number / 2 % KR_GRPC_NUMBERS];
 }
 
+static bool is_empty(const struct load *load)
+{
+    return load->target->request.kind == KR_PROTOCOL_EMPTY;
+}
+
+static void add_call(struct load *load, struct connection *connection)
+{
+    const struct protocol_request *request = &load->target->request;
+    if (is_empty(load))
+        grpc_add_get(&connection->out, connection->next, request, connection->is_fresh);
+    else
+        connection->window -=
+            (int64_t)grpc_add_check(&connection->out, connection->next, request->host,
+                                    connection->is_fresh, load_keys_draw(&load->keys));
+}
+
 static void make_calls(struct load *load, struct connection *connection)
 {
     uint64_t now_ns = clock_mono_ns();
@@ -74,16 +90,14 @@ static void make_calls(struct load *load, struct connection *connection)
         while (stream_at(connection, connection->next)->begin_ns != 0)
             connection->next += 2;
         struct stream *stream = stream_at(connection, connection->next);
-        connection->window -=
-            (int64_t)grpc_add_check(&connection->out, connection->next, load->target->request.host,
-                                    connection->is_fresh, load_keys_draw(&load->keys));
+        add_call(load, connection);
         *stream = (struct stream){.begin_ns = now_ns};
         connection->is_fresh = false;
         connection->next += 2;
         connection->open++;
     }
     if (buf_result(&connection->out) != KR_ERR_OK)
-        fail(load, "a key is too long");
+        fail(load, is_empty(load) ? "the path is too long" : "a key is too long");
 }
 
 static void flush(struct load *load, struct connection *connection)
@@ -172,8 +186,20 @@ static void take_data(struct load *load, struct connection *connection,
         grpc_add_window(&connection->out, (uint32_t)connection->taken_bytes);
         connection->taken_bytes = 0;
     }
-    if (frame->payload.size > 0 && !grpc_read_answer(frame->payload, &stream->answer))
+    if (frame->payload.size > 0 && !is_empty(load) &&
+        !grpc_read_answer(frame->payload, &stream->answer))
         fail(load, "an answer that is no CheckResponse in one frame");
+}
+
+// A check's verdict is in its message.
+static void take_headers(struct load *load, struct connection *connection,
+                         const struct grpc_frame *frame)
+{
+    if (!is_empty(load))
+        return;
+    if (frame->payload.size == 0 || frame->payload.data[0] != KR_FRAME_STATUS_200)
+        fail(load, "the empty handler's answer is no 200");
+    stream_at(connection, frame->stream)->answer.status = 200;
 }
 
 static void take_frame(struct load *load, struct connection *connection,
@@ -184,6 +210,7 @@ static void take_frame(struct load *load, struct connection *connection,
         take_data(load, connection, frame);
         break;
     case KR_FRAME_HEADERS:
+        take_headers(load, connection, frame);
         break;
     case KR_FRAME_SETTINGS:
         take_settings(load, connection, frame);

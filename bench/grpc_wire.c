@@ -65,17 +65,27 @@ bool grpc_read_frame(struct bytes in, struct grpc_frame *out)
 // --- header blocks -------------------------------------------------------------------------------
 
 // ":path" and "content-type" by their place in the static table, the others by name.
-enum { KR_STATIC_POST = 3, KR_STATIC_HTTP = 6, KR_STATIC_PATH = 4, KR_STATIC_AUTHORITY = 1 };
+enum {
+    KR_STATIC_GET = 2,
+    KR_STATIC_POST = 3,
+    KR_STATIC_HTTP = 6,
+    KR_STATIC_PATH = 4,
+    KR_STATIC_AUTHORITY = 1
+};
 enum { KR_STATIC_CONTENT_TYPE = 31, KR_STATIC_USER_AGENT = 58, KR_DYNAMIC_FIRST = 62 };
-enum { KR_FIELDS = 5 }; // in the dynamic table, the last one first
+enum { KR_FIELDS = 5, KR_GET_FIELDS = 3 }; // in the dynamic table, the last one first
 
 static void add_string(struct buf *out, const char *text)
 {
     size_t size = strlen(text);
-    // Below 127 bytes, without Huffman's code.
+    // Without Huffman's code (RFC 7541 §5.1, §5.2).
     buf_add_u8(out, (uint8_t)(size < 127 ? size : 127));
-    if (size >= 127)
-        buf_add_u8(out, (uint8_t)(size - 127));
+    if (size >= 127) {
+        size_t rest = size - 127;
+        for (; rest >= 128; rest /= 128)
+            buf_add_u8(out, (uint8_t)(128 | rest % 128));
+        buf_add_u8(out, (uint8_t)rest);
+    }
     buf_add(out, text, size);
 }
 
@@ -93,14 +103,21 @@ static void add_literal(struct buf *out, unsigned index, const char *name, const
     add_string(out, value);
 }
 
+// What the first header block of a connection has put into the table, in that order.
+static void add_known(struct buf *out, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        add_indexed(out, KR_DYNAMIC_FIRST + count - 1 - i);
+}
+
 static void add_block(struct buf *out, const char *authority, bool is_first)
 {
     add_indexed(out, KR_STATIC_POST);
     add_indexed(out, KR_STATIC_HTTP);
-    for (unsigned i = 0; !is_first && i < KR_FIELDS; i++)
-        add_indexed(out, KR_DYNAMIC_FIRST + KR_FIELDS - 1 - i);
-    if (!is_first)
+    if (!is_first) {
+        add_known(out, KR_FIELDS);
         return;
+    }
     add_literal(out, KR_STATIC_PATH, NULL, "/envoy.service.auth.v3.Authorization/Check");
     add_literal(out, KR_STATIC_AUTHORITY, NULL, authority);
     add_literal(out, 0, "te", "trailers");
@@ -195,6 +212,25 @@ size_t grpc_add_check(struct buf *out, uint32_t stream, const char *authority, b
     if (block.bytes.has_failed || message.bytes.has_failed)
         out->has_failed = true;
     return 5 + message.bytes.size;
+}
+
+void grpc_add_get(struct buf *out, uint32_t stream, const struct protocol_request *request,
+                  bool is_first)
+{
+    struct part block;
+    struct buf *in = begin(&block);
+    add_indexed(in, KR_STATIC_GET);
+    add_indexed(in, KR_STATIC_HTTP);
+    if (is_first) {
+        add_literal(in, KR_STATIC_PATH, NULL, request->path);
+        add_literal(in, KR_STATIC_AUTHORITY, NULL, request->host);
+        add_literal(in, KR_STATIC_USER_AGENT, NULL, "keyreeve-bench");
+    } else {
+        add_known(in, KR_GET_FIELDS);
+    }
+    out->has_failed |= in->has_failed;
+    grpc_add_frame(out, KR_FRAME_HEADERS, KR_FRAME_END_HEADERS | KR_FRAME_END_STREAM, stream,
+                   buf_bytes(in));
 }
 
 static uint64_t number_of(struct bytes in, uint32_t number)

@@ -4,13 +4,14 @@
 //
 // RFC 9113, RFC 7541. Header fields are put into the dynamic table once a connection, as HTTP/2
 // libraries do it, and named by their index from then on. Answers' header fields are not read:
-// where there is a message, the call went well.
+// where there is a message, the call went well, and of a GET the status comes first.
 #pragma once
 
 #include "bench/protocol.h"
 
 #define KR_FRAME_HEAD 9
-#define KR_FRAME_WINDOW 65535 // until the peer gives more
+#define KR_FRAME_WINDOW 65535    // until the peer gives more
+#define KR_FRAME_STATUS_200 0x88 // ":status: 200" as a header block begins with it
 
 enum grpc_frame_type {
     KR_FRAME_DATA = 0,
@@ -38,6 +39,9 @@ void grpc_add_window(struct buf *out, uint32_t size_bytes); // of the connection
 // One call; is_first on its connection. Returns what it takes of the peer's window.
 size_t grpc_add_check(struct buf *out, uint32_t stream, const char *authority, bool is_first,
                       struct bytes key);
+// One GET, without content; is_first on its connection.
+void grpc_add_get(struct buf *out, uint32_t stream, const struct protocol_request *request,
+                  bool is_first);
 
 // The frame at the start of in; false: it is not whole yet.
 bool grpc_read_frame(struct bytes in, struct grpc_frame *out);

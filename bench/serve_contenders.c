@@ -28,6 +28,7 @@ static const struct role roles[KR_SERVE_COUNT] = {
     [KR_SERVE_BINARY_TLS] = {"binary", "binary tls", NULL, false, true, true},
     [KR_SERVE_REDIS_PIPELINE] = {"Redis GET pipeline", "redis", "redis", false, false, true},
     [KR_SERVE_GRPC] = {"gRPC Check", "grpc", NULL, false, false, false},
+    [KR_SERVE_EMPTY_HTTP2] = {"empty handler (HTTP/2)", "http2", "empty", false, false, false},
 };
 
 static struct protocol_request request_of(const struct serve *serve, enum serve_who who)
@@ -41,13 +42,14 @@ static struct protocol_request request_of(const struct serve *serve, enum serve_
         return (struct protocol_request){is_validate ? KR_PROTOCOL_VALIDATE : KR_PROTOCOL_BEARER,
                                          serve->host, o->path};
     case KR_SERVE_EMPTY:
+    case KR_SERVE_EMPTY_HTTP2:
     case KR_SERVE_BARE:
         return (struct protocol_request){KR_PROTOCOL_EMPTY, serve->host, o->empty};
     case KR_SERVE_REDIS:
     case KR_SERVE_REDIS_PIPELINE:
         return (struct protocol_request){.kind = KR_PROTOCOL_REDIS};
     case KR_SERVE_GRPC:
-        return (struct protocol_request){.host = serve->host};
+        return (struct protocol_request){.kind = KR_PROTOCOL_VALIDATE, .host = serve->host};
     case KR_SERVE_BINARY:
     case KR_SERVE_BINARY_UNIX:
     case KR_SERVE_BINARY_TLS:
@@ -72,6 +74,7 @@ static const char *place_of(const struct serve *serve, enum serve_who who)
         [KR_SERVE_BINARY_TLS] = o->binary_tls,
         [KR_SERVE_REDIS_PIPELINE] = o->binary != NULL ? o->redis : NULL,
         [KR_SERVE_GRPC] = o->has_grpc ? serve->host : NULL,
+        [KR_SERVE_EMPTY_HTTP2] = o->has_grpc ? serve->host : NULL,
     };
     return places[who];
 }
@@ -102,7 +105,7 @@ static enum kr_err add(struct serve *serve, enum serve_who who, const char *plac
     contender->depth = role->is_binary ? (unsigned)o->depth : 1;
     contender->depth_name = "depth";
     contender->run = load_run;
-    if (who == KR_SERVE_GRPC) {
+    if (who == KR_SERVE_GRPC || who == KR_SERVE_EMPTY_HTTP2) {
         contender->run = grpc_run;
         contender->connections = (unsigned)o->grpc_connections;
         contender->depth = (unsigned)o->streams;

@@ -27,6 +27,7 @@ static const struct comparison comparisons[] = {
     {KR_SERVE_BINARY, KR_SERVE_REDIS_PIPELINE, "redis pipeline"},
     {KR_SERVE_BINARY_UNIX, KR_SERVE_BINARY, "binary"},
     {KR_SERVE_BINARY_TLS, KR_SERVE_BINARY, "binary"},
+    {KR_SERVE_GRPC, KR_SERVE_EMPTY_HTTP2, "empty http2"},
 };
 
 enum { KR_COMPARISONS = sizeof(comparisons) / sizeof(comparisons[0]) };
@@ -196,6 +197,14 @@ static void add_share(struct table *table, const struct serve_report *report,
     table_number(table, median < 0 ? -1 : median * 100, 0);
 }
 
+// Of a contender's own figure.
+static void rate_target(const struct serve_report *report, const struct serve_contender *contender,
+                        const struct result_run *run, char out[KR_TABLE_CELL])
+{
+    const struct result_row row = rate_row(report, contender);
+    result_target(run, &row, out, KR_TABLE_CELL);
+}
+
 static void add_ratio(struct table *table, const struct serve_report *report,
                       const struct comparison *comparison, const struct result_run *run)
 {
@@ -204,6 +213,8 @@ static void add_ratio(struct table *table, const struct serve_report *report,
     const struct result_row row = ratio_row(report, comparison);
     fill_ratios(report, comparison, ratios);
     result_target(run, &row, target, sizeof(target));
+    if (target[0] == '\0')
+        rate_target(report, &report->contenders[comparison->one], run, target);
     table_text(table, report->contenders[comparison->other].name);
     add_spread(table, ratios, report->turns, 3);
     table_text(table, target);
@@ -242,8 +253,7 @@ static void add_rows(struct table *table, const struct serve_report *report, enu
     }
     if (is_first) { // its own figure may have a target
         char target[KR_TABLE_CELL];
-        const struct result_row row = rate_row(report, contender);
-        result_target(run, &row, target, sizeof(target));
+        rate_target(report, contender, run, target);
         for (int column = 0; column < 4 && target[0] != '\0'; column++)
             table_text(table, "");
         if (target[0] != '\0')

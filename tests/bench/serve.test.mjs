@@ -22,7 +22,7 @@ test('--compare measures every protocol beside its yardstick', { timeout: 300_00
   const rows = await serve(t, ['--compare', '--seconds', '1', ...(hasRedis ? [] : ['--no-redis'])]);
   const rates = rows.filter(({ name }) => name === 'serve.rate');
   assert.deepEqual(rates.map(({ conditions, system }) => `${system} ${conditions.protocol} ${conditions.depth ?? conditions.streams}`), withRedis([
-    'keyreeve http 1', 'keyreeve unix 1', 'keyreeve https 1', 'empty http 1', 'redis redis 1', 'keyreeve binary 16', 'keyreeve binary unix 16', 'keyreeve binary tls 16', 'redis redis 16', 'keyreeve grpc 100',
+    'keyreeve http 1', 'keyreeve unix 1', 'keyreeve https 1', 'empty http 1', 'redis redis 1', 'keyreeve binary 16', 'keyreeve binary unix 16', 'keyreeve binary tls 16', 'redis redis 16', 'keyreeve grpc 100', 'empty http2 100',
   ]));
   assert.deepEqual(rates.filter(({ id }) => id === 'P4').map(({ conditions }) => conditions.protocol), ['grpc']);
   for (const { values, conditions } of rates) {
@@ -33,7 +33,7 @@ test('--compare measures every protocol beside its yardstick', { timeout: 300_00
   }
   const ratios = rows.filter(({ name }) => name === 'serve.ratio');
   assert.deepEqual(ratios.map(({ conditions, id }) => `${conditions.protocol} / ${conditions.beside}: ${id}`), withRedis([
-    'http / empty: P2', 'http / redis: P2', 'unix / tcp: P2', 'https / http: undefined', 'binary / redis pipeline: P3', 'binary unix / binary: undefined', 'binary tls / binary: undefined',
+    'http / empty: P2', 'http / redis: P2', 'unix / tcp: P2', 'https / http: undefined', 'binary / redis pipeline: P3', 'binary unix / binary: undefined', 'binary tls / binary: undefined', 'grpc / empty http2: undefined',
   ]));
 });
 

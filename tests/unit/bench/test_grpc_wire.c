@@ -67,6 +67,28 @@ static void later_header_blocks_name_the_fields_by_index(void **state)
     assert_true(bytes_equal(headers.payload, bytes_of(later, sizeof(later))));
 }
 
+static void a_get_is_one_frame_whose_fields_are_named_by_index_later(void **state)
+{
+    (void)state;
+    static const uint8_t later[] = {0x82, 0x86, 0x80 | 64, 0x80 | 63, 0x80 | 62};
+    char path[301] = "/";
+    memset(path + 1, 'a', 299);
+    const struct protocol_request request = {KR_PROTOCOL_EMPTY, "127.0.0.1:7400", path};
+    struct buf out = fresh();
+    grpc_add_get(&out, 1, &request, true);
+    grpc_add_get(&out, 3, &request, false);
+    assert_int_equal(buf_result(&out), KR_ERR_OK);
+    struct bytes in = buf_bytes(&out);
+    struct grpc_frame first = take(&in);
+    struct grpc_frame second = take(&in);
+    assert_int_equal(in.size, 0);
+    assert_int_equal(first.flags, KR_FRAME_END_HEADERS | KR_FRAME_END_STREAM);
+    static const uint8_t begin[] = {0x82, 0x86, 0x44, 0x7f, 128 | 45, 1, '/'}; // 300 is 127 + 173
+    assert_memory_equal(first.payload.data, begin, sizeof(begin));
+    assert_int_equal(second.stream, 3);
+    assert_true(bytes_equal(second.payload, bytes_of(later, sizeof(later))));
+}
+
 static void frames_are_read_when_they_are_whole(void **state)
 {
     (void)state;
@@ -114,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_check_is_what_a_node_reads),
         cmocka_unit_test(later_header_blocks_name_the_fields_by_index),
+        cmocka_unit_test(a_get_is_one_frame_whose_fields_are_named_by_index_later),
         cmocka_unit_test(frames_are_read_when_they_are_whole),
         cmocka_unit_test(verdicts_are_read_of_answers),
     };
