@@ -159,12 +159,19 @@ static const struct peer_node_usage *own_usage(const struct peers_child *child)
     return NULL;
 }
 
+// A leader measures nobody, and what it did before may be of a node that is down by now.
+static bool is_known(const struct peers *peers, const struct upstream_candidate *one)
+{
+    return !peers_leads(peers) && one->measured > 0 && !one->is_missed && one->failures == 0 &&
+           one->id[0] != '\0';
+}
+
 void peers_each_distance(const struct peers *peers, peers_distance_fn *visit, void *ctx)
 {
     const struct upstream *upstream = &peers->upstream;
     for (size_t i = 0; i < upstream->count; i++) {
         const struct upstream_candidate *one = &upstream->candidates[i];
-        if (one->measured > 0 && one->id[0] != '\0')
+        if (is_known(peers, one))
             visit(ctx, one->id, one->round_trip_us);
     }
     for (struct peers_child *child = peers->children; child != NULL; child = child->next) {

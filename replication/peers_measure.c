@@ -122,6 +122,8 @@ static void measure_closed(void *ctx, enum kr_err err, const struct fault *fault
     (void)fault;
     if (measure->best_us > 0)
         upstream_measured(&peers->upstream, measure->address, measure->best_us);
+    else
+        upstream_missed(&peers->upstream, measure->address);
     *measure = (struct peers_measure){0};
     peers_port_step(peers);
 }

@@ -345,8 +345,16 @@ void upstream_measured(struct upstream *upstream, const char *address, uint64_t 
     one->round_trip_us =
         one->measured == 0 ? round_trip_us : (7 * one->round_trip_us + round_trip_us + 7) / 8;
     one->measured++;
+    one->is_missed = false;
     if (one->silences > 0)
         one->failures = one->silences = 0;
+}
+
+void upstream_missed(struct upstream *upstream, const char *address)
+{
+    struct upstream_candidate *one = find(upstream, address);
+    if (one != NULL)
+        one->is_missed = true;
 }
 
 void upstream_attached(struct upstream *upstream, const char *address, uint64_t now_ms)

@@ -24,6 +24,7 @@ struct upstream_candidate {
     bool is_core, is_configured, is_member;
     uint64_t round_trip_us; // smoothed; 0: never measured
     uint32_t measured;      // how often
+    bool is_missed;         // the last measure did not reach it
     uint32_t failures;      // since it last served
     uint32_t silences;      // of them, since it last answered anything
     uint32_t spoilt;        // snapshots that were not good
@@ -85,6 +86,7 @@ struct upstream_candidate *upstream_better(struct upstream *upstream, uint64_t n
 void upstream_identified(struct upstream *upstream, const char *address,
                          const struct state_member *node);
 void upstream_measured(struct upstream *upstream, const char *address, uint64_t round_trip_us);
+void upstream_missed(struct upstream *upstream, const char *address); // it could not be measured
 void upstream_heard(struct upstream *upstream, const char *address);
 void upstream_attached(struct upstream *upstream, const char *address, uint64_t now_ms);
 

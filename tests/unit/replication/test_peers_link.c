@@ -112,6 +112,9 @@ static void a_node_knows_the_ways_to_whom_it_may_follow_and_to_its_children(void
     wait_for(world, distance_us(relay, "leaf") > 0 && distance_us(leaf, "a-relay") > 0);
     assert_int_equal(distance_us(leader, "leaf"), 0);
     assert_int_equal(distance_us(leader, "leader"), 0);
+    // A node that cannot be reached any more is not said to be near.
+    upstream_missed(&leaf->peers->upstream, peers_address(relay->peers));
+    assert_int_equal(distance_us(leaf, "a-relay"), 0);
     stop(relay);
     wait_for(world, distance_us(leader, "a-relay") == 0);
 }
