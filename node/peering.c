@@ -17,9 +17,10 @@
 enum { KR_PEERING_NODES_MAX = 4096 };
 
 enum {
-    KR_PEERING_TAIL_SHARE = 4,    // of etcd's quota, is for what core nodes that are away lack
-    KR_PEERING_ENTRY_BYTES = 300, // an entry, until this leader has appended some
-    KR_PEERING_UNHEARD_MS = 60000 // a restart takes less
+    KR_PEERING_TAIL_SHARE = 4,     // of etcd's quota is for what core nodes that are away lack
+    KR_PEERING_STARVED_SHARE = 16, // and of that, where etcd has no space left
+    KR_PEERING_ENTRY_BYTES = 300,  // an entry of another leader
+    KR_PEERING_UNHEARD_MS = 60000  // a restart takes less
 };
 
 struct peering {
@@ -27,7 +28,8 @@ struct peering {
     struct peers *peers;
     uint64_t pushed_index; // what the children have been told of
     uint64_t board_at_ms;
-    uint64_t leads_since_ms; // 0: it does not
+    uint64_t trimming_epoch, trims_since_ms; // of the leadership in which this node trims
+    struct trimming_tail tail;
     struct throughput throughput;
     void (*closed)(void *ctx);
     void *closed_ctx;
@@ -215,34 +217,43 @@ static void put_on_board(struct peering *peering)
 
 // --- the engine's log ----------------------------------------------------------------------------
 
-// How much of the log etcd keeps for core nodes that are away. Of one that has not been heard of
-// since the leader changed nobody knows what it lacks; then what etcd holds in all is the limit.
-static struct trimming_limit limit_of(const struct peering *peering,
+// How much of the log etcd keeps for a core node that is away. Where etcd has no space left,
+// whoever lacks more than a restart brings about is waited for no more, or nobody could write.
+static uint64_t most_bytes_of(const struct node *node, const struct engine_etcd_figures *figures)
+{
+    uint64_t most_bytes = figures->quota_bytes / KR_PEERING_TAIL_SHARE;
+    if (most_bytes > (uint64_t)node->config->etcd_tail_bytes)
+        most_bytes = (uint64_t)node->config->etcd_tail_bytes;
+    return figures->is_out_of_space ? most_bytes / KR_PEERING_STARVED_SHARE : most_bytes;
+}
+
+// Of one that has not been heard of since the leader changed nobody knows what it lacks; then what
+// etcd holds in all is the limit.
+static struct trimming_limit limit_of(struct peering *peering,
                                       const struct engine_etcd_figures *figures, uint64_t now_ms)
 {
-    const struct config *config = peering->options.node->config;
-    uint64_t most_bytes = figures->quota_bytes / KR_PEERING_TAIL_SHARE;
-    uint64_t entry_bytes = KR_PEERING_ENTRY_BYTES;
-    if (most_bytes > (uint64_t)config->etcd_tail_bytes)
-        most_bytes = (uint64_t)config->etcd_tail_bytes;
-    if (figures->appended_count > 0)
-        entry_bytes = figures->appended_bytes / figures->appended_count + 1;
-    return (struct trimming_limit){.lacking = most_bytes / entry_bytes,
-                                   .is_unheard =
-                                       now_ms >= peering->leads_since_ms + KR_PEERING_UNHEARD_MS &&
-                                       figures->database_used_bytes > most_bytes};
+    const struct node *node = peering->options.node;
+    uint64_t most_bytes = most_bytes_of(node, figures);
+    uint64_t epoch = replica_epoch(node->replica);
+    if (peering->trimming_epoch != epoch) {
+        peering->trimming_epoch = epoch;
+        peering->trims_since_ms = now_ms;
+        peering->tail = (struct trimming_tail){.count = 0};
+    }
+    trimming_note(&peering->tail, figures->end_index, figures->appended_bytes, most_bytes);
+    return (struct trimming_limit){
+        .near_index = trimming_near(&peering->tail, figures->appended_bytes, most_bytes,
+                                    KR_PEERING_ENTRY_BYTES),
+        .is_unheard = now_ms >= peering->trims_since_ms + KR_PEERING_UNHEARD_MS &&
+                      figures->database_used_bytes > most_bytes};
 }
 
 static void trim(struct peering *peering, uint64_t now_ms)
 {
     const struct node *node = peering->options.node;
     struct engine_etcd_figures figures;
-    if (!replica_is_leader(node->replica) || !read_etcd(node, &figures)) {
-        peering->leads_since_ms = 0;
+    if (!replica_is_leader(node->replica) || !read_etcd(node, &figures))
         return;
-    }
-    if (peering->leads_since_ms == 0)
-        peering->leads_since_ms = now_ms;
     const struct trimming_limit limit = limit_of(peering, &figures, now_ms);
     uint64_t below_index = trimming_below(&node->state, peering->options.roster, &limit, now_ms);
     if (below_index > 1)

@@ -40,8 +40,7 @@ struct engine_etcd_figures {
     uint64_t epoch;          // of the own leadership, or 0
     uint64_t end_index;      // last one known to be committed in etcd, or 0
     uint64_t transactions;   // that appended
-    uint64_t appended_count; // entries in them, and their bytes
-    uint64_t appended_bytes;
+    uint64_t appended_bytes; // of the entries in them
     uint64_t retries;        // of transactions without an answer
     uint64_t elections;      // won
     uint64_t refusals;       // take-overs given up

@@ -494,6 +494,7 @@ static struct roster_view view_of(const struct look *look, const struct listed *
                                .is_attached = member->is_attached,
                                .is_removed = member->is_removed,
                                .applied_index = is_of_epoch ? member->sum.applied_index : 0,
+                               .said_index = member->sum.applied_index,
                                .safe_index = member->sum.safe_index,
                                .applied_ms = acked_ms(member, demand->index)};
     if (member->sum.applied_index >= demand->index && is_of_epoch)

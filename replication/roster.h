@@ -75,6 +75,7 @@ struct roster_view {
     enum roster_state state;
     bool is_attached, is_removed;
     uint64_t applied_index; // by its word in this leader's epoch; 0: there is none
+    uint64_t said_index;    // by any word since this node leads, its first one too; 0: none
     uint64_t safe_index;    // of a core node: a power cut leaves everything up to it
     uint64_t applied_ms;    // when index was acknowledged; 0: not, or not known any more
     uint64_t expires_ms;    // from when on it is EXPIRED; 0: APPLIED, UNBOUNDED

@@ -236,8 +236,9 @@ static void trim(struct sim_node *node)
     sim_state_trim(node->disk);
     if (!sim.is_etcd || !replica_is_leader(node->replica))
         return;
-    const struct trimming_limit limit = {.lacking = node->disk->retention,
-                                         .is_unheard = sim_service_count() > node->disk->retention};
+    uint64_t end = node->disk->position.index, kept = node->disk->retention;
+    const struct trimming_limit limit = {.near_index = end > kept ? end - kept : 0,
+                                         .is_unheard = sim_service_count() > kept};
     uint64_t below_index =
         trimming_below(&verbs[node->slot], node->roster, &limit, clock_boot_ms());
     if (below_index > 1)
