@@ -19,8 +19,8 @@ export class Cluster {
   static async up(t, { engine = 'local', standbys = 0, staleness, etcdQuota, settings = {}, prepare = () => {} } = {}) {
     const cluster = new Cluster();
     cluster.dir = join(mkdtempSync(join(tmpdir(), 'keyreeve-cluster-')), 'c');
-    cluster.net = await claimNet();
     t.after(() => cluster.remove());
+    cluster.net = await claimNet();
     prepare(cluster);
     const more = Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
     more.push('--standbys', String(standbys));
