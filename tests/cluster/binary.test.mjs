@@ -6,7 +6,8 @@ import { binary, frame } from '../integration/lib/binary.mjs';
 import { expect } from '../integration/lib/http.mjs';
 import { buildExample, installLibrary, startExample } from '../integration/lib/library.mjs';
 import { until } from '../integration/lib/node.mjs';
-import { Cluster, makeKey, revoke } from './lib/cluster.mjs';
+import { makeKey, revoke } from './lib/checkers.mjs';
+import { Cluster } from './lib/cluster.mjs';
 
 const STALENESS_MS = 3000;
 

@@ -9,7 +9,8 @@ import { test } from 'node:test';
 import { expect, expectProblem } from '../integration/lib/http.mjs';
 import { until } from '../integration/lib/node.mjs';
 import { fill, mountBelow } from '../integration/lib/smalldisk.mjs';
-import { Cluster, assertSameState, codeAt, makeKey } from './lib/cluster.mjs';
+import { codeAt, makeKey } from './lib/checkers.mjs';
+import { Cluster, assertSameState } from './lib/cluster.mjs';
 
 const MIB = 1 << 20;
 const DEADLINE_MS = 60_000;

@@ -8,7 +8,8 @@ import { test } from 'node:test';
 import { expect, expectProblem } from '../integration/lib/http.mjs';
 import { until } from '../integration/lib/node.mjs';
 import { fill, mountBelow } from '../integration/lib/smalldisk.mjs';
-import { Cluster, Promises, assertAllThere, assertSameState, assertStandbyIsNotMissed, codeAt, makeKey, revoke } from './lib/cluster.mjs';
+import { assertAllThere, codeAt, makeKey, revoke } from './lib/checkers.mjs';
+import { Cluster, assertSameState, assertStandbyIsNotMissed } from './lib/cluster.mjs';
 
 const DEADLINE_MS = 60_000;
 const BUSY_MS = 3_000; // what a busy machine may add
@@ -48,30 +49,32 @@ test('three core nodes over etcd and four followers', { timeout: 860_000 }, asyn
       return answer.status === 503 && answer.headers.get('retry-after');
     }, { what: `503 with Retry-After at ${name}`, deadlineMs: DEADLINE_MS });
 
+  const tell = (t, { writer, validator, promises }) =>
+    t.diagnostic(
+      `writes were away for ${writer.longestGapMs} ms; ${writer.acknowledged.length} writes, ${writer.refused} sent again, ` +
+        `${validator.asked} validations, ${promises.kept.length} receipts and ${promises.answers} answers behind them`,
+    );
+
   for (let round = 1; round <= rounds; round++) {
     await cluster.story(t, 'the leader is killed under load: nothing is lost, no validation fails, another leads', async (t) => {
       const leader = await cluster.leader();
-      const others = allBut(leader);
-      const promises = isSoak ? new Promises(cluster, cluster.followers, others, 'steady') : undefined;
-      const { writer, validator } = await cluster
-        .underLoad(`leader-killed-${round}`, others, steady, async (progress) => {
-          await cluster.kill(leader);
-          await progress();
-          await cluster.start(leader);
-        })
-        .finally(() => promises?.stop());
-      t.diagnostic(`writes were away for ${writer.longestGapMs} ms, ${validator.asked} validations, ${validator.wrong.length} failed`);
+      const load = await cluster.underLoad(`leader-killed-${round}`, allBut(leader), steady, async (progress) => {
+        await cluster.kill(leader);
+        await progress();
+        await cluster.start(leader);
+      });
+      tell(t, load);
       assert.notEqual(await cluster.leader(), leader);
     });
 
     await cluster.story(t, 'a clean stop hands over', async (t) => {
       const leader = await cluster.leader();
-      const { writer, validator } = await cluster.underLoad(`handed-over-${round}`, allBut(leader), steady, async (progress) => {
+      const load = await cluster.underLoad(`handed-over-${round}`, allBut(leader), steady, async (progress) => {
         await cluster.stop(leader);
         await progress();
         await cluster.start(leader);
       });
-      t.diagnostic(`writes were away for ${writer.longestGapMs} ms, ${validator.asked} validations, ${validator.wrong.length} failed`);
+      tell(t, load);
     });
   }
 
@@ -156,14 +159,14 @@ test('three core nodes over etcd and four followers', { timeout: 860_000 }, asyn
   }, soak);
 
   await cluster.story(t, 'every process is killed at once: what was acknowledged is there', async () => {
-    const { acknowledged } = await cluster.writing('all-killed', async (progress) => {
+    const writer = await cluster.writing('all-killed', async (progress) => {
       await progress();
       for (const name of [...cluster.names, ...members]) cluster.signal(name, 'SIGKILL');
     });
     await startAll(members);
     await startAll(cluster.names);
     await cluster.caughtUp();
-    await assertAllThere(cluster, acknowledged, cluster.names);
+    await writer.assertKept(cluster.names);
     await assertSameState(cluster);
   }, soak);
 
@@ -328,9 +331,9 @@ test('three core nodes over etcd and four followers', { timeout: 860_000 }, asyn
       for (const { status } of answers) assert.notEqual(status, 200);
     }
     await Promise.all(others.map((name) => cluster.start(name)));
-    const { acknowledged } = await cluster.writing('removed', (progress) => progress());
+    const writer = await cluster.writing('removed', (progress) => progress());
     await cluster.caughtUp(allBut(removed));
-    await assertAllThere(cluster, acknowledged, allBut(removed));
+    await writer.assertKept(allBut(removed));
     assert.ok(others.includes(await cluster.leader(allBut(removed))));
   });
 });

@@ -5,7 +5,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { expect } from '../integration/lib/http.mjs';
 import { until } from '../integration/lib/node.mjs';
-import { Promises, Validator, assertSameState, codeAt, makeKey, revoke } from './lib/cluster.mjs';
+import { Promises, Validator, codeAt, makeKey, revoke } from './lib/checkers.mjs';
+import { assertSameState } from './lib/cluster.mjs';
 import { NetnsCluster, whyNoNamespaces } from './lib/netns.mjs';
 
 const STALENESS_MS = 3000;

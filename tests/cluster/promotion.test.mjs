@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { client, expect, expectProblem } from '../integration/lib/http.mjs';
 import { until } from '../integration/lib/node.mjs';
-import { Cluster, Promises, Validator, Writer, answersUntil, assertAllThere, assertSameState, assertStandbyIsNotMissed, codeAt, makeKey, revoke } from './lib/cluster.mjs';
+import { Promises, Validator, Writer, answersUntil, codeAt, makeKey, revoke } from './lib/checkers.mjs';
+import { Cluster, assertSameState, assertStandbyIsNotMissed } from './lib/cluster.mjs';
 
 const STALENESS_MS = 4000;
 
@@ -17,8 +18,13 @@ test('a leader and two standbys', { timeout: 600_000 }, async (t) => {
   await cluster.api('core-1').makeBucket('short', { maxStalenessMs: STALENESS_MS });
   const survivors = cluster.names.filter((name) => name !== 'core-1');
   const steady = await makeKey(cluster.api('core-1'), 'steady', 'short');
-  await makeKey(cluster.api('core-1'), 'written');
+  for (const consumer of ['written', 'bulky']) await cluster.api('core-1').makeConsumer(consumer);
   const before = {};
+  const writers = []; // whose writes must be there to the end
+  const startWriter = (names) => writers[writers.push(new Writer(cluster, names, 'written')) - 1];
+  const assertAllKept = async (names) => {
+    for (const writer of writers) await writer.assertKept(names);
+  };
   const leads = (name, names) => until(async () => (await cluster.leader(names)) === name, { what: `${name} to lead`, deadlineMs: 40_000 });
 
   await cluster.story(t, 'a leader that is restarted asks its standbys, and leads again', async () => {
@@ -36,13 +42,13 @@ test('a leader and two standbys', { timeout: 600_000 }, async (t) => {
     const leader = cluster.api('core-1');
     const bulk = Array.from({ length: 1000 }, () => ({ description: 'd'.repeat(1000) }));
     const { index } = await cluster.seenBy('core-1');
-    const answer = expect(await leader.post(`${leader.keys('written')}/$bulk`, bulk, { 'idempotency-key': 'large' }), 200);
+    const answer = expect(await leader.post(`${leader.keys('bulky')}/$bulk`, bulk, { 'idempotency-key': 'large' }), 200);
     assert.ok(answer.text.length > 1 << 20);
     await cluster.stop('core-3');
     rmSync(cluster.dataDir('core-3'), { recursive: true });
     await until(
       async () => {
-        expect(await leader.post(`${leader.keys('written')}/$bulk`, bulk), 200);
+        expect(await leader.post(`${leader.keys('bulky')}/$bulk`, bulk), 200);
         return (await cluster.metric('core-1', 'log_first_index')) > index + 1;
       },
       { what: 'the log to be cut', deadlineMs: 60_000, everyMs: 500 },
@@ -81,9 +87,9 @@ test('a leader and two standbys', { timeout: 600_000 }, async (t) => {
     before.receipt = expect(await revoke(cluster.api('core-1'), before.key, '?wait=everywhere&timeoutMs=20000'), 200).body;
     assert.ok(before.receipt.nodes.every(({ state }) => state === 'applied'), JSON.stringify(before.receipt));
     before.limited = await cluster.api('core-1').makeToken('limited', { roles: ['owner'], buckets: ['short'] });
-    before.writer = new Writer(cluster, cluster.names, 'written');
-    await until(() => before.writer.acknowledged.length >= 20, { what: 'twenty writes' });
-    before.written = await before.writer.stop();
+    const writer = startWriter(cluster.names);
+    await until(() => writer.acknowledged.length >= 20, { what: 'twenty writes' });
+    await writer.stop();
     await cluster.caughtUp();
   });
 
@@ -98,12 +104,12 @@ test('a leader and two standbys', { timeout: 600_000 }, async (t) => {
     const promoted = await cluster.cli('core-2', ['promote', '--old-leader-is-down']);
     assert.equal(promoted.code, 0, promoted.stderr);
     await leads('core-2', survivors);
-    const writer = new Writer(cluster, survivors, 'written');
+    const writer = startWriter(survivors);
     await until(() => writer.acknowledged.length >= 20, { what: 'twenty writes' });
-    before.written.push(...(await writer.stop()));
+    await writer.stop();
     const wrong = await validator.stop();
     assert.ok(wrong.every((answer) => answer.endsWith('STALE')), wrong.slice(0, 5).join());
-    await assertAllThere(cluster, before.written, survivors);
+    await assertAllKept(survivors);
     await assertSameState(cluster, survivors);
     const { data } = expect(await cluster.api('core-2').get('/v1/accounts/default/audit-logs?action=cluster.promote'), 200).body;
     assert.deepEqual(data.map(({ target }) => target), ['core-2']);
@@ -164,16 +170,16 @@ test('a leader and two standbys', { timeout: 600_000 }, async (t) => {
   });
 
   await cluster.story(t, 'all are killed at once and started again: the last one that was promoted leads', async () => {
-    const writer = new Writer(cluster, cluster.names, 'written');
+    const writer = startWriter(cluster.names);
     await until(() => writer.acknowledged.length >= 20, { what: 'twenty writes' });
     await Promise.all(cluster.names.map((name) => cluster.kill(name)));
     await Promise.all(cluster.names.map((name) => cluster.start(name)));
     const behind = writer.acknowledged.length;
     await until(() => writer.acknowledged.length >= behind + 20, { what: 'twenty more writes', deadlineMs: 60_000 });
-    before.written.push(...(await writer.stop()));
+    await writer.stop();
     await leads('core-3');
     await assertSameState(cluster);
-    await assertAllThere(cluster, before.written, cluster.names);
+    await assertAllKept(cluster.names);
     for (const name of cluster.names) assert.equal(await codeAt(cluster, name, before.key), 'REVOKED', name);
   });
 });

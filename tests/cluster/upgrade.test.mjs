@@ -10,7 +10,8 @@ import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { client, expect } from '../integration/lib/http.mjs';
 import { dataDirFor, keyreeve, killNodesOn, refuseNode, startNode, until } from '../integration/lib/node.mjs';
-import { Cluster, assertSameState, codeAt, makeKey, revoke } from './lib/cluster.mjs';
+import { codeAt, makeKey, revoke } from './lib/checkers.mjs';
+import { Cluster, assertSameState } from './lib/cluster.mjs';
 
 const FORMAT = 2; // of this version
 const vectors = resolve('tests/vectors/format-1');

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// A cluster of real processes for the tests, through deploy/local-cluster.sh, and checkers that run
-// beside a fault: writers that remember what was acknowledged, validators that know what is allowed.
+// A cluster of real processes for the tests, through deploy/local-cluster.sh: its nodes, its
+// faults, the load that they must stand, and what must be true of all nodes behind it.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { client, expect } from '../../integration/lib/http.mjs';
 import { claimNet } from '../../integration/lib/net.mjs';
 import { assertUnreported, binDir, keyreeve, run, until, whileStopped } from '../../integration/lib/node.mjs';
+import { Promises, Validator, Writer, codeAt, makeKey, revoke } from './checkers.mjs';
 
 const script = resolve('deploy/local-cluster.sh');
 const UP_DEADLINE_MS = 240_000;
+// Bounds what a dead node may still say, so that there are receipts while it is dead.
+const PROMISED = { name: 'promised', maxStalenessMs: 3000 };
 
 export class Cluster {
   /** etcdQuota in bytes; settings go into every node's configuration; prepare(cluster) runs before anything starts. */
@@ -173,18 +175,21 @@ export class Cluster {
     });
   }
 
-  /** Sent again when a leader was lost on the way. */
-  async #makeConsumer(name) {
+  /** Sent again when a leader was lost on the way; what is there already is as good. */
+  async #make(path, body) {
     const api = this.api(this.followers[0]);
-    const attempt = () => api.post(api.consumers(), { name }, { 'idempotency-key': `consumer-${name}` });
-    const made = await until(async () => [await attempt()].find(({ status }) => status !== 503), { what: `consumer ${name}`, deadlineMs: 30_000, everyMs: 100 });
-    expect(made, 200);
+    const headers = { 'idempotency-key': `make-${path}-${body.name}` };
+    const attempt = async () => [await api.post(path, body, headers)].find(({ status }) => status !== 503);
+    const made = await until(attempt, { what: `${path}/${body.name}`, deadlineMs: 30_000, everyMs: 100 });
+    assert.ok([200, 409].includes(made.status), made.text);
   }
 
-  /** Writes through the followers while the fault runs; answers the writer, which is stopped then. */
-  async writing(consumer, fault) {
+  #makeConsumer = (name, bucket) => this.#make(this.api(this.followers[0]).consumers(bucket), { name });
+
+  /** Writes through these nodes while the fault runs; answers the writer, which is stopped then. */
+  async writing(consumer, fault, through = this.followers) {
     await this.#makeConsumer(consumer);
-    const writer = new Writer(this, this.followers, consumer);
+    const writer = new Writer(this, through, consumer);
     const progress = (more = 20) => {
       const target = writer.acknowledged.length + more;
       const state = () => `${target - writer.acknowledged.length} of ${more} more writes; refused last with ${writer.lastRefusal.status} ${writer.lastRefusal.text}`;
@@ -199,8 +204,8 @@ export class Cluster {
   }
 
   /** Validates at the nodes that must not notice while the fault runs. */
-  async validating(unmoved, key, fault) {
-    const validator = new Validator(this, unmoved, key);
+  async validating(unmoved, key, fault, allowed) {
+    const validator = new Validator(this, unmoved, key, allowed);
     try {
       await fault();
     } finally {
@@ -210,20 +215,44 @@ export class Cluster {
     return validator;
   }
 
-  /** Both; what was acknowledged is there behind it, and all nodes are the same. */
-  async underLoad(consumer, unmoved, key, fault) {
-    let writer;
-    const validator = await this.validating(unmoved, key, async () => {
-      writer = await this.writing(consumer, async (progress, writing) => {
-        await progress();
+  /** Revokes through these nodes while the fault runs, and holds all nodes to the receipts. */
+  async promising(consumer, fault, through = this.followers) {
+    await this.#make(this.api(this.followers[0]).buckets, PROMISED);
+    await this.#makeConsumer(consumer, PROMISED.name);
+    const promises = new Promises(this, through, this.names, consumer, PROMISED.name);
+    const kept = () => {
+      const target = promises.kept.length + 1;
+      return until(() => promises.kept.length >= target, { what: 'a receipt', deadlineMs: 60_000 });
+    };
+    try {
+      await fault(kept);
+    } finally {
+      await promises.stop();
+    }
+    return promises;
+  }
+
+  /**
+   * All three; what was acknowledged is there behind it, and once, no node has let in what was
+   * revoked, and all nodes are the same. allowed: what may be said of the key; through: who is
+   * written to.
+   */
+  async underLoad(consumer, unmoved, key, fault, { allowed, through } = {}) {
+    let writer, validator;
+    const promised = async (kept) => {
+      const load = async (progress, writing) => {
+        await Promise.all([progress(), kept()]);
         await fault(progress, writing);
-        await progress();
-      });
-    });
+        await Promise.all([progress(), kept()]);
+      };
+      const written = async () => (writer = await this.writing(consumer, load, through));
+      validator = await this.validating(unmoved, key, written, allowed);
+    };
+    const promises = await this.promising(consumer, promised, through);
     await this.caughtUp();
-    await assertAllThere(this, writer.acknowledged, this.names);
+    await writer.assertKept(this.names);
     await assertSameState(this);
-    return { writer, validator };
+    return { writer, validator, promises };
   }
 
   /** False also where its number has gone to another program. */
@@ -349,153 +378,4 @@ export async function assertStandbyIsNotMissed(t, cluster, key, consumer) {
   assert.equal((await cluster.seenBy(await cluster.leader())).epoch, epoch);
   assert.equal(await codeAt(cluster, standby, revoked), 'REVOKED');
   t.diagnostic(`${validator.asked} validations, ${writer.acknowledged.length} writes, ${writer.refused} refused, away for ${writer.longestGapMs} ms`);
-}
-
-/** A key of a consumer of its own: {id, key, consumer, index}. */
-export async function makeKey(api, consumer, bucket = 'production') {
-  const made = await api.post(api.consumers(bucket), { name: consumer });
-  assert.ok(made.status === 200 || made.status === 409, made.text);
-  const answer = expect(await api.post(api.keys(consumer, bucket), {}), 200);
-  return { ...answer.body, consumer, bucket, index: Number(answer.headers.get('keyreeve-index')) };
-}
-
-/** With an Idempotency-Key, so that a node may send it again when a leader is lost on the way. */
-export const revoke = (api, key, more = '') => api.post(`${api.keys(key.consumer, key.bucket)}/${key.id}/revoke${more}`, {}, { 'idempotency-key': `revoke-${key.id}` });
-
-/** The code that a node answers for a key now. */
-export const codeAt = (cluster, name, key, more = {}) => cluster.api(name).code(key.key, more);
-
-/** Every answer of a node for a key, from the first that it gives until one of these. */
-export async function answersUntil(cluster, name, key, codes) {
-  const seen = [];
-  await until(
-    async () => {
-      const code = await codeAt(cluster, name, key).catch(() => undefined);
-      if (code !== undefined && code !== seen.at(-1)) seen.push(code);
-      return codes.includes(code);
-    },
-    { what: () => `${codes} at ${name}, after ${seen}`, deadlineMs: 90_000, everyMs: 1 },
-  );
-  return seen;
-}
-
-/**
- * Creates keys through a node one after the other until it is stopped, with an Idempotency-Key each,
- * and remembers what was acknowledged and when writes were answered last.
- */
-export class Writer {
-  constructor(cluster, names, consumer) {
-    Object.assign(this, { cluster, names: [names].flat(), consumer, begun: Date.now(), acknowledged: [], refused: 0, lastRefusal: { status: 0, text: '' }, longestGapMs: 0, isStopped: false });
-    this.ended = this.#run();
-  }
-
-  async #run() {
-    const headers = (n) => ({ 'idempotency-key': `${this.consumer}-${this.begun}-${n}` });
-    let last = Date.now();
-    for (let n = 0; !this.isStopped && !this.cluster.isGone; ) {
-      const api = this.cluster.api(this.names[(n + this.refused) % this.names.length]);
-      const answer = await api.post(api.keys(this.consumer), {}, headers(n)).catch(() => ({ status: 0 }));
-      if (answer.status === 200) {
-        this.longestGapMs = Math.max(this.longestGapMs, Date.now() - last);
-        last = Date.now();
-        this.acknowledged.push({ ...answer.body, consumer: this.consumer });
-        n++;
-      } else {
-        assert.ok([0, 503].includes(answer.status), `${answer.status} ${answer.text}`);
-        this.refused++;
-        this.lastRefusal = answer;
-        await new Promise((done) => setTimeout(done, 20));
-      }
-    }
-  }
-
-  async stop() {
-    this.isStopped = true;
-    await this.ended;
-    return this.acknowledged;
-  }
-}
-
-/** Asks these nodes for a key that is good all the time, and remembers every other answer. */
-export class Validator {
-  constructor(cluster, names, key) {
-    Object.assign(this, { cluster, key, asked: 0, wrong: [], isStopped: false });
-    this.ended = Promise.all(names.map((name) => this.#run(name)));
-  }
-
-  async #run(name) {
-    while (!this.isStopped && !this.cluster.isGone) {
-      const code = await codeAt(this.cluster, name, this.key).catch((error) => `no answer: ${error.cause?.code ?? error.message}`);
-      this.asked++;
-      if (code !== 'VALID') this.wrong.push(`${name}: ${code}`);
-    }
-  }
-
-  async stop() {
-    this.isStopped = true;
-    await this.ended;
-    assert.ok(this.asked > 0);
-    return this.wrong;
-  }
-}
-
-/**
- * Revokes key after key everywhere, through whichever of these nodes answers, and asks others all the
- * time for what was revoked: a VALID to a question that was asked after a receipt breaks the promise.
- */
-export class Promises {
-  constructor(cluster, names, asked, consumer, bucket = 'production') {
-    Object.assign(this, { cluster, names, consumer, bucket, kept: [], broken: [], answers: 0, isStopped: false });
-    this.ended = Promise.all([this.#revoke(), ...asked.map((name) => this.#ask(name))]);
-  }
-
-  async #revoke() {
-    for (let n = 0; !this.isStopped && !this.cluster.isGone; n++) {
-      const api = this.cluster.api(this.names[n % this.names.length]);
-      const made = await api.post(api.keys(this.consumer, this.bucket), {}).catch(() => ({ status: 0 }));
-      if (made.status !== 200) continue;
-      const key = { ...made.body, consumer: this.consumer, bucket: this.bucket };
-      const done = await revoke(api, key, '?wait=everywhere&timeoutMs=20000').catch(() => ({ status: 0 }));
-      if (done.status === 200) this.kept.push({ key, index: done.body.index, atMs: performance.now() });
-    }
-  }
-
-  async #ask(name) {
-    while (!this.isStopped && !this.cluster.isGone) {
-      const { key, atMs } = this.kept.at(-1 - (this.answers % Math.min(4, this.kept.length || 1))) ?? {};
-      const askedMs = performance.now();
-      const code = key ? await codeAt(this.cluster, name, key).catch(() => undefined) : undefined;
-      if (code === undefined) await pause(10);
-      else this.answers++;
-      if (code === 'VALID' && askedMs >= atMs) this.broken.push(`${name}: ${key.id}, revoked everywhere ${Math.round(askedMs - atMs)} ms before`);
-    }
-  }
-
-  async stop() {
-    this.isStopped = true;
-    await this.ended;
-    assert.deepEqual(this.broken, []);
-    assert.ok(this.kept.length > 0 && this.answers > 0, `${this.kept.length} receipts, ${this.answers} answers`);
-    return this.kept;
-  }
-}
-
-const BATCH_KEYS = 1000;
-
-/** Every acknowledged key is VALID at each of these nodes. */
-export async function assertAllThere(cluster, keys, names) {
-  for (const name of names) {
-    for (let from = 0; from < keys.length; from += BATCH_KEYS) {
-      const asked = keys.slice(from, from + BATCH_KEYS).map(({ key }) => ({ key }));
-      const batch = await fetch(`${cluster.node(name).url}/v1/validate/$batch`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(asked),
-      });
-      const { results } = await batch.json();
-      assert.equal(results.length, asked.length, name);
-      const lost = results.filter(({ code }) => code !== 'VALID').map(({ code }) => code);
-      assert.deepEqual(lost, [], `${name} lacks acknowledged keys`);
-    }
-  }
 }
