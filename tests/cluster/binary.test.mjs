@@ -7,7 +7,7 @@ import { expect } from '../integration/lib/http.mjs';
 import { buildExample, installLibrary, startExample } from '../integration/lib/library.mjs';
 import { until } from '../integration/lib/node.mjs';
 import { makeKey, revoke } from './lib/checkers.mjs';
-import { Cluster } from './lib/cluster.mjs';
+import { Cluster, assertSameState } from './lib/cluster.mjs';
 
 const STALENESS_MS = 3000;
 
@@ -20,8 +20,14 @@ test('the binary protocol at every node', { timeout: 600_000 }, async (t) => {
     t.after(() => connection.destroy());
     return connection;
   };
+  /** Behind each of them all nodes have the same chain and the same sums. */
+  const story = (name, tell) =>
+    cluster.story(t, name, async (s) => {
+      await tell(s);
+      await assertSameState(cluster);
+    });
 
-  await t.test('a write is seen with its index, and a revocation on connections that are open', async () => {
+  await story('a write is seen with its index, and a revocation on connections that are open', async () => {
     const key = await makeKey(leader, 'written');
     const connections = cluster.names.map(open);
     for (const one of connections) assert.equal(await one.code(key.key, { minIndex: key.index }), 'VALID');
@@ -33,7 +39,7 @@ test('the binary protocol at every node', { timeout: 600_000 }, async (t) => {
     }
   });
 
-  await t.test('a node that is out of touch is STALE once its window is over, and good again when healed', async () => {
+  await story('a node that is out of touch is STALE once its window is over, and good again when healed', async () => {
     const cut = cluster.followers[0];
     const key = await makeKey(leader, 'kept');
     const dead = await makeKey(leader, 'taken');
@@ -60,7 +66,7 @@ test('the binary protocol at every node', { timeout: 600_000 }, async (t) => {
     assert.equal(await connection.code(dead.key, { minIndex: 1 }), 'REVOKED');
   });
 
-  await t.test('the C example goes on when the node that it asks is killed, or hangs', async (t) => {
+  await story('the C example goes on when the node that it asks is killed, or hangs', async (t) => {
     const library = await installLibrary(t);
     const verify = await buildExample(library, 'verify');
     const [one, other] = cluster.followers;

@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { expect, expectProblem } from '../integration/lib/http.mjs';
 import { binDir, keyreeve, run, until } from '../integration/lib/node.mjs';
 import { Validator, codeAt, makeKey, revoke } from './lib/checkers.mjs';
-import { Cluster } from './lib/cluster.mjs';
+import { Cluster, assertSameState } from './lib/cluster.mjs';
 
 const STALENESS_MS = 3000;
 const BUSY_MS = 3000; // what a busy machine may add
@@ -18,8 +18,14 @@ const FRESH_MS = STALENESS_MS - 1000; // what was heard last is no older than th
 test('one leader and four followers', { timeout: 600_000 }, async (t) => {
   const cluster = await Cluster.up(t, { engine: 'local', staleness: STALENESS_MS, settings: { realm: 'made-so' } });
   const leader = cluster.api('core-1');
+  /** Behind each of them all nodes have the same chain and the same sums. */
+  const story = (name, tell) =>
+    cluster.story(t, name, async (s) => {
+      await tell(s);
+      await assertSameState(cluster);
+    });
 
-  await t.test('every node sees the same five members and the leader', async () => {
+  await story('every node sees the same five members and the leader', async () => {
     await until(async () => (await cluster.seenBy('core-1')).nodes.length === 5, { what: 'five members' });
     for (const name of cluster.names) {
       const view = await cluster.seenBy(name);
@@ -29,7 +35,7 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     }
   });
 
-  await t.test('what local-cluster.sh has made it starts again as it is, and as it is told to', async () => {
+  await story('what local-cluster.sh has made it starts again as it is, and as it is told to', async () => {
     for (const [more, realm] of [[[], 'made-so'], [['--set', 'realm=made-anew'], 'made-anew'], [[], 'made-anew']]) {
       await cluster.script(['down']);
       await cluster.script(['up', '--bin', binDir, '--no-packages', ...more], 240_000);
@@ -40,12 +46,12 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     }
   });
 
-  await t.test('a key that is created at a follower validates at every node with its index', async () => {
+  await story('a key that is created at a follower validates at every node with its index', async () => {
     const key = await makeKey(cluster.api('edge-ap-northeast'), 'written-far');
     for (const name of cluster.names) assert.equal(await codeAt(cluster, name, key, { minIndex: key.index }), 'VALID', name);
   });
 
-  await t.test('management answers at a follower are the leader\'s, errors too', async () => {
+  await story('management answers at a follower are the leader\'s, errors too', async () => {
     const api = cluster.api('edge-us-west');
     assert.equal(expect(await api.get('/v1/who-am-i'), 200).body.account, 'default');
     expect(await api.get(`${api.consumers()}/nobody`), 404);
@@ -57,7 +63,7 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     assert.deepEqual(again, first);
   });
 
-  await t.test('wait=everywhere names every node as applied, and none answers VALID from then on', async () => {
+  await story('wait=everywhere names every node as applied, and none answers VALID from then on', async () => {
     const key = await makeKey(leader, 'revoked-everywhere');
     for (const name of cluster.names) assert.equal(await codeAt(cluster, name, key, { minIndex: key.index }), 'VALID');
     const receipt = expect(await revoke(cluster.api('edge-eu-west'), key, '?wait=everywhere'), 200).body;
@@ -71,7 +77,7 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     assert.deepEqual(later.nodes.map(({ state }) => state), receipt.nodes.map(() => 'applied'));
   });
 
-  await t.test('the command line shows a row a node', async () => {
+  await story('the command line shows a row a node', async () => {
     const key = await makeKey(leader, 'revoked-by-hand');
     const env = { KEYREEVE_URL: cluster.node('edge-us-east').url, KEYREEVE_TOKEN: cluster.token, KEYREEVE_BUCKET: 'production', HOME: cluster.dir };
     const shown = await run(keyreeve, ['key', 'revoke', key.consumer, key.id, '--wait', 'everywhere'], { env });
@@ -82,7 +88,7 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     for (const name of cluster.names) assert.match(status.stdout, new RegExp(`^${name} `, 'm'));
   });
 
-  await t.test('a follower that is cut off turns STALE within the bound, and the receipt says so', async () => {
+  await story('a follower that is cut off turns STALE within the bound, and the receipt says so', async () => {
     const key = await makeKey(leader, 'behind-a-cut');
     const cut = 'edge-ap-northeast';
     assert.equal(await codeAt(cluster, cut, key, { minIndex: key.index }), 'VALID');
@@ -103,7 +109,7 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     assert.equal(later.index, receipt.index);
   });
 
-  await t.test('a receipt is waited for through a follower too, for longer than anything else', async () => {
+  await story('a receipt is waited for through a follower too, for longer than anything else', async () => {
     const cut = 'edge-ap-northeast';
     await leader.makeBucket('patient', { maxStalenessMs: 16_000 });
     const key = await makeKey(leader, 'behind-a-long-cut', 'patient');
@@ -118,7 +124,7 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     await until(async () => (await cluster.seenBy('core-1')).nodes.every((node) => node.state === 'serving'), { what: 'all to serve' });
   });
 
-  await t.test('a process that was stopped answers nothing from the past', async () => {
+  await story('a process that was stopped answers nothing from the past', async () => {
     const key = await makeKey(leader, 'behind-a-pause');
     const paused = 'edge-us-west';
     assert.equal(await codeAt(cluster, paused, key, { minIndex: key.index }), 'VALID');
@@ -132,7 +138,7 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     await until(async () => (await codeAt(cluster, paused, key)) === 'REVOKED', { what: 'the paused node to catch up' });
   });
 
-  await t.test('a follower that is stopped waits for the leader no longer than it is told to', async () => {
+  await story('a follower that is stopped waits for the leader no longer than it is told to', async () => {
     const [name, silent] = ['edge-eu-west', 'edge-us-west'];
     appendFileSync(join(cluster.dir, name, 'keyreeve.yaml'), 'stop_timeout_ms: 500\n');
     await cluster.stop(name);
@@ -151,7 +157,7 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     await until(async () => (await codeAt(cluster, silent, key)) === 'REVOKED', { what: 'the paused node to catch up' });
   });
 
-  await t.test('a bulk revocation is one record everywhere', async () => {
+  await story('a bulk revocation is one record everywhere', async () => {
     const keys = [];
     for (let i = 0; i < 5; i++) keys.push(await makeKey(leader, 'bulk'));
     const path = `${leader.consumers()}/bulk/revoke?wait=everywhere`;
@@ -160,7 +166,7 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     for (const name of cluster.names) for (const key of keys) assert.equal(await codeAt(cluster, name, key), 'REVOKED');
   });
 
-  await t.test('followers are killed and come back; nobody else notices', async () => {
+  await story('followers are killed and come back; nobody else notices', async () => {
     const key = await makeKey(leader, 'steady');
     const others = cluster.names.filter((name) => name !== 'edge-eu-west');
     for (const name of others) assert.equal(await codeAt(cluster, name, key, { minIndex: key.index }), 'VALID');
@@ -177,7 +183,7 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     assert.equal(writer.refused, 0);
   });
 
-  await t.test('a follower whose directory is gone fetches everything anew', async () => {
+  await story('a follower whose directory is gone fetches everything anew', async () => {
     const key = await makeKey(leader, 'before-the-wipe');
     const dead = await makeKey(leader, 'dead-before-the-wipe');
     expect(await revoke(leader, dead), 200);
@@ -189,7 +195,7 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     assert.equal(await codeAt(cluster, 'edge-us-east', dead), 'REVOKED');
   });
 
-  await t.test('the leader is killed: validations go on while the bucket allows, writes say 503, and it comes back', async () => {
+  await story('the leader is killed: validations go on while the bucket allows, writes say 503, and it comes back', async () => {
     const key = await makeKey(leader, 'without-a-leader');
     await cluster.caughtUp();
     const killed = Date.now();
@@ -213,7 +219,28 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     await cluster.caughtUp();
   });
 
-  await t.test('an answer that is too large for the links between nodes is told as such', async () => {
+  await story('the leader is killed under load and comes back: no acknowledged write is lost or done twice', async (s) => {
+    const key = await makeKey(leader, 'under-load');
+    await cluster.caughtUp();
+    // Nobody else can lead: followers go on for as long as the bucket allows, and no longer.
+    const load = await cluster.underLoad(
+      'leader-killed',
+      cluster.followers,
+      key,
+      async () => {
+        await cluster.kill('core-1');
+        await cluster.start('core-1');
+      },
+      { allowed: ['VALID', 'STALE'] },
+    );
+    const { writer, validator, promises } = load;
+    s.diagnostic(
+      `${writer.acknowledged.length} writes, ${writer.refused} sent again, ` +
+        `${validator.asked} validations, ${promises.kept.length} receipts`,
+    );
+  });
+
+  await story('an answer that is too large for the links between nodes is told as such', async () => {
     await leader.makeBucket('large', { metadataLimit: 16_384 });
     const keys = Array.from({ length: 900 }, () => ({ metadata: { note: 'x'.repeat(16_000) } }));
     for (const consumer of ['large-1', 'large-2', 'large-3']) {
@@ -230,7 +257,7 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     assert.equal(expect(await far.get(`${page}&limit=2`), 200).body.data.length, 2);
   });
 
-  await t.test('a removed node is refused', async () => {
+  await cluster.story(t, 'a removed node is refused', async () => {
     const known = await makeKey(leader, 'known-to-the-removed');
     assert.equal(await codeAt(cluster, 'edge-ap-northeast', known, { minIndex: known.index }), 'VALID');
     expect(await leader.delete('/v1/cluster/nodes/edge-ap-northeast'), 204);
@@ -240,6 +267,7 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     await until(async () => (await codeAt(cluster, 'edge-ap-northeast', known)) === 'STALE', { what: 'the removed node to be stale' });
     expect(await leader.delete('/v1/cluster/nodes/edge-ap-northeast'), 404);
     expect(await leader.delete('/v1/cluster/nodes/core-1'), 409);
+    await assertSameState(cluster, cluster.names.filter((name) => name !== 'edge-ap-northeast'));
   });
 });
 
