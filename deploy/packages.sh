@@ -34,7 +34,7 @@ packages_of() {
             librocksdb7.8 libsodium23 libssl3 libsystemd0 liburcu8 libuv1 libxxhash0 libyaml-0-2 zlib1g
         ;;
     test)
-        echo caddy clang clang-format etcd-client etcd-server haproxy libclang-rt-14-dev llvm \
+        echo caddy clang clang-format etcd-client etcd-server gdb haproxy libclang-rt-14-dev llvm \
             iproute2 libcmocka-dev nghttp2-client nginx node-js-yaml nodejs openssl rocksdb-tools
         # A nodejs from elsewhere may bring it along, and suffers no other beside it.
         command -v npm >/dev/null 2>&1 || echo npm

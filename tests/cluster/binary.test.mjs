@@ -8,6 +8,7 @@ import { buildExample, installLibrary, startExample } from '../integration/lib/l
 import { until } from '../integration/lib/node.mjs';
 import { makeKey, revoke } from './lib/checkers.mjs';
 import { Cluster, assertSameState } from './lib/cluster.mjs';
+import { whileHeldBehindLookUp, whyNoDebugger } from './lib/debugger.mjs';
 
 const STALENESS_MS = 3000;
 
@@ -64,6 +65,24 @@ test('the binary protocol at every node', { timeout: 600_000 }, async (t) => {
     await cluster.heal();
     await until(async () => (await connection.code(key.key)) === 'VALID', { what: 'VALID after healing' });
     assert.equal(await connection.code(dead.key, { minIndex: 1 }), 'REVOKED');
+  });
+
+  await story('a node that is stopped between its look-up and its answer does not say VALID behind the receipt', async (s) => {
+    const why = await whyNoDebugger();
+    if (why) return s.skip(why);
+    const paused = cluster.followers[1];
+    const key = await makeKey(leader, 'looked-up');
+    const connection = open(paused);
+    assert.equal(await connection.code(key.key, { minIndex: key.index }), 'VALID');
+    const [answer] = await whileHeldBehindLookUp(
+      cluster,
+      paused,
+      () => connection.ask([key.key]),
+      async () => expect(await revoke(leader, key, '?wait=everywhere&timeoutMs=20000'), 200),
+    );
+    assert.equal(answer.results[0].code, 'STALE');
+    assert.ok(answer.ageMs > STALENESS_MS, `${answer.ageMs}`);
+    await until(async () => (await connection.code(key.key)) === 'REVOKED', { what: 'the paused node to catch up' });
   });
 
   await story('the C example goes on when the node that it asks is killed, or hangs', async (t) => {

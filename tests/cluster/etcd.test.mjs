@@ -10,6 +10,7 @@ import { until } from '../integration/lib/node.mjs';
 import { fill, mountBelow } from '../integration/lib/smalldisk.mjs';
 import { assertAllThere, codeAt, makeKey, revoke } from './lib/checkers.mjs';
 import { Cluster, assertSameState, assertStandbyIsNotMissed } from './lib/cluster.mjs';
+import { whileHeldBehindLookUp, whyNoDebugger } from './lib/debugger.mjs';
 
 const DEADLINE_MS = 60_000;
 const BUSY_MS = 3_000; // what a busy machine may add
@@ -147,6 +148,30 @@ test('three core nodes over etcd and four followers', { timeout: 860_000 }, asyn
     await until(async () => (await codeAt(cluster, leader, key)) === 'REVOKED', { what: 'the paused leader to catch up', deadlineMs: DEADLINE_MS });
     await assertSameState(cluster);
   }, soak);
+
+  await cluster.story(t, 'a leader that is stopped between its look-up and its answer does not say VALID behind the receipt', async (t) => {
+    const why = await whyNoDebugger();
+    if (why) return t.skip(why);
+    await cluster.api(cluster.followers[0]).makeBucket('held', { maxStalenessMs: 3000 });
+    const key = await makeKey(cluster.api(cluster.followers[0]), 'held-leader', 'held');
+    const leader = await cluster.leader();
+    await cluster.caughtUp();
+    const revokeElsewhere = async () => {
+      await otherLeader(leader, cluster.followers[3]);
+      const api = cluster.api(cluster.followers[0]);
+      const attempt = async () => {
+        const { status, body } = await revoke(api, key, '?wait=everywhere&timeoutMs=20000');
+        return status === 200 && body;
+      };
+      return until(attempt, { what: 'the receipt', deadlineMs: DEADLINE_MS });
+    };
+    const ask = () => cluster.api(leader).validate(key.key);
+    const [answer, receipt] = await whileHeldBehindLookUp(cluster, leader, ask, revokeElsewhere);
+    assert.equal(receipt.nodes.find(({ node }) => node === leader).state, 'lease-expired');
+    assert.deepEqual([answer.body.code, answer.body.keyId], ['STALE', key.id]);
+    await until(async () => (await codeAt(cluster, leader, key)) === 'REVOKED', { what: 'the held leader to catch up', deadlineMs: DEADLINE_MS });
+    await assertSameState(cluster);
+  });
 
   await cluster.story(t, 'without a majority of etcd writes answer 503 in time, and validations go on', async () => {
     await cluster.validating(cluster.names, steady, async () => {

@@ -10,6 +10,7 @@ import { expect, expectProblem } from '../integration/lib/http.mjs';
 import { binDir, keyreeve, run, until } from '../integration/lib/node.mjs';
 import { Validator, codeAt, makeKey, revoke } from './lib/checkers.mjs';
 import { Cluster, assertSameState } from './lib/cluster.mjs';
+import { whileHeldBehindLookUp, whyNoDebugger } from './lib/debugger.mjs';
 
 const STALENESS_MS = 3000;
 const BUSY_MS = 3000; // what a busy machine may add
@@ -135,6 +136,25 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     });
     assert.notEqual(await asked, 'VALID');
     assert.equal(receipt.nodes.find(({ node }) => node === paused).state, 'lease-expired');
+    await until(async () => (await codeAt(cluster, paused, key)) === 'REVOKED', { what: 'the paused node to catch up' });
+  });
+
+  await story('a process that is stopped between its look-up and its answer does not say VALID behind the receipt', async (s) => {
+    const why = await whyNoDebugger();
+    if (why) return s.skip(why);
+    const key = await makeKey(leader, 'looked-up');
+    const paused = 'edge-us-west';
+    assert.equal(await codeAt(cluster, paused, key, { minIndex: key.index }), 'VALID');
+    const [answer, receipt] = await whileHeldBehindLookUp(
+      cluster,
+      paused,
+      () => cluster.api(paused).validate(key.key),
+      async () => expect(await revoke(leader, key, '?wait=everywhere&timeoutMs=20000'), 200).body,
+    );
+    assert.equal(receipt.nodes.find(({ node }) => node === paused).state, 'lease-expired');
+    const { code, keyId, ageMs } = answer.body;
+    assert.deepEqual([code, keyId], ['STALE', key.id], 'it had found the key, and was too late');
+    assert.ok(ageMs > STALENESS_MS, `${ageMs} ms`);
     await until(async () => (await codeAt(cluster, paused, key)) === 'REVOKED', { what: 'the paused node to catch up' });
   });
 
