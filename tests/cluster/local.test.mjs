@@ -11,6 +11,7 @@ import { binDir, keyreeve, run, until } from '../integration/lib/node.mjs';
 import { Validator, codeAt, makeKey, revoke } from './lib/checkers.mjs';
 import { Cluster, assertSameState } from './lib/cluster.mjs';
 import { whileHeldBehindLookUp, whyNoDebugger } from './lib/debugger.mjs';
+import { Watch } from './lib/watch.mjs';
 
 const STALENESS_MS = 3000;
 const BUSY_MS = 3000; // what a busy machine may add
@@ -87,6 +88,72 @@ test('one leader and four followers', { timeout: 600_000 }, async (t) => {
     const status = await run(keyreeve, ['cluster', 'status'], { env });
     assert.equal(status.code, 0, status.stderr);
     for (const name of cluster.names) assert.match(status.stdout, new RegExp(`^${name} `, 'm'));
+  });
+
+  await story('every node names the nearest nodes, itself first, by the distances that it has measured', async () => {
+    const ways = async (name) => {
+      const { region, nodes } = expect(await cluster.api(name).get('/v1/nodes/nearest', { authorization: '' }), 200).body;
+      assert.equal(region, cluster.node(name).region);
+      assert.deepEqual(nodes.map(({ id }) => id).sort(), [...cluster.names].sort());
+      for (const one of nodes) {
+        const { region: there, url } = cluster.node(one.id);
+        assert.deepEqual([one.region, one.http], [there, url]);
+      }
+      assert.deepEqual([nodes[0].id, nodes[0].roundTripUs], [name, 0]);
+      return nodes.slice(1).map(({ id, roundTripUs }) => ({ id, us: roundTripUs }));
+    };
+    const isOrdered = (measured) =>
+      measured.every(({ us }, i) => us > 0 && us < 10_000_000 && us >= (measured[i - 1]?.us ?? 0));
+    // A follower measures the ways to all others.
+    for (const name of cluster.followers) {
+      const all = async () => [await ways(name)].find((them) => them.every(({ us }) => us !== null));
+      const found = await until(all, { what: `the distances from ${name}`, deadlineMs: 60_000 });
+      assert.ok(isOrdered(found), JSON.stringify(found));
+    }
+    // The leader measures none, and has its children's word.
+    const { nodes } = await cluster.seenBy('core-1');
+    const children = nodes.filter(({ upstream }) => upstream === 'core-1').map(({ id }) => id);
+    assert.ok(children.length > 0);
+    const found = await ways('core-1');
+    const measured = found.filter(({ us }) => us !== null);
+    assert.ok(isOrdered(measured), JSON.stringify(found));
+    assert.deepEqual(found.slice(0, measured.length), measured, 'who was not measured is behind');
+    for (const child of children) assert.ok(measured.some(({ id }) => id === child), child);
+  });
+
+  await story('cluster status --watch shows what changes, and outlives the node that it asks', async (s) => {
+    const [killed, asked] = ['edge-eu-west', 'edge-us-east'];
+    const screen = new Watch(s, cluster, 'core-1', { onTerminal: true });
+    const pipe = new Watch(s, cluster, asked, { onTerminal: false });
+    const serve = (rows) => cluster.names.every((name) => rows[name]?.STATE === 'serving');
+    const both = (what, isWanted) => Promise.all([screen, pipe].map((one) => one.shows(what, isWanted)));
+    for (const rows of await both('all five serving', serve)) {
+      for (const { name, region } of cluster.nodes) {
+        assert.deepEqual([rows[name].REGION, rows[name].ROLE], [region, name === 'core-1' ? 'leader' : 'follower']);
+        assert.match(rows[name].UPSTREAM, name === 'core-1' ? /^-$/ : /^(core-1|edge-[a-z-]+)$/);
+        for (const column of ['INDEX', 'LAG MS', 'LEASE MS', 'VALID/S'])
+          assert.match(rows[name][column], /^[\d,]+$/, `${column} of ${name}`);
+      }
+    }
+    const { index, ...key } = await makeKey(leader, 'watched');
+    const number = (row, column) => Number((row?.[column] ?? '').replaceAll(',', ''));
+    const hasIndex = (row) => number(row, 'INDEX') >= index;
+    await both(`index ${index} at every node`, (rows) => cluster.names.every((name) => hasIndex(rows[name])));
+    const validator = new Validator(cluster, [killed], key);
+    await both('validations at one node', (rows) => number(rows[killed], 'VALID/S') > 0);
+    assert.deepEqual(await validator.stop(), []);
+    await cluster.kill(killed);
+    await both('a node that is not heard of', (rows) => rows[killed]?.STATE === 'unheard' && rows['core-1'].STATE === 'serving');
+    await cluster.start(killed);
+    await both('all five again', serve);
+    await cluster.kill(asked);
+    await pipe.shows('nobody who answers', (rows, text) => /cannot reach/.test(text) && !(asked in rows));
+    await cluster.start(asked);
+    await both('all five, behind the start of the one that it asks', serve);
+    assert.deepEqual([screen.clearings > screen.views.length, pipe.clearings], [true, 0], 'a terminal alone is cleared');
+    assert.deepEqual(await screen.interrupt(), { code: 130, signal: null });
+    pipe.process.kill('SIGINT');
+    assert.deepEqual(await pipe.ended, { code: null, signal: 'SIGINT' });
   });
 
   await story('a follower that is cut off turns STALE within the bound, and the receipt says so', async () => {
