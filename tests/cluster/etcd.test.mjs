@@ -5,8 +5,10 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { startDriver } from '../integration/lib/etcd.mjs';
 import { expect, expectProblem } from '../integration/lib/http.mjs';
 import { until } from '../integration/lib/node.mjs';
+import { decode, encode } from '../integration/lib/protobuf.mjs';
 import { fill, mountBelow } from '../integration/lib/smalldisk.mjs';
 import { assertAllThere, codeAt, makeKey, revoke } from './lib/checkers.mjs';
 import { Cluster, assertSameState, assertStandbyIsNotMissed } from './lib/cluster.mjs';
@@ -328,6 +330,61 @@ test('three core nodes over etcd and four followers', { timeout: 860_000 }, asyn
     await starting;
     await resumed(wrong);
     await until(() => !existsSync(mark), { what: 'a snapshot in its place', deadlineMs: DEADLINE_MS });
+    await assertSameState(cluster);
+  });
+
+  /** Where the log in etcd ends: {index, chain}, by its last batch (proto/batch.proto). */
+  function endOfLog(clusterId) {
+    const last = ['--prefix', '--order', 'DESCEND', '--limit', '1'];
+    const answer = cluster.etcdctl(['get', '-w', 'json', ...last, `/${clusterId}/log/`]);
+    const batch = decode(Buffer.from(JSON.parse(answer).kvs[0].value, 'base64'));
+    const half = (at) => batch[5][0].readBigUInt64LE(at).toString(16).padStart(16, '0');
+    return { index: batch[1][0] + batch[7].length - 1, chain: half(8) + half(0) };
+  }
+
+  /** A leader of a later version appends an entry whose operation nobody here knows; answers its index. */
+  async function appendUnknown(s) {
+    const { clusterId } = await cluster.seenBy(cluster.followers[0]);
+    const endpoints = [101, 102, 103].map((last) => `https://127.0.${cluster.net}.${last}:2379`).join();
+    const etcd = { directory: join(cluster.dir, 'etcd-ca'), endpoints, quotaBytes: 1 << 30 };
+    await Promise.all(cluster.cores.map((name) => cluster.stop(name)));
+    const later = startDriver(s, etcd, 'of-a-later-version', { clusterId, from: endOfLog(clusterId) });
+    const { index } = await later.leads({ deadlineMs: DEADLINE_MS });
+    const [, epoch] = await later.expect(/^role leader (\d+)$/);
+    const operation = encode([[400, '']]); // proto/log.proto: the numbers end long before
+    const nowMs = Date.now();
+    const place = [[1, index + 1], [2, Number(epoch)], [3, nowMs * 1000]];
+    const entry = encode([...place, [5, 'system'], [6, nowMs], [7, operation]]);
+    await later.ask(`entry ${entry.toString('hex')}`, /^done ok /);
+    await later.stop();
+    return index + 1;
+  }
+
+  await cluster.story(t, 'an operation that no core node knows stops each before it, with a clear line, and followers turn STALE', async (s) => {
+    const { clusterId } = await cluster.seenBy(cluster.followers[0]);
+    await cluster.api(cluster.followers[0]).makeBucket('unknown-op', { maxStalenessMs: 3000 });
+    const key = await makeKey(cluster.api(cluster.followers[0]), 'unknown-op', 'unknown-op');
+    await cluster.caughtUp();
+    const from = Object.fromEntries(cluster.cores.map((name) => [name, cluster.log(name).length]));
+    const index = await appendUnknown(s);
+    const starting = cluster.cores.map(startLater);
+    const why = `log entry ${index} cannot be read: format version not supported; use the version`;
+    const line = new RegExp(`stopped: cannot go on.*${why} that wrote it`);
+    for (const name of cluster.cores) await told(name, line, from[name]);
+    await Promise.allSettled(starting);
+    for (const name of cluster.cores) {
+      assert.equal(cluster.log(name).slice(from[name]).split('cannot go on').length, 2, `one line at ${name}`);
+      assert.ok(!cluster.isRunning(name), name);
+    }
+    for (const name of cluster.followers) {
+      await until(async () => (await codeAt(cluster, name, key)) === 'STALE', { what: `STALE at ${name}` });
+      await refused(name);
+    }
+    cluster.etcdctl(['del', `/${clusterId}/log/${index.toString(16).padStart(16, '0')}`]);
+    await startAll(cluster.cores);
+    await resumed(cluster.followers[0]);
+    await cluster.caughtUp();
+    for (const name of cluster.names) assert.equal(await codeAt(cluster, name, key), 'VALID', name);
     await assertSameState(cluster);
   });
 

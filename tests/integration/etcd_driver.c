@@ -2,8 +2,10 @@
 // Drives the etcd engine over a real etcd for tests/integration/etcd.test.mjs: commands on standard
 // input, one a line, events on standard output.
 //
-// usage: etcd-driver MEMBER CLUSTER ENDPOINTS QUOTA CA CERT KEY; "-" is no file
+// usage: etcd-driver MEMBER CLUSTER ENDPOINTS QUOTA CA CERT KEY [INDEX CHAIN]; "-" is no file;
+// INDEX and CHAIN as they are told behind "caught-up": where its state ends
 // append COUNT SIZE    appends COUNT entries of SIZE bytes as one batch
+// entry HEX            appends this one
 // bench COUNT SIZE OUTSTANDING    appends one by one, so many at a time; tells how long each took
 // put COUNT SIZE OUTSTANDING    the same as bare puts
 // trim INDEX · figures · stop
@@ -160,17 +162,22 @@ static void on_done(void *ctx, enum kr_err err, const struct fault *fault)
     free_job(job);
 }
 
-static void append(size_t count, size_t size, bool is_measured)
+static struct job *job_new(size_t count)
 {
     struct job *job = mem_zalloc(sizeof(*job));
     job->rows = mem_alloc(count * sizeof(*job->rows));
-    job->count = count;
-    job->is_measured = is_measured;
-    for (size_t i = 0; i < count; i++) {
-        uint8_t *bytes = mem_alloc(size);
-        rand_bytes(bytes, size);
-        job->rows[i] = (struct store_row){++queued_index, bytes_of(bytes, size)};
-    }
+    return job;
+}
+
+// Takes the bytes.
+static void add_entry(struct job *job, uint8_t *bytes, size_t size)
+{
+    job->rows[job->count++] = (struct store_row){++queued_index, bytes_of(bytes, size)};
+}
+
+static void append_job(struct job *job)
+{
+    size_t count = job->count;
     job->began_ns = clock_mono_ns();
     const struct engine_batch batch = {job->rows, count, driver.leads_under};
     enum kr_err err = driver.engine->verbs->append(driver.engine, &batch, on_done, job);
@@ -178,6 +185,33 @@ static void append(size_t count, size_t size, bool is_measured)
         return;
     queued_index -= count;
     say("done %s %llu %zu: at once", err_text(err), (unsigned long long)job->rows[0].index, count);
+    free_job(job);
+}
+
+static void append(size_t count, size_t size, bool is_measured)
+{
+    struct job *job = job_new(count);
+    job->is_measured = is_measured;
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *bytes = mem_alloc(size);
+        rand_bytes(bytes, size);
+        add_entry(job, bytes, size);
+    }
+    append_job(job);
+}
+
+static void append_entry(const char *hex)
+{
+    struct job *job = job_new(1);
+    size_t size = strlen(hex) / 2;
+    uint8_t *bytes = mem_alloc(size);
+    add_entry(job, bytes, size);
+    if (text_from_hex(bytes_text(hex), bytes, size)) {
+        append_job(job);
+        return;
+    }
+    queued_index--;
+    say("what? %s", hex);
     free_job(job);
 }
 
@@ -305,6 +339,8 @@ static void obey(const char *line)
     unsigned long long a = 0, b = 0, c = 0;
     if (sscanf(line, "append %llu %llu", &a, &b) == 2)
         append((size_t)a, (size_t)b, false);
+    else if (strncmp(line, "entry ", 6) == 0)
+        append_entry(line + 6);
     else if (sscanf(line, "bench %llu %llu %llu", &a, &b, &c) == 3)
         measure(a, (size_t)b, c, false);
     else if (sscanf(line, "put %llu %llu %llu", &a, &b, &c) == 3)
@@ -360,11 +396,22 @@ static const char *file_of(const char *argument)
     return strcmp(argument, "-") == 0 ? "" : argument;
 }
 
+static bool begin_at(const char *index, const char *chain)
+{
+    unsigned long long high, low;
+    driver.index = strtoull(index, NULL, 10);
+    bool is_chain = sscanf(chain, "%16llx%16llx", &high, &low) == 2;
+    if (is_chain)
+        driver.chain = (struct hash128){.high = high, .low = low};
+    return is_chain;
+}
+
 int main(int count, char **arguments)
 {
     struct fault fault = {0};
-    if (count != 8) {
-        fprintf(stderr, "usage: etcd-driver MEMBER CLUSTER ENDPOINTS QUOTA CA CERT KEY\n");
+    if ((count != 8 && count != 10) || (count == 10 && !begin_at(arguments[8], arguments[9]))) {
+        fprintf(stderr,
+                "usage: etcd-driver MEMBER CLUSTER ENDPOINTS QUOTA CA CERT KEY [INDEX CHAIN]\n");
         return 2;
     }
     rand_init();

@@ -161,11 +161,15 @@ class EngineDriver {
   }
 }
 
-/** Starts an engine; it ends with the test. */
-export function startDriver(t, cluster, member, { withCertificate = true, caFile = 'ca.pem', endpoints = cluster.endpoints } = {}) {
+/**
+ * Starts an engine over {directory, endpoints, quotaBytes}; it ends with the test. from: {index, chain},
+ * where its state ends.
+ */
+export function startDriver(t, cluster, member, { withCertificate = true, caFile = 'ca.pem', endpoints = cluster.endpoints, clusterId = 'clst_test', from } = {}) {
   const file = (name) => join(cluster.directory, name);
   const certificate = withCertificate ? [file('client.pem'), file('client-key.pem')] : ['-', '-'];
-  const child = spawn(join(BIN, 'etcd-driver'), [member, 'clst_test', endpoints, String(cluster.quotaBytes), file(caFile), ...certificate], { stdio: 'pipe' });
+  const position = from ? [String(from.index), from.chain] : [];
+  const child = spawn(join(BIN, 'etcd-driver'), [member, clusterId, endpoints, String(cluster.quotaBytes), file(caFile), ...certificate, ...position], { stdio: 'pipe' });
   const driver = new EngineDriver(child);
   child.stdin.on('error', () => {}); // a driver that was killed
   t.after(() => driver.kill());
