@@ -106,10 +106,12 @@ is_node() {
 
 # --- processes ------------------------------------------------------------------------------------
 
+# The first thread, whose state this is, may have ended while others still hold locks and ports.
 is_alive() {
     [ -n "$1" ] && [ -r "/proc/$1/stat" ] || return 1
     case $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) in
-    '' | Z* | X*) return 1 ;;
+    '' | X*) return 1 ;;
+    Z*) [ "$(ls "/proc/$1/task" 2>/dev/null | wc -l)" -gt 1 ] ;;
     esac
 }
 
