@@ -525,8 +525,7 @@ done
 set -- $words
 action=${1:-}
 [ -n "$action" ] || refuse "say what to do"
-actions=" up down status urls etcd kill stop start cut heal "
-[ "${actions#* "$action" }" != "$actions" ] || refuse "unknown action $action"
+case $action in up | down | status | urls | etcd | kill | stop | start | cut | heal) ;; *) refuse "unknown action $action" ;; esac
 shift
 
 case $dir in
