@@ -223,10 +223,12 @@ static void receive(struct import *import, struct import_group *group, uint64_t 
         try_later(import, group, now_ms);
     else if (call->status != 200)
         refuse(import, group);
-    else if (!import_group_take(group, buf_bytes(&call->answer)))
+    else if (!import_group_take(group, buf_bytes(&call->answer))) {
+        group->state = KR_GROUP_READY; // left as sent, it would be counted as received once more
         import->code = session_fail(import->session, KR_EXIT_FAILURE,
                                     "the node may be of another version; keyreeve status tells",
                                     "the node's answer to an import does not add up");
+    }
 }
 
 static bool is_sent(const struct import_group *group)

@@ -130,6 +130,29 @@ test('rows that a node has taken are counted, also when the import ends at other
   assert.deepEqual([imported, lines, complete], [4, 0, false]);
 });
 
+test('an answer that is none ends the import at once, and what else is under way is awaited', async (t) => {
+  let isGood;
+  const { asked, cli, dir } = await serve(t, async ({ text }) => {
+    const number = asked.length;
+    if (!isGood) await until(() => asked.length === 4, { what: () => `all that is under way, not ${asked.length}` }); // and answered at once
+    else await pause(100 * number); // one after the other, the answer that is none first
+    if (number === 1 || !isGood) return { text: '<html>Welcome</html>' };
+    return { body: { imported: JSON.parse(text).rows.length, existing: 0, refused: [] } };
+  });
+  const input = join(dir, 'in.jsonl');
+  writeFileSync(input, Array.from({ length: 4 }, (_, i) => row(i, { bucket: `bucket-${i}` })).join('\n'));
+  for (const [good, count] of [[false, 0], [true, 3]]) {
+    isGood = good;
+    asked.length = 0;
+    const begun = performance.now();
+    const ended = await cli(['import', input, '--json'], 1);
+    assert.ok(performance.now() - begun < 6000, 'it does not wait until its patience is over');
+    assert.match(ended.stderr, /does not add up/);
+    const { imported, lines, complete } = JSON.parse(ended.stdout);
+    assert.deepEqual([asked.length, imported, lines, complete], [4, count, 0, false]);
+  }
+});
+
 test('an import that has ended early says how it goes on, if it does', async (t) => {
   const { cli, dir } = await serve(t, () => ({ status: 403, body: { detail: 'not allowed' } }));
   const input = join(dir, 'in.jsonl');

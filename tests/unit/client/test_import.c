@@ -61,9 +61,19 @@ static void patience_begins_with_the_first_failure(void **state)
     assert_int_equal(import.code, KR_EXIT_UNREACHABLE);
 }
 
+static void an_answer_that_is_none_is_received_once(void **state)
+{
+    (void)state;
+    receive(200, MINUTE_MS); // nothing came with it
+    assert_int_equal(import.code, KR_EXIT_FAILURE);
+    import_receive_rest(&import);
+    assert_int_equal(import.in_flight, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(an_answer_that_is_none_is_received_once, begin, end),
         cmocka_unit_test_setup_teardown(patience_begins_with_the_first_failure, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
