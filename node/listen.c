@@ -115,6 +115,8 @@ static enum kr_err look_at_path(const struct listen_plan *plan, struct sockaddr_
     const char *name = plan->unix_setting, *path = plan->unix_path;
     *address = (struct sockaddr_un){.sun_family = AF_UNIX};
     enum kr_err err = listen_check_path(plan, fault);
+    if (err == KR_ERR_OK)
+        err = listen_check_directory(plan, true, fault); // <data> has been made by now
     if (err != KR_ERR_OK)
         return err;
     strcpy(address->sun_path, path);

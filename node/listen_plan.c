@@ -2,6 +2,7 @@
 // What listeners the settings ask for, and what is wrong about them before anything is opened.
 #include "node/listen_internal.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -282,34 +283,29 @@ enum kr_err listen_check_path(const struct listen_plan *plan, struct fault *faul
     return KR_ERR_OK;
 }
 
-// <data>, and what is above it, are made at a start.
-static bool will_be_made(const struct config *config, const char *directory, size_t size)
-{
-    return strncmp(config->data, directory, size) == 0 &&
-           (config->data[size] == '/' || config->data[size] == '\0');
-}
-
-static enum kr_err check_directory(const struct config *config, const struct listen_plan *plan,
+enum kr_err listen_check_directory(const struct listen_plan *plan, bool must_exist,
                                    struct fault *fault)
 {
     struct stat found;
     const char *slash = strrchr(plan->unix_path, '/');
     if (slash == NULL || slash == plan->unix_path)
         return KR_ERR_OK;
-    size_t size = (size_t)(slash - plan->unix_path);
+    int size = (int)(slash - plan->unix_path);
     char *directory = mem_text(plan->unix_path);
     directory[size] = '\0';
-    bool is_there = stat(directory, &found) == 0 && S_ISDIR(found.st_mode);
+    int number = stat(directory, &found) == 0 ? 0 : errno;
     mem_free(directory);
-    if (is_there || will_be_made(config, plan->unix_path, size))
+    if (number == ENOTDIR || (number == 0 && !S_ISDIR(found.st_mode)))
+        return fault_set(fault, KR_ERR_INVALID, "%s: %.*s is no directory; choose another path",
+                         plan->unix_setting, size, plan->unix_path);
+    if (number == 0 || !must_exist)
         return KR_ERR_OK;
     return fault_set(fault, KR_ERR_INVALID,
-                     "%s: %.*s is no directory; make it, or choose another path",
-                     plan->unix_setting, (int)size, plan->unix_path);
+                     "%s: the directory %.*s cannot be used (%s); make it, or choose another path",
+                     plan->unix_setting, size, plan->unix_path, strerror(number));
 }
 
-static enum kr_err check_unix(const struct config *config, const struct listen_plan *plans,
-                              struct fault *fault)
+static enum kr_err check_unix(const struct listen_plan *plans, struct fault *fault)
 {
     enum kr_err err = KR_ERR_OK;
     for (size_t i = 0; i < KR_LISTEN_COUNT && err == KR_ERR_OK; i++) {
@@ -317,7 +313,7 @@ static enum kr_err check_unix(const struct config *config, const struct listen_p
             continue;
         err = listen_check_path(&plans[i], fault);
         if (err == KR_ERR_OK)
-            err = check_directory(config, &plans[i], fault);
+            err = listen_check_directory(&plans[i], false, fault);
         for (size_t j = 0; j < i && err == KR_ERR_OK; j++)
             if (strcmp(plans[i].unix_path, plans[j].unix_path) == 0)
                 err = fault_set(fault, KR_ERR_INVALID, "%s: %s is the path of %s; choose another",
@@ -365,6 +361,6 @@ enum kr_err listen_check(const struct config *config, struct fault *fault)
     struct listen_plan plans[KR_LISTEN_COUNT];
     enum kr_err err = listen_plan(config, plans, fault);
     if (err == KR_ERR_OK)
-        err = check_unix(config, plans, fault);
+        err = check_unix(plans, fault);
     return err == KR_ERR_OK ? check_peer(config, plans, fault) : err;
 }

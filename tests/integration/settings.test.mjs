@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What --check and a start say of the settings: the same, before anything is made.
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { client } from './lib/http.mjs';
@@ -135,8 +135,8 @@ test("a unix socket's path that no start could use is refused before anything is
   writeFileSync(file, '');
   const cases = [
     [['--http-unix', socket, '--binary-unix', socket], [/binary_unix: .*socket is the path of http_unix/]],
-    [['--http-unix', join(home, 'missing/http.sock')], [/http_unix: .*\/missing is no directory; make it/]],
     [['--binary-unix', join(file, 'binary.sock')], [/binary_unix: .*\/file is no directory/]],
+    [['--http-unix', join(file, 'below/http.sock')], [/http_unix: .*\/below is no directory/]],
     [['--http-unix', file], [/http_unix: .*\/file exists and is no socket/]],
     [['--http-unix', join(home, 'x'.repeat(108))], [/http_unix: the path is longer than 107 bytes/]],
   ];
@@ -144,6 +144,19 @@ test("a unix socket's path that no start could use is refused before anything is
   const dataDir = join(home, 'made/by/the/start');
   const node = await startNode({ dataDir, flags: ['--http-unix', join(dataDir, 'http.sock'), '--binary-unix', join(home, 'made/binary.sock')] });
   await node.stop();
+});
+
+test("a unix socket's directory that is missing may be made before a start, and a start without it may be repeated", async (t) => {
+  const [home, dataDir] = [dataDirFor(t), dataDirFor(t)];
+  const flags = ['--http-unix', join(home, 'missing/http.sock')];
+  const checked = await run(keyreeved, ['--data', dataDir, ...flags, '--check']);
+  assert.deepEqual([checked.code, checked.stderr], [0, '']);
+  assertRefused(await refuseNode({ dataDir, flags }), 1, [/http_unix: .*\/missing cannot be used \(No such file.*\); make it/]);
+  assert.deepEqual(readdirSync(dataDir), ['lock'], 'no database was made');
+  mkdirSync(join(home, 'missing'));
+  await (await startNode({ dataDir, flags })).stop();
+  const spelled = await run(keyreeved, ['--data', 'data', '--http-unix', './data/http.sock', '--check'], { cwd: home });
+  assert.deepEqual([spelled.code, spelled.stderr], [0, '']);
 });
 
 test('an account and a carrier of keys that no request could name are refused', async (t) => {
