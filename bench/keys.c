@@ -57,9 +57,10 @@ static enum option_outcome parse(int argc, char **argv, struct keys_options *o)
     return KR_OPTIONS_RUN;
 }
 
+// As it was: it is emptied when both files are known to be two.
 static FILE *create(const char *path)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (file == NULL) {
         fprintf(stderr, "keyreeve-bench keys: %s: %s\n", path, strerror(errno));
@@ -72,11 +73,21 @@ static FILE *create(const char *path)
 }
 
 // Two writers would write over each other's bytes. A device takes both.
-static bool is_same(FILE *file, const char *path)
+static bool are_one(FILE *keys, FILE *rows)
 {
     struct stat one, other;
-    return path != NULL && fstat(fileno(file), &one) == 0 && stat(path, &other) == 0 &&
+    return fstat(fileno(keys), &one) == 0 && fstat(fileno(rows), &other) == 0 &&
            S_ISREG(one.st_mode) && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+static bool empty(FILE *file, const char *path)
+{
+    struct stat found;
+    if (file == NULL || fstat(fileno(file), &found) != 0 || !S_ISREG(found.st_mode) ||
+        ftruncate(fileno(file), 0) == 0)
+        return true;
+    fprintf(stderr, "keyreeve-bench keys: %s: %s\n", path, strerror(errno));
+    return false;
 }
 
 static bool finish(FILE *file, const char *path)
@@ -118,15 +129,17 @@ int bench_keys(int argc, char **argv)
     int status = KR_BENCH_FAILED;
     FILE *rows = NULL;
     FILE *keys = create(o.out);
-    if (keys != NULL && is_same(keys, o.jsonl)) {
+    if (keys != NULL && o.jsonl != NULL)
+        rows = create(o.jsonl);
+    if (rows != NULL && are_one(keys, rows)) {
         fputs("keyreeve-bench keys: --out and --jsonl name one file; name two\n", stderr);
+        fclose(rows);
         fclose(keys);
         return KR_BENCH_USAGE;
     }
-    if (keys != NULL && o.jsonl != NULL)
-        rows = create(o.jsonl);
     uint64_t begin_ns = clock_mono_ns();
-    if (keys != NULL && (rows != NULL || o.jsonl == NULL)) {
+    if (keys != NULL && (rows != NULL || o.jsonl == NULL) && empty(keys, o.out) &&
+        empty(rows, o.jsonl)) {
         write_rows(&o, keys, rows);
         status = KR_BENCH_OK;
     }

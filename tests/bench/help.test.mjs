@@ -2,7 +2,7 @@
 // What keyreeve-bench says of itself: --help and --man of every subcommand, and of every action of wan.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
@@ -66,9 +66,14 @@ test('keys and the rows that import them are two files', (t) => {
   const cwd = mkdtempSync(join(tmpdir(), 'keyreeve-bench-'));
   t.after(() => rmSync(cwd, { recursive: true }));
   const make = (out, jsonl) => spawnSync(resolve(bench), ['keys', '--count', '3', '--out', out, '--jsonl', jsonl], { encoding: 'utf8', cwd });
+  const path = (name) => join(cwd, name);
+  writeFileSync(path('x'), 'what was there\n'.repeat(50));
   for (const [out, jsonl] of [['x', 'x'], ['x', './x']]) {
     const { status, stderr } = make(out, jsonl);
     assert.deepEqual([status, stderr], [2, 'keyreeve-bench keys: --out and --jsonl name one file; name two\n']);
+    assert.equal(readFileSync(path('x'), 'utf8'), 'what was there\n'.repeat(50), 'what is refused loses nothing');
   }
+  assert.equal(make('x', 'y').status, 0);
+  for (const name of ['x', 'y']) assert.equal(readFileSync(path(name), 'utf8').split('\n').length, 4, 'nothing is left of what was there');
   assert.equal(make('/dev/null', '/dev/null').status, 0);
 });
