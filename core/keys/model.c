@@ -144,7 +144,7 @@ bool model_is_consumer_name(const char *name)
 
 bool model_is_account_name(const char *name)
 {
-    return model_is_consumer_name(name);
+    return is_name(name, KR_CONSUMER_NAME_MIN);
 }
 
 static bool is_printable(const char *text, size_t limit)

@@ -184,7 +184,7 @@ bool key_revocation_of(const struct key *key, const struct consumer *consumer,
 bool model_is_bucket_name(const char *name);
 bool model_is_consumer_name(const char *name);
 bool model_is_consumer_prefix(const char *prefix); // may a consumer's name begin so?
-bool model_is_account_name(const char *name);      // as a consumer's: it stands in URLs, too
+bool model_is_account_name(const char *name);      // ^[a-z0-9_-]{1,128}$: it stands in URLs, too
 // A member's id or region: 1 to 63 printable characters of ASCII, no space.
 bool model_is_member_name(const char *name);
 // A member's address: the same, to 255. NULL is one.

@@ -108,19 +108,19 @@ static enum kr_err find_owner(struct import *import, uint32_t *position)
 {
     struct call *call = import->call;
     const char *name = import->row.consumer;
-    bool is_name = model_is_consumer_name(name);
+    bool is_id = format_is_id(name, "csmr");
     if (seen_find(&import->names, bytes_text(name), position))
         return KR_ERR_OK;
     struct owner *owner = &import->owners[import->owner_count];
     *owner = (struct owner){.name = name};
-    if (!is_name && !format_is_id(name, "csmr"))
-        return api_problem(
-            call, KR_ERR_INVALID,
-            "consumer: must be 1 to 128 characters of a-z, 0-9, '_' and '-', and not "
-            "'-' alone");
-    if (!find_in_view(import, owner)) {
-        if (!is_name)
-            return api_problem(call, KR_ERR_INVALID, "consumer: there is no consumer of this id");
+    // One that is there already may have the name that none could be given today.
+    if (!(is_id || model_is_consumer_prefix(name)) || !find_in_view(import, owner)) {
+        if (!model_is_consumer_name(name))
+            return api_problem(
+                call, KR_ERR_INVALID,
+                is_id ? "consumer: there is no consumer of this id"
+                      : "consumer: must be 1 to 128 characters of a-z, 0-9, '_' and '-', and not "
+                        "'-' alone");
         owner->is_new = true;
         owner->id = api_new_id(call, "csmr");
     }

@@ -112,6 +112,12 @@ static void a_consumer_may_be_named_by_its_id(void **state)
     assert_refused("{\"consumer\":\"bckt_7hTz3KcVb9QwX2nLmR5sYpEa\"," KEY "}", "consumer");
 }
 
+static void a_consumer_may_be_named_as_none_could_be_today(void **state)
+{
+    (void)state;
+    assert_int_equal(take("{\"consumer\":\"-\"," KEY "}"), KR_ERR_OK);
+}
+
 static void what_is_wrong_is_named(void **state)
 {
     (void)state;
@@ -291,6 +297,7 @@ int main(void)
         cmocka_unit_test(all_members_are_taken),
         cmocka_unit_test(null_stands_for_what_is_not_there),
         cmocka_unit_test(a_consumer_may_be_named_by_its_id),
+        cmocka_unit_test(a_consumer_may_be_named_as_none_could_be_today),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(counts_of_items_are_bounded),
         cmocka_unit_test(lengths_are_bounded),

@@ -211,6 +211,28 @@ static void a_consumer_may_be_named_by_its_id(void **state)
     assert_int_equal(total_of(world, "/acme/keys"), 1);
 }
 
+// Of before that name was taken away: an export names it so.
+static void a_consumer_may_be_named_as_none_could_be_today(void **state)
+{
+    struct api_world *world = *state;
+    import(world, KR_ROW("-", 1));
+    expect_counts(world, 0, 0, 1);
+    expect_refused(world, 0, 0, "not '-' alone");
+    api_expect(world, 200, "GET", KR_PRODUCTION, NULL);
+    struct command command = {.actor = "system", .requested_ms = world->now_ms};
+    command_add(&command, KR_OP_CONSUMER_PUT, &world->arena)->as.consumer_put.record =
+        (struct consumer){.id = "csmr_00000000000000000000000A",
+                          .bucket_id = arena_text(&world->arena, api_text(world, "id")),
+                          .name = "-",
+                          .metadata = "{}",
+                          .created_ms = world->now_ms,
+                          .updated_ms = world->now_ms};
+    assert_int_equal(api_apply(world, &command).code, KR_APPLY_OK);
+    import(world, KR_ROW("-", 1));
+    expect_counts(world, 1, 0, 0);
+    assert_int_equal(total_of(world, "/csmr_00000000000000000000000A/keys"), 1);
+}
+
 static void what_is_no_list_of_rows_is_refused_whole(void **state)
 {
     struct api_world *world = *state;
@@ -316,6 +338,7 @@ int main(void)
         KR_TEST(a_value_that_was_revoked_does_not_come_back),
         KR_TEST(a_bad_row_leaves_the_others_alone),
         KR_TEST(a_consumer_may_be_named_by_its_id),
+        KR_TEST(a_consumer_may_be_named_as_none_could_be_today),
         KR_TEST(what_is_no_list_of_rows_is_refused_whole),
         KR_TEST(an_import_is_one_row_of_the_audit_trail),
         KR_TEST(values_are_sealed_where_the_bucket_keeps_them),

@@ -59,6 +59,8 @@ static void names_keep_to_their_form(void **state)
     assert_true(model_is_consumer_name("--"));
     assert_false(model_is_consumer_name("-"));
     assert_true(model_is_consumer_prefix("-"));
+    assert_true(model_is_account_name("-"));
+    assert_false(model_is_account_name(""));
     assert_false(model_is_consumer_prefix("/"));
     assert_false(model_is_consumer_name(""));
     assert_false(model_is_consumer_name("A"));
