@@ -61,11 +61,14 @@ static bool is_token(const char *text)
     return syntax_token_size(bytes_text(text)) == strlen(text);
 }
 
-// What stands in a query as it is, in whatever way a client encodes it (RFC 3986 §2.3).
-static bool is_unreserved(const char *text)
+// It is compared with the query as that came, undecoded: "a+b" and "a%5Bb%5D" are names, but what
+// ends a name or a query, or cannot stand in one, is never found.
+static bool is_parameter(const char *text)
 {
-    return text[strspn(
-               text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")] == '\0';
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text <= ' ' || *text == 0x7f || strchr("&=#", *text) != NULL)
+            return false;
+    return true;
 }
 
 static enum kr_err check_credentials(const struct config *config, struct fault *fault)
@@ -89,10 +92,10 @@ static enum kr_err check_credentials(const struct config *config, struct fault *
                          "credential_cookie: \"%.64s\" is no name of a cookie; write one like "
                          "api_key, or nothing",
                          config->credential_cookie);
-    if (!is_unreserved(config->credential_query))
+    if (!is_parameter(config->credential_query))
         return fault_set(fault, KR_ERR_INVALID,
-                         "credential_query: \"%.64s\" is no name of a parameter; write letters, "
-                         "digits and -._~, like api_key, or nothing",
+                         "credential_query: \"%.64s\" is no name of a parameter; write it as URLs "
+                         "have it, like api_key, without &, =, # and blanks, or nothing",
                          config->credential_query);
     return KR_ERR_OK;
 }
