@@ -312,15 +312,23 @@ static void read_bound(const struct everywhere *everywhere, struct call *call)
     store_view_close(&view);
 }
 
+// How long before now the request was made: what the commit took, by the wall clock; and where the
+// receipt is asked for again, the time since the commit, for which there is no other clock.
+static uint64_t requested_since_ms(const struct call *call)
+{
+    int64_t since_commit_ms = clock_unix_ms() - call->receipt.record.committed_ms;
+    bool is_asked_again = !call->has_command;
+    return (uint64_t)receipt_commit_ms(call) +
+           (is_asked_again && since_commit_ms > 0 ? (uint64_t)since_commit_ms : 0);
+}
+
 void everywhere_answer(struct everywhere *everywhere, struct call *call, everywhere_done_fn *done,
                        void *ctx)
 {
     const struct call_receipt *receipt = &call->receipt;
     struct waiting *waiting = mem_zalloc(sizeof(*waiting));
     read_bound(everywhere, call);
-    uint64_t now_ms = clock_boot_ms();
-    // The request came earlier, by the wall clock; its receipt counts from there.
-    uint64_t since_ms = (uint64_t)receipt_commit_ms(call);
+    uint64_t now_ms = clock_boot_ms(), since_ms = requested_since_ms(call);
     *waiting = (struct waiting){.call = call,
                                 .done = done,
                                 .ctx = ctx,

@@ -380,6 +380,35 @@ static void a_replayed_revocation_waits_again(void **state)
     assert_int_equal(status_of(scene->world.call), 200);
 }
 
+static int64_t slowest_ms(struct call *call)
+{
+    static const char name[] = "\"slowestMs\":";
+    buf_add(&call->answer.body, "", 1);
+    const char *at = strstr((const char *)call->answer.body.data, name);
+    assert_non_null(at);
+    return strtoll(at + strlen(name), NULL, 10);
+}
+
+// The members have it 20 s behind the commit, whoever asks.
+static void a_receipt_that_is_asked_for_again_counts_from_its_request(void **state)
+{
+    struct scene *scene = *state;
+    ack_from_all(scene, 7);
+    for (int is_fresh = 0; is_fresh <= 1; is_fresh++) {
+        struct call *call = make_call(7, 3000);
+        call->has_command = is_fresh;
+        call->receipt.record.committed_ms = clock_unix_ms() - 20000;
+        call->receipt.record.requested_ms = call->receipt.record.committed_ms - 5;
+        await(scene, call);
+        assert_int_equal(status_of(call), 200);
+        if (is_fresh) // it was committed a moment ago, whatever the wall clock has done since
+            assert_int_equal(slowest_ms(call), 5);
+        else
+            assert_in_range(slowest_ms(call), 19000, 20005);
+        free_call(call);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -395,6 +424,7 @@ int main(void)
         TEST(many_bounds_are_not_looked_at_in_every_turn),
         TEST(a_stop_ends_all_waiting),
         TEST(a_replayed_revocation_waits_again),
+        TEST(a_receipt_that_is_asked_for_again_counts_from_its_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
