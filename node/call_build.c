@@ -51,13 +51,13 @@ static bool fill(struct call *call, const struct http_request *request)
                          &call->parameter_count))
         return false;
     call->target = arena_text_of(&call->arena, request->target);
-    call->body = bytes_of(arena_text_of(&call->arena, request->body), request->body.size);
+    call->body = arena_bytes_of(&call->arena, request->body);
     call->content_type = copy_field(call, request, "content-type");
     call->accept = copy_field(call, request, "accept");
     call->if_match = copy_field(call, request, "if-match");
     call->idempotency_key = copy_field(call, request, "idempotency-key");
     if (call_find_token(request, &token))
-        call->token = bytes_of(arena_text_of(&call->arena, token), token.size);
+        call->token = arena_bytes_of(&call->arena, token);
     return true;
 }
 

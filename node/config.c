@@ -90,19 +90,16 @@ void config_variable_name(const struct config_row *row, char out[KR_CONFIG_NAME_
 static enum kr_err set_number(struct config *config, const struct config_row *row,
                               const char *value, const char *where, struct fault *fault)
 {
-    int64_t number;
-    char *end;
     const char *digits = value + (*value == '-');
     errno = 0;
-    long long parsed = strtoll(value, &end, 10);
+    int64_t number = strtoll(value, NULL, 10);
     if (digits[strspn(digits, "0123456789")] != '\0' || *digits == '\0')
         return fault_set(fault, KR_ERR_INVALID,
                          "%s: \"%.64s\" is no whole number; write digits alone, %lld to %lld %s",
                          where, value, (long long)row->least, (long long)row->most, row->unit);
-    if (errno != 0 || parsed < row->least || parsed > row->most)
+    if (errno != 0 || number < row->least || number > row->most)
         return fault_set(fault, KR_ERR_INVALID, "%s: %.64s is out of range; %lld to %lld %s", where,
                          value, (long long)row->least, (long long)row->most, row->unit);
-    number = parsed;
     memcpy(config_place(config, row), &number, sizeof(number));
     return KR_ERR_OK;
 }

@@ -10,20 +10,15 @@
 
 #include <assert.h>
 
-static struct bytes keep(struct arena *arena, struct bytes text)
-{
-    return bytes_of(arena_text_of(arena, text), text.size);
-}
-
 // The question's slices may lie in the turn's scratch arena; a suspended job keeps its own.
 static void keep_ask(struct suspended *suspended)
 {
     struct validation_ask *ask = &suspended->job.question.ask;
     struct arena *arena = &suspended->arena;
-    ask->key = keep(arena, ask->key);
-    ask->bucket = keep(arena, ask->bucket);
+    ask->key = arena_bytes_of(arena, ask->key);
+    ask->bucket = arena_bytes_of(arena, ask->bucket);
     for (size_t i = 0; i < ask->scope_count; i++)
-        ask->scopes[i] = keep(arena, ask->scopes[i]);
+        ask->scopes[i] = arena_bytes_of(arena, ask->scopes[i]);
     suspended->job.credential.key = ask->key;
 }
 

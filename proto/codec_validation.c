@@ -112,14 +112,9 @@ static enum kr_err read_ask(struct bytes in, struct validation_ask *out)
     return wire.is_bad ? KR_ERR_INVALID : KR_ERR_OK;
 }
 
-static struct bytes copy_to(struct arena *arena, struct bytes in)
-{
-    return bytes_of(arena_text_of(arena, in), in.size);
-}
-
 enum kr_err codec_validation_ask(struct bytes in, struct arena *arena, struct validation_ask *out)
 {
-    return read_ask(copy_to(arena, in), out);
+    return read_ask(arena_bytes_of(arena, in), out);
 }
 
 static enum kr_err count_asks(struct bytes in, size_t *count)
@@ -145,7 +140,7 @@ enum kr_err codec_validation_batch(struct bytes in, struct arena *arena,
     enum kr_err err = count_asks(in, count);
     if (err != KR_ERR_OK)
         return err;
-    struct codec_wire wire = codec_wire_of(copy_to(arena, in));
+    struct codec_wire wire = codec_wire_of(arena_bytes_of(arena, in));
     struct codec_field field;
     struct validation_ask *ask = *out = arena_alloc(arena, *count * sizeof(*ask));
     while (err == KR_ERR_OK && codec_wire_next(&wire, &field)) {

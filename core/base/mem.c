@@ -130,6 +130,11 @@ char *arena_text_of(struct arena *arena, struct bytes text)
     return copy;
 }
 
+struct bytes arena_bytes_of(struct arena *arena, struct bytes bytes)
+{
+    return bytes_of(arena_text_of(arena, bytes), bytes.size);
+}
+
 char *arena_printf(struct arena *arena, const char *format, ...)
 {
     assert(format != NULL);

@@ -35,5 +35,6 @@ void *arena_alloc(struct arena *arena, size_t size_bytes);   // lends until fini
 void *arena_zalloc(struct arena *arena, size_t size_bytes);  // the same, zeroed
 char *arena_text(struct arena *arena, const char *text);     // a copy; NULL stays NULL
 char *arena_text_of(struct arena *arena, struct bytes text); // a NUL-terminated copy
+struct bytes arena_bytes_of(struct arena *arena, struct bytes bytes); // the same, with its size
 char *arena_printf(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

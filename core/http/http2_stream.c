@@ -139,7 +139,7 @@ void http2_stream_refuse(struct http2_stream *stream, enum kr_err err, const cha
 
 static struct bytes keep(struct http2_stream *stream, struct bytes text)
 {
-    return bytes_of(arena_text_of(&stream->arena, text), text.size);
+    return arena_bytes_of(&stream->arena, text);
 }
 
 // nghttp2 has seen to it that each comes once at most, and before the other fields

@@ -167,7 +167,7 @@ static bool take(struct store_cursor *cursor, struct arena *arena, struct bytes 
     if (!here(cursor, &key, &row)) {
         return false;
     }
-    *value = bytes_of(arena_text_of(arena, row), row.size);
+    *value = arena_bytes_of(arena, row);
     step(cursor);
     return true;
 }

@@ -155,7 +155,7 @@ bool store_import_resume(const struct store_import *import, struct arena *arena,
     }
     struct bytes key = rows_key_bytes(&import->last_key);
     *family = import->family;
-    *last_key = bytes_of(arena_text_of(arena, key), key.size);
+    *last_key = arena_bytes_of(arena, key);
     return true;
 }
 

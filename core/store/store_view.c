@@ -97,11 +97,6 @@ static bool get(struct store_view *view, enum index_family family, const struct 
     return key->size > 0 && index_read(&view->reader, family, rows_key_bytes(key), arena, value);
 }
 
-static struct bytes copy_of(struct arena *arena, struct bytes bytes)
-{
-    return bytes_of((const uint8_t *)arena_text_of(arena, bytes), bytes.size);
-}
-
 static const struct store_kept *find_kept(const struct store_view *view, enum index_family family,
                                           struct bytes key)
 {
@@ -120,15 +115,16 @@ static bool get_common(struct store_view *view, enum index_family family,
     const struct store_kept *kept =
         view->reader.fault.err == KR_ERR_OK ? find_kept(view, family, rows_key_bytes(key)) : NULL;
     if (kept) {
-        *value = copy_of(arena, kept->value);
+        *value = arena_bytes_of(arena, kept->value);
         return true;
     }
     if (!get(view, family, key, arena, value)) {
         return false;
     }
     if (view->is_reused && view->kept_count < KR_VIEW_KEPT) {
-        view->kept[view->kept_count++] = (struct store_kept){
-            family, copy_of(&view->arena, rows_key_bytes(key)), copy_of(&view->arena, *value)};
+        view->kept[view->kept_count++] =
+            (struct store_kept){family, arena_bytes_of(&view->arena, rows_key_bytes(key)),
+                                arena_bytes_of(&view->arena, *value)};
     }
     return true;
 }

@@ -124,7 +124,7 @@ static enum kr_err put_sealed(struct call *call, const struct api_new_key *new_k
     api_op(call, KR_OP_VAULT_PUT)->as.vault_put =
         (struct sealed){.key_id = new_key->record.id,
                         .vault_version = version,
-                        .box = bytes_of(arena_text_of(&call->arena, buf_bytes(&box)), box.size)};
+                        .box = arena_bytes_of(&call->arena, buf_bytes(&box))};
     buf_fini(&box);
     return KR_ERR_OK;
 }

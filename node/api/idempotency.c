@@ -67,7 +67,7 @@ static struct bytes secret_of(struct call *call)
     buf_add_u32(&secret, (uint32_t)call->token.size);
     buf_add_bytes(&secret, call->token);
     buf_add_text(&secret, call->idempotency_key);
-    struct bytes copy = bytes_of(arena_text_of(&call->arena, buf_bytes(&secret)), secret.size);
+    struct bytes copy = arena_bytes_of(&call->arena, buf_bytes(&secret));
     buf_fini(&secret);
     return copy;
 }
@@ -211,7 +211,7 @@ enum kr_err idempotency_keep(struct call *call)
     if (err == KR_ERR_OK) {
         scope_of(call, stored->scope);
         request_of(call, stored->body);
-        stored->answer = bytes_of(arena_text_of(&call->arena, buf_bytes(&box)), box.size);
+        stored->answer = arena_bytes_of(&call->arena, buf_bytes(&box));
         stored->expires_ms = call->now_ms + KR_IDEMPOTENCY_KEPT_MS;
         call->command.idempotency = stored;
     } else {

@@ -60,10 +60,10 @@ static void reseal(struct rotation *rotation, const struct sealed *sealed)
         rotation->shut = key_id;
     } else {
         vault_seal(call->node->vault, rotation->version, key_id, buf_bytes(&plain), &box);
-        api_op(call, KR_OP_VAULT_PUT)->as.vault_put = (struct sealed){
-            .key_id = key_id,
-            .vault_version = rotation->version,
-            .box = bytes_of(arena_text_of(&call->arena, buf_bytes(&box)), box.size)};
+        api_op(call, KR_OP_VAULT_PUT)->as.vault_put =
+            (struct sealed){.key_id = key_id,
+                            .vault_version = rotation->version,
+                            .box = arena_bytes_of(&call->arena, buf_bytes(&box))};
         rotation->resealed++;
         rotation->bytes += box.size;
         rotation->cursor = key_id;

@@ -76,15 +76,27 @@ static void a_follower_attaches_is_fed_and_fresh(void **state)
     assert_int_equal(again.closed[KR_PEERS_LEFT], 1);
 }
 
+// A leader, a relay that is fresh, and a leaf below it that has just begun.
+struct line {
+    struct peer_node *leader, *relay, *leaf;
+};
+
+static struct line make_line(struct world *world)
+{
+    struct line line = {.leader = add_node(world, "leader", KR_HOLD_ALL, NULL)};
+    line.relay = add_node(world, "a-relay", KR_HOLD_VALIDATION, line.leader);
+    commit(line.leader, "first");
+    wait_for(world, is_fresh(line.relay));
+    line.leaf = add_node(world, "leaf", KR_HOLD_VALIDATION, line.relay);
+    fake_add_member(line.leaf->fake, &line.leader->fake->members[0]);
+    return line;
+}
+
 static void a_relay_feeds_a_leaf_and_tells_of_it(void **state)
 {
     struct world *world = *state;
-    struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, NULL);
-    struct peer_node *relay = add_node(world, "a-relay", KR_HOLD_VALIDATION, leader);
-    commit(leader, "first");
-    wait_for(world, is_fresh(relay));
-    struct peer_node *leaf = add_node(world, "leaf", KR_HOLD_VALIDATION, relay);
-    fake_add_member(leaf->fake, &leader->fake->members[0]);
+    const struct line line = make_line(world);
+    struct peer_node *leader = line.leader, *leaf = line.leaf;
     wait_for(world, is_fresh(leaf) && is_same_index(leader, leaf));
     assert_string_equal(peers_upstream_id(leaf->peers), "a-relay");
     assert_string_equal(peers_leader_id(leaf->peers), "leader");
@@ -102,12 +114,8 @@ static void a_relay_feeds_a_leaf_and_tells_of_it(void **state)
 static void a_node_knows_the_ways_to_whom_it_may_follow_and_to_its_children(void **state)
 {
     struct world *world = *state;
-    struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, NULL);
-    struct peer_node *relay = add_node(world, "a-relay", KR_HOLD_VALIDATION, leader);
-    commit(leader, "first");
-    wait_for(world, is_fresh(relay));
-    struct peer_node *leaf = add_node(world, "leaf", KR_HOLD_VALIDATION, relay);
-    fake_add_member(leaf->fake, &leader->fake->members[0]);
+    const struct line line = make_line(world);
+    struct peer_node *leader = line.leader, *relay = line.relay, *leaf = line.leaf;
     wait_for(world, distance_us(leader, "a-relay") > 0 && distance_us(relay, "leader") > 0);
     wait_for(world, distance_us(relay, "leaf") > 0 && distance_us(leaf, "a-relay") > 0);
     assert_int_equal(distance_us(leader, "leaf"), 0);
@@ -123,12 +131,7 @@ static void a_node_knows_the_ways_to_whom_it_may_follow_and_to_its_children(void
 static void a_member_counts_from_its_registration_on(void **state)
 {
     struct world *world = *state;
-    struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, NULL);
-    struct peer_node *relay = add_node(world, "a-relay", KR_HOLD_VALIDATION, leader);
-    commit(leader, "first");
-    wait_for(world, is_fresh(relay));
-    struct peer_node *leaf = add_node(world, "leaf", KR_HOLD_VALIDATION, relay);
-    fake_add_member(leaf->fake, &leader->fake->members[0]);
+    struct peer_node *leader = make_line(world).leader;
     wait_for(world, leader->enlisted == 2);
     assert_false(roster_has(leader->roster, "leaf"));
     commit(leader, "second");
