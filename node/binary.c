@@ -23,9 +23,7 @@
 enum {
     KR_ROUND_KEYS = 64,   // a round ends when it has as many,
     KR_ROUND_FRAMES = 64, // or so many frames
-    KR_ROUND_QUESTIONS = KR_ROUND_KEYS - 1 + KR_BINARY_KEYS_MAX,
-    KR_LINE_BYTES = 64,
-    KR_BODY_LINES = 4 // a consumer without metadata takes as many
+    KR_ROUND_QUESTIONS = KR_ROUND_KEYS - 1 + KR_BINARY_KEYS_MAX
 };
 
 struct frame {
@@ -295,16 +293,6 @@ static enum gathered gather(struct binary *binary, struct connection *connection
 
 // --- answering -----------------------------------------------------------------------------------
 
-// Asks for what the answers will copy, so that the misses of a round overlap.
-static void prefetch_bodies(const struct binary *binary)
-{
-    for (size_t i = 0; i < binary->question_count; i++) {
-        const char *subject = (const char *)binary->questions[i].found.subject;
-        for (size_t line = 0; subject != NULL && line < KR_BODY_LINES; line++)
-            __builtin_prefetch(subject + line * KR_LINE_BYTES);
-    }
-}
-
 static void look_up(struct binary *binary)
 {
     struct validate_question *asked[KR_ROUND_QUESTIONS];
@@ -313,7 +301,6 @@ static void look_up(struct binary *binary)
         asked[i] = &binary->questions[i];
     if (binary->question_count > 0)
         validate_look_up(serve->node, asked, binary->question_count);
-    prefetch_bodies(binary);
     serve->boot_ms = clock_boot_ms();
 }
 
