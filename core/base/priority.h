@@ -10,7 +10,7 @@
 enum priority {
     KR_PRIORITY_ANSWERS, // it answers validations: runs as soon as it has something to do
     KR_PRIORITY_ORDERS,  // it puts changes in order: a third of the weight, drives nobody out
-    KR_PRIORITY_WORK,    // it prepares changes: a tenth of the weight, drives nobody out
+    KR_PRIORITY_WORK,    // it prepares or files changes: a tenth of the weight, drives nobody out
     KR_PRIORITY_SPIN     // it spins while it waits for others: whoever wakes runs at once
 };
 

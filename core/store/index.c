@@ -10,12 +10,14 @@
 #include "core/store/index.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <rocksdb/c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "core/base/file.h"
+#include "core/base/priority.h"
 
 #define KR_INDEX_BLOCK_BYTES 8192
 #define KR_INDEX_MEMTABLES_BYTES (96u << 20) // of all families together
@@ -24,6 +26,8 @@
 #define KR_INDEX_MANIFEST_BYTES (16u << 20)
 // A merge of level 0 rewrites much of the level below, so it should be worth it.
 #define KR_INDEX_LEVEL0_FILES 8
+
+enum { KR_INDEX_FLUSHERS = 1, KR_INDEX_COMPACTORS = 3 }; // threads of RocksDB
 
 static const struct {
     const char *name;
@@ -111,6 +115,27 @@ static enum kr_err translate(const char *directory, char *message, struct fault 
 }
 
 // --- opening -------------------------------------------------------------------------------------
+// RocksDB's threads are the process's, live as long as it, and keep the priority of whoever starts
+// them: here a thread that stands back, since a flush of a memtable takes a core for a tenth of a
+// second. Else it would be whoever opens the first index.
+static void *start_workers(void *unused)
+{
+    priority_take(KR_PRIORITY_WORK);
+    rocksdb_env_t *env = rocksdb_create_default_env();
+    rocksdb_env_set_high_priority_background_threads(env, KR_INDEX_FLUSHERS);
+    rocksdb_env_set_low_priority_background_threads(env, KR_INDEX_COMPACTORS);
+    rocksdb_env_destroy(env);
+    return unused;
+}
+
+static void begin_workers(void)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, start_workers, NULL) == 0) {
+        pthread_join(thread, NULL);
+    }
+}
+
 static rocksdb_options_t *database_options(bool is_unsynced)
 {
     rocksdb_options_t *options = rocksdb_options_create();
@@ -125,7 +150,7 @@ static rocksdb_options_t *database_options(bool is_unsynced)
     rocksdb_options_set_max_total_wal_size(options, KR_INDEX_WAL_BYTES);
     rocksdb_options_set_max_manifest_file_size(options, KR_INDEX_MANIFEST_BYTES);
     rocksdb_options_set_bytes_per_sync(options, 1u << 20);
-    rocksdb_options_set_max_background_jobs(options, 4);
+    rocksdb_options_set_max_background_jobs(options, KR_INDEX_FLUSHERS + KR_INDEX_COMPACTORS);
     rocksdb_options_set_allow_concurrent_memtable_write(options, 0); // there is one writer
     rocksdb_options_set_skip_stats_update_on_db_open(options, 1);
     rocksdb_options_set_info_log_level(options, 2); // warnings and worse
@@ -241,6 +266,7 @@ enum kr_err index_open(const struct index_options *options, struct index **out, 
     index->write_synced = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(index->write_synced, 1);
     index->write_unsynced = rocksdb_writeoptions_create();
+    begin_workers();
     enum kr_err err = check_families(index, fault);
     if (err == KR_ERR_OK) {
         err = open_database(index, fault);

@@ -109,7 +109,7 @@ function threadsOf(pid) {
   });
 }
 
-test('serving threads stand before the control loop, and both before the pool', async (t) => {
+test('serving threads stand before the control loop, and both before the pool and RocksDB', async (t) => {
   const node = await startNode();
   t.after(() => node.remove());
   const api = client(node);
@@ -121,6 +121,9 @@ test('serving threads stand before the control loop, and both before the pool', 
   assert.deepEqual(seen(({ name }) => name === 'kr-control'), [[Math.max(nicest, 5), 3]]);
   const pool = seen(({ name }) => name === 'kr-pool');
   assert.ok(pool.some(([nice, policy]) => nice === Math.max(nicest, 10) && policy === 3), JSON.stringify(threads));
+  const rocksdb = seen(({ name }) => name.startsWith('rocksdb:'));
+  assert.ok(rocksdb.length > 0, JSON.stringify(threads));
+  for (const found of rocksdb) assert.deepEqual(found, [Math.max(nicest, 10), 3]);
 });
 
 test('SIGTERM answers a request whose body is still on its way, and closes idle connections', async (t) => {
