@@ -14,53 +14,140 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { KR_BARE_EVENTS = 512, KR_BARE_IN = 16384, KR_BARE_BACKLOG = 1024 };
+#include "core/base/mem.h"
+#include "core/keys/verdict.h"
+#include "proto/binary.h"
+
+enum {
+    KR_BARE_EVENTS = 512,
+    KR_BARE_IN = 16384,
+    KR_BARE_BACKLOG = 1024,
+    KR_BARE_BODY = 141,
+    KR_BARE_HEAD = 4,
+    KR_BARE_FRAMES = KR_BARE_IN / KR_BINARY_REQUEST_HEAD + 1 // that one receive can end
+};
 
 // --- the child -----------------------------------------------------------------------------------
 
-static void watch(int epoll, int fd)
+// A listener, or a connection that one has taken.
+struct peer {
+    int fd;
+    bool is_listener, has_frames;
+    uint8_t head[KR_BARE_HEAD]; // of the frame that is coming
+    size_t head_size, left;     // of its head, and of what follows that
+};
+
+struct responder {
+    int epoll;
+    struct buf http;    // one answer
+    struct buf answers; // KR_BARE_FRAMES of them
+    size_t answer_bytes;
+};
+
+static void watch(const struct responder *it, int fd, bool is_listener, bool has_frames)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0)
-        close(fd);
+    struct peer *peer = mem_zalloc(sizeof(*peer));
+    *peer = (struct peer){.fd = fd, .is_listener = is_listener, .has_frames = has_frames};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = peer};
+    if (epoll_ctl(it->epoll, EPOLL_CTL_ADD, fd, &event) == 0)
+        return;
+    close(fd);
+    mem_free(peer);
 }
 
-static void take_connection(int epoll, int listener)
+static void take_connection(const struct responder *it, const struct peer *listener)
 {
     const int on = 1;
-    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
     if (fd < 0)
         return;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    watch(epoll, fd);
+    watch(it, fd, false, listener->has_frames);
 }
 
-static void answer(int fd)
+// How many frames end in what has come. A frame is its length in four bytes, and as many behind.
+static size_t count_frames(struct peer *peer, const uint8_t *in, size_t size)
 {
-    static const char text[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n";
-    static char in[KR_BARE_IN];
-    ssize_t size = recv(fd, in, sizeof(in), 0);
-    bool is_broken = size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR);
-    if (size > 0)
-        is_broken = send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL) < 0;
-    if (is_broken)
-        close(fd);
+    size_t count = 0;
+    for (size_t at = 0; at < size;) {
+        if (peer->head_size < KR_BARE_HEAD) {
+            peer->head[peer->head_size++] = in[at++];
+            if (peer->head_size == KR_BARE_HEAD)
+                peer->left = peer->head[0] | (size_t)peer->head[1] << 8 |
+                             (size_t)peer->head[2] << 16 | (size_t)peer->head[3] << 24;
+            continue;
+        }
+        size_t step = size - at < peer->left ? size - at : peer->left;
+        at += step;
+        peer->left -= step;
+        if (peer->left == 0) {
+            peer->head_size = 0;
+            count++;
+        }
+    }
+    return count;
 }
 
-__attribute__((noreturn)) static void respond(int listener)
+static bool send_all(int fd, const uint8_t *data, size_t size)
+{
+    for (ssize_t sent = 0; size > 0; data += sent, size -= (size_t)sent) {
+        sent = send(fd, data, size, MSG_NOSIGNAL);
+        if (sent <= 0)
+            return false;
+    }
+    return true;
+}
+
+static void answer(const struct responder *it, struct peer *peer)
+{
+    static uint8_t in[KR_BARE_IN];
+    ssize_t size = recv(peer->fd, in, sizeof(in), MSG_DONTWAIT);
+    bool is_good = size > 0 || (size < 0 && (errno == EAGAIN || errno == EINTR));
+    if (size > 0 && peer->has_frames) {
+        size_t count = count_frames(peer, in, (size_t)size);
+        is_good = send_all(peer->fd, it->answers.data, count * it->answer_bytes);
+    } else if (size > 0) {
+        is_good = send_all(peer->fd, it->http.data, it->http.size);
+    }
+    if (is_good)
+        return;
+    close(peer->fd);
+    mem_free(peer);
+}
+
+static void write_answers(struct responder *it)
+{
+    static const uint8_t body[KR_BARE_BODY];
+    const struct binary_result result = {.code = KR_VERDICT_VALID + 1,
+                                         .body = bytes_of(body, sizeof(body))};
+    buf_init(&it->http, KR_BARE_IN);
+    buf_add_text(&it->http, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n");
+    buf_init(&it->answers, SIZE_MAX);
+    for (size_t i = 0; i < KR_BARE_FRAMES; i++) {
+        size_t begin = binary_begin_answer(&it->answers, 0, 1);
+        binary_add_result(&it->answers, &result);
+        binary_end_answer(&it->answers, begin, 1, 0);
+    }
+    it->answer_bytes = it->answers.size / KR_BARE_FRAMES;
+}
+
+__attribute__((noreturn)) static void respond(int http, int binary)
 {
     struct epoll_event events[KR_BARE_EVENTS];
-    int epoll = epoll_create1(EPOLL_CLOEXEC);
-    watch(epoll, listener);
+    struct responder it = {.epoll = epoll_create1(EPOLL_CLOEXEC)};
+    write_answers(&it);
+    watch(&it, http, true, false);
+    watch(&it, binary, true, true);
     for (;;) {
-        int count = epoll_wait(epoll, events, KR_BARE_EVENTS, -1);
+        int count = epoll_wait(it.epoll, events, KR_BARE_EVENTS, -1);
         if (count < 0 && errno != EINTR)
             _exit(1);
         for (int i = 0; i < count; i++) {
-            if (events[i].data.fd == listener)
-                take_connection(epoll, listener);
+            struct peer *peer = events[i].data.ptr;
+            if (peer->is_listener)
+                take_connection(&it, peer);
             else
-                answer(events[i].data.fd);
+                answer(&it, peer);
         }
     }
 }
@@ -93,8 +180,8 @@ enum kr_err bare_start(uint64_t cpu, struct bare *bare, struct fault *fault)
 {
     cpu_set_t own;
     CPU_ZERO(&own);
-    int fd = open_listener(&bare->target);
-    if (fd < 0)
+    int http = open_listener(&bare->http), binary = open_listener(&bare->binary);
+    if (http < 0 || binary < 0)
         return fault_set(fault, KR_ERR_IO, "--compare-bare: cannot listen: %s", strerror(errno));
     // The child inherits the core that the parent has at the fork, so a wrong one is told here.
     bool is_pinned = sched_getaffinity(0, sizeof(own), &own) == 0 && pin(cpu);
@@ -104,10 +191,11 @@ enum kr_err bare_start(uint64_t cpu, struct bare *bare, struct fault *fault)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
             _exit(1);
-        respond(fd);
+        respond(http, binary);
     }
-    close(fd);
-    bare->target.pid = bare->pid;
+    close(http);
+    close(binary);
+    bare->http.pid = bare->binary.pid = bare->pid;
     if (bare->pid > 0 && sched_setaffinity(0, sizeof(own), &own) == 0)
         return KR_ERR_OK;
     bare_stop(bare);

@@ -21,20 +21,16 @@ static const char about[] =
     "Asks a node for the verdict on keys, over keep-alive connections with one request in flight\n"
     "each, and measures in turns, within one run: the route, the same over a unix socket (--unix)\n"
     "and TLS (--https), the node's empty handler, a Redis GET of the same keys (--redis), and a\n"
-    "process that receives, sends and does nothing else (--compare-bare), which shows the "
-    "kernel's\n"
-    "part; with --binary the binary protocol, --depth frames in flight on a connection, beside a\n"
-    "Redis with such a pipeline; with --grpc Envoy's checks at --url, --streams of them in flight\n"
-    "on a connection, beside the empty handler over HTTP/2 in the same way. Ratios are of one\n"
-    "turn, by the server's processor time where that is known, so that they hold on a busy "
-    "machine\n"
-    "too. When the server's CPU is well below 100 "
-    "%,\n"
-    "it waited for the generator, or for a neighbour's work.\n"
+    "process that receives, sends and does nothing else (--compare-bare), which shows the\n"
+    "kernel's part: nobody is faster; with --binary the binary protocol, --depth frames in flight\n"
+    "on a connection, beside a Redis with such a pipeline and that process in the same way; with\n"
+    "--grpc Envoy's checks at --url, --streams of them in flight on a connection, beside the\n"
+    "empty handler over HTTP/2 in the same way. Ratios are of one turn, by the server's processor\n"
+    "time where that is known, so that they hold on a busy machine too. When the server's CPU is\n"
+    "well below 100 %, it waited for the generator, or for a neighbour's work.\n"
     "\n"
-    "--compare starts what is measured by itself: two nodes of --key-count keys, one with TLS, "
-    "and\n"
-    "a Redis, all on core 0, and the generator on core 1. So do\n"
+    "--compare starts what is measured by itself: two nodes of --key-count keys, one of them with\n"
+    "TLS, a Redis, and that process, all on core 0, and the generator on core 1. So do\n"
     "  --idle N      how much memory a node needs for each of so many idle connections\n"
     "  --writes RATE how much later the slowest validations (p99.9) are while so many keys are\n"
     "                made a second, at half of what the node can do; both in turns\n"
@@ -200,6 +196,8 @@ static enum kr_err start_rig(struct serve *serve)
     measure_rig(o, &serve->rig);
     if (has_cores && o->cpu == UINT64_MAX)
         o->cpu = 1;
+    if (has_cores && o->is_compare && o->bare_cpu == UINT64_MAX)
+        o->bare_cpu = 0;
     return err;
 }
 

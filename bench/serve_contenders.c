@@ -27,6 +27,7 @@ static const struct role roles[KR_SERVE_COUNT] = {
     [KR_SERVE_BINARY_UNIX] = {"binary", "binary unix", NULL, true, false, true},
     [KR_SERVE_BINARY_TLS] = {"binary", "binary tls", NULL, false, true, true},
     [KR_SERVE_REDIS_PIPELINE] = {"Redis GET pipeline", "redis", "redis", false, false, true},
+    [KR_SERVE_BARE_BINARY] = {"bare responder (binary)", "binary", "bare", false, false, true},
     [KR_SERVE_GRPC] = {"gRPC Check", "grpc", NULL, false, false, false},
     [KR_SERVE_EMPTY_HTTP2] = {"empty handler (HTTP/2)", "http2", "empty", false, false, false},
 };
@@ -53,6 +54,7 @@ static struct protocol_request request_of(const struct serve *serve, enum serve_
     case KR_SERVE_BINARY:
     case KR_SERVE_BINARY_UNIX:
     case KR_SERVE_BINARY_TLS:
+    case KR_SERVE_BARE_BINARY:
     case KR_SERVE_COUNT:
         break;
     }
@@ -88,6 +90,17 @@ static void count_processor(const struct serve_options *o, const struct role *ro
     target->threads = is_redis ? NULL : o->server_threads;
 }
 
+// NULL: it is somebody else, or is not started.
+static const struct load_target *bare_of(const struct serve *serve, enum serve_who who)
+{
+    if (serve->bare.pid <= 0)
+        return NULL;
+    if (who == KR_SERVE_BARE)
+        return &serve->bare.http;
+    return who == KR_SERVE_BARE_BINARY && serve->options.binary != NULL ? &serve->bare.binary
+                                                                        : NULL;
+}
+
 static enum kr_err add(struct serve *serve, enum serve_who who, const char *place)
 {
     const struct serve_options *o = &serve->options;
@@ -112,13 +125,13 @@ static enum kr_err add(struct serve *serve, enum serve_who who, const char *plac
         contender->depth_name = "streams";
     }
     count_processor(o, role, &contender->target);
-    if (who == KR_SERVE_BARE)
-        contender->target = serve->bare.target;
+    const struct load_target *bare = bare_of(serve, who);
+    if (bare != NULL)
+        contender->target = *bare;
     contender->target.request = request_of(serve, who);
     contender->target.tls = role->is_tls ? serve->tls : NULL;
-    return who == KR_SERVE_BARE
-               ? KR_ERR_OK
-               : load_resolve(place, role->is_unix, &contender->target, &serve->fault);
+    return bare != NULL ? KR_ERR_OK
+                        : load_resolve(place, role->is_unix, &contender->target, &serve->fault);
 }
 
 static enum kr_err trust(struct serve *serve)
@@ -137,7 +150,7 @@ enum kr_err serve_add_contenders(struct serve *serve)
         err = bare_start(o->bare_cpu, &serve->bare, &serve->fault);
     for (enum serve_who who = 0; who < KR_SERVE_COUNT && err == KR_ERR_OK; who++) {
         const char *place = place_of(serve, who);
-        if (place != NULL || (who == KR_SERVE_BARE && serve->bare.pid > 0))
+        if (place != NULL || bare_of(serve, who) != NULL)
             err = add(serve, who, place);
     }
     if (err == KR_ERR_OK && o->redis != NULL)

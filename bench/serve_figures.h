@@ -22,6 +22,7 @@ enum serve_who {
     KR_SERVE_BINARY_UNIX,
     KR_SERVE_BINARY_TLS,
     KR_SERVE_REDIS_PIPELINE,
+    KR_SERVE_BARE_BINARY,
     KR_SERVE_GRPC,
     KR_SERVE_EMPTY_HTTP2, // as many of them in flight
     KR_SERVE_COUNT
