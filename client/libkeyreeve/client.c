@@ -459,7 +459,7 @@ static bool answer_at_once(struct keyreeve *client, const struct keyreeve_questi
 enum keyreeve_error keyreeve_ask(struct keyreeve *client, const struct keyreeve_question *question,
                                  keyreeve_done_fn *done, void *ctx)
 {
-    if (client->is_closing || !is_good_question(question))
+    if (client->is_closing || client_is_inherited(client) || !is_good_question(question))
         return KR_KEYREEVE_INVALID;
     struct bytes bucket = bytes_text(question->bucket != NULL ? question->bucket : "");
     client->figures.asked++;

@@ -41,6 +41,7 @@ struct keyreeve {
     uint64_t stepped_ms; // boot clock: the latest client_step
     bool is_answering;   // inside of keyreeve_ask, which knew the answer
     bool is_closing;
+    unsigned forks;  // that this process had come out of when it was opened
     bool is_holding; // a question waits until some node has its index
     struct ask asks[KR_KEYREEVE_OUTSTANDING_MAX];
     struct ask *free;
@@ -83,6 +84,8 @@ void client_keep(struct keyreeve *client, const struct ask *ask, const struct bi
                  struct bytes body);
 bool client_answer_from_kept(struct keyreeve *client, const struct keyreeve_question *question,
                              struct bytes bucket, keyreeve_done_fn *done, void *ctx);
+// open.c: was it opened by another process, of which this one is a child? It is not to be run here.
+bool client_is_inherited(const struct keyreeve *client);
 // Answers what is under way UNAVAILABLE, and takes no more questions.
 void client_abandon(struct keyreeve *client);
 // nodes.c: the links of "HOST:PORT,tls://HOST:PORT,unix:/PATH". INVALID, UNKNOWN.

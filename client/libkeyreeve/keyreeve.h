@@ -2,7 +2,8 @@
 // libkeyreeve: asks Keyreeve's nodes whether an API key is good, over the binary protocol.
 //
 // A client knows several nodes, asks the nearest one that answers, asks a second one when the first
-// is late, and goes on with the others when one is gone. A client is used by one thread at a time.
+// is late, and goes on with the others when one is gone. A client is used by one thread at a time,
+// and by the process that has opened it: behind a fork the child may only close it.
 #pragma once
 
 #include <stdbool.h>
@@ -38,7 +39,8 @@ enum keyreeve_code {
 // What a call may fail with; it then has changed nothing, and calls nothing back.
 enum keyreeve_error {
     KR_KEYREEVE_OK = 0,
-    KR_KEYREEVE_INVALID = -1, // an option or a question breaks a limit, or the client is closing
+    KR_KEYREEVE_INVALID = -1, // an option or a question breaks a limit, the client is closing, or
+                              // another process has opened it
     KR_KEYREEVE_UNKNOWN = -2, // a node's name cannot be resolved
     KR_KEYREEVE_BUSY = -3,    // KR_KEYREEVE_OUTSTANDING_MAX are under way
     KR_KEYREEVE_UNUSABLE = -4 // a certificate, a key or a CA's file cannot be read or used
@@ -106,8 +108,8 @@ typedef void keyreeve_done_fn(void *ctx, const struct keyreeve_answer *answer);
 KR_KEYREEVE_API enum keyreeve_error keyreeve_ask(struct keyreeve *client,
                                                  const struct keyreeve_question *question,
                                                  keyreeve_done_fn *done, void *ctx);
-// Waits until something has happened, or so many ms (0: does not wait), and deals with it. Returns
-// how many questions are still under way.
+// Waits until something has happened, or so many ms (0: does not wait; it may return sooner), and
+// deals with it. Returns how many questions are still under way.
 KR_KEYREEVE_API size_t keyreeve_run(struct keyreeve *client, unsigned wait_ms);
 
 // Lets a libuv loop run the client. Keeps the loop; the client may be closed on the loop's thread

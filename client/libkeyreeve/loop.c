@@ -42,8 +42,9 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct watch *watch = poll->data;
     struct loop *loop = watch->loop;
-    client_ready(loop->client, watch->link, status < 0 || (events & UV_READABLE) != 0,
-                 (events & UV_WRITABLE) != 0);
+    if (!client_is_inherited(loop->client))
+        client_ready(loop->client, watch->link, status < 0 || (events & UV_READABLE) != 0,
+                     (events & UV_WRITABLE) != 0);
     step(loop);
 }
 
@@ -75,6 +76,8 @@ static void watch_link(struct loop *loop, size_t number)
 
 static void step(struct loop *loop)
 {
+    if (client_is_inherited(loop->client))
+        return;
     client_step(loop->client);
     for (size_t i = 0; i < loop->client->link_count; i++)
         watch_link(loop, i);

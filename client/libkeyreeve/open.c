@@ -2,14 +2,38 @@
 // A client's first and last moments.
 #include "client/libkeyreeve/client.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "core/base/clock.h"
 #include "core/base/mem.h"
 
+// How often this process has come out of a fork. A child has its parent's sockets: what each of
+// them read would be missing to the other, and who gets whose answer would be chance.
+static atomic_uint forks;
+
+static void note_fork(void)
+{
+    atomic_fetch_add(&forks, 1);
+}
+
+static void watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, note_fork);
+}
+
+bool client_is_inherited(const struct keyreeve *client)
+{
+    return client->forks != atomic_load_explicit(&forks, memory_order_relaxed);
+}
+
 static struct keyreeve *new_client(const struct keyreeve_options *options)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct keyreeve *client = mem_zalloc(sizeof(*client));
+    pthread_once(&once, watch_forks);
+    client->forks = atomic_load(&forks);
     client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : 1000;
     client->stepped_ms = clock_boot_ms();
     client->home = KR_CLIENT_NO_LINK;

@@ -27,6 +27,8 @@ void client_look(struct keyreeve *client, unsigned most_ms)
 
 size_t keyreeve_run(struct keyreeve *client, unsigned wait_ms)
 {
+    if (client_is_inherited(client))
+        return 0;
     client_step(client);
     unsigned pause_ms = client_pause_ms(client);
     client_look(client, pause_ms < wait_ms ? pause_ms : wait_ms);

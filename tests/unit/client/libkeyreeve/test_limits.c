@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What options and questions may be: the limits that the header states.
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "core/base/rand.h"
 #include "tests/unit/client/libkeyreeve/world.h"
 
 static enum keyreeve_error open_and_close(const struct keyreeve_options *like, char *why,
@@ -71,12 +74,48 @@ static void a_host_has_a_name(void **state)
     }
 }
 
+// Its exit status tells.
+static int use_in_child(struct world *world)
+{
+    const struct keyreeve_question question = world_question();
+    struct keyreeve_answer answer;
+    bool is_refused = keyreeve_ask(world->client, &question, never, NULL) == KR_KEYREEVE_INVALID &&
+                      keyreeve_verify(world->client, &question, &answer) == KR_KEYREEVE_INVALID &&
+                      keyreeve_run(world->client, 0) == 0;
+    keyreeve_close(&world->client);
+    world_open(world, (struct keyreeve_options){.nodes = "127.0.0.1:9"});
+    bool is_taken = keyreeve_ask(world->client, &question, never, NULL) == KR_KEYREEVE_OK;
+    keyreeve_close(&world->client);
+    return is_refused && is_taken ? 0 : 1;
+}
+
+static void a_child_has_to_open_its_own(void **state)
+{
+    struct world world;
+    int status = -1;
+    (void)state;
+    world_init(&world);
+    world_open(&world, (struct keyreeve_options){.timeout_ms = 60000, .cache_entries = 16});
+    assert_int_equal(world_ask(&world), KR_KEYREEVE_VALID);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(use_in_child(&world));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    // What the child has closed is still the parent's.
+    assert_int_equal(world_ask(&world), KR_KEYREEVE_VALID);
+    assert_int_equal(world.figures.reconnected, 0);
+    world_fini(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_server_name_has_1_to_255_bytes),
         cmocka_unit_test(a_bucket_has_1_to_255_bytes),
         cmocka_unit_test(a_host_has_a_name),
+        cmocka_unit_test(a_child_has_to_open_its_own),
     };
+    rand_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
