@@ -9,14 +9,15 @@
 
 enum { KR_LEASE_EVERY_MS = 500 };
 
-// One that has not answered yet comes last: a process that hangs still takes connections.
+// One that has not answered yet comes last: a process that hangs still takes connections. So does
+// one whose round trip nobody has measured: a client that asks seldom hears it too late to tell.
 size_t client_nearest(const struct keyreeve *client, unsigned excluded)
 {
     size_t best = KR_CLIENT_NO_LINK;
     double best_us = 0;
     for (size_t i = 0; i < client->link_count; i++) {
         const struct link *link = &client->links[i];
-        double us = link->is_proven ? link->smoothed_us : 1e12;
+        double us = link->is_proven && link->smoothed_us > 0 ? link->smoothed_us : 1e12;
         if (!link_is_up(link) || (excluded & 1u << i) != 0)
             continue;
         if (best == KR_CLIENT_NO_LINK || us < best_us) {

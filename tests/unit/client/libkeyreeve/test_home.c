@@ -57,10 +57,38 @@ static void answers_are_kept_though_another_node_is_nearer(void **state)
     node_fini(&nearer);
 }
 
+static void a_node_is_not_near_before_it_was_measured(void **state)
+{
+    struct world world;
+    struct node far;
+    struct keyreeve_answer answer = {0};
+    const struct keyreeve_question question = world_question();
+    char nodes[64];
+    (void)state;
+    world_init(&world);
+    node_init(&far);
+    node_listen(&far);
+    snprintf(nodes, sizeof(nodes), "127.0.0.1:%u,127.0.0.1:%u", world.node.port, far.port);
+    world_open(&world, (struct keyreeve_options){.nodes = nodes, .timeout_ms = 60000});
+    UNTIL(world.node.answered > 0, world_turn(&world));
+    (void)keyreeve_run(world.client, 0);
+    // The far one's answer comes while nobody looks: it shows that it is there, and not how near.
+    UNTIL(far.answered > 0, node_turn(&far));
+    world_skip(1500);
+    (void)keyreeve_run(world.client, 0);
+    assert_int_equal(keyreeve_ask(world.client, &question, take_answer, &answer), KR_KEYREEVE_OK);
+    UNTIL(answer.code != 0, world_turn(&world));
+    assert_int_equal(answer.code, KR_KEYREEVE_VALID);
+    assert_int_equal(world.figures.hedged, 0);
+    world_fini(&world);
+    node_fini(&far);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_kept_though_another_node_is_nearer),
+        cmocka_unit_test(a_node_is_not_near_before_it_was_measured),
     };
     rand_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
