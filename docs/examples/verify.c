@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads keys, one a line, and says of each whether it is good: the shortest use of libkeyreeve.
 //
+//   sudo ldconfig # once, when the library is new
 //   cc verify.c $(pkg-config --cflags --libs keyreeve) -o verify
 //   ./verify 127.0.0.1:7401,unix:/run/keyreeve/binary.sock < keys.txt
 //   KEYREEVE_CA=ca.pem ./verify tls://fra-1.example:7401,tls://iad-1.example:7401 < keys.txt
