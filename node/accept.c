@@ -15,7 +15,10 @@
 #include "node/ceilings.h"
 #include "replication/acceptor.h"
 
-enum { KR_ACCEPT_BACKLOG = 1024 };
+enum {
+    KR_ACCEPT_BACKLOG = 1024,
+    KR_ACCEPT_KEPT = 8 // one place of so many is kept from strangers
+};
 
 // --- one connection ------------------------------------------------------------------------------
 
@@ -61,6 +64,23 @@ static bool has_room_of_address(struct connection *connection)
     return connection->is_counted;
 }
 
+static bool is_this_host(const struct cidr_address *peer)
+{
+    static const uint8_t ipv4[4] = {127, 0, 0, 1};
+    static const struct cidr_address ipv6 = {.bytes[15] = 1};
+    const struct cidr_address mapped = cidr_of_ipv4(ipv4);
+    return memcmp(peer, &mapped, sizeof(mapped)) == 0 || memcmp(peer, &ipv6, sizeof(ipv6)) == 0;
+}
+
+// Of connections that one like this may come to. Strangers, however many their addresses, leave
+// room for whom the operator trusts and for the operator on this host: to revoke a key, say.
+static uint64_t places_for(const struct connection *connection)
+{
+    uint64_t all = connection->serve->node->connections_max;
+    return connection->is_trusted || is_this_host(&connection->peer) ? all
+                                                                     : all - all / KR_ACCEPT_KEPT;
+}
+
 // And the node has, whichever of its loops the kernel gives it to. It has its place until it is
 // closed.
 static bool may_enter(struct connection *connection)
@@ -69,7 +89,7 @@ static bool may_enter(struct connection *connection)
     if (connection->serve->is_stopping)
         return false;
     bool has_room = atomic_fetch_add_explicit(&node->connections, 1, memory_order_relaxed) <
-                    node->connections_max;
+                    places_for(connection);
     if (has_room && has_room_of_address(connection))
         return true;
     atomic_fetch_sub_explicit(&node->connections, 1, memory_order_relaxed);

@@ -106,7 +106,7 @@ static bool read_timeout(struct bytes text, uint64_t *timeout_ms)
     return true;
 }
 
-// From here, and not from the client's sending, which nobody knows.
+// From here, where the call is taken up, and not from the client's sending, which nobody knows.
 static bool read_deadline(struct job *job)
 {
     uint64_t timeout_ms;

@@ -61,6 +61,23 @@ test('there are as many connections as there may be, whichever loops they come t
   await until(async () => (await node.metric('connections_open')) <= 4, { what: 'their places to be free' });
 });
 
+test('strangers leave places for whom the operator trusts, and for this host', async (t) => {
+  const node = await startNode({ flags: ['--serve-threads', '2', '--connections-max', '40', '--trusted-proxies', '127.0.0.3/32'] });
+  t.after(() => node.remove());
+  const from = async (localAddress, count) => {
+    const held = Array.from({ length: count }, () => raw({ port: node.port, localAddress }));
+    t.after(() => held.forEach((connection) => connection.destroy()));
+    for (const connection of held) connection.write(PROBE);
+    await Promise.all(held.map((connection) => connection.until((text, closed) => closed || text.endsWith('ok\n'))));
+    return held.filter(({ received }) => received.endsWith('ok\n')).length;
+  };
+  // The harness may hold some itself, and give them up.
+  const strangers = (await from('127.0.0.2', 60)) + (await from('127.0.0.2', 10));
+  assert.ok(strangers >= 32 && strangers <= 35, `${strangers}`);
+  assert.equal(await from('127.0.0.3', 1), 1);
+  assert.equal(await from('127.0.0.1', 1), 1);
+});
+
 test('large bodies that are announced and do not come keep nobody from anything', async (t) => {
   const node = await startNode({ flags: ['--serve-threads', '1'] });
   t.after(() => node.remove());

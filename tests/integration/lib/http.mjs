@@ -122,7 +122,7 @@ export function statusesOf(received, { isHead = false } = {}) {
 
 /** A raw connection: write bytes (latin1), read what came until a condition holds or it closes. */
 export function raw(target) {
-  const socket = typeof target === 'string' ? connect(target) : connect(target.port, target.host ?? '127.0.0.1');
+  const socket = typeof target === 'string' ? connect(target) : connect({ port: target.port, host: target.host ?? '127.0.0.1', localAddress: target.localAddress });
   let received = '';
   let closed = false;
   const waiting = new Set();
