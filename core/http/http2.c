@@ -18,13 +18,14 @@
 #include "core/http/http2_reply.h"
 
 enum {
-    KR_HTTP2_BODY_STEP = 4096,      // of body a stream is sure; what is more, in these steps
     KR_HTTP2_FIELD_COST = 32,       // of a field beside its bytes (RFC 9113 §6.5.2)
     KR_HTTP2_LIST_ABSURD = 8,       // times the bound on a header list: no accident
     KR_HTTP2_WINDOW = 1 << 20,      // that a connection, and a stream, may send us
     KR_HTTP2_NO_RATE = 1000000,     // nghttp2's own limit on resets never comes first
     KR_HTTP2_CONTINUATIONS_MAX = 8, // frames behind a HEADERS frame
 };
+
+#define KR_HTTP2_NO_ROOM "too many large requests are being received; try again"
 
 enum http2_farewell { KR_FAREWELL_NONE, KR_FAREWELL_ANNOUNCED, KR_FAREWELL_SAID };
 
@@ -98,7 +99,6 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         return 0;
     struct http2_stream *stream = http2_open_add(&http2->open, frame->hd.stream_id);
     if (stream != NULL) {
-        stream->body_room = KR_HTTP2_BODY_STEP;
         nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream);
         return 0;
     }
@@ -129,6 +129,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         return 0; // trailers, which nobody reads, or the rest of what is refused
     if (http2->list_bytes > bound)
         http2_stream_refuse(stream, KR_ERR_HEADERS_TOO_LARGE, "the header fields are too large");
+    else if (!http2_open_reserve_head(&http2->open, stream, http2->list_bytes))
+        http2_stream_refuse(stream, KR_ERR_BUSY, KR_HTTP2_NO_ROOM);
     else
         http2_stream_field(stream, bytes_of(name, name_size), bytes_of(value, value_size));
     return 0;
@@ -169,19 +171,6 @@ static void end_head(struct http2 *http2, struct http2_stream *stream)
         send_continue(http2, stream);
 }
 
-static bool reserve_body(struct http2 *http2, struct http2_stream *stream, size_t size)
-{
-    if (size <= stream->body_room)
-        return true;
-    size_t step = (size - stream->body_room + KR_HTTP2_BODY_STEP - 1) / KR_HTTP2_BODY_STEP *
-                  KR_HTTP2_BODY_STEP;
-    if (!http_pool_reserve(http2->options->pool, step))
-        return false;
-    stream->reserved += step;
-    stream->body_room += step;
-    return true;
-}
-
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
                    size_t size, void *user)
 {
@@ -192,9 +181,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
         return 0;
     if (size > stream->body_limit - stream->body.size)
         http2_stream_refuse(stream, KR_ERR_TOO_LARGE, "the body is too large");
-    else if (!reserve_body(http2, stream, stream->body.size + size))
-        http2_stream_refuse(stream, KR_ERR_BUSY,
-                            "too many large requests are being received; try again");
+    else if (!http2_open_reserve_body(&http2->open, stream, stream->body.size + size))
+        http2_stream_refuse(stream, KR_ERR_BUSY, KR_HTTP2_NO_ROOM);
     else
         buf_add(&stream->body, data, size);
     if (stream->err != KR_ERR_OK)

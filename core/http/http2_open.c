@@ -8,6 +8,8 @@ enum {
     KR_HTTP2_OPEN_SURE = 4,     // of a connection, for which nothing need be set aside
     KR_HTTP2_OPEN_COST = 12288, // set aside in the pool for each further one
     KR_HTTP2_OPEN_MAX = 256,    // with those that the peer has given up
+    KR_HTTP2_ROOM = 4096,       // of fields and of content a stream is sure; more in these steps
+    KR_HTTP2_HEAD_COST = 4,     // times its bytes: blocks that grow, and a Cookie joined of many
 };
 
 // --- all -----------------------------------------------------------------------------------------
@@ -31,12 +33,36 @@ struct http2_stream *http2_open_add(struct http2_open *open, int32_t id)
         return NULL;
     struct http2_stream *stream = http2_stream_take(open->pool, id);
     stream->reserved = cost;
+    stream->head_room = stream->body_room = KR_HTTP2_ROOM;
     stream->next = open->streams;
     if (open->streams != NULL)
         open->streams->previous = stream;
     open->streams = stream;
     open->count++;
     return stream;
+}
+
+static bool reserve(struct http2_open *open, struct http2_stream *stream, size_t *room, size_t size,
+                    size_t cost)
+{
+    if (size <= *room)
+        return true;
+    size_t step = (size - *room + KR_HTTP2_ROOM - 1) / KR_HTTP2_ROOM * KR_HTTP2_ROOM;
+    if (!http_pool_reserve(open->memory, step * cost))
+        return false;
+    stream->reserved += step * cost;
+    *room += step;
+    return true;
+}
+
+bool http2_open_reserve_head(struct http2_open *open, struct http2_stream *stream, size_t size)
+{
+    return reserve(open, stream, &stream->head_room, size, KR_HTTP2_HEAD_COST);
+}
+
+bool http2_open_reserve_body(struct http2_open *open, struct http2_stream *stream, size_t size)
+{
+    return reserve(open, stream, &stream->body_room, size, 1);
 }
 
 // Without a search: a proxy's clients may give up as many as they like.

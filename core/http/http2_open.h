@@ -26,6 +26,10 @@ void http2_open_fini(struct http2_open *open);
 // In HEAD. Lends until it is dropped. NULL: there are too many, or there is no room.
 struct http2_stream *http2_open_add(struct http2_open *open, int32_t id);
 void http2_open_drop(struct http2_open *open, struct http2_stream *stream);
+// Before its fields, and its content, are so large (fields as RFC 9113 §6.5.2 counts them). False:
+// there is no room.
+bool http2_open_reserve_head(struct http2_open *open, struct http2_stream *stream, size_t size);
+bool http2_open_reserve_body(struct http2_open *open, struct http2_stream *stream, size_t size);
 
 // It is WHOLE: behind all that wait.
 void http2_open_enqueue(struct http2_open *open, struct http2_stream *stream);

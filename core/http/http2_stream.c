@@ -78,7 +78,7 @@ struct http2_stream *http2_stream_take(struct http2_streams *streams, int32_t id
     stream->request.field_count = 0;
     stream->request.minor_version = 1;
     stream->request.is_keep_alive = true;
-    stream->body_limit = stream->body_room = stream->reserved = 0;
+    stream->body_limit = stream->head_room = stream->body_room = stream->reserved = 0;
     stream->announced = 0;
     stream->err = KR_ERR_OK;
     stream->reason = NULL;

@@ -36,9 +36,9 @@ struct http2_stream {
     bool expects_continue;
     struct buf body;
     size_t body_limit;
-    size_t body_room; // bytes of body that are set aside, or sure
-    size_t reserved;  // in the pool
-    enum kr_err err;  // of the refusal
+    size_t head_room, body_room; // bytes of fields, of body that are set aside, or sure
+    size_t reserved;             // in the pool
+    enum kr_err err;             // of the refusal
     const char *reason;
     struct buf answer;  // its body, then its trailers
     size_t trailers_at; // where they begin

@@ -309,6 +309,36 @@ static void more_than_the_pool_may_hold_is_refused_but_for_a_few_streams(void **
     peer_fini(&peer);
 }
 
+static struct peer_lent lend_long(struct peer *peer, uint32_t id, size_t size)
+{
+    long_list(peer, id, size);
+    peer_send(peer);
+    return peer_take(peer);
+}
+
+static void long_fields_are_held_against_the_pool_too(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_init(&peer);
+    http_pool_bound(peer.pool, 30000);
+    peer_greet(&peer);
+    struct peer_lent first = lend_long(&peer, 1, 7000); // sure, but for one step
+    assert_int_equal(first.err, KR_ERR_OK);
+    struct peer_lent second = lend_long(&peer, 3, 7000);
+    assert_int_equal(second.err, KR_ERR_BUSY);
+    struct peer_lent third = lend_long(&peer, 5, 3000);
+    assert_int_equal(third.err, KR_ERR_OK);
+    peer_answer(&peer, first.stream);
+    peer_answer(&peer, second.stream);
+    peer_answer(&peer, third.stream);
+    peer_read(&peer);
+    struct peer_lent fourth = lend_long(&peer, 7, 7000);
+    assert_int_equal(fourth.err, KR_ERR_OK);
+    peer_answer(&peer, fourth.stream);
+    peer_fini(&peer);
+}
+
 // --- answers that wait ---------------------------------------------------------------------------
 
 static void an_answer_waits_for_its_window(void **state)
@@ -422,6 +452,7 @@ int main(void)
         cmocka_unit_test(who_waits_for_it_is_told_to_go_on),
         cmocka_unit_test(a_long_header_list_is_refused),
         cmocka_unit_test(more_than_the_pool_may_hold_is_refused_but_for_a_few_streams),
+        cmocka_unit_test(long_fields_are_held_against_the_pool_too),
         cmocka_unit_test(an_answer_waits_for_its_window),
         cmocka_unit_test(a_peer_that_takes_no_answers_is_not_asked_for_more),
         cmocka_unit_test(a_stream_that_was_given_up_is_answered_to_nobody),
