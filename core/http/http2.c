@@ -33,6 +33,7 @@ struct http2 {
     const struct http_conn_options *options;
     nghttp2_session *session;
     struct http2_open open;
+    int32_t last_id;     // of the peer's streams
     size_t preface_left; // bytes of the preface to come
     size_t list_bytes;   // of the header list that comes (RFC 9113 §6.5.2)
     int32_t calm;
@@ -77,7 +78,6 @@ static void earn(struct http2 *http2)
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *frame, void *user)
 {
     struct http2 *http2 = user;
-    (void)session;
     bool is_last = (frame->flags & NGHTTP2_FLAG_END_STREAM) != 0;
     if (frame->type == NGHTTP2_PRIORITY && frame->stream_id == 0 && !http2->is_broken)
         send_away(http2, NGHTTP2_PROTOCOL_ERROR); // RFC 9113 §6.3; nghttp2 passes over PRIORITY
@@ -88,6 +88,9 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *fram
         spend(http2, KR_HTTP2_CALM_FRAME);
     else if (frame->type == NGHTTP2_DATA && frame->length == 0 && !is_last)
         spend(http2, KR_HTTP2_CALM_FRAME);
+    else if (frame->type == NGHTTP2_HEADERS && frame->stream_id <= http2->last_id &&
+             nghttp2_session_find_stream(session, frame->stream_id) == NULL)
+        spend(http2, KR_HTTP2_CALM_FRAME); // nghttp2 inflates it, and passes over it
     return 0;
 }
 
@@ -97,6 +100,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     http2->list_bytes = 0;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
+    http2->last_id = frame->hd.stream_id;
     struct http2_stream *stream = http2_open_add(&http2->open, frame->hd.stream_id);
     if (stream != NULL) {
         nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream);
@@ -195,6 +199,9 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     struct http2 *http2 = user;
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
+    if (frame->hd.type == NGHTTP2_DATA && frame->data.padlen > 0 &&
+        frame->hd.length == frame->data.padlen)
+        spend(http2, KR_HTTP2_CALM_FRAME); // nothing but padding
     struct http2_stream *stream =
         nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (stream == NULL)

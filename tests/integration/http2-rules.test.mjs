@@ -204,6 +204,8 @@ const floods = [
   ['SETTINGS', () => [settings([4, 65535])]],
   ['PRIORITY', () => [frame(TYPE.PRIORITY, 0, 7, [0, 0, 0, 0, 1])]],
   ['empty DATA', (i) => (i === 0 ? [open(1)] : [data(1)])],
+  ['DATA of padding', (i) => (i === 0 ? [open(1)] : [frame(TYPE.DATA, PADDED, 1, [0])])],
+  ['HEADERS of streams that are over', (i) => (i === 0 ? [headers(80_001)] : [headers(2 * i - 1)])],
   ['CONTINUATION', (i) => (i === 0 ? [headers(1, head(), END_STREAM)] : [frame(TYPE.CONTINUATION, 0, 1)])],
   ['fields that are called up again', (i) => (i === 0 ? [headers(1, head(), END_STREAM)] : [frame(TYPE.CONTINUATION, 0, 1, Buffer.concat([Buffer.from([0x40, 1, 120, 126]), Buffer.alloc(126, 'v'), Buffer.alloc(2000, 0x80 | 62)]))])],
 ];
