@@ -75,6 +75,8 @@ void client_hear_news(struct keyreeve *client, const struct binary_answer *news)
         cache_drop_all(client->cache);
     if (!news->has_lease || news->tag != client->lease_tag)
         return;
+    if (clock_boot_ms() >= client->lease_until_ms)
+        cache_drop_all(client->cache); // it was kept under one that has run out
     client->lease_until_ms = client->lease_asked_ms + news->lease_ms;
     client->is_lease_asked = false;
 }

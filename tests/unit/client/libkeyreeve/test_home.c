@@ -84,10 +84,39 @@ static void a_node_is_not_near_before_it_was_measured(void **state)
     node_fini(&far);
 }
 
+static bool is_answered_from_kept(struct world *world)
+{
+    uint64_t before = world->figures.cached;
+    assert_int_equal(world_ask(world), KR_KEYREEVE_VALID);
+    keyreeve_figures(world->client, &world->figures);
+    return world->figures.cached > before;
+}
+
+static void what_was_kept_goes_with_its_lease(void **state)
+{
+    struct world world;
+    (void)state;
+    world_init(&world);
+    world_open(&world, (struct keyreeve_options){.timeout_ms = 60000, .cache_entries = 16});
+    UNTIL(is_answered_from_kept(&world), (void)0);
+    // It runs out, and the next one is there before anybody asks for the key.
+    unsigned answered = world.node.answered;
+    world_skip(2001);
+    UNTIL(world.node.answered > answered + 4, {
+        world_skip(501);
+        world_turn(&world);
+    });
+    assert_false(is_answered_from_kept(&world));
+    assert_true(is_answered_from_kept(&world));
+    assert_int_equal(world.figures.reconnected, 0);
+    world_fini(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_kept_though_another_node_is_nearer),
+        cmocka_unit_test(what_was_kept_goes_with_its_lease),
         cmocka_unit_test(a_node_is_not_near_before_it_was_measured),
     };
     rand_init();
