@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "core/base/clock.h"
 #include "core/base/file.h"
@@ -32,14 +31,6 @@ struct material {
     struct buf chains[KR_TLS_CERTIFICATES_MAX], keys[KR_TLS_CERTIFICATES_MAX], authorities;
 };
 
-// By which a file that was replaced is known.
-struct stamp {
-    dev_t device;
-    ino_t number;
-    off_t size;
-    struct timespec changed;
-};
-
 struct secure {
     const struct config *config;
     struct tls_tickets *tickets;
@@ -47,7 +38,8 @@ struct secure {
     struct tls_context *contexts[KR_SECURE_KINDS];
     struct secure_figures figures;
     // Of the control loop alone.
-    struct stamp stamps[KR_SECURE_FILES];
+    struct file_stamp stamps[KR_SECURE_FILES];
+    char complaint[KR_FAULT_TEXT_MAX]; // of the last load; "": it went well
     uint64_t look_at_ms;
 };
 
@@ -218,51 +210,41 @@ static enum kr_err load(struct secure *secure, struct fault *fault)
 
 // --- changes -------------------------------------------------------------------------------------
 
-static struct stamp look(const char *path)
-{
-    struct stat found;
-    struct stamp stamp;
-    memset(&stamp, 0, sizeof(stamp)); // compared as bytes, and there are gaps
-    if (path[0] == '\0' || stat(path, &found) != 0)
-        return stamp;
-    stamp.device = found.st_dev;
-    stamp.number = found.st_ino;
-    stamp.size = found.st_size;
-    stamp.changed = found.st_mtim;
-    return stamp;
-}
-
 // Looks at all files, and says whether one is another than before.
 static bool has_changed(struct secure *secure)
 {
     struct fault fault;
     bool is_changed = false;
-    struct stamp now[KR_SECURE_FILES];
+    struct file_stamp now[KR_SECURE_FILES] = {0};
     struct material *material = mem_zalloc(sizeof(*material));
-    memset(now, 0, sizeof(now));
     if (read_paths(secure->config, material, &fault) == KR_ERR_OK) {
         for (size_t i = 0; i < material->count; i++) {
-            now[2 * i] = look(material->chain_paths[i]);
-            now[2 * i + 1] = look(material->key_paths[i]);
+            now[2 * i] = file_look(material->chain_paths[i]);
+            now[2 * i + 1] = file_look(material->key_paths[i]);
         }
     }
-    now[KR_SECURE_FILES - 1] = look(secure->config->tls_client_ca);
-    is_changed = memcmp(now, secure->stamps, sizeof(now)) != 0;
+    now[KR_SECURE_FILES - 1] = file_look(secure->config->tls_client_ca);
+    for (size_t i = 0; i < KR_SECURE_FILES; i++)
+        is_changed = is_changed || !file_is_same(&now[i], &secure->stamps[i]);
     memcpy(secure->stamps, now, sizeof(now));
     mem_free(material);
     return is_changed;
 }
 
-// Behind a look at the files: what changes from then on is found by the next one.
+// Behind a look at the files: what changes from then on is found by the next one. The same
+// complaint is not repeated.
 static void reload(struct secure *secure)
 {
     struct fault fault = {0};
     char stamp[KR_STAMP_SIZE];
     if (load(secure, &fault) != KR_ERR_OK) {
-        LOG_ERROR("the certificates cannot be used, the old ones stay",
-                  LOG_TEXT("why", fault.text));
+        if (strcmp(secure->complaint, fault.text) != 0)
+            LOG_ERROR("the certificates cannot be used, the old ones stay",
+                      LOG_TEXT("why", fault.text));
+        strcpy(secure->complaint, fault.text);
         return;
     }
+    secure->complaint[0] = '\0';
     clock_stamp(secure->figures.not_after_ms, stamp);
     LOG_INFO("new connections use the certificates that were read", LOG_TEXT("until", stamp));
 }
@@ -272,16 +254,22 @@ void secure_reload(struct secure *secure)
     if (secure == NULL)
         return;
     has_changed(secure);
+    secure->complaint[0] = '\0';
     reload(secure);
 }
 
+// What could not be used is tried again though it has not changed: the reason may lie elsewhere, as
+// a want of descriptors does.
 void secure_tick(struct secure *secure, uint64_t now_ms)
 {
     if (secure == NULL || now_ms < secure->look_at_ms)
         return;
     secure->look_at_ms = now_ms + (uint64_t)secure->config->tls_check_ms;
     if (has_changed(secure))
-        reload(secure);
+        secure->complaint[0] = '\0';
+    else if (secure->complaint[0] == '\0')
+        return;
+    reload(secure);
 }
 
 // --- its life ------------------------------------------------------------------------------------

@@ -3,8 +3,9 @@
 // changed.
 //
 // A changed certificate is a new context that takes the old one's place: connections that are there
-// go on with the old one, session tickets stay good. What cannot be used is said once and leaves
-// the old one in place. Connections are made on any thread; the rest is the control loop's.
+// go on with the old one, session tickets stay good. What cannot be used is said once, leaves the
+// old one in place, and is tried again. Connections are made on any thread; the rest is the control
+// loop's.
 #pragma once
 
 #include "core/base/fault.h"
@@ -26,7 +27,8 @@ struct tls *secure_connection(struct secure *secure, enum secure_protocol protoc
 
 // Reads the files again. NULL is allowed.
 void secure_reload(struct secure *secure);
-// Does so when they have changed since they were looked at last. NULL is allowed.
+// Does so when they, or their permissions, have changed since they were looked at last, or could
+// not be used then. NULL is allowed.
 void secure_tick(struct secure *secure, uint64_t now_ms);
 
 struct secure_figures {

@@ -185,6 +185,8 @@ void peers_measure_tick(struct peers *peers, uint64_t now_ms);
 // --- peers_link.c --------------------------------------------------------------------------------
 // Runs import_finish on another thread; peers_session_finished follows.
 void peers_port_finish(struct peers *peers, struct state_import *import);
+// Reads the bundle again if its file has changed, or could not be used when it was read last.
+void peers_port_watch(struct peers *peers);
 struct uv_loop_s *peers_port_loop(const struct peers *peers);
 // The last link may have gone while closing.
 void peers_port_step(struct peers *peers);

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -37,7 +36,8 @@ struct peers_port {
     struct fault finish_fault;
     unsigned handles; // open
     uint64_t ticks;
-    struct timespec bundle_time;
+    struct file_stamp bundle;
+    char complaint[KR_FAULT_TEXT_MAX]; // about the bundle that was read last; "": it is used
     void (*closed)(void *ctx);
     void *closed_ctx;
 };
@@ -48,12 +48,6 @@ struct uv_loop_s *peers_port_loop(const struct peers *peers)
 }
 
 // --- the bundle ----------------------------------------------------------------------------------
-
-static struct timespec bundle_time(const struct peers *peers)
-{
-    struct stat about;
-    return stat(peers->options.bundle_path, &about) == 0 ? about.st_mtim : (struct timespec){0};
-}
 
 static enum kr_err read_bundle(const struct peers *peers, struct tls_context **out,
                                struct tls_peer *own, struct fault *fault)
@@ -79,23 +73,32 @@ static bool is_same_node(const struct tls_peer *a, const struct tls_peer *b)
            strcmp(a->region, b->region) == 0 && a->role == b->role;
 }
 
-void peers_reload(struct peers *peers)
+// The same complaint is not repeated.
+static void refuse_bundle(struct peers_port *port, const char *why)
+{
+    if (strcmp(port->complaint, why) != 0)
+        LOG_ERROR("the renewed bundle is not used; the old one stays", LOG_TEXT("why", why));
+    snprintf(port->complaint, sizeof(port->complaint), "%s", why);
+}
+
+static void renew(struct peers *peers)
 {
     struct tls_context *context = NULL;
     struct tls_peer own;
     struct fault fault = {0};
-    peers->port->bundle_time = bundle_time(peers);
+    peers->port->bundle = file_look(peers->options.bundle_path);
     enum kr_err err = read_bundle(peers, &context, &own, &fault);
     if (err == KR_ERR_OK && !is_same_node(&own, &peers->own))
         err = fault_set(&fault, KR_ERR_CONFLICT,
                         "%s is of node %s (%s) now; a node keeps its name, region and role",
                         peers->options.bundle_path, own.node_id, own.region);
     if (err != KR_ERR_OK) {
-        LOG_ERROR("the renewed bundle is not used; the old one stays", LOG_TEXT("why", fault.text));
+        refuse_bundle(peers->port, fault.text);
         if (context != NULL)
             tls_context_free(&context);
         return;
     }
+    peers->port->complaint[0] = '\0';
     tls_context_free(&peers->context);
     peers->context = context;
     peers->own = own;
@@ -103,14 +106,23 @@ void peers_reload(struct peers *peers)
              LOG_NUMBER("holdsForHours", (own.not_after_ms - clock_unix_ms()) / 3600000));
 }
 
-static void watch_bundle(struct peers *peers)
+void peers_reload(struct peers *peers)
 {
-    struct timespec now = bundle_time(peers);
-    const struct timespec *known = &peers->port->bundle_time;
-    if (++peers->port->ticks % KR_PEERS_RELOAD_TICKS != 0 || now.tv_sec == 0)
+    peers->port->complaint[0] = '\0';
+    renew(peers);
+}
+
+// What could not be used is tried again though it has not changed: the reason may lie elsewhere, as
+// a want of descriptors does.
+void peers_port_watch(struct peers *peers)
+{
+    struct file_stamp now = file_look(peers->options.bundle_path);
+    if (now.number == 0)
         return;
-    if (now.tv_sec != known->tv_sec || now.tv_nsec != known->tv_nsec)
+    if (!file_is_same(&now, &peers->port->bundle))
         peers_reload(peers);
+    else if (peers->port->complaint[0] != '\0')
+        renew(peers);
 }
 
 // --- the snapshot's check ------------------------------------------------------------------------
@@ -145,7 +157,8 @@ static void on_tick(uv_timer_t *tick)
 {
     struct peers_port *port = tick->data;
     acceptor_tick(port->acceptor);
-    watch_bundle(port->peers);
+    if (++port->ticks % KR_PEERS_RELOAD_TICKS == 0)
+        peers_port_watch(port->peers);
     peers_tick(port->peers);
 }
 
@@ -283,7 +296,7 @@ static void open_port(struct peers *peers)
     port->handles = 1;
     uv_timer_init(peers->options.loop, &port->tick);
     port->tick.data = port;
-    port->bundle_time = bundle_time(peers);
+    port->bundle = file_look(peers->options.bundle_path);
 }
 
 static void finish_closing(struct peers *peers)

@@ -77,7 +77,7 @@ void peers_turn(struct peers *peers);
 // Entries were committed here: pushes them to the children at once.
 void peers_committed(struct peers *peers);
 // Reads the bundle again (SIGHUP; a changed file is noticed within a minute too): new links use it.
-// What is wrong with it is logged, and the old one stays.
+// What is wrong with it is logged, the old one stays, and the file is tried again.
 void peers_reload(struct peers *peers);
 // The engine says who leads (address "": nobody known): core nodes attach there first.
 void peers_leader_is(struct peers *peers, const char *member_id, const char *peer_address);

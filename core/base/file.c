@@ -25,6 +25,29 @@ static enum kr_err fail(struct fault *fault, const char *path, const char *what)
                      strerror_r(number, reason, sizeof(reason)));
 }
 
+struct file_stamp file_look(const char *path)
+{
+    struct stat found;
+    if (stat(path, &found) != 0)
+        return (struct file_stamp){0};
+    return (struct file_stamp){.device = found.st_dev,
+                               .number = found.st_ino,
+                               .size = found.st_size,
+                               .written = found.st_mtim,
+                               .changed = found.st_ctim};
+}
+
+static bool is_same_time(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+bool file_is_same(const struct file_stamp *a, const struct file_stamp *b)
+{
+    return a->device == b->device && a->number == b->number && a->size == b->size &&
+           is_same_time(&a->written, &b->written) && is_same_time(&a->changed, &b->changed);
+}
+
 static ssize_t read_some(int fd, void *out, size_t size_bytes)
 {
     ssize_t size;

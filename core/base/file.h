@@ -3,10 +3,22 @@
 #pragma once
 
 #include <sys/types.h>
+#include <time.h>
 
 #include "core/base/buf.h"
 #include "core/base/fault.h"
 
+// By which a file is known to be as it was: what it holds, who it belongs to and who may read it do
+// not change without its ctime. Zero: there is none.
+struct file_stamp {
+    dev_t device;
+    ino_t number;
+    off_t size;
+    struct timespec written, changed; // mtime, ctime
+};
+
+struct file_stamp file_look(const char *path);
+bool file_is_same(const struct file_stamp *a, const struct file_stamp *b);
 // Appends a whole file of at most out's limit.
 must_use enum kr_err file_read(const char *path, struct buf *out, struct fault *fault);
 // The same, but IO for a directory, and FORBIDDEN for a file to which group or others have access

@@ -3,6 +3,9 @@
 // upstream, strangers, snapshots, a renewed bundle.
 #include "peers_world.h"
 
+#include <sys/resource.h>
+#include <sys/stat.h>
+
 // --- tests ---------------------------------------------------------------------------------------
 
 struct seen {
@@ -397,6 +400,32 @@ static void a_renewed_bundle_is_used_by_new_links(void **state)
     wait_for(world, is_same_index(leader, follower) && is_same_index(leader, late));
 }
 
+// Its mode alone mends it; so does what has nothing to do with the file.
+static void a_bundle_that_could_not_be_read_is_tried_again(void **state)
+{
+    struct world *world = *state;
+    struct peer_node *leader = add_node(world, "leader", KR_HOLD_ALL, NULL);
+    struct rlimit before, none;
+    int64_t before_ms = peers_own(leader->peers)->not_after_ms;
+    issue(leader, world->authority, 150);
+    assert_int_equal(chmod(leader->bundle, 0644), 0);
+    peers_port_watch(leader->peers);
+    assert_int_equal(peers_own(leader->peers)->not_after_ms, before_ms);
+    assert_int_equal(chmod(leader->bundle, 0600), 0);
+    peers_port_watch(leader->peers);
+    int64_t renewed_ms = peers_own(leader->peers)->not_after_ms;
+    assert_true(renewed_ms > before_ms + 50 * day_ms);
+    issue(leader, world->authority, 300);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    peers_port_watch(leader->peers);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(peers_own(leader->peers)->not_after_ms, renewed_ms);
+    peers_port_watch(leader->peers);
+    assert_true(peers_own(leader->peers)->not_after_ms > renewed_ms + 100 * day_ms);
+}
+
 static void a_leader_that_steps_down_ages_from_the_end_of_its_validity(void **state)
 {
     struct world *world = *state;
@@ -490,6 +519,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_address_has_a_few_places_for_strangers, setup, teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_is_checked_beside_the_loop, setup, teardown),
         cmocka_unit_test_setup_teardown(a_renewed_bundle_is_used_by_new_links, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_bundle_that_could_not_be_read_is_tried_again, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_leader_that_steps_down_ages_from_the_end_of_its_validity,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(

@@ -145,6 +145,34 @@ static void a_secret_must_be_its_owners_alone(void **state)
     assert_true(bytes_equal_text(buf_bytes(&place->buf), "s3cret"));
 }
 
+static void expect_changed(struct place *place, struct file_stamp *before)
+{
+    struct file_stamp now = file_look(place->path), again = file_look(place->path);
+    assert_true(file_is_same(&now, &again));
+    assert_false(file_is_same(&now, before));
+    *before = now;
+    usleep(20000); // the kernel's times of files stand still for a few milliseconds
+}
+
+static void a_look_tells_of_rights_and_of_what_has_the_old_time(void **state)
+{
+    struct place *place = *state;
+    struct file_stamp stamp = file_look(place->path);
+    assert_int_equal(stamp.number, 0);
+    put(place, "before", 0644);
+    expect_changed(place, &stamp);
+    assert_int_equal(chmod(place->path, 0600), 0);
+    expect_changed(place, &stamp);
+    const struct timespec old[2] = {stamp.written, stamp.written};
+    int fd = open(place->path, O_WRONLY);
+    assert_int_equal(write(fd, "behind", 6), 6);
+    assert_int_equal(futimens(fd, old), 0);
+    close(fd);
+    expect_changed(place, &stamp);
+    assert_int_equal(unlink(place->path), 0);
+    expect_changed(place, &stamp);
+}
+
 static void replacing_sets_content_and_mode_and_leaves_no_rest(void **state)
 {
     struct place *place = *state;
@@ -276,6 +304,7 @@ int main(void)
         placed(a_missing_file_is_told_by_its_path),
         placed(a_directory_is_no_secret_that_a_mode_could_mend),
         placed(a_secret_must_be_its_owners_alone),
+        placed(a_look_tells_of_rights_and_of_what_has_the_old_time),
         placed(replacing_sets_content_and_mode_and_leaves_no_rest),
         placed(who_has_the_old_file_open_keeps_it),
         placed(a_failed_replacement_leaves_everything_as_it_was),
