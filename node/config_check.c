@@ -6,6 +6,7 @@
 #include "core/base/log.h"
 #include "core/http/syntax.h"
 #include "core/keys/model.h"
+#include "core/tls/tls_server.h"
 #include "node/config_row.h"
 
 static bool is_one_of(const char *value, const char *one, const char *other, const char *third)
@@ -100,6 +101,22 @@ static enum kr_err check_credentials(const struct config *config, struct fault *
     return KR_ERR_OK;
 }
 
+// --- gateways ------------------------------------------------------------------------------------
+
+// What cannot be the name of a certificate would shut out the gateway that it stands for.
+static enum kr_err check_client_names(const struct config *config, struct fault *fault)
+{
+    struct bytes name;
+    for (const char *at = config->tls_client_names; tls_client_names_next(&at, &name);) {
+        if (name.size >= KR_TLS_CLIENT_SIZE)
+            return fault_set(fault, KR_ERR_INVALID,
+                             "tls_client_names: \"%.64s…\" is %zu bytes long; write names of at "
+                             "most %d, with commas between them",
+                             (const char *)name.data, name.size, KR_TLS_CLIENT_SIZE - 1);
+    }
+    return KR_ERR_OK;
+}
+
 // --- what others are told ------------------------------------------------------------------------
 
 // A name or an address, and a port that somebody can connect to.
@@ -151,5 +168,7 @@ enum kr_err config_check(const struct config *config, struct fault *fault)
         err = check_names(config, fault);
     if (err == KR_ERR_OK)
         err = check_credentials(config, fault);
+    if (err == KR_ERR_OK)
+        err = check_client_names(config, fault);
     return err == KR_ERR_OK ? check_told(config, fault) : err;
 }

@@ -132,7 +132,7 @@ int64_t tls_time_ms(const ASN1_TIME *time)
     return ASN1_TIME_to_tm(time, &parts) == 1 ? (int64_t)timegm(&parts) * 1000 : 0;
 }
 
-bool tls_certificate_attribute(const X509 *certificate, int nid, char out[KR_TLS_NAME_SIZE])
+bool tls_certificate_attribute(const X509 *certificate, int nid, char *out, size_t size)
 {
     const X509_NAME *name = X509_get_subject_name(certificate);
     int at = X509_NAME_get_index_by_NID(name, nid, -1);
@@ -140,12 +140,12 @@ bool tls_certificate_attribute(const X509 *certificate, int nid, char out[KR_TLS
     if (at < 0 || X509_NAME_get_index_by_NID(name, nid, at) >= 0)
         return false;
     const ASN1_STRING *value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at));
-    size_t size = (size_t)ASN1_STRING_length(value);
-    if (size == 0 || size >= KR_TLS_NAME_SIZE)
+    size_t length = (size_t)ASN1_STRING_length(value);
+    if (length == 0 || length >= size)
         return false;
-    memcpy(out, ASN1_STRING_get0_data(value), size);
-    out[size] = '\0';
-    return strlen(out) == size;
+    memcpy(out, ASN1_STRING_get0_data(value), length);
+    out[length] = '\0';
+    return strlen(out) == length;
 }
 
 static bool is_cluster_id(const char *text)
@@ -156,7 +156,8 @@ static bool is_cluster_id(const char *text)
 
 void tls_certificate_cluster(const X509 *certificate, char out[KR_TLS_NAME_SIZE])
 {
-    if (!tls_certificate_attribute(certificate, NID_organizationName, out) || !is_cluster_id(out))
+    if (!tls_certificate_attribute(certificate, NID_organizationName, out, KR_TLS_NAME_SIZE) ||
+        !is_cluster_id(out))
         out[0] = '\0';
 }
 
@@ -182,18 +183,20 @@ enum kr_err tls_certificate_read(const X509 *certificate, struct tls_peer *out, 
     *out = (struct tls_peer){.not_before_ms = tls_time_ms(X509_get0_notBefore(certificate)),
                              .not_after_ms = tls_time_ms(X509_get0_notAfter(certificate))};
     tls_certificate_cluster(certificate, out->cluster_id);
-    if (!tls_certificate_attribute(certificate, NID_commonName, out->node_id) ||
+    if (!tls_certificate_attribute(certificate, NID_commonName, out->node_id,
+                                   sizeof(out->node_id)) ||
         !tls_is_name(out->node_id))
         return fault_set(fault, KR_ERR_INVALID,
                          "the certificate is no node's: its CN is not a node's name");
     if (out->cluster_id[0] == '\0')
         return fault_set(fault, KR_ERR_INVALID, "the certificate of %s names no cluster (O)",
                          out->node_id);
-    if (!tls_certificate_attribute(certificate, NID_localityName, out->region) ||
+    if (!tls_certificate_attribute(certificate, NID_localityName, out->region,
+                                   sizeof(out->region)) ||
         !tls_is_name(out->region))
         return fault_set(fault, KR_ERR_INVALID, "the certificate of %s names no region (L)",
                          out->node_id);
-    if (!tls_certificate_attribute(certificate, NID_organizationalUnitName, role) ||
+    if (!tls_certificate_attribute(certificate, NID_organizationalUnitName, role, sizeof(role)) ||
         !tls_role_parse(role, &out->role))
         return fault_set(fault, KR_ERR_INVALID,
                          "the certificate of %s has no role (OU: core or follower)", out->node_id);
@@ -210,7 +213,8 @@ enum kr_err tls_certificate_read(const X509 *certificate, struct tls_peer *out, 
 static void describe(const X509 *certificate, char *out, size_t size)
 {
     char name[KR_TLS_NAME_SIZE];
-    if (tls_certificate_attribute(certificate, NID_commonName, name) && tls_is_name(name))
+    if (tls_certificate_attribute(certificate, NID_commonName, name, sizeof(name)) &&
+        tls_is_name(name))
         snprintf(out, size, "the certificate of %s", name);
     else
         snprintf(out, size, "the other end's certificate");

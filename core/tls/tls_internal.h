@@ -79,8 +79,8 @@ must_use enum kr_err tls_certificate_read(const X509 *certificate, struct tls_pe
 void tls_certificate_cluster(const X509 *certificate, char out[KR_TLS_NAME_SIZE]);
 int64_t tls_time_ms(const ASN1_TIME *time);
 // The only value of this attribute of its subject; false when there is none, several, or one that
-// does not fit.
-bool tls_certificate_attribute(const X509 *certificate, int nid, char out[KR_TLS_NAME_SIZE]);
+// does not fit into size bytes with a NUL.
+bool tls_certificate_attribute(const X509 *certificate, int nid, char *out, size_t size);
 bool tls_certificate_has_uri(const X509 *certificate, const char *uri);
 
 // OpenSSL's verify callback: on top of its checks, who the certificate names; leaves a sentence in

@@ -137,15 +137,27 @@ static enum kr_err ask_clients(struct tls_context *context,
     return add_authorities(context, options, fault);
 }
 
+bool tls_client_names_next(const char **at, struct bytes *name)
+{
+    const char *begin = *at + strspn(*at, ", ");
+    size_t size = strcspn(begin, ",");
+    *at = begin + size;
+    while (size > 0 && begin[size - 1] == ' ')
+        size--;
+    *name = bytes_of(begin, size);
+    return size > 0;
+}
+
 static bool carries(X509 *certificate, struct bytes name)
 {
-    char text[KR_TLS_CLIENT_SIZE], common[KR_TLS_NAME_SIZE];
+    char text[KR_TLS_CLIENT_SIZE], common[KR_TLS_CLIENT_SIZE];
     if (name.size >= sizeof(text))
         return false;
     memcpy(text, name.data, name.size);
     text[name.size] = '\0';
     bool is_common =
-        tls_certificate_attribute(certificate, NID_commonName, common) && strcmp(common, text) == 0;
+        tls_certificate_attribute(certificate, NID_commonName, common, sizeof(common)) &&
+        strcmp(common, text) == 0;
     return is_common || tls_certificate_has_uri(certificate, text) ||
            X509_check_host(certificate, text, 0, X509_CHECK_FLAG_NO_WILDCARDS, NULL) == 1;
 }
@@ -157,13 +169,9 @@ static bool is_named(const struct tls_server *server, X509 *certificate, struct 
     *which = (struct bytes){0};
     if (*at == '\0')
         return true;
-    while (*at != '\0') {
-        size_t size = strcspn(at, ", ");
-        *which = bytes_of(at, size);
-        if (size > 0 && carries(certificate, *which))
+    while (tls_client_names_next(&at, which)) {
+        if (carries(certificate, *which))
             return true;
-        at += size;
-        at += strspn(at, ", ");
     }
     return false;
 }
@@ -179,7 +187,8 @@ static void take_name(struct tls *tls, const X509 *certificate, struct bytes whi
     if (which.size > 0)
         snprintf(tls->client, sizeof(tls->client), "%.*s", (int)which.size,
                  (const char *)which.data);
-    else if (!tls_certificate_attribute(certificate, NID_commonName, tls->client))
+    else if (!tls_certificate_attribute(certificate, NID_commonName, tls->client,
+                                        sizeof(tls->client)))
         snprintf(tls->client, sizeof(tls->client), "(without a name)");
 }
 

@@ -10,7 +10,7 @@
 
 enum {
     KR_TLS_CERTIFICATES_MAX = 16,
-    KR_TLS_CLIENT_SIZE = 128,       // of the name of a client's certificate; with the NUL
+    KR_TLS_CLIENT_SIZE = 257,       // of the name of a client's certificate; with the NUL
     KR_TLS_TICKET_MS = 8 * 3600000, // a ticket key is the newest for so long, and read twice longer
 };
 
@@ -38,6 +38,10 @@ struct tls_server_options {
     const char *client_authorities_path;
     const char *client_names; // comma-separated CNs, DNS names, URIs; "": whoever has a good one
 };
+
+// The next name of such a list, without the blanks around it, and *at behind it; false at the end.
+// One of KR_TLS_CLIENT_SIZE bytes or more is nobody's. Lends a part of the list.
+bool tls_client_names_next(const char **at, struct bytes *name);
 
 // Gives a context for tls_new(context, true). Borrows everything but the tickets, of which it takes
 // a reference. INVALID names the file and the mend: no certificate, no key, a key that does not

@@ -102,6 +102,25 @@ static void expect_good(const char *flag)
     config_free(&config);
 }
 
+static void knows_names_of_gateways_that_no_certificate_has(void **state)
+{
+    (void)state;
+    for (size_t size = 256; size <= 257; size++) {
+        struct config *config;
+        struct fault fault;
+        char flag[400] = "--tls-client-names=gateway-1, ";
+        memset(flag + strlen(flag), 'a', size);
+        strcat(flag, " ,gateway-2");
+        write_file("");
+        assert_int_equal(load(flag, &config, &fault), size == 256 ? KR_ERR_OK : KR_ERR_INVALID);
+        if (size == 256)
+            config_free(&config);
+        else if (strstr(fault.text, "tls_client_names: \"aaa") == NULL ||
+                 strstr(fault.text, "257 bytes") == NULL || strstr(fault.text, "256") == NULL)
+            fail_msg("%s", fault.text);
+    }
+}
+
 static void knows_names_that_can_stand_where_they_will(void **state)
 {
     (void)state;
@@ -238,6 +257,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flags_go_before_variables_before_the_file),
         cmocka_unit_test(names_line_and_setting_of_a_mistake),
+        cmocka_unit_test(knows_names_of_gateways_that_no_certificate_has),
         cmocka_unit_test(knows_names_that_can_stand_where_they_will),
         cmocka_unit_test(reads_numbers_alike_wherever_they_stand),
         cmocka_unit_test(prints_a_file_that_reads_back),

@@ -187,6 +187,27 @@ struct client_case {
     const char *name, *why;
 };
 
+static void expect_client(const struct world *world, const struct client_case *expected,
+                          int version)
+{
+    struct tls_server_options options = world->options;
+    options.clients = expected->clients;
+    options.client_names = expected->names;
+    struct tls_context *context = open_context(&options);
+    struct visit visit = {.client = expected->client, .version = version};
+    visit_run(&visit, context);
+    if (visit.is_open != expected->is_open || strstr(visit.why, expected->why) == NULL)
+        fail_msg("\"%s\": open %d, \"%s\"", expected->names, visit.is_open, visit.why);
+    assert_string_equal(visit.client_name, expected->name);
+    if (visit.is_open && visit.session != NULL) {
+        visit_run(&visit, context);
+        assert_true(visit.is_open && visit.is_resumed);
+        assert_string_equal(visit.client_name, expected->name);
+    }
+    end_visit(&visit);
+    tls_context_free(&context);
+}
+
 static void clients_come_in_by_their_certificates(void **state)
 {
     struct world *world = *state;
@@ -203,25 +224,41 @@ static void clients_come_in_by_their_certificates(void **state)
         {KR_TLS_CLIENTS_REQUIRED, "gateway-2,gateway", gateway, false, "", "none of the names"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
-            struct tls_server_options options = world->options;
-            options.clients = cases[i].clients;
-            options.client_names = cases[i].names;
-            struct tls_context *context = open_context(&options);
-            struct visit visit = {.client = cases[i].client, .version = version};
-            visit_run(&visit, context);
-            if (visit.is_open != cases[i].is_open || strstr(visit.why, cases[i].why) == NULL)
-                fail_msg("case %zu: open %d, \"%s\"", i, visit.is_open, visit.why);
-            assert_string_equal(visit.client_name, cases[i].name);
-            if (visit.is_open && visit.session != NULL) {
-                visit_run(&visit, context);
-                assert_true(visit.is_open && visit.is_resumed);
-                assert_string_equal(visit.client_name, cases[i].name);
-            }
-            end_visit(&visit);
-            tls_context_free(&context);
-        }
+        for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++)
+            expect_client(world, &cases[i], version);
     }
+}
+
+// A name is what stands between two commas: neither a word of it nor a part that fits is one.
+static void names_are_whole_whatever_is_in_them_and_however_long(void **state)
+{
+    struct world *world = *state;
+    char uri[256] = "spiffe://a/", alternative[300], list[600];
+    const char *longest = "a gateway whose name has all of the 64 characters that CNs hold.";
+    memset(uri + strlen(uri), 'b', sizeof(uri) - 1 - strlen(uri));
+    snprintf(alternative, sizeof(alternative), "URI:%s", uri);
+    snprintf(list, sizeof(list), "gateway-9,%s , gateway-8", uri);
+    struct identity spaced, word, named, cited;
+    identity_make(&spaced, "Edge Gateway 1", NULL, 30, &world->authority);
+    identity_make(&word, "Edge", NULL, 30, &world->authority);
+    identity_make(&named, longest, "DNS:edge.internal", 30, &world->authority);
+    identity_make(&cited, "other", alternative, 30, &world->authority);
+    assert_int_equal(strlen(longest), 64);
+    const struct client_case cases[] = {
+        {KR_TLS_CLIENTS_REQUIRED, "Edge Gateway 1", &spaced, true, "Edge Gateway 1", ""},
+        {KR_TLS_CLIENTS_REQUIRED, " x,, Edge Gateway 1 ,", &spaced, true, "Edge Gateway 1", ""},
+        {KR_TLS_CLIENTS_REQUIRED, "Edge Gateway 1", &word, false, "", "none of the names"},
+        {KR_TLS_CLIENTS_REQUIRED, " , ", &word, false, "", "none of the names"},
+        {KR_TLS_CLIENTS_REQUIRED, longest, &named, true, longest, ""},
+        {KR_TLS_CLIENTS_REQUIRED, "", &named, true, longest, ""},
+        {KR_TLS_CLIENTS_REQUIRED, list, &cited, true, uri, ""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        expect_client(world, &cases[i], TLS1_3_VERSION);
+    identity_fini(&spaced);
+    identity_fini(&word);
+    identity_fini(&named);
+    identity_fini(&cited);
 }
 
 // Else a ticket would carry its holder past a rule that was made since.
@@ -302,6 +339,7 @@ int main(void)
         cmocka_unit_test(a_session_resumes_until_its_key_is_forgotten),
         cmocka_unit_test(a_ticket_of_another_process_is_no_ticket),
         cmocka_unit_test(clients_come_in_by_their_certificates),
+        cmocka_unit_test(names_are_whole_whatever_is_in_them_and_however_long),
         cmocka_unit_test(a_session_ends_with_the_rules_that_admitted_it),
         cmocka_unit_test(what_is_wrong_with_a_file_is_said_with_its_name),
         cmocka_unit_test(tells_when_the_first_certificate_ends),
