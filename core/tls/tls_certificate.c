@@ -60,8 +60,9 @@ static bool is_self_signed(X509 *certificate)
     return X509_self_signed(certificate, 0) == 1;
 }
 
-static void add_certificate(struct tls_bundle *bundle, X509 *certificate)
+static void add_certificate(void *ctx, X509 *certificate)
 {
+    struct tls_bundle *bundle = ctx;
     if (bundle->certificate == NULL)
         bundle->certificate = certificate;
     else
@@ -74,13 +75,17 @@ static BIO *open_pem(struct bytes pem)
     return pem.size == 0 ? BIO_new(BIO_s_mem()) : BIO_new_mem_buf(pem.data, (int)pem.size);
 }
 
-static void read_certificates(struct bytes pem, struct tls_bundle *out)
+const char *tls_certificates_each(struct bytes pem, tls_certificate_fn *take, void *ctx)
 {
     X509 *certificate;
     BIO *bio = open_pem(pem);
     while ((certificate = PEM_read_bio_X509(bio, NULL, refuse_passphrase, NULL)) != NULL)
-        add_certificate(out, certificate);
+        take(ctx, certificate);
     BIO_free(bio);
+    // The end of the text, or a block that is damaged: which, the queue's last entry says.
+    unsigned long code = ERR_peek_last_error();
+    ERR_clear_error();
+    return ERR_GET_REASON(code) == PEM_R_NO_START_LINE ? NULL : tls_error_text(code);
 }
 
 enum kr_err tls_bundle_read(struct bytes pem, struct tls_bundle *out, struct fault *fault)
@@ -89,13 +94,10 @@ enum kr_err tls_bundle_read(struct bytes pem, struct tls_bundle *out, struct fau
     if (pem.size > KR_TLS_BUNDLE_MAX)
         return fault_set(fault, KR_ERR_TOO_LARGE, "the bundle is larger than %d bytes",
                          KR_TLS_BUNDLE_MAX);
-    read_certificates(pem, out);
-    // The end of the text, or a block that is damaged: which, the queue's last entry says.
-    unsigned long code = ERR_peek_last_error();
-    ERR_clear_error();
-    if (ERR_GET_REASON(code) != PEM_R_NO_START_LINE)
+    const char *damage = tls_certificates_each(pem, add_certificate, out);
+    if (damage != NULL)
         return fault_set(fault, KR_ERR_INVALID, "a certificate of the bundle is damaged: %s",
-                         tls_error_text(code));
+                         damage);
     if (out->certificate == NULL)
         return fault_set(fault, KR_ERR_INVALID,
                          "the bundle holds no certificate (PEM, \"BEGIN CERTIFICATE\")");

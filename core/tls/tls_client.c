@@ -15,12 +15,8 @@ static enum kr_err trust(struct tls_context *context, const struct tls_client_op
         ERR_clear_error();
         return KR_ERR_OK;
     }
-    if (tls_context_trust(context, options->authorities) > 0)
-        return KR_ERR_OK;
-    return fault_set(fault, KR_ERR_INVALID,
-                     "%s holds no certificate (PEM, \"BEGIN CERTIFICATE\"); put the one that signs "
-                     "the servers' there",
-                     options->authorities_path);
+    return tls_context_trust(context, options->authorities, options->authorities_path, "servers",
+                             fault);
 }
 
 static enum kr_err show(struct tls_context *context, const struct tls_files *files, int64_t now_ms,

@@ -4,11 +4,28 @@
 #include "core/tls/tls_internal.h"
 
 #include <assert.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
 #include "core/base/clock.h"
+
+static void count_one(void *ctx, X509 *certificate)
+{
+    ++*(size_t *)ctx;
+    X509_free(certificate);
+}
+
+// OpenSSL takes a damaged certificate for the end of the file, and passes over all behind it.
+static enum kr_err check_whole(struct bytes pem, const char *path, size_t *count,
+                               struct fault *fault)
+{
+    *count = 0;
+    const char *damage = tls_certificates_each(pem, count_one, count);
+    if (damage == NULL)
+        return KR_ERR_OK;
+    return fault_set(fault, KR_ERR_INVALID,
+                     "%s: certificate %zu of the file is damaged (%s); put a whole copy there",
+                     path, *count + 1, damage);
+}
 
 static enum kr_err check_time(const X509 *certificate, const char *path, int64_t now_ms,
                               struct fault *fault)
@@ -46,8 +63,22 @@ static enum kr_err blame(struct fault *fault, const struct tls_files *files,
     return fault_set(fault, KR_ERR_INVALID, "%s: %s", files->chain_path, cause->text);
 }
 
-enum kr_err tls_files_read(const struct tls_files *files, int64_t now_ms, struct tls_bundle *bundle,
-                           struct fault *fault)
+// What is damaged in a key's file is the key itself, most likely.
+static enum kr_err check_files(const struct tls_files *files, struct fault *fault)
+{
+    size_t count;
+    enum kr_err err = check_whole(files->chain, files->chain_path, &count, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    const char *damage = tls_certificates_each(files->key, count_one, &count);
+    if (damage == NULL)
+        return KR_ERR_OK;
+    return fault_set(fault, KR_ERR_INVALID, "%s is damaged (%s); put a whole copy of the key there",
+                     files->key_path, damage);
+}
+
+static enum kr_err read_both(const struct tls_files *files, struct tls_bundle *bundle,
+                             struct fault *fault)
 {
     struct buf pem;
     struct fault cause = {0};
@@ -61,9 +92,19 @@ enum kr_err tls_files_read(const struct tls_files *files, int64_t now_ms, struct
     else
         err = tls_bundle_read(buf_bytes(&pem), bundle, &cause);
     buf_fini(&pem);
-    if (err != KR_ERR_OK)
-        return blame(fault, files, bundle, &cause);
-    return check_time(bundle->certificate, files->chain_path, now_ms, fault);
+    return err == KR_ERR_OK ? err : blame(fault, files, bundle, &cause);
+}
+
+enum kr_err tls_files_read(const struct tls_files *files, int64_t now_ms, struct tls_bundle *bundle,
+                           struct fault *fault)
+{
+    *bundle = (struct tls_bundle){0};
+    enum kr_err err = check_files(files, fault);
+    if (err == KR_ERR_OK)
+        err = read_both(files, bundle, fault);
+    if (err == KR_ERR_OK)
+        err = check_time(bundle->certificate, files->chain_path, now_ms, fault);
+    return err;
 }
 
 enum kr_err tls_files_use(struct tls_context *context, const struct tls_files *files,
@@ -78,21 +119,29 @@ enum kr_err tls_files_use(struct tls_context *context, const struct tls_files *f
     return KR_ERR_OK;
 }
 
-size_t tls_context_trust(struct tls_context *context, struct bytes pem)
+static void trust_one(void *ctx, X509 *authority)
 {
-    X509 *authority;
-    size_t count = 0;
-    BIO *bio = pem.size == 0 ? BIO_new(BIO_s_mem()) : BIO_new_mem_buf(pem.data, (int)pem.size);
-    while ((authority = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
-        bool is_added = X509_STORE_add_cert(SSL_CTX_get_cert_store(context->ssl), authority) == 1 &&
-                        SSL_CTX_add_client_CA(context->ssl, authority) == 1;
-        assert(is_added);
-        X509_free(authority);
-        count++;
-    }
-    BIO_free(bio);
-    tls_error_pop();
-    return count;
+    SSL_CTX *ssl = ctx;
+    bool is_added = X509_STORE_add_cert(SSL_CTX_get_cert_store(ssl), authority) == 1 &&
+                    SSL_CTX_add_client_CA(ssl, authority) == 1;
+    assert(is_added);
+    X509_free(authority);
+}
+
+enum kr_err tls_context_trust(struct tls_context *context, struct bytes pem, const char *path,
+                              const char *whose, struct fault *fault)
+{
+    size_t count;
+    enum kr_err err = check_whole(pem, path, &count, fault);
+    if (err != KR_ERR_OK)
+        return err;
+    if (count == 0)
+        return fault_set(fault, KR_ERR_INVALID,
+                         "%s holds no certificate (PEM, \"BEGIN CERTIFICATE\"); put the one that "
+                         "signs the %s' there",
+                         path, whose);
+    tls_certificates_each(pem, trust_one, context->ssl);
+    return KR_ERR_OK;
 }
 
 int tls_verify_chain(int is_good, X509_STORE_CTX *store)

@@ -40,6 +40,11 @@ struct tls_bundle {
     STACK_OF(X509) * authorities; // self-signed
 };
 
+// Gives each certificate of a PEM text to `take`, in their order. NULL at the text's end; else what
+// is wrong, in OpenSSL's words, with the one behind those.
+typedef void tls_certificate_fn(void *ctx, X509 *certificate);
+const char *tls_certificates_each(struct bytes pem, tls_certificate_fn *take, void *ctx);
+
 // Reads every block of a PEM text. INVALID without a certificate or a key, for an encrypted key, or
 // when the two do not belong together. tls_bundle_fini whatever comes back.
 must_use enum kr_err tls_bundle_read(struct bytes pem, struct tls_bundle *out, struct fault *fault);
@@ -52,8 +57,10 @@ must_use enum kr_err tls_files_read(const struct tls_files *files, int64_t now_m
 // Whoever uses the context shows it.
 must_use enum kr_err tls_files_use(struct tls_context *context, const struct tls_files *files,
                                    const struct tls_bundle *bundle, struct fault *fault);
-// Trusts the certificates of a PEM text; returns how many there are.
-size_t tls_context_trust(struct tls_context *context, struct bytes pem);
+// Trusts the certificates of a PEM text, which sign those of `whose` ("gateways"). INVALID names
+// the file: there is none, or one of them is damaged.
+must_use enum kr_err tls_context_trust(struct tls_context *context, struct bytes pem,
+                                       const char *path, const char *whose, struct fault *fault);
 // OpenSSL's verify callback: leaves a sentence in the connection's fault.
 int tls_verify_chain(int is_good, X509_STORE_CTX *store);
 

@@ -94,17 +94,6 @@ static enum kr_err read_certificates(struct tls_context *context,
 
 // --- clients -------------------------------------------------------------------------------------
 
-static enum kr_err add_authorities(struct tls_context *context,
-                                   const struct tls_server_options *options, struct fault *fault)
-{
-    if (tls_context_trust(context, options->client_authorities) > 0)
-        return KR_ERR_OK;
-    return fault_set(fault, KR_ERR_INVALID,
-                     "%s holds no certificate (PEM, \"BEGIN CERTIFICATE\"); put the one that signs "
-                     "the gateways' there",
-                     options->client_authorities_path);
-}
-
 // A session is resumed only under the rules that its client was admitted by.
 static void bind_sessions(struct tls_context *context, const struct tls_server_options *options)
 {
@@ -134,7 +123,8 @@ static enum kr_err ask_clients(struct tls_context *context,
         how |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     SSL_CTX_set_verify(context->ssl, how, tls_verify_chain);
     SSL_CTX_set_timeout(context->ssl, KR_TLS_CLIENT_SESSION_S);
-    return add_authorities(context, options, fault);
+    return tls_context_trust(context, options->client_authorities, options->client_authorities_path,
+                             "gateways", fault);
 }
 
 bool tls_client_names_next(const char **at, struct bytes *name)

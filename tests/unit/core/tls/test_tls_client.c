@@ -245,6 +245,9 @@ static void what_is_wrong_with_a_file_is_said_by_its_name(void **state)
     assert_refused(&(struct tls_client_options){.authorities = bytes_text("nothing"),
                                                 .authorities_path = "ca.pem"},
                    "ca.pem holds no certificate");
+    assert_refused(&(struct tls_client_options){.authorities = bytes_of(authority.data, 200),
+                                                .authorities_path = "ca.pem"},
+                   "ca.pem: certificate 1 of the file is damaged");
     assert_refused(&(struct tls_client_options){.authorities_path = "empty.pem"},
                    "empty.pem holds no certificate");
     assert_refused(&(struct tls_client_options){.authorities = authority,

@@ -309,11 +309,44 @@ static void what_is_wrong_with_a_file_is_said_with_its_name(void **state)
     files.chain = bytes_text("");
     expect_refused(&options, now_ms, "cert.pem", "no certificate");
     files.chain = bytes_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
-    expect_refused(&options, now_ms, "cert.pem", "");
+    expect_refused(&options, now_ms, "cert.pem: certificate 1", "damaged");
     files = files_of(&world->first);
     options.clients = KR_TLS_CLIENTS_REQUIRED;
     options.client_authorities = bytes_text("nothing");
     expect_refused(&options, now_ms, "gateways.pem", "no certificate");
+}
+
+// Of the second of two certificates a line is changed, its end is cut off, or a byte within is
+// another. OpenSSL reads the first and says no more.
+static void a_damaged_certificate_behind_a_good_one_is_named(void **state)
+{
+    struct world *world = *state;
+    int64_t now_ms = clock_unix_ms();
+    struct tls_files files = files_of(&world->first);
+    struct tls_server_options options = world->options;
+    const struct buf *good = &world->first.chain_pem, *other = &world->authority.chain_pem;
+    options.certificates = &files;
+    options.certificate_count = 1;
+    options.clients = KR_TLS_CLIENTS_OPTIONAL;
+    for (int kind = 0; kind < 3; kind++) {
+        struct buf both;
+        buf_init(&both, 1 << 16);
+        buf_add(&both, good->data, good->size);
+        buf_add(&both, other->data, kind == 0 ? other->size / 2 : other->size);
+        if (kind > 0)
+            both.data[good->size + 40] = kind == 1 ? '!' : 'Z';
+        options.client_authorities = buf_bytes(&both);
+        expect_refused(&options, now_ms, "gateways.pem: certificate 2", "damaged (");
+        options.client_authorities = buf_bytes(other);
+        files.chain = buf_bytes(&both);
+        expect_refused(&options, now_ms, "cert.pem: certificate 2", "damaged (");
+        files = files_of(&world->first);
+        buf_fini(&both);
+    }
+    struct tls_context *context = open_context(&options);
+    tls_context_free(&context);
+    files.key = bytes_of(files.key.data, files.key.size / 2);
+    expect_refused(&options, now_ms, "key.pem is damaged (", "whole copy of the key");
 }
 
 static void tells_when_the_first_certificate_ends(void **state)
@@ -342,6 +375,7 @@ int main(void)
         cmocka_unit_test(names_are_whole_whatever_is_in_them_and_however_long),
         cmocka_unit_test(a_session_ends_with_the_rules_that_admitted_it),
         cmocka_unit_test(what_is_wrong_with_a_file_is_said_with_its_name),
+        cmocka_unit_test(a_damaged_certificate_behind_a_good_one_is_named),
         cmocka_unit_test(tells_when_the_first_certificate_ends),
     };
     return cmocka_run_group_tests(tests, make_world, free_world);
