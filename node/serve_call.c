@@ -17,25 +17,28 @@
 
 // --- building ------------------------------------------------------------------------------------
 
-// False: it came over the unix socket, or from a trusted proxy that does not say for whom.
-static bool find_client(const struct job *job, struct cidr_address *out)
+// Whose request it is: a proxy's own where it does not say for whom it asks. Over the unix socket
+// nobody has an address: 0.0.0.0, which is no host's (RFC 1122 §3.2.1.3).
+static struct cidr_address find_client(const struct job *job)
 {
+    static const uint8_t nobody[4] = {0};
     const struct connection *connection = job->connection;
-    return connection->has_peer &&
-           credential_client(&job->request, connection->serve->node->config, connection->is_trusted,
-                             &connection->peer, out);
+    struct cidr_address client;
+    if (!connection->has_peer)
+        return cidr_of_ipv4(nobody);
+    if (!credential_client(&job->request, connection->serve->node->config, connection->is_trusted,
+                           &connection->peer, &client))
+        return connection->peer;
+    return client;
 }
 
 static void client_text(const struct job *job, char out[KR_CIDR_TEXT_SIZE])
 {
-    const struct connection *connection = job->connection;
-    struct cidr client = {.prefix_bits = 128};
-    if (!connection->has_peer) {
+    const struct cidr client = {.network = find_client(job), .prefix_bits = 128};
+    if (!job->connection->has_peer) {
         strcpy(out, "unix");
         return;
     }
-    if (!find_client(job, &client.network))
-        client.network = connection->peer;
     cidr_text(&client, out);
     out[strcspn(out, "/")] = '\0';
 }
@@ -93,7 +96,6 @@ bool serve_call_admits(const struct serve *serve, const struct route *route,
 enum kr_err serve_call_unknown(struct job *job, const char **reason)
 {
     struct serve *serve = job->connection->serve;
-    struct cidr_address client;
     struct bytes token;
     *reason = "send a valid management token: Authorization: Bearer kr_mgmt_…";
     if (!call_find_token(&job->request, &token))
@@ -103,8 +105,8 @@ enum kr_err serve_call_unknown(struct job *job, const char **reason)
         return KR_ERR_BUSY;
     }
     metrics_bump(&serve->metrics->auth_failures, 1);
-    if (!find_client(job, &client) ||
-        ceilings_fail(serve->node->ceilings, &client, serve->boot_ms, &job->retry_ms))
+    const struct cidr_address client = find_client(job);
+    if (ceilings_fail(serve->node->ceilings, &client, serve->boot_ms, &job->retry_ms))
         return KR_ERR_UNAUTHORIZED;
     metrics_bump(&serve->metrics->auth_limited, 1);
     *reason = "too many requests with a wrong token came from this address";

@@ -12,7 +12,7 @@ import { Authority } from './lib/certificates.mjs';
 import { END_HEADERS, END_STREAM, Frames, TYPE, frame, head, headers } from './lib/frames.mjs';
 import { client, exchange, expect, expectProblem, raw, statusesOf } from './lib/http.mjs';
 import { foreignValue, strangerKey } from './lib/keys.mjs';
-import { startNode, until } from './lib/node.mjs';
+import { dataDirFor, startNode, until } from './lib/node.mjs';
 
 const PROBE = 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n';
 
@@ -170,6 +170,23 @@ test('an address that tries tokens is told to wait; good tokens and keys are ser
   }
   await api.makeConsumer('c');
   assert.equal(await api.code((await api.makeKey('c')).key), 'VALID');
+});
+
+test('wrong tokens are counted also where no address is named: as the proxy\'s own, and of the unix socket together', async (t) => {
+  const dataDir = dataDirFor(t);
+  const socketPath = join(dataDir, 'http.sock');
+  const node = await startNode({ dataDir, flags: ['--auth-failures-per-minute', '5', '--trusted-proxies', '127.0.0.1/32', '--http-unix', socketPath] });
+  const ask = (who, at, forwarded) => exchange(node, { ...at, path: '/v1/who-am-i', headers: { Authorization: `Bearer ${who}`, ...(forwarded && { 'X-Forwarded-For': forwarded }) } });
+  for (const [at, names] of [[{}, [undefined, 'unknown', '_hidden', '192.0.2.7, nobody']], [{ socketPath }, [undefined, '192.0.2.7', '192.0.2.8']]]) {
+    for (let i = 0; i < 5; i++) assert.equal((await ask(strangerKey('kr_mgmt'), at, names[i % names.length])).status, 401);
+    for (const name of names) {
+      const told = await ask(strangerKey('kr_mgmt'), at, name);
+      assert.equal(told.status, 429, name);
+      assert.ok(Number(told.headers.get('retry-after')) > 5, name);
+    }
+    assert.equal((await ask(node.token, at)).status, 200, 'a good token goes on');
+  }
+  assert.equal((await ask(strangerKey('kr_mgmt'), {}, '192.0.2.7')).status, 401, 'a client that is named has a count of its own');
 });
 
 test('management requests beyond the ceiling get 503 with Retry-After, validations go on', async (t) => {
