@@ -24,21 +24,21 @@ struct grpc_end grpc_refuse(enum kr_err err, const char *text)
         status = KR_GRPC_UNAUTHENTICATED;
     else if (err == KR_ERR_BUSY)
         status = KR_GRPC_UNAVAILABLE;
-    return (struct grpc_end){status, text};
+    return (struct grpc_end){status, text, err};
 }
 
 struct grpc_end grpc_cannot_tell(struct job *job)
 {
     const char *text = arena_printf(&job->connection->serve->scratch, "%s: %s",
                                     verdict_text(job->question.code), skin_detail(503));
-    return (struct grpc_end){KR_GRPC_UNAVAILABLE, text};
+    return (struct grpc_end){.status = KR_GRPC_UNAVAILABLE, .text = text};
 }
 
 struct grpc_end grpc_written(const struct job *job)
 {
     if (buf_result(&job->connection->serve->body) != KR_ERR_OK)
         return grpc_refuse(KR_ERR_TOO_LARGE, "the answer is too large");
-    return (struct grpc_end){KR_GRPC_OK, NULL};
+    return (struct grpc_end){.status = KR_GRPC_OK};
 }
 
 // --- keyreeve.v1.Validation ----------------------------------------------------------------------
@@ -79,7 +79,7 @@ static struct grpc_end health(struct job *job, struct bytes message)
     if (codec_health_question(message, &service) != KR_ERR_OK)
         return grpc_refuse(KR_ERR_INVALID, "not a grpc.health.v1.HealthCheckRequest");
     if (!is_service(service))
-        return (struct grpc_end){KR_GRPC_NOT_FOUND, "no such service"};
+        return (struct grpc_end){.status = KR_GRPC_NOT_FOUND, .text = "no such service"};
     bool is_ready = readiness_of(serve->node) == KR_READINESS_SERVING;
     codec_add_health_answer(&serve->body, is_ready ? KR_HEALTH_SERVING : KR_HEALTH_NOT_SERVING);
     return grpc_written(job);

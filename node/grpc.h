@@ -28,6 +28,7 @@ enum grpc_status {
 struct grpc_end {
     enum grpc_status status;
     const char *text; // of a status that is not OK; constant, or in the scratch arena
+    enum kr_err err;  // OK: the status says it all; else what it stands for, which is counted
 };
 
 struct grpc_method {

@@ -36,7 +36,7 @@ static const struct grpc_method *method_of(const struct job *job)
 
 static struct grpc_end end_with(enum grpc_status status, const char *text)
 {
-    return (struct grpc_end){status, text};
+    return (struct grpc_end){.status = status, .text = text};
 }
 
 static bool is_encoded(const struct http_request *request)
@@ -134,10 +134,12 @@ static void add_message(struct buf *out, const char *text)
     }
 }
 
-// As what an HTTP answer the end counts in the metrics.
-static unsigned http_status_of(enum grpc_status status)
+// As what HTTP answer the end counts in the metrics: RESOURCE_EXHAUSTED alone may be one of three.
+static unsigned http_status_of(struct grpc_end end)
 {
-    switch (status) {
+    if (end.err != KR_ERR_OK)
+        return err_http_status(end.err);
+    switch (end.status) {
     case KR_GRPC_OK:
         return 200;
     case KR_GRPC_INVALID_ARGUMENT:
@@ -149,7 +151,7 @@ static unsigned http_status_of(enum grpc_status status)
     case KR_GRPC_NOT_FOUND:
         return 404;
     case KR_GRPC_RESOURCE_EXHAUSTED:
-        return 413;
+        return 429;
     case KR_GRPC_UNIMPLEMENTED:
         return 501;
     case KR_GRPC_UNAVAILABLE:
@@ -193,7 +195,7 @@ static void write_end(struct job *job, struct grpc_end end)
         write_message(serve);
     else
         write_failure(&serve->out, &job->request, end);
-    turn_count(job, http_status_of(end.status));
+    turn_count(job, http_status_of(end));
 }
 
 // --- a call --------------------------------------------------------------------------------------

@@ -263,6 +263,25 @@ test('an explanation is for holders of a management token', async () => {
   assert.equal(answer.valid, true);
 });
 
+test('refused calls count as what HTTP says: wrong tokens, too many of them, too large a message', async (t) => {
+  const small = await startNode({ flags: ['--auth-failures-per-minute', '1'] });
+  t.after(() => small.remove());
+  const channel = connect(validation.Validation, { port: small.port });
+  const counted = async () => {
+    const counts = await Promise.all([401, 413, 429].map((code) => small.metric(`requests_total{route="grpc.validate",status="${code}"}`)));
+    return counts.map((count) => count ?? 0);
+  };
+  const metadata = new Metadata();
+  metadata.set('authorization', `Bearer ${strangerKey('kr_mgmt')}`);
+  const ask = () => channel.call('Validate', { key: 'nonsense', explain: true }, { metadata });
+  await expectStatus(status.UNAUTHENTICATED, ask(), /token/);
+  assert.deepEqual(await counted(), [1, 0, 0]);
+  await expectStatus(status.RESOURCE_EXHAUSTED, ask(), /too many requests with a wrong token/);
+  assert.deepEqual(await counted(), [1, 0, 1]);
+  await expectStatus(status.RESOURCE_EXHAUSTED, channel.call('Validate', { key: 'x'.repeat(2 << 20) }));
+  assert.deepEqual(await counted(), [1, 1, 1]);
+});
+
 test('a wait for an index ends with the deadline, or UNAVAILABLE after a second, and leaves the channel usable', async () => {
   const channel = connect(validation.Validation);
   await expectStatus(status.DEADLINE_EXCEEDED, channel.call('Validate', { key: key.key, min_index: '1000000' }, { deadlineMs: 200 }));
