@@ -42,6 +42,7 @@ function refusedBy([{ plugins: { 'serverless-pre-function': { phase, functions }
 
 /** A path as nginx compares it: decoded; null where nginx refuses it by itself. What needs cleaning was refused before. */
 function read(path) {
+  if (!path.startsWith('/')) return null;
   try {
     const decoded = decodeURIComponent(path.replace(/\?.*/, ''));
     return decoded.includes('\0') ? null : decoded;

@@ -49,10 +49,10 @@ export async function startServer(answer, takeUpgrade) {
 export const http2Settings = 'HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA';
 
 /** A request with exactly these lines on a connection of its own, and what came back until isWhole(it). */
-export async function say(t, gateway, path, lines, isWhole = (received) => received.includes('\r\n\r\n')) {
+export async function say(t, gateway, path, lines, isWhole = (received) => received.includes('\r\n\r\n'), method = 'GET') {
   const connection = raw(gateway);
   t.after(() => connection.destroy());
-  connection.write([`GET ${path} HTTP/1.1`, 'Host: api', ...lines, '', ''].join('\r\n'));
+  connection.write([`${method} ${path} HTTP/1.1`, 'Host: api', ...lines, '', ''].join('\r\n'));
   return { connection, received: await connection.until(isWhole) };
 }
 
