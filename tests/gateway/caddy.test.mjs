@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { exchange } from '../integration/lib/http.mjs';
 import { claimPlace } from '../integration/lib/net.mjs';
 import { assertPreflights, describeGateway } from './lib/contract.mjs';
-import { blocksOf, put, shipped, startProgram, startScene } from './lib/gateway.mjs';
+import { blocksOf, put, shipped, startProgram, startScene, startServer } from './lib/gateway.mjs';
 import { describeTwoNodes } from './lib/nodes.mjs';
 
 /** Caddy with the shipped file; only ports, the node's address and patience are put in. */
@@ -47,10 +47,26 @@ describe('the Caddyfile', () => {
   const get = (path, headers = { 'x-api-key': key }) => exchange(gateway, { path, headers });
 
   test('lets preflights pass where its README\'s lines say so', async (t) => {
-    const [lines] = blocksOf('caddy/README.md', 'Preflights');
-    const other = await startCaddy({ node: scene.node, apiPort: scene.api.port, edit: (text) => put(text, 'forward_auth 127.0.0.1:7400 {\n', lines) });
+    const [lines, last] = blocksOf('caddy/README.md', 'Preflights');
+    const edit = (text) => put(put(text, 'forward_auth 127.0.0.1:7400 {\n', lines), '@keyreeve_nameless {\n', `@keyreeve_nameless {\n${last}`);
+    const other = await startCaddy({ node: scene.node, apiPort: scene.api.port, edit });
     t.after(() => other.stop());
     await assertPreflights(other);
+  });
+
+  test('lets nobody in because of an answer that is not Keyreeve\'s', async (t) => {
+    for (const [status, headers, seen = status] of [[200, {}, 503], [200, { 'x-key-id': '' }, 503], [204, {}, 503], [302, { location: '/' }], [404, {}]]) {
+      const stranger = await startServer((request, answer) => answer.writeHead(status, headers).end());
+      t.after(() => stranger.stop());
+      for (const isOpen of [false, true]) {
+        const other = await startCaddy({ node: stranger, apiPort: scene.api.port, isOpen });
+        t.after(() => other.stop());
+        const before = scene.api.taken();
+        for (const sent of [{}, { 'x-api-key': key }, { 'x-key-id': 'key_forged' }])
+          assert.equal((await exchange(other, { path: '/', headers: sent })).status, seen, `${status} ${JSON.stringify(headers)}`);
+        assert.equal(scene.api.taken(), before);
+      }
+    }
   });
 
   test('takes an identity header in CGI spelling for what it is', async () => {
