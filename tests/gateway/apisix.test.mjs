@@ -32,13 +32,24 @@ function clearedBy({ phase, functions }) {
   return [...list.matchAll(/"([^"]+)"/g)].map(([, name]) => name);
 }
 
-/** The paths that the function of the global rule refuses; then it clears what asks for HTTP/2. */
-function refusedBy([{ plugins: { 'serverless-pre-function': { phase, functions } } }]) {
+/** The global rule's function: the paths that it refuses, and what it leaves of a request's upgrade. */
+function readRule([{ plugins: { 'serverless-pre-function': { phase, functions } } }]) {
   assert.equal(phase, 'rewrite');
   const code = functions[0].replace(/^ *--.*\n/gm, '');
-  const [, pattern] = /^return function\(\)\s+if ngx\.re\.find\(ngx\.var\.request_uri, \[\[(.*)\]\], "ijo"\) then\s+return ngx\.exit\(400\)\s+end\s+local upgrade = ngx\.req\.get_headers\(\)\["Upgrade"\]\s+if type\(upgrade\) ~= "string" or upgrade:lower\(\) ~= "websocket" then\s+ngx\.req\.clear_header\("Upgrade"\)\s+end\s+ngx\.req\.clear_header\("HTTP2-Settings"\)\s+end\s*$/.exec(code) ?? assert.fail(code);
-  return new RegExp(pattern, 'i');
+  const refusal = String.raw`if ngx\.re\.find\(ngx\.var\.request_uri, \[\[(.*)\]\], "ijo"\) then\s+return ngx\.exit\(400\)\s+end`;
+  const upgrade = String.raw`local upgrade = ngx\.req\.get_headers\((\d*)\)\["Upgrade"\]\s+if type\(upgrade\) == "string" and upgrade:lower\(\) == "websocket" then\s+ngx\.req\.set_header\("Upgrade", "websocket"\)\s+else\s+ngx\.req\.clear_header\("Upgrade"\)\s+end\s+ngx\.req\.clear_header\("HTTP2-Settings"\)`;
+  const [, pattern, limit] = new RegExp(String.raw`^return function\(\)\s+${refusal}\s+${upgrade}\s+end\s*$`).exec(code) ?? assert.fail(code);
+  const seen = limit === '' ? 100 : Number(limit) || Infinity; // lua-nginx-module's own limit; 0: none
+  return {
+    refuses: (path) => new RegExp(pattern, 'i').test(path),
+    upgrades(headers) {
+      const values = valuesOf(headers.slice(0, seen), 'upgrade');
+      return values.length === 1 && values[0].toLowerCase() === 'websocket' ? set(headers, 'upgrade', 'websocket') : without(headers, 'upgrade');
+    },
+  };
 }
+
+const rule = readRule(globalRules);
 
 /** A path as nginx compares it: decoded; null where nginx refuses it by itself. What needs cleaning was refused before. */
 function read(path) {
@@ -74,7 +85,7 @@ const startApisix = ({ node, apiPort, isOpen }) =>
     apiPort,
     async judge(incoming, ask) {
       const path = read(incoming.path);
-      if (path === null || refusedBy(globalRules).test(incoming.path)) return { status: 400, headers: [], body: '' };
+      if (path === null || rule.refuses(incoming.path)) return { status: 400, headers: [], body: '' };
       const { plugins } = routeOf(path);
       const headers = without(incoming.headers, ...clearedBy(plugins['serverless-pre-function']));
       const setting = plugins['forward-auth'];
@@ -90,6 +101,16 @@ test('each route clears, asks for and hands on the whole identity, and fails clo
     assert.equal(plugins['forward-auth'].allow_degradation, false);
   }
   assert.match(shipped('apisix/apisix.yaml'), /\n#END\n$/, 'APISIX reads a file only with its end mark');
+});
+
+test('the global rule passes on an upgrade to WebSocket alone, however many headers stand before another', () => {
+  const others = Array.from({ length: 99 }, (_, i) => [`x-${i}`, '']);
+  const left = (...values) => {
+    const [first, ...rest] = values.map((value) => ['upgrade', value]);
+    return valuesOf(rule.upgrades([first, ...others, ...rest]), 'upgrade');
+  };
+  assert.deepEqual(left('WebSocket'), ['websocket']);
+  for (const values of [['websocket', 'h2c'], ['h2c', 'websocket'], ['websocket, h2c'], ['h2c']]) assert.deepEqual(left(...values), [], values.join());
 });
 
 describeGateway('APISIX, replayed', { start: startApisix, hasRetryAfter: false, hasUpgrades: false });
