@@ -2,9 +2,8 @@
 // The error conditions of RFC 9113, each over a real connection: what ends it, what ends a stream,
 // and what is passed over. And floods, which end in ENHANCE_YOUR_CALM.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { ACK, CODE, END_HEADERS, END_STREAM, Frames, PADDED, PREFACE, TYPE, WITH_PRIORITY, block, frame, head, headers, number, ping, reset, settings, windowUpdate } from './lib/frames.mjs';
-import { exchange } from './lib/http.mjs';
 import { startNode } from './lib/node.mjs';
 
 let node;
@@ -210,20 +209,43 @@ const floods = [
   ['fields that are called up again', (i) => (i === 0 ? [headers(1, head(), END_STREAM)] : [frame(TYPE.CONTINUATION, 0, 1, Buffer.concat([Buffer.from([0x40, 1, 120, 126]), Buffer.alloc(126, 'v'), Buffer.alloc(2000, 0x80 | 62)]))])],
 ];
 
-for (const [name, make] of floods)
-  test(`a flood of ${name} is told to calm down, and nobody else feels it`, async (t) => {
-    const frames = new Frames(node.port);
-    t.after(() => frames.destroy());
-    let goaway;
-    for (let i = 0; i < 40_000 && !goaway && !frames.closed; i += 500) {
-      const parts = [];
-      for (let k = i; k < i + 500; k++) parts.push(...make(k));
-      frames.send(...parts);
-      await new Promise((done) => setImmediate(done));
-      [goaway] = frames.of(TYPE.GOAWAY);
-    }
-    goaway = await frames.expect(TYPE.GOAWAY);
-    assert.equal(goaway.code, CODE.CALM);
-    await frames.until(({ closed }) => closed, 'the end of the connection');
-    assert.equal((await exchange(node, { path: '/healthz', agent: false })).status, 200);
+/** Answers a function that asks the node on a connection of its own, and waits for a 200. */
+function startNeighbour(t, { port }) {
+  const frames = new Frames(port);
+  t.after(() => frames.destroy());
+  let id = -1;
+  return async () => {
+    id += 2;
+    frames.send(headers(id));
+    await frames.until(({ closed }) => closed || frames.of(TYPE.HEADERS, id).length > 0, 'the answer to a neighbour', 5000);
+    assert.equal(frames.of(TYPE.HEADERS, id)[0]?.payload[0], 0x80 | 8, ':status 200 (RFC 7541, appendix A)');
+  };
+}
+
+describe('where all connections are served by one loop', () => {
+  let loop;
+  before(async () => {
+    loop = await startNode({ flags: ['--serve-threads', '1'] });
   });
+  after(() => loop?.remove());
+
+  for (const [name, make] of floods)
+    test(`a flood of ${name} is told to calm down, and nobody else feels it`, async (t) => {
+      const ask = startNeighbour(t, loop);
+      await ask();
+      const frames = new Frames(loop.port);
+      t.after(() => frames.destroy());
+      let goaway;
+      for (let i = 0; i < 40_000 && !goaway && !frames.closed; i += 500) {
+        const parts = [];
+        for (let k = i; k < i + 500; k++) parts.push(...make(k));
+        frames.send(...parts);
+        await ask(); // behind these, or between them
+        [goaway] = frames.of(TYPE.GOAWAY);
+      }
+      goaway = await frames.expect(TYPE.GOAWAY);
+      assert.equal(goaway.code, CODE.CALM);
+      await frames.until(({ closed }) => closed, 'the end of the connection');
+      await ask();
+    });
+});
