@@ -356,7 +356,8 @@ part_tsan_serving() {
     begin 'threads: what serves, under ThreadSanitizer'
     watch_threads
     build tsan keyreeved keyreeve &&
-        run_node tsan-serving tests/integration tls http2 grpc binary binary-tls overload authz
+        run_node tsan-serving tests/integration tls http2 http2-rules http2-proxy grpc grpc-frames \
+            binary binary-tls overload hardening robustness authz
     watch_memory
     end
 }
