@@ -1,31 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzzes a listener's end of TLS: bytes instead of a handshake, in the middle of one, or behind
 // one, from a client that has no keys, open nothing and are never read. links: kr_tls
-#include "core/base/rand.h"
 #include "tests/unit/core/tls/browser.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static struct tls_context *make_context(void)
-{
-    struct identity identity;
-    struct tls_context *context = NULL;
-    rand_init();
-    identity_make(&identity, "node", "DNS:localhost", 30, NULL);
-    const struct tls_files files = files_of(&identity);
-    const struct tls_server_options options = {&files, 1, tls_tickets_new(), .alpn = "http/1.1",
-                                               .client_names = ""};
-    enum kr_err err = tls_server_context_new(&options, clock_unix_ms(), &context, NULL);
-    assert(err == KR_ERR_OK);
-    identity_fini(&identity);
-    return context;
-}
 
 // The first byte says how far a good client goes before them, and how large the pieces are.
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct tls_context *context;
-    context = context == NULL ? make_context() : context;
+    context = context == NULL ? listener_context("http/1.1") : context;
     size_t piece = size == 0 ? 1 : 1 + data[0] / 4;
     SSL_CTX *client_context = SSL_CTX_new(TLS_client_method());
     struct visit visit = {0};

@@ -11,6 +11,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/mem.h"
+#include "core/base/rand.h"
 #include "core/tls/tls_server.h"
 
 struct identity {
@@ -81,6 +82,22 @@ static inline struct tls_files files_of(const struct identity *identity)
                               .key = buf_bytes(&identity->key_pem),
                               .chain_path = "cert.pem",
                               .key_path = "key.pem"};
+}
+
+// Of a listener with a certificate of its own, which asks for none; alpn as in tls_options. Gives.
+static inline struct tls_context *listener_context(const char *alpn)
+{
+    struct identity identity;
+    struct tls_context *context = NULL;
+    rand_init();
+    identity_make(&identity, "node", "DNS:localhost", 30, NULL);
+    const struct tls_files files = files_of(&identity);
+    const struct tls_server_options options = {&files, 1, tls_tickets_new(), .alpn = alpn,
+                                               .client_names = ""};
+    enum kr_err err = tls_server_context_new(&options, clock_unix_ms(), &context, NULL);
+    assert(err == KR_ERR_OK);
+    identity_fini(&identity);
+    return context;
 }
 
 // What a visit of a client is like, and what came of it.
