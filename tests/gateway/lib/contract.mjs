@@ -14,8 +14,8 @@ const bearer = (key) => ({ authorization: `Bearer ${key}` });
 const forged = Object.fromEntries(identity.map((name) => [name, 'forged']));
 
 // Of a path, what gateways and applications read in more than one way.
-const nearOrders = ['/x/../orders/1', '/./orders/1', '//orders/1', '/x/%2e%2E/orders/1', '/%6Frders/1', '/orders%2F1', '/orders%2f..%2forders%2F1', '/orders/../x', '/orders/%2e%2e/x', '/orders/..', '/orders/..#', '/orders/.%2E%2Fx', '/orders\\1', '/orders%5C1', '/x\\..\\orders/1', '/x%5c..%5Corders/1', '/%zz/../orders/1', '/%/%2e%2e/orders/1', '/orders/1%', '/%//orders/1', '/orders#', '/orders#/1', '/orders%00'];
-const nearStatus = ['/orders/1/../../status', '/x/../status', '/orders/%2e%2e/status', '/orders/1%2F..%2F..%2Fstatus', '//status', '/./status', '/%2Fstatus', '/orders\\..\\status', '/%5cstatus'];
+const nearOrders = ['/x/../orders/1', '/./orders/1', '//orders/1', '/x/%2e%2E/orders/1', '/%6Frders/1', '/orders%2F1', '/orders%2f..%2forders%2F1', '/orders/../x', '/orders/%2e%2e/x', '/orders/..', '/orders/..#', '/orders/.%2E%2Fx', '/orders\\1', '/orders%5C1', '/x\\..\\orders/1', '/x%5c..%5Corders/1', '/%zz/../orders/1', '/%/%2e%2e/orders/1', '/orders/1%', '/%//orders/1', '/orders#', '/orders#/1', '/orders%00', 'http://api/orders/1', 'http://api/x/../orders/1', 'http:/orders/1', 'http:///orders/1'];
+const nearStatus = ['/orders/1/../../status', '/x/../status', '/orders/%2e%2e/status', '/orders/1%2F..%2F..%2Fstatus', '//status', '/./status', '/%2Fstatus', '/orders\\..\\status', '/%5cstatus', 'http://api/orders/1/../../status', 'http:/x/../status'];
 // What is no path, of which a gateway may see an empty one, and ask or pass on the whole.
 const noPaths = ['http:http://api/healthz', 'x:http://api/authz/envoy/../../orders/1', 'x:http://api/authz/envoy;bucket=production/status', 'http:orders/1', 'http:', 'orders/1', '*'];
 const plainPaths = ['/?u=http://a/../b', '/?u=%2F..%2F\\', '/x.y/..z', '/.../x..', '/.well-known', '/a%20b', '/%C3%A9', '/a%25b', '/', '/orders/1?..', '/x%2Fy'];
