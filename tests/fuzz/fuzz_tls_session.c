@@ -18,11 +18,20 @@ struct session {
     bool is_disturbed;           // by bytes that are not the client's, or by our end that hangs up
 };
 
+static void read_some(struct session *session)
+{
+    struct buf some;
+    buf_init(&some, 100);
+    tls_read(session->server, &some);
+    buf_add_bytes(&session->understood, buf_bytes(&some));
+    buf_fini(&some);
+}
+
 static void receive(struct session *session, struct bytes wire)
 {
     enum kr_err err = tls_receive(session->server, wire);
     assert(err == KR_ERR_OK);
-    tls_read(session->server, &session->understood);
+    read_some(session);
 }
 
 // So many bytes of the client's, and all of the server's.
@@ -46,6 +55,8 @@ static void carry_all(struct session *session)
     do
         carry(session, SIZE_MAX);
     while (BIO_ctrl_pending(SSL_get_wbio(session->client)) > 0);
+    while (tls_unread(session->server) > 0)
+        read_some(session);
 }
 
 static void take_step(struct session *session, enum step step, struct bytes text)
