@@ -8,7 +8,7 @@
 #include "core/http/request.h"
 #include "node/api/call.h"
 
-#define KR_CALL_ANSWER_BYTES (64u << 20) // of a body
+#define KR_CALL_ANSWER_BYTES ((64u << 20) - 16384) // of a body, beside which its head has room
 
 // Who asks, and under which name the request is known in logs and answers. Texts are copied.
 struct call_origin {

@@ -165,7 +165,7 @@ static void init_memory(struct serve *serve)
         .ctx = serve,
     };
     buf_init(&serve->out, KR_SERVE_OUT_LIMIT_BYTES);
-    buf_init(&serve->body, KR_SERVE_OUT_LIMIT_BYTES);
+    buf_init(&serve->body, KR_SERVE_BODY_LIMIT_BYTES);
     buf_init(&serve->sealed_out, 2 * KR_SERVE_OUT_LIMIT_BYTES);
     buf_init(&serve->node_json, 4096);
     arena_init(&serve->scratch);

@@ -182,6 +182,9 @@ void serve_call_begin(struct job *job)
     control_submit(suspended->serve->node->control, call, answered, suspended);
 }
 
+// A body that fits no buffer would close the connection where it should be answered 413.
+_Static_assert(KR_CALL_ANSWER_BYTES <= KR_SERVE_BODY_LIMIT_BYTES, "its head has room beside it");
+
 void serve_call_reply(struct suspended *suspended)
 {
     struct job *job = &suspended->job;

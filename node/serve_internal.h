@@ -29,6 +29,8 @@
 #define KR_SERVE_JOBS 64
 #define KR_SERVE_BODIES_BYTES (256u << 20) // large bodies under way, of all loops
 #define KR_SERVE_OUT_LIMIT_BYTES (64u << 20)
+#define KR_SERVE_HEAD_BYTES 16384 // of an answer, at most
+#define KR_SERVE_BODY_LIMIT_BYTES (KR_SERVE_OUT_LIMIT_BYTES - KR_SERVE_HEAD_BYTES)
 #define KR_SERVE_UNTAKEN_BYTES (256u << 20) // answers that are not taken, of all loops
 #define KR_SERVE_SEALED_BYTES 65536         // read at a time with TLS or HTTP/2
 #define KR_SERVE_TRAILERS_BYTES 16384
@@ -235,7 +237,7 @@ void connection_go_on(struct connection *connection);
 void connection_resume(struct connection *connection); // reads and goes on again
 void connection_close(struct connection *connection);
 void connection_deadline(struct connection *connection); // sets it from the state
-void connection_sweep(uv_timer_t *timer);                // closes what is past its deadline
+void connection_sweep(uv_timer_t *timer); // closes what is past its deadline
 
 // More answers are untaken than this connection may have at the moment.
 bool connection_owes(const struct connection *connection);
