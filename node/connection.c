@@ -508,6 +508,14 @@ bool connection_send(struct connection *connection, struct bytes wire)
     return connection->state != KR_CONNECTION_CLOSING;
 }
 
+// What was rendered has been copied, and what was sealed is sent or waits in its connection.
+static void empty_buffers(struct serve *serve)
+{
+    buf_empty(&serve->out, KR_SERVE_KEPT_BYTES);
+    buf_empty(&serve->body, KR_SERVE_KEPT_BYTES);
+    buf_empty(&serve->sealed_out, KR_SERVE_KEPT_BYTES);
+}
+
 void connection_flush(struct connection *connection)
 {
     struct serve *serve = connection->serve;
@@ -524,7 +532,7 @@ done:
     if (has_failed)
         connection_close(connection);
     mem_zero(out->data, out->size);
-    buf_clear(out);
+    empty_buffers(serve);
     if (connection->state == KR_CONNECTION_DRAINING && connection->writing_bytes == 0)
         end_writing(connection);
 }

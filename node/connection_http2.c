@@ -64,7 +64,7 @@ void connection_http2_answer(struct job *job)
         http2_recall(connection->http2, (uint8_t)job->held);
     }
     mem_zero(serve->out.data, serve->out.size);
-    buf_clear(&serve->out);
+    buf_empty(&serve->out, KR_SERVE_KEPT_BYTES);
     buf_clear(&serve->trailers);
 }
 

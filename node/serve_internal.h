@@ -31,6 +31,7 @@
 #define KR_SERVE_OUT_LIMIT_BYTES (64u << 20)
 #define KR_SERVE_HEAD_BYTES 16384 // of an answer, at most
 #define KR_SERVE_BODY_LIMIT_BYTES (KR_SERVE_OUT_LIMIT_BYTES - KR_SERVE_HEAD_BYTES)
+#define KR_SERVE_KEPT_BYTES (1u << 20)      // of a buffer that a larger answer has left
 #define KR_SERVE_UNTAKEN_BYTES (256u << 20) // answers that are not taken, of all loops
 #define KR_SERVE_SEALED_BYTES 65536         // read at a time with TLS or HTTP/2
 #define KR_SERVE_TRAILERS_BYTES 16384

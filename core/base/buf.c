@@ -43,6 +43,16 @@ void buf_clear(struct buf *buf)
     buf->has_failed = false;
 }
 
+void buf_empty(struct buf *buf, size_t kept_bytes)
+{
+    buf_clear(buf);
+    if (buf->is_fixed || buf->capacity <= kept_bytes)
+        return;
+    zero_and_free(buf);
+    buf->data = NULL;
+    buf->capacity = 0;
+}
+
 // A plain realloc would leave the old bytes, possibly a key, behind in the heap.
 static void move_to(struct buf *buf, size_t capacity)
 {

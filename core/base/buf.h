@@ -31,6 +31,8 @@ void buf_init_fixed(struct buf *buf, void *memory, size_t size_bytes);
 void buf_fini(struct buf *buf);
 // Empties it and clears the failure; the memory stays.
 void buf_clear(struct buf *buf);
+// The same, but memory beyond kept_bytes is given back: for what is rarely as large as it can be.
+void buf_empty(struct buf *buf, size_t kept_bytes);
 
 void buf_add_u32(struct buf *buf, uint32_t value); // big-endian
 void buf_add_u64(struct buf *buf, uint64_t value); // big-endian

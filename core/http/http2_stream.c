@@ -88,14 +88,9 @@ struct http2_stream *http2_stream_take(struct http2_streams *streams, int32_t id
 
 static void empty(struct buf *buf)
 {
-    if (buf->capacity > KR_HTTP2_BODY_KEPT) {
-        size_t limit = buf->limit;
-        buf_fini(buf);
-        buf_init(buf, limit);
-        return;
-    }
-    mem_zero(buf->data, buf->size);
-    buf_clear(buf);
+    if (buf->capacity <= KR_HTTP2_BODY_KEPT)
+        mem_zero(buf->data, buf->size);
+    buf_empty(buf, KR_HTTP2_BODY_KEPT);
 }
 
 void http2_stream_return(struct http2_streams *streams, struct http2_stream *stream)

@@ -56,6 +56,32 @@ static void what_was_cleared_is_zeroed_as_well(void **state)
     assert_int_equal(zeroed, 1200);
 }
 
+static void an_emptied_buffer_gives_back_what_is_large(void **state)
+{
+    (void)state;
+    struct buf buf;
+    uint8_t room[200];
+    zeroed = 0;
+    buf_init(&buf, 10000);
+    buf_add(&buf, (const char[300]){0}, 300);
+    buf_empty(&buf, 300);
+    assert_int_equal(buf.capacity, 300); // no more than may be kept
+    buf_add(&buf, (const char[5000]){0}, 5000);
+    buf_extend(&buf, 10001);
+    assert_int_equal(buf_result(&buf), KR_ERR_TOO_LARGE);
+    buf_empty(&buf, 300);
+    assert_int_equal(zeroed, 300 + 5000);
+    assert_null(buf.data);
+    assert_int_equal(buf.capacity, 0);
+    buf_add(&buf, (const char[10000]){0}, 10000);
+    assert_int_equal(buf_result(&buf), KR_ERR_OK); // its limit is what it was
+    buf_fini(&buf);
+    buf_init_fixed(&buf, room, sizeof(room));
+    buf_empty(&buf, 1);
+    buf_add_text(&buf, "the caller's");
+    assert_holds(&buf, "the caller's");
+}
+
 static void numbers_are_big_endian(void **state)
 {
     (void)state;
@@ -184,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_buffer_is_empty_and_owns_nothing),
         cmocka_unit_test(what_was_cleared_is_zeroed_as_well),
+        cmocka_unit_test(an_emptied_buffer_gives_back_what_is_large),
         cmocka_unit_test(numbers_are_big_endian),
         cmocka_unit_test(decimals_reach_to_both_ends),
         cmocka_unit_test(it_grows_to_its_limit_and_not_beyond),
