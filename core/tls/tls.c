@@ -17,6 +17,8 @@ enum {
     KR_TLS_KEPT = 2048,
     // Beyond KR_TLS_UNTAKEN_MAX: what records add, and answers that the other end asked for.
     KR_TLS_ANSWERS_MAX = 262144,
+    // What may be asked of TLS itself without data between: see tls_watch.
+    KR_TLS_OWN_MAX = 32,
 };
 
 static void init_plain(struct tls *tls)
@@ -105,6 +107,23 @@ static void end(struct tls *tls)
         tls_shutdown(tls);
 }
 
+// What asks for new keys (RFC 8446 §4.6.3) or for a new handshake is a handshake's message; not
+// every OpenSSL shows the latter, but the alert by which we refuse it (RFC 5246 §7.2.2) they all
+// show. Both cost the other end less than us.
+void tls_watch(int is_written, int version, int type, const void *data, size_t size, SSL *ssl,
+               void *user)
+{
+    struct tls *tls = SSL_get_app_data(ssl);
+    (void)version, (void)data, (void)size, (void)user;
+    bool is_asked = !is_written && type == SSL3_RT_HANDSHAKE;
+    bool is_refused = is_written && type == SSL3_RT_ALERT;
+    if (tls->state != KR_TLS_OPEN || !(is_asked || is_refused))
+        return;
+    // Else OpenSSL would go through all that has come before it returned.
+    if (++tls->own_count > KR_TLS_OWN_MAX)
+        BIO_reset(tls->in);
+}
+
 // Decrypts one record's worth; false when there is no more for the moment.
 static bool decrypt(struct tls *tls)
 {
@@ -114,6 +133,8 @@ static bool decrypt(struct tls *tls)
     int result = SSL_read_ex(tls->ssl, room, sizeof(room), &size);
     buf_add(&tls->plain, room, size);
     mem_zero(room, size);
+    if (size > 0)
+        tls->own_count = 0;
     assert(buf_result(&tls->plain) == KR_ERR_OK);
     if (result == 1)
         return true;
@@ -126,17 +147,24 @@ static bool decrypt(struct tls *tls)
     return false;
 }
 
+static void give_up(struct tls *tls, const char *sentence)
+{
+    tls->state = KR_TLS_FAILED;
+    say(tls, KR_ERR_INVALID, sentence);
+}
+
 static void advance(struct tls *tls)
 {
     if (tls->state == KR_TLS_HANDSHAKE)
         shake_hands(tls);
     while (tls->state == KR_TLS_OPEN && decrypt(tls))
         continue;
-    // Each request for new keys is answered (RFC 8446 §4.6.3), and it costs them less than us.
-    if (tls_untaken(tls) > KR_TLS_UNTAKEN_MAX + (size_t)KR_TLS_ANSWERS_MAX) {
-        tls->state = KR_TLS_FAILED;
-        say(tls, KR_ERR_INVALID, "the other end asks for more answers than it takes");
-    }
+    if (tls->state != KR_TLS_OPEN)
+        return;
+    if (tls->own_count > KR_TLS_OWN_MAX)
+        give_up(tls, "the other end asks for new keys or handshakes, and sends nothing");
+    else if (tls_untaken(tls) > KR_TLS_UNTAKEN_MAX + (size_t)KR_TLS_ANSWERS_MAX)
+        give_up(tls, "the other end asks for more answers than it takes");
 }
 
 // --- its life ------------------------------------------------------------------------------------

@@ -60,6 +60,7 @@ void tls_context_set_rules(struct tls_context *context, enum tls_version least_v
                                  SSL_OP_NO_COMPRESSION | SSL_OP_CLEANSE_PLAINTEXT);
     // Whoever verifies has the CA; without this it would be sent along.
     SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
+    SSL_CTX_set_msg_callback(ssl, tls_watch);
     if (context->alpn_size > 0) {
         SSL_CTX_set_alpn_select_cb(ssl, select_alpn, context);
         SSL_CTX_set_alpn_protos(ssl, context->alpn, context->alpn_size);

@@ -29,7 +29,8 @@ struct tls {
     struct tls_peer peer;
     char client[KR_TLS_CLIENT_SIZE]; // of a server's context; "": it showed no certificate
     struct fault fault;
-    struct buf plain; // received; the first `plain_read` bytes have been read
+    unsigned own_count; // of what was asked of TLS itself since the last data
+    struct buf plain;   // received; the first `plain_read` bytes have been read
     size_t plain_read;
 };
 
@@ -69,6 +70,10 @@ struct tls_context *tls_context_make(void);
 must_use enum kr_err tls_context_set_alpn(struct tls_context *context, const char *names,
                                           struct fault *fault);
 void tls_context_set_rules(struct tls_context *context, enum tls_version least_version);
+
+// OpenSSL's message callback: counts what an open connection is asked of TLS itself.
+void tls_watch(int is_written, int version, int type, const void *data, size_t size, SSL *ssl,
+               void *user);
 
 // A connection that says nothing yet, and its begin.
 struct tls *tls_make(struct tls_context *context);

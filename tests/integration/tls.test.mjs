@@ -7,10 +7,12 @@ import { connect as connectInTheClear } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { Authority } from './lib/certificates.mjs';
 import { client, exchange, raw } from './lib/http.mjs';
 import { dataDirFor, refuseNode, run, startNode, until } from './lib/node.mjs';
+import { openRecords } from './lib/records.mjs';
 
 let directory;
 let authority; // of the servers' certificates
@@ -381,4 +383,20 @@ test('a large answer and a large body pass whole, pipelined requests in order', 
   await until(() => statuses().length === 2000, { what: '2,000 answers' });
   socket.destroy();
   assert.deepEqual(statuses(), Array.from({ length: 2000 }, (_, i) => (i % 2 ? '200' : '404')));
+});
+
+const questions = (records, count) => Buffer.concat(Array.from({ length: count }, () => records.question()));
+
+test('who asks TLS itself for answers, and for nothing else, is cut', async (t) => {
+  for (const version of ['TLSv1.2', 'TLSv1.3']) {
+    const records = await openRecords(t, { port: ports.validation, ca: authority.pem, version });
+    const probes = async () => (await node.metric('requests_total{route="health",status="200"}')) ?? 0;
+    const before = await probes();
+    records.socket.resume();
+    for (let i = 0; i < 3; i++) records.socket.write(Buffer.concat([questions(records, 15), records.data('GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n')]));
+    await until(async () => (await probes()) === before + 3, { what: `${version}: answers behind some new keys` });
+    assert.equal(records.socket.closed, false);
+    records.socket.write(questions(records, 50));
+    await until(() => records.socket.closed, { what: `${version}: the end of a connection that asks on` });
+  }
 });
