@@ -109,6 +109,16 @@ void connection_deadline(struct connection *connection)
     connection->left_bytes = owed(connection);
 }
 
+void connection_hurry(struct connection *connection)
+{
+    const struct serve *serve = connection->serve;
+    uint64_t by_ms = uv_now(&serve->loop) + (uint64_t)serve->node->config->request_timeout_ms;
+    if (connection->state == KR_CONNECTION_LINGERING || connection->deadline_ms <= by_ms)
+        return;
+    connection->deadline_ms = by_ms;
+    connection->left_bytes = owed(connection);
+}
+
 // A long answer may take longer than one deadline, as long as its reader reads on.
 static bool has_progressed(const struct connection *connection)
 {
@@ -461,8 +471,9 @@ static void wrote(uv_write_t *request, int status)
         connection_close(connection);
     else if (connection->writing_bytes == 0 && connection->state == KR_CONNECTION_DRAINING)
         end_writing(connection);
-    else if (connection->state == KR_CONNECTION_OPEN)
-        connection_deadline(connection);
+    else if (connection->state == KR_CONNECTION_OPEN &&
+             (connection->writing_bytes == 0 || has_progressed(connection)))
+        connection_deadline(connection); // not for crumbs: that would never end
     bool has_more = connection->http2 != NULL && http2_has_output(connection->http2);
     if (connection->state == KR_CONNECTION_OPEN && (connection->is_held || has_more))
         connection_resume(connection);
@@ -476,6 +487,8 @@ static void write_later(struct connection *connection, const uint8_t *bytes, siz
     pending->request.data = pending;
     memcpy(pending->bytes, bytes, size);
     count_writing(connection, size);
+    if (connection->http2 == NULL)
+        connection->left_bytes += size; // of HTTP/2 it was counted while it was unsent
     uv_buf_t part = uv_buf_init((char *)pending->bytes, (unsigned)size);
     int status = uv_write(&pending->request, &connection->uv.stream, &part, 1, wrote);
     if (status < 0) {

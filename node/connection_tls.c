@@ -63,7 +63,7 @@ void connection_tls_unseal(struct connection *connection)
     }
 }
 
-// What TLS itself has to say: the handshake's answers, alerts, tickets.
+// What TLS itself has to say: the handshake's answers, alerts, tickets, new keys.
 static bool send_waiting(struct connection *connection)
 {
     struct buf *sealed = &connection->serve->sealed_out;
@@ -71,7 +71,12 @@ static bool send_waiting(struct connection *connection)
     if (tls_untaken(connection->tls) == 0)
         return true;
     tls_take(connection->tls, sealed);
-    return buf_result(sealed) == KR_ERR_OK && connection_send(connection, buf_bytes(sealed));
+    bool has_owed = connection->writing_bytes > 0;
+    if (buf_result(sealed) != KR_ERR_OK || !connection_send(connection, buf_bytes(sealed)))
+        return false;
+    if (!has_owed && connection->writing_bytes > 0)
+        connection_hurry(connection);
+    return true;
 }
 
 // A gateway that shows a certificate is one of ours, wherever it comes from, and stands for many.
@@ -130,6 +135,7 @@ bool connection_tls_received(struct connection *connection, size_t size)
         connection_ended(connection);
     if (has_shaken)
         connection_deadline(connection);
+    connection_hold(connection); // these answers come without a request behind which it would be
     return true;
 }
 

@@ -89,7 +89,7 @@ struct connection {
     struct cidr_address peer;
     uint64_t deadline_ms;        // uv_now at which the sweep closes it
     size_t writing_bytes;        // not yet taken by the kernel
-    size_t left_bytes;           // of all that is to be sent, when the deadline was last set
+    size_t left_bytes;           // to be sent when the deadline was last set, and since
     size_t unseen_bytes;         // received since its last turn
     bool has_said_hello;         // the first bytes of TLS have come
     bool is_held;                // its peer takes no answers: no further request until it does
@@ -238,6 +238,8 @@ void connection_go_on(struct connection *connection);
 void connection_resume(struct connection *connection); // reads and goes on again
 void connection_close(struct connection *connection);
 void connection_deadline(struct connection *connection); // sets it from the state
+// What it owes is to be taken within the time of a request, however much an idle one has left.
+void connection_hurry(struct connection *connection);
 void connection_sweep(uv_timer_t *timer); // closes what is past its deadline
 
 // More answers are untaken than this connection may have at the moment.

@@ -400,3 +400,25 @@ test('who asks TLS itself for answers, and for nothing else, is cut', async (t) 
     await until(() => records.socket.closed, { what: `${version}: the end of a connection that asks on` });
   }
 });
+
+test('who takes no answers of TLS itself is held', async (t) => {
+  const held = await startNode({ flags: ['--http', 'http://127.0.0.1:0', '--http-validation', '127.0.0.1:0', '--serve-threads', '1', '--request-timeout-ms', '600000', ...tlsFlags(main)] });
+  t.after(() => held.remove());
+  const most = 20 << 20; // the kernel keeps up to 10 MiB, of both ways together
+  const { socket, ...records } = await openRecords(t, { port: held.portOf('http-validation'), ca: authority.pem, version: 'TLSv1.2' });
+  const before = await held.metric('received_bytes_total');
+  socket.write(records.data('POST /v1/validate HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n'));
+  // A byte now and then, so that it is not cut for sending nothing.
+  const more = () => socket.write(Buffer.concat(Array.from({ length: 100 }, () => Buffer.concat([questions(records, 15), records.data('x')]))));
+  let taken = 0;
+  for (let quiet = 0; quiet < 10 && taken < most; ) {
+    while (socket.writableLength < 1 << 18 && !socket.destroyed) more();
+    await pause(100);
+    const now = (await held.metric('received_bytes_total')) - before;
+    quiet = now < taken + 1000 ? quiet + 1 : 0; // it is asked for its metrics
+    taken = now;
+  }
+  assert.ok(taken < most, `${taken} bytes of questions were taken`);
+  socket.resume();
+  await until(async () => (await held.metric('received_bytes_total')) - before > taken + 65536, { what: 'more to be taken, now that the answers are' });
+});
