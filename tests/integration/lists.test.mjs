@@ -89,3 +89,30 @@ test('a page of keys begins behind a place, whether a key is there or not', asyn
   assert.equal(expect(await api.get(`${path}?status=active&cursor=${Buffer.from(`${at}.key_${'z'.repeat(24)}`).toString('base64url')}`), 200).body.data.length, 0);
   for (const place of ['hello', made.id, `${at}`, `${at}.`, `x.${made.id}`, `${at}.csmr_${'z'.repeat(24)}`]) expectProblem(await from(place), 400, /cursor/);
 });
+
+test('a page is answered as long as its head fits beside it, and a larger one is 413', async () => {
+  await api.makeBucket('large', { metadataLimit: 16_384 });
+  const consumers = ['c1', 'c2', 'c3', 'c4', 'c5'];
+  const page = `${api.consumers('large')}?include-api-keys=true`;
+  const sizeOf = (answer) => Buffer.byteLength(expect(answer, 200).text);
+  const noted = (size) => ({ metadata: { note: 'x'.repeat(size) } });
+  const fill = async (consumer, sizes) => {
+    for (let at = 0; at < sizes.length; at += 120) expect(await api.post(`${api.keys(consumer, 'large')}/$bulk`, sizes.slice(at, at + 120).map(noted)), 200);
+  };
+  for (const name of consumers) {
+    await api.makeConsumer(name, {}, 'large');
+    await fill(name, [1]);
+  }
+  const first = sizeOf(await api.get(page));
+  await fill('c1', [1]);
+  const second = sizeOf(await api.get(page));
+  const around = second - first - 1; // a note
+  const most = (64 << 20) - 16_384;
+  const count = Math.ceil((most - second) / (16_000 + around));
+  const notes = most - second - count * around;
+  const sizes = Array.from({ length: count }, (_, i) => Math.floor(notes / count) + (i < notes % count));
+  for (const [i, name] of consumers.entries()) await fill(name, sizes.filter((_, at) => at % consumers.length === i));
+  assert.equal(sizeOf(await api.get(page)), most);
+  await fill('c1', [16_284 - around]); // with its head it would be over 64 MiB
+  expectProblem(await api.get(page), 413, /^the answer is too large; ask for fewer items$/);
+});
