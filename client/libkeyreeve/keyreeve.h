@@ -3,7 +3,8 @@
 //
 // A client knows several nodes, asks the nearest one that answers, asks a second one when the first
 // is late, and goes on with the others when one is gone. A client is used by one thread at a time,
-// and by the process that has opened it: behind a fork the child may only close it.
+// and by the process that has opened it: behind a fork the child may only close it (where a libuv
+// loop runs it, behind uv_loop_fork, for the loop is the parent's until then).
 #pragma once
 
 #include <stdbool.h>

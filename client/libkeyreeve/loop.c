@@ -42,9 +42,12 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct watch *watch = poll->data;
     struct loop *loop = watch->loop;
-    if (!client_is_inherited(loop->client))
-        client_ready(loop->client, watch->link, status < 0 || (events & UV_READABLE) != 0,
-                     (events & UV_WRITABLE) != 0);
+    if (client_is_inherited(loop->client)) {
+        uv_poll_stop(poll); // the parent's, which would be ready for ever
+        return;
+    }
+    client_ready(loop->client, watch->link, status < 0 || (events & UV_READABLE) != 0,
+                 (events & UV_WRITABLE) != 0);
     step(loop);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "core/base/rand.h"
 #include "tests/unit/client/libkeyreeve/world.h"
@@ -108,6 +109,41 @@ static void a_child_has_to_open_its_own(void **state)
     world_fini(&world);
 }
 
+// Its exit status tells: a loop that has nothing to wait for has nothing to spin for.
+static int run_loop_in_child(uv_loop_t *loop)
+{
+    if (uv_loop_fork(loop) != 0)
+        return 2;
+    for (int i = 0; i < 5000 && uv_loop_alive(loop); i++) {
+        uv_run(loop, UV_RUN_NOWAIT);
+        usleep(1000);
+    }
+    return uv_loop_alive(loop) ? 1 : 0;
+}
+
+static void a_childs_loop_leaves_it_alone(void **state)
+{
+    struct world world;
+    uv_loop_t loop;
+    int status = -1;
+    (void)state;
+    world_init(&world);
+    uv_loop_init(&loop);
+    world_open(&world, (struct keyreeve_options){.timeout_ms = 60000});
+    assert_int_equal(world_ask(&world), KR_KEYREEVE_VALID);
+    assert_int_equal(keyreeve_attach(world.client, &loop), 0);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    node_hang_up(&world.node); // its end is there to be read
+    pid_t child = fork();
+    if (child == 0)
+        _exit(run_loop_in_child(&loop));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    world_fini(&world);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +151,7 @@ int main(void)
         cmocka_unit_test(a_bucket_has_1_to_255_bytes),
         cmocka_unit_test(a_host_has_a_name),
         cmocka_unit_test(a_child_has_to_open_its_own),
+        cmocka_unit_test(a_childs_loop_leaves_it_alone),
     };
     rand_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
