@@ -90,7 +90,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *fram
         spend(http2, KR_HTTP2_CALM_FRAME);
     else if (frame->type == NGHTTP2_HEADERS && frame->stream_id <= http2->last_id &&
              nghttp2_session_find_stream(session, frame->stream_id) == NULL)
-        spend(http2, KR_HTTP2_CALM_FRAME); // nghttp2 inflates it, and passes over it
+        spend_for_stream(http2, KR_HTTP2_CALM_FRAME); // nghttp2 inflates it, and passes over it
     return 0;
 }
 
@@ -201,7 +201,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         return 0;
     if (frame->hd.type == NGHTTP2_DATA && frame->data.padlen > 0 &&
         frame->hd.length == frame->data.padlen)
-        spend(http2, KR_HTTP2_CALM_FRAME); // nothing but padding
+        spend_for_stream(http2, KR_HTTP2_CALM_FRAME); // nothing but padding
     struct http2_stream *stream =
         nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (stream == NULL)
