@@ -24,7 +24,7 @@ enum {
     KR_BARE_BACKLOG = 1024,
     KR_BARE_BODY = 141,
     KR_BARE_HEAD = 4,
-    KR_BARE_FRAMES = KR_BARE_IN / KR_BINARY_REQUEST_HEAD + 1 // that one receive can end
+    KR_BARE_FRAMES = KR_BARE_IN / KR_BARE_HEAD + 1 // that one receive can end, were they empty
 };
 
 // --- the child -----------------------------------------------------------------------------------
